@@ -1,0 +1,139 @@
+"""Server-sent events: bytes in, events out, no I/O.
+
+The rules are those of the WHATWG HTML standard, section 9.2 ("Server-sent events"), subsections
+9.2.5 (parsing) and 9.2.6 (interpreting an event stream).
+"""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass
+
+from cpsl.errors import TooLargeError
+
+__all__ = ["DEFAULT_LIMIT", "Event", "EventDecoder"]
+
+DEFAULT_LIMIT = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event: its type (``"message"`` by default), its data, and the last event id so far."""
+
+    type: str
+    data: str
+    id: str = ""
+
+
+class EventDecoder:
+    r"""An incremental decoder of one event stream.
+
+    Parameters
+    ----------
+    limit
+        The largest event, in characters, that is held in memory.
+
+    Attributes
+    ----------
+    retry
+        The reconnection time that the stream asked for, in milliseconds; ``None`` if it did not.
+
+    Examples
+    --------
+    >>> decoder = EventDecoder()
+    >>> decoder.feed(b"event: done\ndata: {}\n")
+    []
+    >>> decoder.feed(b"\n")
+    [Event(type='done', data='{}', id='')]
+    """
+
+    def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
+        self.retry: int | None = None
+        self._limit = limit
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        self._at_start = True
+        self._after_cr = False
+        self._partial: list[str] = []  # pieces of the line that has not ended yet
+        self._held = 0  # characters of the event that has not ended yet
+        self._type = ""
+        self._data: list[str] = []
+        self._id = ""
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Take the next bytes of the stream and return the events that they complete.
+
+        Parameters
+        ----------
+        data
+            Any number of bytes, cut anywhere.
+
+        Raises
+        ------
+        TooLargeError
+            An event is larger than the limit.
+        """
+        text = self._next_text(data)
+        events: list[Event] = []
+        first, *rest = text.split("\n")
+        self._hold(first)
+        for piece in rest:
+            event = self._end_line()
+            if event is not None:
+                events.append(event)
+            self._hold(piece)
+        return events
+
+    def _next_text(self, data: bytes) -> str:
+        """Decode, drop one leading BOM, and turn CR and CRLF into LF."""
+        text = self._decode(data)
+        if text and self._at_start:
+            self._at_start = False
+            text = text.removeprefix("\ufeff")
+        if not text:
+            return ""
+        if self._after_cr:  # this CR has ended its line already; its LF is no second end
+            text = text.removeprefix("\n")
+            self._after_cr = False
+        if "\r" in text:
+            self._after_cr = text.endswith("\r")
+            text = text.replace("\r\n", "\n").replace("\r", "\n")
+        return text
+
+    def _hold(self, piece: str) -> None:
+        """Keep a piece of the line that has not ended yet."""
+        self._held += len(piece)
+        if self._held > self._limit:
+            raise TooLargeError(
+                f"One event of the stream is larger than {self._limit:,} characters: "
+                "ask for a shorter answer, or raise the limit."
+            )
+        self._partial.append(piece)
+
+    def _end_line(self) -> Event | None:
+        line = "".join(self._partial)
+        self._partial.clear()
+        if not line:
+            return self._dispatch()
+        self._held -= len(line)
+        name, _, value = line.partition(":")
+        self._field(name, value.removeprefix(" "))
+        return None
+
+    def _field(self, name: str, value: str) -> None:
+        match name:
+            case "data":
+                self._data.append(value)
+                self._held += len(value)
+            case "event":
+                self._type = value
+            case "id" if "\0" not in value:
+                self._id = value
+            case "retry" if value.isascii() and value.isdigit():
+                self.retry = int(value)
+            case _:  # a comment (its name is empty), or a field to be ignored
+                pass
+
+    def _dispatch(self) -> Event | None:
+        data, kind = self._data, self._type
+        self._data, self._type, self._held = [], "", 0
+        return Event(kind or "message", "\n".join(data), self._id) if data else None
