@@ -91,6 +91,11 @@ class Client:
     ) -> None:
         self.close()
 
+    @property
+    def gateway_url(self) -> str:
+        """The HTTP base URL of the gateway."""
+        return self._settings.http_url
+
     def close(self) -> None:
         """Close the pooled connections; the client opens new ones if it is used again."""
         self._transport.close()

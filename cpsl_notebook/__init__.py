@@ -1,0 +1,69 @@
+"""Capsule in notebooks: a ``%%capsule`` cell magic, streamed replies, payments as DataFrames.
+
+Examples
+--------
+In a notebook::
+
+    %load_ext cpsl_notebook
+    %capsule local
+
+    %%capsule support-ops
+    How many threads are waiting for review right now?
+
+    payments = %capsule payments support-ops
+
+Without magics::
+
+    from cpsl_notebook import Client, ask
+
+    ask("How many threads are waiting for review?", app="support-ops")
+    payments = Client().list_payments("support-ops")
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from cpsl_notebook import local
+    from cpsl_notebook.asking import ask
+    from cpsl_notebook.client import Client
+    from cpsl_notebook.errors import UserError
+    from cpsl_notebook.reply import Reply
+
+__all__ = ["Client", "Reply", "UserError", "ask", "load_ipython_extension", "local"]
+
+_HOMES = {
+    "Client": "cpsl_notebook.client",
+    "Reply": "cpsl_notebook.reply",
+    "UserError": "cpsl_notebook.errors",
+    "ask": "cpsl_notebook.asking",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for when it is asked for: pandas and the rest take their time."""
+    if name == "local":
+        return importlib.import_module("cpsl_notebook.local")
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """Register the magics; what ``%load_ext cpsl_notebook`` calls."""
+    from cpsl_notebook.core import check_installed
+    from cpsl_notebook.magics import CapsuleMagics
+
+    check_installed()
+    shell.register_magics(CapsuleMagics)
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """Remove the magics; what ``%unload_ext cpsl_notebook`` calls."""
+    for kind in ("line", "cell"):
+        shell.magics_manager.magics[kind].pop("capsule", None)
+    shell.magics_manager.registry.pop("CapsuleMagics", None)

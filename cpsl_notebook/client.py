@@ -1,0 +1,147 @@
+"""`cpsl.Client` for notebooks: what is a table comes back as a DataFrame."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from cpsl_notebook import frames
+from cpsl_notebook.core import make_client
+from cpsl_notebook.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Client", "connect"]
+
+Directory = Callable[[], list[dict[str, Any]]]
+
+
+class Client:
+    """The methods of `cpsl.Client`, with tables as DataFrames.
+
+    Parameters
+    ----------
+    core
+        The client to wrap; by default ``cpsl.Client()``, which finds its credentials itself.
+    directory
+        Lists the workspace's apps, where something knows them better than the client: the
+        official one's ``list_apps()`` ignores the token and the gateway that it was made with.
+    scope
+        What tells this workspace from others; conversations are kept apart by it.
+
+    Attributes
+    ----------
+    core
+        The wrapped client.
+
+    Examples
+    --------
+    ::
+
+        client = Client()
+        client.list_payments("support-ops").groupby("payout_state")["net_cents"].sum()
+    """
+
+    def __init__(
+        self, core: Any = None, *, directory: Directory | None = None, scope: str = ""
+    ) -> None:
+        self.core = make_client() if core is None else core
+        self.scope = scope or str(getattr(self.core, "gateway_url", ""))
+        self._directory = directory
+        self._ids: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"<cpsl_notebook.Client of {self.scope or 'a Capsule workspace'}>"
+
+    def list_apps(self) -> pd.DataFrame:
+        """List the workspace's apps.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per app; ``id``, ``name`` and ``hostname``, strings.
+        """
+        return frames.apps_frame(self._apps())
+
+    def get_app(self, name_or_id: str) -> dict[str, Any]:
+        """Return the metadata of one app, as the service gives them."""
+        app: dict[str, Any] = self.core.get_app(self.reference(name_or_id))
+        inner = app.get("app")
+        return inner if isinstance(inner, dict) else app
+
+    def create_checkout(self, app: str, return_url: str = "") -> str:
+        """Create a checkout of a paid app and return its URL."""
+        url: str = self.core.create_checkout(self.reference(app), return_url)
+        return url
+
+    def list_payments(self, *apps: str) -> pd.DataFrame:
+        """Read the payments of one app, of several, or of all.
+
+        Parameters
+        ----------
+        apps
+            Names or ids; none means every app of the workspace.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per payment, with a column for every field that the service gave, under its
+            name, and ``app``. See `cpsl_notebook.frames` for the types.
+        """
+        named = [(app, self.core.list_payments(self.reference(app))) for app in self._names(apps)]
+        return frames.payments_frame(named)
+
+    def get_earnings(self, *apps: str) -> pd.DataFrame:
+        """Read the earnings summaries of one app, of several, or of all.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per app, with ``app`` and a column for every field that the service gave.
+        """
+        named = [(app, self.core.get_earnings(self.reference(app))) for app in self._names(apps)]
+        return frames.earnings_frame(named)
+
+    def chat(self, app: str, text: str, session_id: str | None = None, **options: Any) -> Any:
+        """Send a message and wait for the whole reply, as `cpsl.Client.chat` does."""
+        return self.core.chat(self.reference(app), text, session_id, **options)
+
+    def stream(self, app: str, text: str, session_id: str | None = None, **options: Any) -> Any:
+        """Send a message and iterate over its reply, as `cpsl.Client.stream` does."""
+        return self.core.stream(self.reference(app), text, session_id, **options)
+
+    def app_names(self) -> list[str]:
+        """Return the names of the workspace's apps."""
+        return [str(app["name"]) for app in self._apps()]
+
+    def reference(self, app: str) -> str:
+        """Return how to name an app to the wrapped client: by id where a directory knows it.
+
+        Raises
+        ------
+        UserError
+            The directory has no such app.
+        """
+        if self._directory is None or (len(app) == 36 and app.count("-") == 4):
+            return app
+        if app not in self._ids:
+            self._ids = {known["name"]: known["id"] for known in self._directory()}
+        if app not in self._ids:
+            near = difflib.get_close_matches(app, self._ids, cutoff=0.5)
+            choice = f"did you mean {' or '.join(near)}?" if near else "`%capsule apps` lists them."
+            raise UserError(f"No app {app!r} in this workspace: {choice}", "AppNotFoundError")
+        return self._ids[app]
+
+    def _apps(self) -> list[dict[str, Any]]:
+        apps: list[dict[str, Any]] = (self._directory or self.core.list_apps)()
+        return apps
+
+    def _names(self, apps: tuple[str, ...]) -> list[str]:
+        return list(dict.fromkeys(apps)) if apps else self.app_names()
+
+
+def connect(directory: Directory | None = None, scope: str = "", **options: Any) -> Client:
+    """Make a `Client` over a new `cpsl.Client` with these options."""
+    return Client(make_client(**options), directory=directory, scope=scope)

@@ -1,0 +1,262 @@
+"""From the service's JSON to DataFrames: every field of every record, typed, cents exact.
+
+The service does not publish its field names, so nothing here depends on them: a column's type
+follows from its values, and where those leave it open (is this string a time? a kind?) from the
+last word of its name.
+
+===========================================  =====================================================
+values                                       column
+===========================================  =====================================================
+integers                                     ``Int64``; beyond 64 bits Python's own, as objects
+the same as ``1500.0`` or ``"1500"``         ``Int64``, where the name ends in cents
+numbers                                      ``Float64``
+booleans                                     ``boolean``
+times, by name (``paid_at``, ``created``)    ``datetime64[us, UTC]``, from ISO 8601 or epochs
+kinds and states, by name                    ``category``
+other strings                                ``string``
+objects                                      flattened, ``payer.email``
+anything else, lists among it                as it is, as objects
+===========================================  =====================================================
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from cpsl_notebook.errors import UserError
+
+__all__ = ["apps_frame", "earnings_frame", "payments_frame"]
+
+_EMPTY_PAYMENTS = {
+    "payment_id": "string",
+    "app": "category",
+    "paid_at": "datetime64[us, UTC]",
+    "payer": "string",
+    "kind": "category",
+    "currency": "category",
+    "gross_cents": "Int64",
+    "fee_cents": "Int64",
+    "net_cents": "Int64",
+    "payout_state": "category",
+}
+_TIME_WORDS = {"at", "date", "datetime", "time", "timestamp", "created", "updated", "on"}
+_CATEGORY_WORDS = {"app", "currency", "interval", "kind", "mode", "state", "status", "type"}
+_MORE_WORDS = ("has_more", "hasMore", "next", "next_cursor", "nextCursor", "next_page", "cursor")
+_PANDAS_TYPES = {
+    pa.int64(): pd.Int64Dtype(),
+    pa.float64(): pd.Float64Dtype(),
+    pa.bool_(): pd.BooleanDtype(),
+    pa.string(): pd.StringDtype(),
+}
+_MILLISECONDS_FROM = 100_000_000_000  # as an epoch in seconds, that is the year 5138
+
+
+def apps_frame(apps: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return a workspace's apps as a table, one row each."""
+    columns = _columns([_flat(app) for app in apps]) or {"id": [], "name": [], "hostname": []}
+    return pd.DataFrame({name: _strings(values) for name, values in columns.items()})
+
+
+def payments_frame(named: Iterable[tuple[str, Any]]) -> pd.DataFrame:
+    """Return payments as a table.
+
+    Parameters
+    ----------
+    named
+        Pairs of an app's name and the service's answer for it: a list of records, or an envelope
+        that holds one.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per record. Without any record, the columns ``payment_id, app, paid_at, payer, kind,
+        currency, gross_cents, fee_cents, net_cents, payout_state`` with their types.
+
+    Raises
+    ------
+    UserError
+        An answer holds no list of records, or says that it is not the whole.
+
+    Examples
+    --------
+    >>> frame = payments_frame([("support-ops", [{"id": "p1", "amount_cents": 1500}])])
+    >>> frame.to_dict("records")
+    [{'app': 'support-ops', 'id': 'p1', 'amount_cents': 1500}]
+    """
+    rows = [_with_app(app, record) for app, answer in named for record in _records(answer, app)]
+    if not rows:
+        return pd.DataFrame(
+            {name: pd.Series([], dtype=dtype) for name, dtype in _EMPTY_PAYMENTS.items()}
+        )
+    return _frame(rows)
+
+
+def earnings_frame(named: Iterable[tuple[str, Any]]) -> pd.DataFrame:
+    """Return earnings summaries as a table, one row per app, on a plain index.
+
+    Parameters
+    ----------
+    named
+        Pairs of an app's name and the service's answer for it.
+
+    Examples
+    --------
+    >>> earnings_frame([("deal-desk", {"net_cents": 4410})]).to_dict("records")
+    [{'app': 'deal-desk', 'net_cents': 4410}]
+    """
+    rows = [_with_app(app, _summary(answer, app)) for app, answer in named]
+    return _frame(rows) if rows else pd.DataFrame({"app": pd.Series([], dtype="category")})
+
+
+def _records(answer: Any, app: str) -> list[Any]:
+    """Find the list of records in an answer."""
+    if isinstance(answer, list):
+        return answer
+    if not isinstance(answer, dict):
+        raise UserError(f"The payments of {app} are no list: check the gateway's address.")
+    if any(answer.get(word) for word in _MORE_WORDS):
+        raise UserError(
+            f"The service gave only a part of the payments of {app}, and says that there are more: "
+            "a partial ledger is not shown."
+        )
+    lists = {key: value for key, value in answer.items() if isinstance(value, list)}
+    if "payments" in lists or len(lists) == 1:
+        return lists.get("payments", next(iter(lists.values())))
+    if not lists and all(value is None for value in answer.values()):
+        return []
+    raise UserError(f"The payments of {app} came without a list of them: {sorted(answer)}.")
+
+
+def _summary(answer: Any, app: str) -> dict[str, Any]:
+    if not isinstance(answer, dict):
+        raise UserError(f"The earnings of {app} are no JSON object: check the gateway's address.")
+    values = list(answer.values())
+    return values[0] if len(values) == 1 and isinstance(values[0], dict) else answer
+
+
+def _with_app(app: str, record: Any) -> dict[str, Any]:
+    """Flatten a record and add the app; a field of that name with another value steps aside."""
+    fields = _flat(record if isinstance(record, dict) else {"value": record})
+    given = fields.pop("app", app)
+    if given != app:
+        fields["service.app"] = given
+    return {"app": app, **fields}
+
+
+def _flat(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Turn nested objects into fields with dots; two fields of one name keep both values."""
+    fields: dict[str, Any] = {}
+    for key, value in record.items():
+        name = f"{prefix}{key}"
+        inner = _flat(value, f"{name}.") if isinstance(value, dict) and value else {name: value}
+        for field, inner_value in inner.items():
+            while field in fields:
+                field += "_"
+            fields[field] = inner_value
+    return fields
+
+
+def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Turn rows into columns, from the union of all their fields in order of appearance."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: [row.get(name) for row in rows] for name in names}
+
+
+def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    columns = _columns(rows)
+    return pd.DataFrame({name: _typed(name, values) for name, values in columns.items()})
+
+
+def _typed(name: str, values: list[Any]) -> pd.Series[Any]:
+    """Return the values as a column of the type that fits all of them."""
+    kinds = set(map(type, values)) - {type(None)}
+    try:
+        return _converter(name, kinds)(values)
+    except (ValueError, TypeError, OverflowError, pa.ArrowException):
+        return pd.Series(values, dtype=object)  # exactly what came
+
+
+def _converter(name: str, kinds: set[type]) -> Callable[[list[Any]], pd.Series[Any]]:
+    word = _last_word(name)
+    if not kinds:
+        return _by_name(name, word)
+    if word == "cents" and kinds <= {int, float, str}:
+        return lambda values: _integers([_cents(value) for value in values])
+    if word in _TIME_WORDS and kinds <= {int, float}:
+        return _epochs
+    if kinds == {int}:
+        return _integers
+    if kinds <= {int, float}:
+        return _floats
+    if kinds == {bool}:
+        return _booleans
+    if kinds == {str}:
+        return _by_name(name, word)
+    return lambda values: pd.Series(values, dtype=object)
+
+
+def _by_name(name: str, word: str) -> Callable[[list[Any]], pd.Series[Any]]:
+    """Choose for strings, and for columns with nothing in them."""
+    if word in _TIME_WORDS:
+        return _times
+    if word == "cents":
+        return _integers
+    return _categories if word in _CATEGORY_WORDS else _strings
+
+
+def _last_word(name: str) -> str:
+    """Return the last word of a name: that of ``paid_at``, ``paidAt`` and ``paid.at`` is "at"."""
+    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+|\d+", name)
+    return words[-1].lower() if words else ""
+
+
+def _cents(value: Any) -> int | None:
+    """Read an amount of cents; only a whole number is one."""
+    if value is None:
+        return None
+    if int(value) != (float(value) if isinstance(value, float) else int(value)):
+        raise ValueError(value)
+    return int(value)
+
+
+def _integers(values: list[Any]) -> pd.Series[Any]:
+    return _from_arrow(values, pa.int64())
+
+
+def _floats(values: list[Any]) -> pd.Series[Any]:
+    return _from_arrow(values, pa.float64())
+
+
+def _booleans(values: list[Any]) -> pd.Series[Any]:
+    return _from_arrow(values, pa.bool_())
+
+
+def _strings(values: list[Any]) -> pd.Series[Any]:
+    return _from_arrow(values, pa.string())
+
+
+def _categories(values: list[Any]) -> pd.Series[Any]:
+    return pd.Series(values, dtype="category")
+
+
+def _times(values: list[Any]) -> pd.Series[Any]:
+    times = pd.to_datetime(pd.Series(values, dtype=object), utc=True, format="ISO8601")
+    return times.astype("datetime64[us, UTC]")
+
+
+def _epochs(values: list[Any]) -> pd.Series[Any]:
+    largest = max((abs(value) for value in values if value is not None), default=0)
+    scale = 1_000 if largest >= _MILLISECONDS_FROM else 1_000_000
+    micros = [None if value is None else round(value * scale) for value in values]
+    return _from_arrow(micros, pa.timestamp("us", tz="UTC"))
+
+
+def _from_arrow(values: list[Any], kind: pa.DataType) -> pd.Series[Any]:
+    """Convert through an Arrow array: unlike pandas, it never makes a float of an integer."""
+    converted: pd.Series[Any] = pa.array(values, kind).to_pandas(types_mapper=_PANDAS_TYPES.get)
+    return converted

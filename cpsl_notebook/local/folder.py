@@ -1,0 +1,103 @@
+"""The private folder that a local workspace lives in."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import secrets
+import sys
+from pathlib import Path
+
+from cpsl_notebook.errors import UserError
+
+__all__ = ["Folder", "default_folder", "write_private"]
+
+
+def default_folder() -> Path:
+    """Return ``local`` in ``CAPSULE_HOME``, or in ``~/.capsule``."""
+    home = os.environ.get("CAPSULE_HOME")
+    return (Path(home).expanduser() if home else Path.home() / ".capsule") / "local"
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, in one step: no reader sees a half of it."""
+    scratch = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(scratch, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+        file.write(text)
+    scratch.replace(path)
+
+
+class Folder:
+    """A workspace's files: the database, the token's ``config.ini``, the login secret.
+
+    Parameters
+    ----------
+    path
+        A folder that is missing, empty, or a workspace's already.
+
+    Raises
+    ------
+    UserError
+        The folder holds something else, or cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.expanduser().absolute()
+        try:
+            self._claim()
+            self.token = self._kept_token()
+            self.login_secret = self._kept("login-secret")
+        except OSError as error:
+            raise UserError(
+                f"{self.path} cannot hold a workspace ({error.strerror}): name another folder."
+            ) from None
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return self.path / "workspace.sqlite"
+
+    def add_config(self, grpc_port: int) -> Path:
+        """Write a ``config.ini`` for one running server, and return its path."""
+        place = self.path / "serving" / str(grpc_port)
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_private(
+            place / "config.ini",
+            f"[default]\ntoken = {self.token}\ngateway_host = 127.0.0.1\n"
+            f"gateway_port = {grpc_port}\ngateway_http_port = {grpc_port + 1}\n",
+        )
+        return place / "config.ini"
+
+    def remove_config(self, path: Path) -> None:
+        """Remove what `add_config` wrote."""
+        path.unlink(missing_ok=True)
+        path.parent.rmdir()
+
+    def _claim(self) -> None:
+        found = {path.name for path in self.path.iterdir()} if self.path.exists() else set()
+        if found and not found & {self.database.name, "config.ini"}:
+            raise UserError(f"{self.path} is not empty and no workspace: name another folder.")
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if sys.platform != "win32":
+            self.path.chmod(0o700)
+
+    def _kept_token(self) -> str:
+        """Return the workspace's token; the first start makes it."""
+        parser = configparser.ConfigParser(default_section="default", interpolation=None)
+        text = f"[default]\ntoken = capsule_local_{secrets.token_urlsafe(24)}\n"
+        parser.read_string(self._kept("config.ini", text))
+        return parser["default"]["token"]
+
+    def _kept(self, name: str, text: str = "") -> str:
+        """Return a file's text, written now if there is none; of two starts at once, one writes."""
+        path = self.path / name
+        if not path.exists():
+            scratch = self.path / f"{name}.{secrets.token_hex(4)}"
+            write_private(scratch, text or secrets.token_urlsafe(24))
+            try:
+                os.link(scratch, path)  # fails where the other start was first
+            except FileExistsError:
+                pass
+            finally:
+                scratch.unlink()
+        return path.read_text(encoding="utf-8")

@@ -1,0 +1,251 @@
+"""The local workspace's state: one SQLite file in a private folder."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cpsl_notebook.local import ledger
+from cpsl_notebook.local.support import Thread, sample_threads
+
+__all__ = ["Session", "Store", "Turn"]
+
+# App ids are derived from names, so that a notebook reads the same on every machine.
+_NAMESPACE = uuid.UUID("6f1b1d57-6d5c-4a55-9c7e-0c0a1e2b3c4d")
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS workspace (id TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS apps (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, hostname TEXT NOT NULL,
+    owner_id TEXT NOT NULL, created_at TEXT NOT NULL, updated_at TEXT NOT NULL,
+    price_in_cents INTEGER NOT NULL, pricing_type TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS sessions (
+    id TEXT PRIMARY KEY, app_id TEXT NOT NULL REFERENCES apps, created_at TEXT NOT NULL,
+    state TEXT NOT NULL DEFAULT '{}');
+CREATE TABLE IF NOT EXISTS history (
+    number INTEGER PRIMARY KEY, session_id TEXT NOT NULL REFERENCES sessions, sent_at TEXT NOT NULL,
+    prompt TEXT NOT NULL, reply TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS history_by_session ON history (session_id, number);
+CREATE TABLE IF NOT EXISTS threads (
+    id TEXT PRIMARY KEY, subject TEXT NOT NULL, sender TEXT NOT NULL, queue TEXT NOT NULL,
+    status TEXT NOT NULL, priority TEXT NOT NULL, opened TEXT NOT NULL, last_reply TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS payments (
+    payment_id TEXT PRIMARY KEY, app TEXT NOT NULL, paid_at TEXT NOT NULL, payer TEXT NOT NULL,
+    kind TEXT NOT NULL, currency TEXT NOT NULL, gross_cents INTEGER NOT NULL,
+    fee_cents INTEGER NOT NULL, net_cents INTEGER NOT NULL, payout_state TEXT NOT NULL,
+    payout_id TEXT, paid_out_at TEXT, subscription_id TEXT);
+CREATE INDEX IF NOT EXISTS payments_by_app ON payments (app, paid_at);
+CREATE TABLE IF NOT EXISTS checkouts (
+    id TEXT PRIMARY KEY, app_id TEXT NOT NULL REFERENCES apps, return_url TEXT NOT NULL,
+    created_at TEXT NOT NULL);
+"""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One earlier message of a conversation and what the app replied."""
+
+    prompt: str
+    reply: str
+
+
+@dataclass
+class Session:
+    """One conversation, as an app sees it.
+
+    Attributes
+    ----------
+    id
+        The session id.
+    history
+        The earlier turns, oldest first.
+    state
+        JSON values that the app wants to find again in the next turn.
+    """
+
+    id: str
+    history: list[Turn] = field(default_factory=list)
+    state: dict[str, Any] = field(default_factory=dict)
+
+
+class Store:
+    """Reads and writes the workspace's rows; safe between threads and between processes.
+
+    Parameters
+    ----------
+    path
+        The SQLite file; it is made and filled with the sample data where it is missing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._database() as database:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("BEGIN IMMEDIATE")  # two starts at once must not both fill it
+            for statement in _SCHEMA.split(";"):
+                database.execute(statement)
+            row = database.execute("SELECT id FROM workspace").fetchone()
+            if row is None:
+                row = (secrets.token_hex(8),)
+                _fill(database, row[0])
+            database.execute("COMMIT")
+        self.workspace_id = str(row[0])
+
+    def apps(self) -> list[dict[str, Any]]:
+        """Return every app, in the order of their names."""
+        return self._rows("SELECT * FROM apps ORDER BY name")
+
+    def app(self, app_id: str) -> dict[str, Any] | None:
+        """Return one app; ``None`` where there is none of that id."""
+        return next(iter(self._rows("SELECT * FROM apps WHERE id = ?", app_id)), None)
+
+    def add_app(self, name: str, price_in_cents: int, pricing_type: str) -> str:
+        """Add an app, or change the price of the one that has this name; return its id."""
+        with self._database() as database:
+            return _add_app(database, self.workspace_id, name, price_in_cents, pricing_type)
+
+    def session(self, app_id: str, session_id: str | None) -> Session:
+        """Return a conversation of an app; a new one where the id is unknown to that app."""
+        found = self._rows(
+            "SELECT state FROM sessions WHERE id = ? AND app_id = ?", session_id or "", app_id
+        )
+        if session_id and found:
+            turns = self._rows(
+                "SELECT prompt, reply FROM history WHERE session_id = ? ORDER BY number", session_id
+            )
+            return Session(session_id, [Turn(**turn) for turn in turns], _loaded(found[0]["state"]))
+        session = Session(str(uuid.uuid4()))
+        with self._database() as database:
+            database.execute(
+                "INSERT INTO sessions (id, app_id, created_at) VALUES (?, ?, ?)",
+                (session.id, app_id, _now()),
+            )
+        return session
+
+    def add_turn(self, session: Session, prompt: str, reply: str) -> None:
+        """Keep a turn and the state that the app left."""
+        with self._database() as database:
+            database.execute("BEGIN IMMEDIATE")
+            database.execute(
+                "INSERT INTO history (session_id, sent_at, prompt, reply) VALUES (?, ?, ?, ?)",
+                (session.id, _now(), prompt, reply),
+            )
+            database.execute(
+                "UPDATE sessions SET state = ? WHERE id = ?",
+                (json.dumps(session.state), session.id),
+            )
+            database.execute("COMMIT")
+
+    def threads(self) -> list[Thread]:
+        """Return the support threads that `support-ops` answers over."""
+        rows = self._rows("SELECT * FROM threads ORDER BY id")
+        for row in rows:
+            row["opened"] = datetime.fromisoformat(row["opened"])
+            row["last_reply"] = datetime.fromisoformat(row["last_reply"])
+        return [Thread(**row) for row in rows]
+
+    def payments(self, app: str) -> list[dict[str, Any]]:
+        """Return the payments of an app, oldest first."""
+        return self._rows("SELECT * FROM payments WHERE app = ? ORDER BY paid_at, payment_id", app)
+
+    def earnings(self, app: str) -> dict[str, Any]:
+        """Return the exact sums of an app's payments."""
+        sums = """count(*) AS payments, coalesce(sum(gross_cents), 0) AS gross_cents,
+                  coalesce(sum(fee_cents), 0) AS fee_cents,
+                  coalesce(sum(net_cents), 0) AS net_cents"""
+        total = self._rows(f"SELECT {sums} FROM payments WHERE app = ?", app)[0]  # noqa: S608
+        states = self._rows(
+            "SELECT payout_state, sum(net_cents) AS net_cents FROM payments WHERE app = ? "
+            "GROUP BY payout_state ORDER BY payout_state",
+            app,
+        )
+        by_state = {row["payout_state"]: row["net_cents"] for row in states}
+        return {"app": app, "currency": "USD", **total, "net_cents_by_payout_state": by_state}
+
+    def add_checkout(self, app_id: str, return_url: str) -> str:
+        """Keep a checkout and return its id."""
+        checkout_id = secrets.token_urlsafe(16)
+        with self._database() as database:
+            database.execute(
+                "INSERT INTO checkouts VALUES (?, ?, ?, ?)",
+                (checkout_id, app_id, return_url, _now()),
+            )
+        return checkout_id
+
+    def checkout(self, checkout_id: str) -> dict[str, Any] | None:
+        """Return a checkout with its app's name and price; ``None`` where there is none."""
+        rows = self._rows(
+            "SELECT return_url, name, price_in_cents, pricing_type FROM checkouts "
+            "JOIN apps ON apps.id = app_id WHERE checkouts.id = ?",
+            checkout_id,
+        )
+        return next(iter(rows), None)
+
+    @contextlib.contextmanager
+    def _database(self) -> Iterator[sqlite3.Connection]:
+        database = sqlite3.connect(self._path, timeout=30, isolation_level=None)
+        database.row_factory = sqlite3.Row
+        try:
+            yield database
+        finally:
+            database.close()
+
+    def _rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
+        with self._database() as database:
+            return [dict(row) for row in database.execute(query, values)]
+
+
+def _fill(database: sqlite3.Connection, workspace_id: str) -> None:
+    database.execute("INSERT INTO workspace VALUES (?)", (workspace_id,))
+    _add_app(database, workspace_id, "support-ops", ledger.SUPPORT_OPS_MONTHLY_CENTS, "monthly")
+    _add_app(database, workspace_id, "deal-desk", ledger.DEAL_DESK_ONE_TIME_CENTS, "one_time")
+    _add_app(database, workspace_id, "diet-coach", 0, "one_time")
+    _insert(database, "threads", [asdict(thread) for thread in sample_threads()])
+    _insert(database, "payments", ledger.sample_payments())
+
+
+def _insert(database: sqlite3.Connection, table: str, rows: list[dict[str, Any]]) -> None:
+    names = list(rows[0])
+    marks = ", ".join(f":{name}" for name in names)
+    stored = [
+        {key: _iso(value) if isinstance(value, datetime) else value for key, value in row.items()}
+        for row in rows
+    ]
+    database.executemany(
+        f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})",  # noqa: S608 - our own names
+        stored,
+    )
+
+
+def _add_app(
+    database: sqlite3.Connection, workspace_id: str, name: str, price: int, pricing_type: str
+) -> str:
+    app_id = str(uuid.uuid5(_NAMESPACE, name))
+    database.execute(
+        "INSERT INTO apps VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+        "price_in_cents = excluded.price_in_cents, pricing_type = excluded.pricing_type, "
+        "updated_at = excluded.updated_at",
+        (app_id, name, f"{name}-local", workspace_id, _now(), _now(), price, pricing_type),
+    )
+    return app_id
+
+
+def _loaded(state: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(state)
+    return loaded
+
+
+def _now() -> str:
+    return _iso(datetime.now(UTC))
+
+
+def _iso(time: datetime) -> str:
+    return time.isoformat().replace("+00:00", "Z")

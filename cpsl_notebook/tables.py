@@ -1,0 +1,92 @@
+"""What this notebook knows of itself, as tables: its replies, its conversations, its connection."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from cpsl_notebook.asking import Desk
+    from cpsl_notebook.conversation import Conversations
+    from cpsl_notebook.reply import Reply
+
+__all__ = ["history_frame", "sessions_frame", "status"]
+
+_HISTORY = {
+    "sent_at": "datetime64[us, UTC]",
+    "cell_id": "string",
+    "execution_count": "Int64",
+    "app": "category",
+    "conversation": "string",
+    "turn": "Int64",
+    "prompt": "string",
+    "reply": "string",
+    "status": "category",
+    "first_chunk_s": "Float64",
+    "total_s": "Float64",
+    "session_id": "string",
+    "request_id": "string",
+}
+
+
+def history_frame(replies: list[Reply]) -> pd.DataFrame:
+    """Return the prompts and replies of this kernel, oldest first.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``sent_at`` (UTC), ``cell_id``, ``execution_count``, ``app``, ``conversation``,
+        ``turn``, ``prompt``, ``reply``, ``status``, ``first_chunk_s`` and ``total_s`` (seconds),
+        ``session_id``, ``request_id``.
+    """
+    rows = [vars(reply) | {"reply": reply.text} for reply in replies]
+    columns = {
+        name: pd.Series([row[name] for row in rows], dtype=dtype)
+        for name, dtype in _HISTORY.items()
+    }
+    return pd.DataFrame(columns)
+
+
+def sessions_frame(conversations: Conversations) -> pd.DataFrame:
+    """Return this notebook's conversations, the latest first; ``current`` ones go on."""
+    known = conversations.all()
+    return pd.DataFrame(
+        {
+            "app": pd.Series([c.app for c in known], dtype="category"),
+            "name": pd.Series([c.name for c in known], dtype="string"),
+            "turns": pd.Series([c.turns for c in known], dtype="Int64"),
+            "started_at": _times([c.started_at for c in known]),
+            "last_at": _times([c.last_at for c in known]),
+            "current": pd.Series([conversations.is_current(c) for c in known], dtype="boolean"),
+            "session_id": pd.Series([c.session_id for c in known], dtype="string"),
+        }
+    )
+
+
+def status(desk: Desk) -> dict[str, Any]:
+    """Return what this notebook is connected to."""
+    name, known = desk.notebook
+    return {
+        "workspace": repr(desk.client),
+        "client": f"{type(desk.client.core).__module__.partition('.')[0]} {_version()}",
+        "app": desk.default_app or None,
+        "notebook": name if known else None,
+        "conversations": len(desk.conversations.all()),
+        "replies": len(desk.replies),
+    }
+
+
+def _times(values: list[str]) -> pd.Series[Any]:
+    times = pd.to_datetime(pd.Series([value or None for value in values], dtype=object), utc=True)
+    return times.astype("datetime64[us, UTC]")
+
+
+def _version() -> str:
+    for name in ("cpsl-client", "cpsl"):
+        try:
+            return f"({name} {importlib.metadata.version(name)})"
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return ""
