@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from cpsl_notebook.local import sample_apps, support
+from cpsl_notebook.local.samples import deal_desk, diet_coach, support
 from cpsl_notebook.local.store import Session, Store
 
 __all__ = ["Answer", "Apps", "Conversation"]
@@ -35,8 +35,8 @@ class Apps:
         names = {app["name"]: app["id"] for app in store.apps()}
         samples: dict[str, Answer] = {
             "support-ops": lambda session, text: support.answer(session, text, store.threads()),
-            "deal-desk": sample_apps.deal_desk,
-            "diet-coach": sample_apps.diet_coach,
+            "deal-desk": deal_desk.deal_desk,
+            "diet-coach": diet_coach.diet_coach,
         }
         for name, answer in samples.items():
             self._programs[names[name]] = _Program(name, answer, paced=True)

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cpsl_notebook.local import ledger
-from cpsl_notebook.local.support import Thread, sample_threads
+from cpsl_notebook.local.samples import ledger
+from cpsl_notebook.local.samples.threads import Thread, sample_threads
 
 __all__ = ["Session", "Store", "Turn"]
 

@@ -1,0 +1,165 @@
+"""Sample payments for the two paid apps of the local workspace.
+
+The rows are drawn from a fixed seed, so a chart made from them today looks the same tomorrow.
+Nobody paid anything: every payer is at an ``example`` domain.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from calendar import monthrange
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import product
+from typing import Any
+
+SUPPORT_OPS = "support-ops"
+DEAL_DESK = "deal-desk"
+SUPPORT_OPS_MONTHLY_CENTS = 1_500
+DEAL_DESK_ONE_TIME_CENTS = 4_900
+FEE_PERCENT = 10
+MONTHS = 18
+SEED = 20261031
+
+FIRST_SIGNUPS, MORE_SIGNUPS_A_MONTH = 12, 0.35
+FIRST_SALES, MORE_SALES_A_MONTH = 12, 2.5
+CANCEL_RATE, RETURN_RATE, LATE_RATE, FAILED_RATE = 0.05, 0.35, 0.08, 0.012
+SUBSCRIBER_BUYS_RATE = 0.2
+ONBOARDING_DAYS = 38
+"""Days after the first payment in which the account had not yet been onboarded for payouts."""
+
+_FIRST_NAMES = (
+    "ada aisha alex amir ana ben carla chen dana diego elif emma farid grace hana hugo ines ivan "
+    "jonas julia kofi lara leo lin maria mateo mina nadia noah olga omar priya rosa sam sofia "
+    "tariq theo uma vera yuki"
+)
+_LAST_NAMES = (
+    "adeyemi alvarez andersen bauer bianchi castro cohen costa dubois eriksen fischer garcia "
+    "haddad hansen ito ivanova jensen kaya khan kim kowalski larsen lopez martin mensah moreau "
+    "murphy nakamura novak okafor ortiz patel petrov quinn rossi santos schmidt silva tanaka weber"
+)
+
+
+def sample_payments(today: date = date(2026, 10, 31), seed: int = SEED) -> list[dict[str, Any]]:
+    """Draw the payments of the `MONTHS` months that end on *today*, oldest first.
+
+    Parameters
+    ----------
+    today : date
+        The last day with payments.
+    seed : int
+        Another seed draws other payments of the same shape.
+
+    Returns
+    -------
+    list of dict
+        About 2,500 rows. Amounts are whole US cents, times are in UTC.
+
+    Examples
+    --------
+    >>> row = sample_payments()[-1]
+    >>> row["gross_cents"] == row["fee_cents"] + row["net_cents"]
+    True
+    """
+    rng = random.Random(seed)  # noqa: S311 (sample data, not a secret)
+    start = add_months(today, -MONTHS) + timedelta(days=1)
+    people = _people(rng)
+    subscribers: list[str] = []
+    rows: list[dict[str, Any]] = []
+    for month in range(MONTHS):
+        opens, closes = add_months(start, month), add_months(start, month + 1)
+        for _ in range(round(FIRST_SIGNUPS + MORE_SIGNUPS_A_MONTH * month)):
+            subscribers.append(next(people))
+            first = _moment(rng, opens, closes)
+            rows += _subscriptions(rng, subscribers[-1], first, today)
+        for _ in range(round(FIRST_SALES + MORE_SALES_A_MONTH * month)):
+            known = rng.random() < SUBSCRIBER_BUYS_RATE
+            payer = rng.choice(subscribers) if known else next(people)
+            rows.append(_payment(rng, DEAL_DESK, _moment(rng, opens, closes), payer))
+    for row in rows:
+        _settle(rng, row, start, today)
+    return sorted(rows, key=lambda row: (row["paid_at"], row["payment_id"]))
+
+
+def add_months(day: date, months: int) -> date:
+    """Move *day* by whole months, clamped to the month's end: 31 January + 1 is 28 February."""
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
+
+
+def _people(rng: random.Random) -> Iterator[str]:
+    """Name payers, none of them twice."""
+    names = [
+        f"{first}.{last}" for first, last in product(_FIRST_NAMES.split(), _LAST_NAMES.split())
+    ]
+    rng.shuffle(names)
+    for name in names:
+        yield f"{name}@example.{rng.choice(('com', 'com', 'org', 'net'))}"
+
+
+def _moment(rng: random.Random, opens: date, closes: date) -> datetime:
+    """Pick a second from the day *opens* up to, not including, the day *closes*."""
+    day = opens + timedelta(days=rng.randrange((closes - opens).days))
+    return _at(day, rng.randrange(86_400))
+
+
+def _at(day: date, second: int) -> datetime:
+    return datetime.combine(day, time(), UTC) + timedelta(seconds=second)
+
+
+def _subscriptions(
+    rng: random.Random, payer: str, first: datetime, today: date
+) -> Iterator[dict[str, Any]]:
+    """Pay every month from *first* until cancelling; some come back with a new subscription."""
+    subscription = f"sub_{rng.getrandbits(48):012x}"
+    months = 0
+    while (due := add_months(first.date(), months)) <= today:
+        if months and rng.random() < CANCEL_RATE:
+            if rng.random() < RETURN_RATE:
+                again = _at(add_months(due, rng.randint(2, 5)), rng.randrange(86_400))
+                yield from _subscriptions(rng, payer, again, today)
+            return
+        late = rng.randint(1, 5) if months and rng.random() < LATE_RATE else 0
+        paid_at = datetime.combine(due, first.timetz()) + timedelta(days=late)
+        if paid_at.date() <= today:
+            yield _payment(rng, SUPPORT_OPS, paid_at, payer, subscription)
+        months += 1
+
+
+def _payment(
+    rng: random.Random, app: str, paid_at: datetime, payer: str, subscription: str | None = None
+) -> dict[str, Any]:
+    """Build one payment that is still on its way to the seller."""
+    gross = SUPPORT_OPS_MONTHLY_CENTS if subscription else DEAL_DESK_ONE_TIME_CENTS
+    fee = gross * FEE_PERCENT // 100
+    return {
+        "payment_id": f"pay_{rng.getrandbits(64):016x}",
+        "app": app,
+        "paid_at": paid_at,
+        "payer": payer,
+        "kind": "monthly" if subscription else "one_time",
+        "currency": "USD",
+        "gross_cents": gross,
+        "fee_cents": fee,
+        "net_cents": gross - fee,
+        "payout_state": "In progress",
+        "payout_id": None,
+        "paid_out_at": None,
+        "subscription_id": subscription,
+    }
+
+
+def _settle(rng: random.Random, row: dict[str, Any], start: date, today: date) -> None:
+    """Say what became of a payment: a week's payments go out together the next Wednesday."""
+    paid_on = row["paid_at"].date()
+    wednesday = paid_on + timedelta(days=9 - paid_on.weekday())
+    failed = rng.random() < FAILED_RATE
+    if paid_on < start + timedelta(days=ONBOARDING_DAYS):
+        row["payout_state"] = "Needs onboarding"
+    elif wednesday <= today:
+        row["payout_state"] = "Failed" if failed else "Paid out"
+    if row["payout_state"] == "Paid out":
+        digest = hashlib.sha256(f"payout of {wednesday}".encode()).hexdigest()
+        row["payout_id"] = f"po_{digest[:16]}"
+        row["paid_out_at"] = datetime.combine(wednesday, time(6), UTC)

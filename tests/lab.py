@@ -1,0 +1,97 @@
+"""Driving JupyterLab in a headless Chromium, as a person would."""
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+_FLAGS = """--no-sandbox --disable-gpu --disable-quic --no-first-run
+    --disable-background-networking --disable-component-update --disable-sync""".split()
+_IDLE = """() => {
+    const panel = window.jupyterapp?.shell?.currentWidget;
+    return panel?.sessionContext?.session?.kernel?.status === "idle";
+}"""
+
+
+@contextlib.contextmanager
+def jupyterlab(folder: Path, **environ: str):
+    """Start JupyterLab on a folder; yield its address, and stop it in the end."""
+    settings = folder / ".jupyter"
+    command = [
+        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", "--port=0"),
+        *("--IdentityProvider.token=", "--ServerApp.disable_check_xsrf=True", "--allow-root"),
+        *("--LabApp.expose_app_in_browser=True", "--LabApp.news_url="),
+        f"--ServerApp.root_dir={folder}",
+    ]
+    places = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTERLAB_WORKSPACES_DIR")
+    server = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {name: str(settings / name.lower()) for name in places} | environ,
+    )
+    try:
+        for line in server.stderr:
+            if found := re.search(r"http://127\.0\.0\.1:\d+", line):
+                yield found[0]
+                return
+        raise RuntimeError("JupyterLab did not start")
+    finally:
+        server.terminate()
+        server.communicate(timeout=30)
+
+
+@contextlib.contextmanager
+def browser_page(**options):
+    """Open a page in a headless Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        try:
+            yield browser.new_page(viewport={"width": 1100, "height": 900}, **options)
+        finally:
+            browser.close()
+
+
+class Notebook:
+    """A notebook that is open in JupyterLab."""
+
+    def __init__(self, page: Page, url: str, name: str) -> None:
+        self.page = page
+        page.goto(f"{url}/lab/tree/{name}?reset")
+        page.wait_for_function(_IDLE, timeout=60_000)
+
+    def run(self, index: int, *, wait: bool = True) -> None:
+        """Run one cell; by default, until the kernel is idle again."""
+        self.page.evaluate(
+            """index => {
+                const panel = window.jupyterapp.shell.currentWidget;
+                panel.content.activeCellIndex = index;
+                window.ran = window.jupyterapp.commands.execute("notebook:run-cell");
+                return null;
+            }""",
+            index,
+        )
+        if wait:
+            self.page.evaluate("() => window.ran.then(() => null)")
+
+    def outputs(self, index: int) -> list[dict]:
+        """Return a cell's outputs as the notebook would be saved."""
+        return self.page.evaluate(
+            """index => window.jupyterapp.shell.currentWidget.content.widgets[index]
+                .model.toJSON().outputs""",
+            index,
+        )
+
+    def cell(self, index: int):
+        """Return a cell on the page."""
+        return self.page.locator(".jp-Notebook .jp-Cell").nth(index)
+
+    def save(self) -> None:
+        """Save the notebook."""
+        self.page.evaluate("() => window.jupyterapp.shell.currentWidget.context.save()")
