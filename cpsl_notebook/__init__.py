@@ -63,7 +63,10 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
-    """Remove the magics; what ``%unload_ext cpsl_notebook`` calls."""
+    """Remove the magics; what ``%unload_ext cpsl_notebook`` calls.
+
+    The conversations of this kernel are kept, for the extension may be loaded again.
+    """
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("capsule", None)
     shell.magics_manager.registry.pop("CapsuleMagics", None)

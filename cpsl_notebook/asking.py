@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+
+from IPython.core.getipython import get_ipython
 
 from cpsl_notebook.conversation import Conversation, Conversations, default_store
 from cpsl_notebook.core import takes
@@ -51,7 +54,13 @@ class Desk:
         if self._client is None:
             from cpsl_notebook.client import Client
 
-            self._client = Client()
+            try:
+                self._client = Client()
+            except RuntimeError as error:  # either client's way to say that there is no login
+                raise UserError(
+                    f"{error} Or run `%capsule local` for the built-in workspace, which needs none.",
+                    "CredentialsError",
+                ) from None
         return self._client
 
     def connect(self, client: Client | None) -> None:
@@ -117,6 +126,7 @@ class Desk:
         if not text.strip():
             raise UserError("The prompt is empty: write it below the %%capsule line.")
         app = self.choose_app(app)
+        self.client.reference(app)  # a name that is wrong is said before anything is shown
         reply = Reply(app, text, cell_id=cell_id, execution_count=execution_count)
         conversation = self._conversation(reply, session, new=new, once=once, resume=resume)
         send = self._sender(reply, conversation, stream, timeout)
@@ -215,18 +225,18 @@ def _read(reply: Reply, chunks: Any, display: Display, started: float) -> None:
         reply.status = "incomplete"
 
 
-_desk: Desk | None = None
+_desks: weakref.WeakKeyDictionary[Any, Desk] = weakref.WeakKeyDictionary()
+_no_shell = Desk()  # plain Python has one desk for the process
 
 
 def desk() -> Desk:
-    """Return the one desk of this process."""
-    global _desk
-    if _desk is None:
-        from IPython.core.getipython import get_ipython
-
-        shell = get_ipython()
-        _desk = Desk(shell.user_ns if shell is not None else None)
-    return _desk
+    """Return the desk of the running IPython shell, or of plain Python."""
+    shell = get_ipython()
+    if shell is None:
+        return _no_shell
+    if shell not in _desks:
+        _desks[shell] = Desk(shell.user_ns)
+    return _desks[shell]
 
 
 def ask(

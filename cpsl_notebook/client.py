@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 from cpsl_notebook import frames
 from cpsl_notebook.core import make_client
@@ -54,6 +55,23 @@ class Client:
 
     def __repr__(self) -> str:
         return f"<cpsl_notebook.Client of {self.scope or 'a Capsule workspace'}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the wrapped client's connections, where it has a way to."""
+        close = getattr(self.core, "close", None)
+        if close is not None:
+            close()
 
     def list_apps(self) -> pd.DataFrame:
         """List the workspace's apps.

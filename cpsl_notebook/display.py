@@ -71,6 +71,8 @@ class _Final(_Quiet):
     """Shows the finished reply once."""
 
     def finish(self, reply: Reply) -> None:
+        if _says_nothing(reply):
+            return
         display(_bundle(reply), raw=True, metadata={"capsule": _metadata(reply)})
 
 
@@ -115,10 +117,17 @@ class _Text(_Quiet):
         sys.stdout.flush()
 
     def finish(self, reply: Reply) -> None:
+        if _says_nothing(reply):
+            return
         self.update(reply)
         blocks = plain(reply)[len(clean(reply.text).strip()) :].strip()
         lines = [blocks, *reply.notices, f"[{footer(reply)}]"]
         sys.stdout.write("\n" + "\n".join(filter(None, map(clean, lines))) + "\n")
+
+
+def _says_nothing(reply: Reply) -> bool:
+    """Say whether the error, which follows, is all that there is to tell."""
+    return reply.status == "failed" and not (reply.text or reply.blocks)
 
 
 def _size(reply: Reply) -> tuple[int, int]:

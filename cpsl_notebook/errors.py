@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+
 __all__ = ["UserError", "told"]
 
 
@@ -16,13 +18,22 @@ class UserError(Exception):
         The line.
     kind
         The name shown before it: that of the exception it stands for.
+
+    Attributes
+    ----------
+    full
+        Whether to show the whole traceback instead.
     """
+
+    full = False
 
     def __init__(self, message: str = "", kind: str = "UserError") -> None:
         super().__init__(message)
         self.kind = kind
 
     def _render_traceback_(self) -> list[str]:
+        if self.full:
+            return "".join(traceback.format_exception(self)).splitlines()
         return [f"{self.kind}: {self}"]
 
 

@@ -52,6 +52,8 @@ class CapsuleMagics(Magics):
             return None
         except Exception as caught:
             if show_traceback:
+                if isinstance(caught, UserError):
+                    caught.full = True
                 raise
             error = told(caught)
         # Raised out here, so that the one line has no "during handling of" before it.

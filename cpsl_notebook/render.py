@@ -39,7 +39,7 @@ def html(reply: Reply) -> str:
     """Return the reply as HTML that runs nothing and fetches nothing."""
     parts = [_markdown(reply.text), *(_block(block) for block in reply.blocks)]
     if reply.status == "running":
-        parts.insert(0, _line(reply.notification or "Waiting for the reply…", 'role="status"'))
+        parts.append(_line(reply.notification or "…", 'role="status"'))
     else:
         parts += [_line(notice) for notice in reply.notices]
         parts.append(_line(footer(reply), 'class="capsule-footer"'))

@@ -219,16 +219,16 @@ class Workspace:
         if not 0 <= port < 65535:
             raise UserError(f"Port {port}: give 1 to 65534, or 0 for a free pair.")
         for _ in range(1 if port else 100):
-            web = socket.socket()
-            web.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                web.bind((_HOST, port + 1 if port else 0))
-                web.listen(128)
+                web = _listening(port + 1 if port else 0)
+            except OSError:
+                break
+            try:
                 grpc_port = web.getsockname()[1] - 1
                 if port or not str(grpc_port).endswith("443"):
                     return self._grpc_server(grpc_port), web, grpc_port
             except (OSError, RuntimeError):
-                pass  # one of the two is taken
+                pass  # the one for gRPC is taken
             web.close()
         if port:
             raise UserError(
@@ -238,6 +238,8 @@ class Workspace:
         raise UserError("No free pair of ports was found: give one with port=.")
 
     def _grpc_server(self, port: int) -> Any:
+        with _listening(port):
+            pass  # tried first, because gRPC writes to stderr where a port is taken
         url = f"http://{_HOST}:{port + 1}/login/"
         server = rpc.make_server(self._store, self._logins, self.token, lambda login: url + login)
         server.add_insecure_port(f"{_HOST}:{port}")
@@ -264,3 +266,16 @@ class Workspace:
                 raise UserError("The local workspace did not start: try again.")
             time.sleep(0.002)
         return server, thread
+
+
+def _listening(port: int) -> socket.socket:
+    """Return a socket that listens on a port of this machine; 0 takes a free one."""
+    listening = socket.socket()
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((_HOST, port))
+        listening.listen(128)
+    except OSError:
+        listening.close()
+        raise
+    return listening
