@@ -2,7 +2,8 @@
 
 Closing a response hangs while another thread reads from it, and before the headers have arrived
 there is no response to close; shutting its socket down wakes the reader in both cases. So
-connections tell the exchange that runs on their thread which socket they use.
+connections tell the exchange that runs on their thread which socket they use. They also tell it
+when the request goes out, after which nobody can know whether the service acts on it.
 """
 
 from __future__ import annotations
@@ -23,16 +24,29 @@ _running = threading.local()
 
 
 class Abort:
-    """A switch that ends one exchange, once and for good; safe to use from any thread."""
+    """A switch that ends one exchange, once and for good; safe to use from any thread.
+
+    Attributes
+    ----------
+    sent
+        Whether any of the request may have reached the service.
+    """
 
     def __init__(self) -> None:
-        self.requested = False
+        self.sent = False
+        self._requested = threading.Event()
         self._socket: socket.socket | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may come between on the same thread
+
+    @property
+    def requested(self) -> bool:
+        """Whether the exchange is to end, or has."""
+        return self._requested.is_set()
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
         """Watch the connection that this thread uses within the block."""
+        self.sent = False
         _running.abort = self
         try:
             yield
@@ -46,6 +60,12 @@ class Abort:
             if self.requested:
                 self._shut_down()
 
+    def hurry(self, seconds: float) -> None:
+        """Wait no longer than this for what the socket has yet to bring."""
+        with self._lock, contextlib.suppress(OSError):
+            if self._socket is not None:
+                self._socket.settimeout(seconds)
+
     def release(self) -> None:
         """Let go of the socket, which is somebody else's from here on."""
         with self._lock:
@@ -54,8 +74,12 @@ class Abort:
     def request(self) -> None:
         """End the exchange."""
         with self._lock:
-            self.requested = True
+            self._requested.set()
             self._shut_down()
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep, unless the exchange is to end: then return true at once."""
+        return self._requested.wait(seconds)
 
     def _shut_down(self) -> None:
         if self._socket is not None:
@@ -64,30 +88,44 @@ class Abort:
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
-def _attach(connection: HTTPConnection) -> None:
+def _attach(sock: Any) -> None:
     abort: Abort | None = getattr(_running, "abort", None)
-    if abort is not None and isinstance(connection.sock, socket.socket):
-        abort.attach(connection.sock)
+    if abort is not None and isinstance(sock, socket.socket):
+        abort.attach(sock)
 
 
 class _Connection(HTTPConnection):
-    def connect(self) -> None:
-        super().connect()
-        _attach(self)
+    def _new_conn(self) -> socket.socket:
+        sock = super()._new_conn()
+        _attach(sock)
+        return sock
 
     def request(self, *args: Any, **kwargs: Any) -> None:
-        _attach(self)
+        if self.sock is None:
+            self.connect()
+        _attach(self.sock)
+        abort: Abort | None = getattr(_running, "abort", None)
+        if abort is not None:
+            abort.sent = True
         super().request(*args, **kwargs)
 
 
-class _TLSConnection(HTTPSConnection):
-    def connect(self) -> None:
-        super().connect()
-        _attach(self)
+class _TLSConnection(_Connection, HTTPSConnection):
+    _handle: socket.socket | None = None
 
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        _attach(self)
-        super().request(*args, **kwargs)
+    def _new_conn(self) -> socket.socket:
+        sock = super()._new_conn()
+        self._handle = sock.dup()  # the handshake is done by another object, out of our reach
+        _attach(self._handle)
+        return sock
+
+    def connect(self) -> None:
+        try:
+            super().connect()
+        finally:
+            if self._handle is not None:
+                self._handle.close()
+                self._handle = None
 
 
 class _Pool(HTTPConnectionPool):

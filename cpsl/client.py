@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
+import requests
+
 from cpsl import directory
-from cpsl.config import load
-from cpsl.errors import AppNotFoundError, InvalidRequestError, ProtocolError
+from cpsl.abort import Abort
+from cpsl.config import Token, load
+from cpsl.errors import AppNotFoundError, InvalidRequestError, NotFoundError
 from cpsl.models import ChatResponse
-from cpsl.sse import DEFAULT_LIMIT
+from cpsl.network import Seconds, Timeout
+from cpsl.options import Options
+from cpsl.status import required, whole
 from cpsl.stream import Stream
-from cpsl.transport import Timeout, Transport, quoted
+from cpsl.transport import Transport, quoted
 
 __all__ = ["Client"]
-
-_LARGEST_ANSWER = 1 << 30  # bytes
-_LARGEST_REPLY = 1 << 26  # bytes
-_LONGEST_URL = 8192  # bytes; what servers commonly take
 
 
 class Client:
@@ -31,23 +34,36 @@ class Client:
         The workspace token; by default ``CAPSULE_TOKEN``, else what ``capsule login`` stored.
     gateway_url
         The gateway's HTTP base URL; by default that of the token's source.
+    grpc_target
+        ``host:port`` of the gateway's gRPC side; by default what belongs to ``gateway_url``.
     timeout
         Seconds of silence to bear, 120 by default, or ``(connect, silence)``; connecting has 5.
+        Every method takes one for its own call.
     max_retries
         How often a request is sent again where that cannot make anything happen twice.
+    max_answer_bytes, max_reply_bytes, max_event_bytes
+        The largest answer (of `list_payments`, say), reply of an app, and event of a stream.
+    max_url_bytes
+        The longest URL that `stream` sends a message in.
     allow_insecure
         Send the token in the clear to another machine than this one; by default what
         ``CAPSULE_ALLOW_INSECURE=1`` says.
+    pickle_token
+        Let a pickled copy carry the token. Without it a copy has none: it reads the credentials of
+        the process that it wakes up in, which must be for the same gateway.
 
     Raises
     ------
     CredentialsError
         There is no token, or it belongs to another gateway.
+    InvalidRequestError
+        An address is none.
 
     Notes
     -----
-    Implements the documentation page "Client" of Capsule. Safe to share between threads. An app is
-    given by name or id; a name is looked up once.
+    Implements the documentation page "Client" of Capsule. Safe to share between threads, and over
+    a fork. An app is given by name or id; a name is looked up once. Every method raises a
+    `CapsuleError`, which describes all of them.
 
     Examples
     --------
@@ -64,21 +80,36 @@ class Client:
         token: str | None = None,
         gateway_url: str | None = None,
         *,
-        timeout: float | tuple[float, float] | None = None,
+        grpc_target: str | None = None,
+        timeout: Seconds | None = None,
         max_retries: int = 2,
+        max_answer_bytes: int = 1 << 30,
+        max_reply_bytes: int = 1 << 26,
+        max_event_bytes: int = 1 << 24,
+        max_url_bytes: int = 8192,
         allow_insecure: bool | None = None,
+        pickle_token: bool = False,
     ) -> None:
+        token = None if token is None else Token(token)  # so that no traceback of ours shows it
         if allow_insecure is None:
             allow_insecure = os.environ.get("CAPSULE_ALLOW_INSECURE") == "1"
-        self._settings = load(token, gateway_url)
-        self._allow_insecure = allow_insecure
-        self._transport = Transport(
-            self._settings, Timeout.of(timeout, Timeout()), max_retries, allow_insecure
+        self._options = Options(
+            timeout=Timeout.of(timeout, Timeout()),
+            max_retries=max_retries,
+            max_answer_bytes=max_answer_bytes,
+            max_reply_bytes=max_reply_bytes,
+            max_event_bytes=max_event_bytes,
+            max_url_bytes=max_url_bytes,
+            allow_insecure=allow_insecure,
+            pickle_token=pickle_token,
         )
+        settings = load(token, gateway_url, grpc_target=grpc_target)
+        self._gateway_url, self._grpc_target = settings.http_url, settings.grpc_target
+        self._connected: Transport | None = self._options.transport(settings)
         self._ids: dict[str, str] = {}
 
     def __repr__(self) -> str:
-        return f"Client(gateway_url={self._settings.http_url!r})"
+        return f"Client(gateway_url={self._gateway_url!r})"
 
     def __enter__(self) -> Self:
         return self
@@ -91,42 +122,102 @@ class Client:
     ) -> None:
         self.close()
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            "options": self._options,
+            "token": self._transport.settings.token if self._options.pickle_token else None,
+            "gateway_url": self._gateway_url,
+            "grpc_target": self._grpc_target,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._options = state["options"]
+        self._gateway_url, self._grpc_target = state["gateway_url"], state["grpc_target"]
+        self._ids = {}
+        # Without a token the credentials are read at the first use: an error while unpickling
+        # would take a whole pool of processes down.
+        self._connected = self._connect(state["token"]) if state["token"] else None
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self  # as a copy within the process would come without its token
+
     @property
     def gateway_url(self) -> str:
         """The HTTP base URL of the gateway."""
-        return self._settings.http_url
+        return self._gateway_url
 
     def close(self) -> None:
         """Close the pooled connections; the client opens new ones if it is used again."""
-        self._transport.close()
+        if self._connected is not None:
+            self._connected.close()
 
-    def list_apps(self) -> list[dict[str, Any]]:
+    def list_apps(self, *, timeout: Seconds | None = None) -> list[dict[str, Any]]:
         """List the apps of the workspace.
+
+        Parameters
+        ----------
+        timeout
+            For this call, as for the client.
 
         Returns
         -------
         list of dict
             ``id``, ``name`` and ``hostname`` of each app.
+
+        Examples
+        --------
+        ::
+
+            names = [app["name"] for app in client.list_apps()]
         """
+        transport = self._transport
         apps = directory.list_apps(
-            self._settings,
-            self._transport.timeout,
-            self._transport.max_retries,
-            self._allow_insecure,
+            transport.settings,
+            Timeout.of(timeout, transport.timeout),
+            transport.max_retries,
+            transport.allow_insecure,
+            self._options.max_answer_bytes,
         )
         self._ids = {app["name"]: app["id"] for app in apps}
         return apps
 
-    def get_app(self, name_or_id: str) -> dict[str, Any]:
+    def get_app(self, name_or_id: str, *, timeout: Seconds | None = None) -> dict[str, Any]:
         """Return the metadata of one app, as the service gives them.
 
         Among them ``id``, ``name``, ``price_in_cents`` and ``pricing_type``.
+
+        Parameters
+        ----------
+        name_or_id
+            Name or id of the app.
+        timeout
+            For this call, as for the client.
+
+        Raises
+        ------
+        AppNotFoundError
+            The workspace has no such app.
+
+        Examples
+        --------
+        ::
+
+            cents = client.get_app("support-ops").get("price_in_cents", 0)
         """
-        answer = _an_object(self._get(name_or_id, ""), "app")
+        answer = whole(self._get(name_or_id, "", timeout), "app")
         app = answer.get("app")
         return app if isinstance(app, dict) else answer
 
-    def create_checkout(self, app: str, return_url: str = "") -> str:
+    def create_checkout(
+        self,
+        app: str,
+        return_url: str = "",
+        *,
+        timeout: Seconds | None = None,
+    ) -> str:
         """Create a checkout and return its URL.
 
         Parameters
@@ -135,28 +226,71 @@ class Client:
             Name or id of a paid app.
         return_url
             Where the payer is sent afterwards.
+        timeout
+            For each of the two requests of this call, as for the client.
 
         Raises
         ------
         InvalidRequestError
             The app is free.
-        """
-        if not self.get_app(app).get("price_in_cents"):
-            raise InvalidRequestError(
-                f"App is free; checkout is only available for paid apps, and {app!r} has no price."
-            )
-        body = {"return_url": return_url} if return_url else {}
-        answer = self._post(f"/api/v1/checkout/{self._id(app)}", body)
-        return str(_required(answer, "checkout_url", "checkout"))
 
-    def list_payments(self, app: str) -> list[dict[str, Any]]:
-        """Return the payments of an app, as the service gives them."""
-        payments: list[dict[str, Any]] = self._get(app, "/payments")
+        Examples
+        --------
+        ::
+
+            print("Pay at", client.create_checkout("support-ops"))
+        """
+        if not self.get_app(app, timeout=timeout).get("price_in_cents"):
+            raise InvalidRequestError(
+                "App is free; checkout is only available for paid apps: give it a price first."
+            )
+        answer, _ = self._transport.json(
+            "POST",
+            f"/api/v1/checkout/{self._id(app)}",
+            body={"return_url": return_url} if return_url else {},
+            repeatable=False,
+            limit=self._options.max_answer_bytes,
+            timeout=Timeout.of(timeout, self._transport.timeout),
+        )
+        url: str = required(answer, "checkout_url", str, "checkout")
+        return url
+
+    def list_payments(self, app: str, *, timeout: Seconds | None = None) -> list[dict[str, Any]]:
+        """Return the payments of an app, as the service gives them.
+
+        Parameters
+        ----------
+        app
+            Name or id of the app.
+        timeout
+            For this call, as for the client.
+
+        Examples
+        --------
+        ::
+
+            payments = client.list_payments("support-ops")
+        """
+        payments: list[dict[str, Any]] = self._get(app, "/payments", timeout)
         return payments
 
-    def get_earnings(self, app: str) -> dict[str, Any]:
-        """Return the earnings summary of an app, as the service gives it."""
-        return _an_object(self._get(app, "/earnings"), "earnings")
+    def get_earnings(self, app: str, *, timeout: Seconds | None = None) -> dict[str, Any]:
+        """Return the earnings summary of an app, as the service gives it.
+
+        Parameters
+        ----------
+        app
+            Name or id of the app.
+        timeout
+            For this call, as for the client.
+
+        Examples
+        --------
+        ::
+
+            earnings = client.get_earnings("support-ops")
+        """
+        return whole(self._get(app, "/earnings", timeout), "earnings")
 
     def chat(
         self,
@@ -164,7 +298,7 @@ class Client:
         text: str,
         session_id: str | None = None,
         *,
-        timeout: float | tuple[float, float] | None = None,
+        timeout: Seconds | None = None,
     ) -> ChatResponse:
         """Send a message and wait for the whole reply.
 
@@ -178,19 +312,27 @@ class Client:
             The conversation to continue; by default a new one is started.
         timeout
             For this call, as for the client.
+
+        Examples
+        --------
+        ::
+
+            first = client.chat("support-ops", "How many threads are waiting for review?")
+            second = client.chat("support-ops", "Make a plan.", session_id=first.session_id)
         """
         body = {"text": text}
         if session_id:
             body["session_id"] = session_id
-        answer, header_id = self._transport.json(
-            "POST",
-            f"/api/v1/app/{self._id(app)}/chat",
-            body=body,
-            repeatable=False,
-            limit=_LARGEST_REPLY,
-            timeout=Timeout.of(timeout, self._transport.timeout),
-        )
-        replies = _required(answer, "replies", "chat")
+        with self._located(app) as app_id:
+            answer, header_id = self._transport.json(
+                "POST",
+                f"/api/v1/app/{app_id}/chat",
+                body=body,
+                repeatable=False,
+                limit=self._options.max_reply_bytes,
+                timeout=Timeout.of(timeout, self._transport.timeout),
+            )
+        replies = required(answer, "replies", list, "chat")
         texts = [
             r["text"] for r in replies if isinstance(r, dict) and isinstance(r.get("text"), str)
         ]
@@ -207,7 +349,7 @@ class Client:
         text: str,
         session_id: str | None = None,
         *,
-        timeout: float | tuple[float, float] | None = None,
+        timeout: Seconds | None = None,
     ) -> Stream:
         """Send a message and iterate over the reply as it arrives.
 
@@ -227,25 +369,53 @@ class Client:
         ------
         InvalidRequestError
             The message is too long for the URL that a stream sends it in.
+
+        Examples
+        --------
+        ::
+
+            with client.stream("support-ops", "Summarize the riskiest threads.") as stream:
+                for chunk in stream:
+                    print(chunk.text, end="", flush=True)
         """
         path = f"/api/v1/app/{self._id(app)}/stream?text={quoted(text)}"
         if session_id:
             path += f"&session_id={quoted(session_id)}"
-        size = len(self._settings.http_url + path)
-        if size > _LONGEST_URL:
+        size, limit = len(self._gateway_url + path), self._options.max_url_bytes
+        if size > limit:
             raise InvalidRequestError(
-                f"The message makes a URL of {size:,} bytes, and a stream takes {_LONGEST_URL:,}: "
+                f"The message makes a URL of {size:,} bytes, and a stream takes {limit:,}: "
                 "send it with chat()."
             )
-        waits = Timeout.of(timeout, self._transport.timeout)
+        transport = self._transport
+        waits = Timeout.of(timeout, transport.timeout)
+
+        def open_response(abort: Abort) -> requests.Response:
+            with self._located(app):
+                return transport.open_stream(path, abort, waits)
+
         return Stream(
-            lambda abort: self._transport.open_stream(path, abort, waits), limit=DEFAULT_LIMIT
+            open_response,
+            transport.settings,
+            self._options.max_event_bytes,
+            self._options.max_reply_bytes,
         )
 
+    @property
+    def _transport(self) -> Transport:
+        if self._connected is None:
+            self._connected = self._connect(None)
+        return self._connected
+
+    def _connect(self, token: str | None) -> Transport:
+        """Connect a copy that woke up in another process."""
+        settings = load(token, self._gateway_url, grpc_target=self._grpc_target)
+        return self._options.transport(settings)
+
     def _id(self, app: str) -> str:
-        """Return an app's id; a name is looked up in the directory, once."""
+        """Return an app's id, as it stands in a path; a name is looked up, once."""
         if len(app) == 36 and app.count("-") == 4:
-            return app
+            return quoted(app)
         if app not in self._ids:
             self.list_apps()
         if app not in self._ids:
@@ -253,30 +423,37 @@ class Client:
             near = tuple(difflib.get_close_matches(app, names, cutoff=0.5))
             known = f"did you mean {' or '.join(near)}?" if near else _listing(names)
             raise AppNotFoundError(f"No app {app!r} in this workspace: {known}", matches=near)
-        return self._ids[app]
+        return quoted(self._ids[app])
 
-    def _get(self, app: str, rest: str) -> Any:
-        return self._transport.json(
-            "GET", f"/api/v1/apps/{self._id(app)}{rest}", repeatable=True, limit=_LARGEST_ANSWER
-        )[0]
+    @contextlib.contextmanager
+    def _located(self, app: str) -> Iterator[str]:
+        """Give an app's id; forget it where nothing is found, as a new deployment has a new one."""
+        try:
+            yield self._id(app)
+        except NotFoundError:
+            self._ids.pop(app, None)
+            raise
 
-    def _post(self, path: str, body: dict[str, Any]) -> Any:
-        return self._transport.json(
-            "POST", path, body=body, repeatable=False, limit=_LARGEST_ANSWER
-        )[0]
+    def _get(self, app: str, rest: str, timeout: Seconds | None) -> Any:
+        try:
+            with self._located(app) as app_id:
+                return self._transport.json(
+                    "GET",
+                    f"/api/v1/apps/{app_id}{rest}",
+                    repeatable=True,
+                    limit=self._options.max_answer_bytes,
+                    timeout=Timeout.of(timeout, self._transport.timeout),
+                )[0]
+        except AppNotFoundError:
+            raise
+        except NotFoundError as caught:
+            missing = caught
+        raise AppNotFoundError(
+            f"No app {app!r} in this workspace: list_apps() names those that it has.",
+            request_id=missing.request_id,
+            detail=missing.detail,
+        )
 
 
 def _listing(names: list[str]) -> str:
     return f"it has {', '.join(names[:10])}." if names else "it has none; deploy one first."
-
-
-def _an_object(answer: Any, what: str) -> dict[str, Any]:
-    if not isinstance(answer, dict):
-        raise ProtocolError(f"The {what} answer is no JSON object: check gateway_url.")
-    return answer
-
-
-def _required(answer: Any, key: str, what: str) -> Any:
-    if key not in _an_object(answer, what):
-        raise ProtocolError(f"The {what} answer has no {key!r}: check gateway_url.")
-    return answer[key]

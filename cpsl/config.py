@@ -5,18 +5,33 @@ from __future__ import annotations
 import configparser
 import ipaddress
 import os
+import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from cpsl.errors import CredentialsError, InvalidRequestError
 
-__all__ = ["Settings", "config_path", "is_loopback", "load"]
+__all__ = ["Settings", "Token", "config_path", "is_loopback", "load"]
 
 PRODUCTION_GRPC = "gateway.capsule.new:443"
 PRODUCTION_HTTP = "https://api.capsule.new"
+# Narrower than what a URL may be: parsers of URLs disagree on the host of the rest.
+_HOST = r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]"
+_ADDRESS = re.compile(rf"({_HOST})(?::(\d{{1,5}}))?")
+_URL = re.compile(rf"https?://(?:{_HOST})(?::(\d{{1,5}}))?(?:/[!$&-;=A-Z_a-z~%]*)?")
+_VARIABLES = ("CAPSULE_TOKEN", "CAPSULE_GATEWAY_URL", "CAPSULE_HTTP_URL", "CAPSULE_HTTP_PORT")
+
+
+class Token(str):
+    """A secret: a string whose ``repr`` does not show it, as a traceback with locals would."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'[token]'"
 
 
 @dataclass(frozen=True)
@@ -40,10 +55,18 @@ class Settings:
     grpc_target: str
     source: str
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "token", Token(self.token))
 
-def config_path(environ: Mapping[str, str] = os.environ) -> Path:
+    def without_token(self, text: str) -> str:
+        """Return a foreign text without the token, should it repeat it."""
+        return text.replace(self.token, "[token]") if self.token else text
+
+
+def config_path(environ: Mapping[str, str] | None = None) -> Path:
     """Return the path of ``config.ini``: ``CONFIG_PATH``, else ``~/.capsule/config.ini``."""
-    named = environ.get("CONFIG_PATH")
+    # The environment is never a variable here: a traceback with locals would show what it holds.
+    named = (os.environ if environ is None else environ).get("CONFIG_PATH")
     return Path(named).expanduser() if named else Path.home() / ".capsule" / "config.ini"
 
 
@@ -62,7 +85,9 @@ def is_loopback(host: str | None) -> bool:
 def load(
     token: str | None = None,
     gateway_url: str | None = None,
-    environ: Mapping[str, str] = os.environ,
+    environ: Mapping[str, str] | None = None,
+    *,
+    grpc_target: str | None = None,
 ) -> Settings:
     """Find the token and the gateway: the arguments, else the environment, else ``config.ini``.
 
@@ -78,12 +103,17 @@ def load(
         The HTTP base URL of the gateway.
     environ
         The environment to read ``CAPSULE_TOKEN``, ``CAPSULE_GATEWAY_URL``, ``CAPSULE_HTTP_URL``,
-        ``CAPSULE_HTTP_PORT`` and ``CONFIG_PATH`` from.
+        ``CAPSULE_HTTP_PORT`` and ``CONFIG_PATH`` from; by default that of the process.
+    grpc_target
+        ``host:port`` of the gRPC gateway; by default derived from ``gateway_url``: on other hosts
+        than the live service the port below, or the same one where it is 443 or 80.
 
     Raises
     ------
     CredentialsError
         There is no token, or the only token belongs to another gateway.
+    InvalidRequestError
+        An address is none.
 
     Examples
     --------
@@ -93,29 +123,35 @@ def load(
     >>> "a-token" in repr(settings)
     False
     """
-    arguments = _Source("the arguments", token or "", *_from_url(gateway_url))
-    sources = [arguments, _from_environment(environ), _from_file(config_path(environ))]
-    chosen = next((source for source in sources if source.token), None)
-    if chosen is None:
+    arguments = _Source(
+        "the arguments", Token(token or ""), *_addresses(grpc_target or "", gateway_url or "", "")
+    )
+    token = None
+    sources = _sources(arguments, environ)
+    heavier: list[_Source] = []  # those that say nothing of a token, and may mean another gateway
+    for chosen in sources:
+        if chosen.token:
+            break
+        heavier.append(chosen)
+    else:
         raise CredentialsError(
             "No credentials: run `capsule login`, set CAPSULE_TOKEN, or pass token=."
         )
     http_url = chosen.http_url or PRODUCTION_HTTP
-    for other in sources:
-        # Another gateway was meant if it was named with more weight than the token,
-        # or if the token came without any.
-        meant = other.token == "" and sources.index(other) < sources.index(chosen)
-        if other.http_url not in ("", http_url) and (meant or not chosen.http_url):
+    target = chosen.grpc_target or _derived(http_url)
+    # A token that came without a gateway is not sent past any that was named, by whomever.
+    for other in [*heavier, *([] if chosen.http_url else sources)]:
+        if other.http_url not in ("", http_url) or other.grpc_target not in ("", target):
             raise CredentialsError(
                 f"The token comes from {chosen.name} and belongs to {http_url}, but {other.name} "
                 f"name the gateway {other.http_url}: give the token and the gateway together."
             )
-    return Settings(
-        token=chosen.token,
-        http_url=http_url,
-        grpc_target=chosen.grpc_target or PRODUCTION_GRPC,
-        source=chosen.name,
-    )
+    if not re.fullmatch("[!-~]+", chosen.token):
+        raise CredentialsError(
+            f"The token from {chosen.name} has a space or a character beyond ASCII in it: copy it "
+            "again, or run `capsule login`."
+        )
+    return Settings(chosen.token, http_url, target, chosen.name)
 
 
 @dataclass(frozen=True)
@@ -123,18 +159,24 @@ class _Source:
     """What one source says; an empty string is what it leaves open."""
 
     name: str
-    token: str = ""
+    token: Token = Token("")  # noqa: RUF009 - a string
     http_url: str = ""
     grpc_target: str = ""
 
 
-def _from_environment(environ: Mapping[str, str]) -> _Source:
-    http_url, target = _addresses(
-        environ.get("CAPSULE_GATEWAY_URL", ""),
-        environ.get("CAPSULE_HTTP_URL", ""),
-        environ.get("CAPSULE_HTTP_PORT", ""),
-    )
-    return _Source("the CAPSULE_… variables", environ.get("CAPSULE_TOKEN", ""), http_url, target)
+def _sources(arguments: _Source, environ: Mapping[str, str] | None) -> Iterator[_Source]:
+    """Give the sources by weight; a lighter one is not read before it is asked for."""
+    yield arguments
+    token, *addresses = _variables(environ)
+    gateway, http_url, http_port = map(str, addresses)
+    found = _addresses(gateway, http_url, http_port)
+    yield _Source("the CAPSULE_… variables", Token(token.strip()), *found)
+    yield _from_file(config_path(environ))
+
+
+def _variables(environ: Mapping[str, str] | None) -> list[Token]:
+    # Copied in a function that cannot fail, wrapped: see `config_path`.
+    return [Token((os.environ if environ is None else environ).get(n, "")) for n in _VARIABLES]
 
 
 def _from_file(path: Path) -> _Source:
@@ -146,70 +188,64 @@ def _from_file(path: Path) -> _Source:
     except (FileNotFoundError, NotADirectoryError):
         return _Source(str(path))
     except (OSError, UnicodeDecodeError, configparser.Error) as error:
-        raise CredentialsError(
-            f"{path} cannot be read ({type(error).__name__}): mend it or run `capsule login`."
-        ) from None
+        wrong = type(error).__name__
+    else:
+        wrong = ""
+    if wrong:  # raised here, as the parser's own frames hold the lines of the file
+        raise CredentialsError(f"{path} cannot be read ({wrong}): mend it or run `capsule login`.")
     values = parser["default"]
-    if open_to_others and values.get("token"):
+    token = Token(values.get("token", ""))
+    if open_to_others and token:
         warnings.warn(
-            f"{path} holds a token and others can read it: run `chmod 600 {path}`.", stacklevel=4
+            f"{path} holds a token and others can read it: run `chmod 600 {path}`.", stacklevel=5
         )
-    host, port = values.get("gateway_host", ""), values.get("gateway_port", "")
+    host, port = _bracketed(values.get("gateway_host", "")), values.get("gateway_port", "")
     gateway = f"{host}:{port}" if host and port else host
-    http_url, target = _addresses(gateway, "", values.get("gateway_http_port", ""))
-    return _Source(f"the settings in {path}", values.get("token", ""), http_url, target)
+    addresses = _addresses(gateway, "", values.get("gateway_http_port", ""))
+    return _Source(f"the settings in {path}", token, *addresses)
 
 
-def _from_url(url: str | None) -> tuple[str, str]:
-    """Derive both addresses from the HTTP one."""
-    if not url:
-        return "", ""
-    url = _checked(url)
-    if url == PRODUCTION_HTTP:
-        return url, PRODUCTION_GRPC
-    parts = urlsplit(url)
+def _derived(http_url: str) -> str:
+    """Return the gRPC target that belongs to an HTTP base URL."""
+    if http_url == PRODUCTION_HTTP:
+        return PRODUCTION_GRPC
+    parts = urlsplit(http_url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    return url, f"{_host(parts.hostname)}:{port if port in (80, 443) else port - 1}"
+    return f"{_bracketed(parts.hostname or '')}:{port if port in (80, 443) else port - 1}"
 
 
 def _addresses(gateway: str, http_url: str, http_port: str) -> tuple[str, str]:
-    """Derive the HTTP base URL and the gRPC target from whichever of them is set."""
+    """Return the HTTP base URL and the gRPC target as far as one of them is set."""
     if not gateway and http_port and not http_url:
         gateway = PRODUCTION_GRPC
     if not gateway:
-        return _from_url(http_url)
-    parts = urlsplit(f"//{gateway}")
-    try:
-        host, port = _host(parts.hostname), parts.port or 443
-        web_port = int(http_port) if http_port else port if port in (80, 443) else port + 1
-    except ValueError:
+        return (_checked(http_url) if http_url else ""), ""
+    parts = _ADDRESS.fullmatch(gateway)
+    if not parts or not re.fullmatch(r"\d{0,5}", http_port):
         raise InvalidRequestError(
             f"{gateway!r} with HTTP port {http_port!r} is no gateway address: give host:port."
-        ) from None
+        )
+    host, port = parts[1], int(parts[2] or 443)
+    web_port = int(http_port) if http_port else port if port in (80, 443) else port + 1
     target = f"{host}:{port}"
     if http_url:
         return _checked(http_url), target
     if target == PRODUCTION_GRPC and not http_port:
         return PRODUCTION_HTTP, target
     scheme = "https" if web_port == 443 else "http"
-    default = web_port in (80, 443)
-    return (f"{scheme}://{host}" if default else f"{scheme}://{host}:{web_port}"), target
+    return f"{scheme}://{host}" + ("" if web_port in (80, 443) else f":{web_port}"), target
 
 
 def _checked(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        valid = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1)
-    except ValueError:
-        valid = False
-    if not valid or parts.username or parts.query or parts.fragment:
+    parts = _URL.fullmatch(url)
+    if not parts or not 0 < int(parts[1] or 80) < 65536:
+        shown = url.rpartition("@")[2]  # what comes before may be a secret
         raise InvalidRequestError(
-            f"{url!r} is no gateway URL: give its base address, such as {PRODUCTION_HTTP}."
+            f"{shown!r} is no gateway URL: give its base address, such as {PRODUCTION_HTTP}."
         )
     return url.rstrip("/")
 
 
-def _host(host: str | None) -> str:
+def _bracketed(host: str) -> str:
     """Return a host as it stands in an address, an IPv6 one in brackets."""
-    host = host or ""
-    return f"[{host}]" if ":" in host else host
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import random
-import time
 from pathlib import Path
 from typing import Any
 
 import grpc
+from requests.utils import get_environ_proxies
 
-from cpsl.config import Settings, is_loopback
+from cpsl.config import Settings, Token, is_loopback
 from cpsl.errors import (
     CannotConnectError,
     CapsuleError,
@@ -17,21 +16,27 @@ from cpsl.errors import (
     GatewayError,
     PermissionDeniedError,
     ProtocolError,
-    RateLimitedError,
     TimedOutError,
+    TLSError,
+    TooLargeError,
 )
 from cpsl.messages import SERVICE, message
-from cpsl.status import one_line, refused_token
+from cpsl.retry import Failure, with_retries, without_frames
+from cpsl.status import one_line, rate_limited, refused_token, seconds_to_wait
 from cpsl.transport import Timeout, ca_bundle
 
 __all__ = ["call", "list_apps"]
 
-_LARGEST_ANSWER = 64 * 1024 * 1024
-_FIRST_DELAY = 0.5  # seconds
+_LARGEST_ANSWER = 64 * 1024 * 1024  # bytes
+_LARGEST_POSSIBLE = (1 << 31) - 1  # bytes; gRPC counts them in 32 bits
 
 
 def list_apps(
-    settings: Settings, timeout: Timeout, max_retries: int, allow_insecure: bool
+    settings: Settings,
+    timeout: Timeout,
+    max_retries: int,
+    allow_insecure: bool,
+    limit: int = _LARGEST_ANSWER,
 ) -> list[dict[str, Any]]:
     """Ask the gateway for the workspace's apps.
 
@@ -45,15 +50,19 @@ def list_apps(
     CapsuleError
         As `cpsl.CapsuleError` describes them.
     """
-    for tried in range(max_retries + 1):
-        error, answer = call(settings, "ListApps", {}, timeout, allow_insecure)
-        if error is None:
-            break
-        if tried == max_retries or not isinstance(error, CannotConnectError | RateLimitedError):
-            raise error
-        time.sleep(random.uniform(0, _FIRST_DELAY * 2**tried))  # noqa: S311 - full jitter
+
+    def attempt() -> Any:
+        error, answer = call(settings, "ListApps", {}, timeout, allow_insecure, limit)
+        return (
+            answer if error is None else Failure(error, True, getattr(error, "retry_after", None))
+        )
+
+    answer = with_retries(attempt, max_retries, repeatable=True)
     if not answer.ok:
-        raise GatewayError(f"The gateway did not list the apps: {one_line(answer.err_msg)}")
+        said = one_line(settings.without_token(answer.err_msg)) or "no reason was given"
+        raise GatewayError(
+            f"The gateway did not list the apps: {said}. Try again in a while.", detail=said
+        )
     return [{"id": app.id, "name": app.name, "hostname": app.hostname} for app in answer.apps]
 
 
@@ -63,6 +72,7 @@ def call(
     fields: dict[str, Any],
     timeout: Timeout,
     allow_insecure: bool,
+    limit: int = _LARGEST_ANSWER,
 ) -> tuple[CapsuleError | None, Any]:
     """Make one unary call; return what went wrong, or ``None`` and the answer.
 
@@ -71,9 +81,9 @@ def call(
     """
     if not _secure(settings) and not is_loopback(_host(settings)) and not allow_insecure:
         return _in_the_clear(settings), None
-    metadata = (("authorization", f"Bearer {settings.token}"),) if settings.token else ()
+    metadata = (("authorization", Token(f"Bearer {settings.token}")),) if settings.token else ()
     try:
-        with _channel(settings) as channel:
+        with _channel(settings, limit) as channel:
             rpc: Any = channel.unary_unary(
                 f"/{SERVICE}/{method}",
                 request_serializer=lambda request: request.SerializeToString(),
@@ -83,13 +93,21 @@ def call(
             return None, rpc(request, metadata=metadata, timeout=timeout.connect + timeout.read)
     except grpc.RpcError as caught:
         return _error_from(caught, settings), None
+    except CapsuleError as caught:
+        return without_frames(caught), None
+    except BaseException as caught:  # an interrupt, for one
+        escaped = without_frames(caught)
+    raise escaped
 
 
-def _channel(settings: Settings) -> grpc.Channel:
-    options = [
-        ("grpc.max_receive_message_length", _LARGEST_ANSWER),
+def _channel(settings: Settings, limit: int) -> grpc.Channel:
+    options: list[tuple[str, Any]] = [
+        ("grpc.max_receive_message_length", min(limit, _LARGEST_POSSIBLE)),
         ("grpc.enable_http_proxy", 0 if is_loopback(_host(settings)) else 1),
     ]
+    proxy = get_environ_proxies(f"https://{settings.grpc_target}").get("https")
+    if proxy and not is_loopback(_host(settings)):
+        options.append(("grpc.http_proxy", proxy))  # gRPC itself knows the lower-case names only
     if not _secure(settings):
         return grpc.insecure_channel(settings.grpc_target, options)
     bundle = ca_bundle()
@@ -116,15 +134,23 @@ def _in_the_clear(settings: Settings) -> CredentialsError:
 
 def _error_from(caught: grpc.RpcError, settings: Settings) -> CapsuleError:
     code, target = caught.code(), settings.grpc_target
-    said = one_line(caught.details() or "")
-    if settings.token:
-        said = said.replace(settings.token, "[token]")
+    said = one_line(settings.without_token(caught.details() or ""))
     if code is grpc.StatusCode.UNAUTHENTICATED:
         return refused_token(settings)
     if code is grpc.StatusCode.PERMISSION_DENIED:
-        return PermissionDeniedError(f"The token may not list apps: {said}", status=403)
+        return PermissionDeniedError(
+            f"The token may not do this: {said}. Use one of that workspace.", status=403
+        )
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "message larger than max" in said:
+        return TooLargeError(f"The answer of {target} is too large; allow more ({said}).")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        return RateLimitedError(f"{target} asks for fewer requests: {said}", status=429)
+        said_to_wait = [m.value for m in caught.trailing_metadata() or () if m.key == "retry-after"]
+        return rate_limited(f": {said}", seconds_to_wait(str(*said_to_wait[:1])))
+    if code is grpc.StatusCode.UNAVAILABLE and "CERTIFICATE_VERIFY_FAILED" in said:
+        return TLSError(
+            f"The certificate of {target} could not be verified: check the address, or name your "
+            "authority's certificates in REQUESTS_CA_BUNDLE."
+        )
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return TimedOutError(f"{target} did not answer in time: try again.")
     if code is grpc.StatusCode.UNAVAILABLE:

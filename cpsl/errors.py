@@ -15,6 +15,7 @@ __all__ = [
     "ProtocolError",
     "RateLimitedError",
     "StreamInterruptedError",
+    "StreamTimedOutError",
     "TLSError",
     "TimedOutError",
     "TooLargeError",
@@ -41,6 +42,7 @@ class CapsuleError(RuntimeError):
         ├── ProtocolError             an answer that is not what the protocol says
         ├── TooLargeError             an answer above the size limit
         └── StreamInterruptedError    a stream that broke off after it had begun
+            └── StreamTimedOutError   by a silence longer than was allowed [TimedOutError]
 
     Parameters
     ----------
@@ -93,8 +95,15 @@ class NotFoundError(CapsuleError):
 class AppNotFoundError(NotFoundError, ValueError):
     """The workspace has no app of that name or id; ``matches`` names the nearest ones."""
 
-    def __init__(self, message: str = "", *, matches: tuple[str, ...] = ()) -> None:
-        super().__init__(message, status=404)
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        matches: tuple[str, ...] = (),
+        request_id: str | None = None,
+        detail: str | None = None,
+    ) -> None:
+        super().__init__(message, status=404, request_id=request_id, detail=detail)
         self.matches = matches
 
 
@@ -136,3 +145,7 @@ class StreamInterruptedError(CapsuleError):
     """A stream broke off before its end; ``text`` is what had arrived."""
 
     text: str = ""
+
+
+class StreamTimedOutError(StreamInterruptedError, TimedOutError):
+    """A stream was silent for longer than was allowed; ``text`` is what had arrived."""

@@ -7,6 +7,7 @@ The rules are those of the WHATWG HTML standard, section 9.2 ("Server-sent event
 from __future__ import annotations
 
 import codecs
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cpsl.errors import TooLargeError
@@ -31,7 +32,7 @@ class EventDecoder:
     Parameters
     ----------
     limit
-        The largest event, in characters, that is held in memory.
+        The largest event that is held in memory, in characters and line ends.
 
     Attributes
     ----------
@@ -41,9 +42,9 @@ class EventDecoder:
     Examples
     --------
     >>> decoder = EventDecoder()
-    >>> decoder.feed(b"event: done\ndata: {}\n")
+    >>> list(decoder.feed(b"event: done\ndata: {}\n"))
     []
-    >>> decoder.feed(b"\n")
+    >>> list(decoder.feed(b"\n"))
     [Event(type='done', data='{}', id='')]
     """
 
@@ -59,8 +60,10 @@ class EventDecoder:
         self._data: list[str] = []
         self._id = ""
 
-    def feed(self, data: bytes) -> list[Event]:
-        """Take the next bytes of the stream and return the events that they complete.
+    def feed(self, data: bytes) -> Iterator[Event]:
+        """Take the next bytes of the stream and yield the events that they complete.
+
+        Read the events of one call to their end before the next call.
 
         Parameters
         ----------
@@ -72,16 +75,13 @@ class EventDecoder:
         TooLargeError
             An event is larger than the limit.
         """
-        text = self._next_text(data)
-        events: list[Event] = []
-        first, *rest = text.split("\n")
+        first, *rest = self._next_text(data).split("\n")
         self._hold(first)
         for piece in rest:
             event = self._end_line()
             if event is not None:
-                events.append(event)
+                yield event
             self._hold(piece)
-        return events
 
     def _next_text(self, data: bytes) -> str:
         """Decode, drop one leading BOM, and turn CR and CRLF into LF."""
@@ -123,12 +123,12 @@ class EventDecoder:
         match name:
             case "data":
                 self._data.append(value)
-                self._held += len(value)
+                self._held += len(value) + 1  # its line end, lest empty lines count for nothing
             case "event":
                 self._type = value
             case "id" if "\0" not in value:
                 self._id = value
-            case "retry" if value.isascii() and value.isdigit():
+            case "retry" if value.isascii() and value.isdigit() and len(value) < 20:
                 self.retry = int(value)
             case _:  # a comment (its name is empty), or a field to be ignored
                 pass

@@ -1,4 +1,4 @@
-"""Errors from status codes: what an answer that is no success means to the user."""
+"""Errors from answers: what one that is no success means to the user."""
 
 from __future__ import annotations
 
@@ -22,42 +22,46 @@ from cpsl.errors import (
     ProtocolError,
     RateLimitedError,
 )
+from cpsl.retry import Failure
 
-__all__ = ["error_from_response", "one_line", "refused_token", "service_message"]
+__all__ = [
+    "failure_from_response",
+    "one_line",
+    "rate_limited",
+    "refused_token",
+    "reported_error",
+    "required",
+    "seconds_to_wait",
+    "service_message",
+    "whole",
+]
 
 _LONGEST_DETAIL = 300  # characters of the service's own message
 _LARGEST_ERROR = 64 * 1024  # bytes
+_MESSAGES = ("error", "message", "detail", "err_msg")
+_ONLY_IN_ERRORS = frozenset({*_MESSAGES, "ok", "status", "code", "type", "request_id"})
 
 
-def error_from_response(response: requests.Response, settings: Settings) -> CapsuleError:
-    """Return the error that an answer with a status of 300 or more stands for."""
+def failure_from_response(response: requests.Response, settings: Settings) -> Failure:
+    """Return what an answer with a status of 300 or more stands for."""
     status = response.status_code
-    detail = _detail(response).replace(settings.token, "[token]")
-    said = f": {detail}" if detail else ""
-    error: CapsuleError
-    if status == 401:
-        error = refused_token(settings)
-    elif status == 403:
-        error = PermissionDeniedError(
-            f"The token may not do this{said}. Use one of the app's workspace."
-        )
-    elif status == 404:
-        error = NotFoundError(f"Not found{said}. list_apps() names what is there.")
-    elif status == 429:
-        error = _rate_limited(response, said)
-    elif status >= 500:
-        error = GatewayError(f"The gateway failed ({status}){said}. Try again in a while.")
-    elif status >= 400:
-        error = InvalidRequestError(f"The gateway refused the request ({status}){said}")
-    else:
-        error = ProtocolError(
-            f"{settings.http_url} answered with a redirect ({status}), which is not followed: "
-            "check gateway_url."
-        )
+    detail = _detail(response, settings)
+    retry_after = seconds_to_wait(response.headers.get("Retry-After", ""))
+    error = _error_of(status, f": {detail}" if detail else "", retry_after, settings)
     error.status = status
     error.request_id = response.headers.get("X-Request-Id")
     error.detail = detail or None
-    return error
+    return Failure(error, may_have_acted=status != 429, retry_after=retry_after)
+
+
+def reported_error(answer: Any, settings: Settings) -> GatewayError | None:
+    """Return the error that an answer with a status of success consists of, if it does."""
+    said = service_message(answer, settings)
+    if not said or not answer.keys() <= _ONLY_IN_ERRORS:
+        return None
+    return GatewayError(
+        f"The service reported an error: {said}. Try again in a while.", detail=said
+    )
 
 
 def refused_token(settings: Settings) -> AuthenticationError:
@@ -69,17 +73,51 @@ def refused_token(settings: Settings) -> AuthenticationError:
     )
 
 
-def service_message(answer: Any) -> str:
+def rate_limited(said: str, retry_after: float | None) -> RateLimitedError:
+    """Return the error of a request that was refused for now."""
+    when = "in a while" if retry_after is None else f"in {retry_after:g} s"
+    error = RateLimitedError(
+        f"The gateway asks for fewer requests{said}. Try again {when}.", status=429
+    )
+    error.retry_after = retry_after
+    return error
+
+
+def seconds_to_wait(value: str) -> float | None:
+    """Read the seconds or the HTTP date of a ``Retry-After`` (RFC 9110, section 10.2.3)."""
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None
+
+
+def service_message(answer: Any, settings: Settings) -> str:
     """Find the service's own message in a JSON answer; empty where there is none."""
     if not isinstance(answer, dict):
         return ""
-    for key in ("error", "message", "detail", "err_msg"):
-        value = answer.get(key)
-        if isinstance(value, str) and value:
-            return one_line(value)
-        if isinstance(value, dict) and (inner := service_message(value)):
-            return inner
-    return ""
+    values = [answer.get(key) for key in _MESSAGES]
+    values += [value.get(key) for value in values if isinstance(value, dict) for key in _MESSAGES]
+    said = next((value for value in values if isinstance(value, str) and value), "")
+    return one_line(settings.without_token(said))
+
+
+def whole(answer: Any, what: str) -> dict[str, Any]:
+    """Return an answer that must be a JSON object."""
+    if not isinstance(answer, dict):
+        raise ProtocolError(f"The {what} answer is no JSON object: check gateway_url.")
+    return answer
+
+
+def required(answer: Any, key: str, kind: type, what: str) -> Any:
+    """Return a field that an answer must have."""
+    value = whole(answer, what).get(key)
+    if not isinstance(value, kind):
+        raise ProtocolError(f"The {what} answer has no valid {key!r}: check gateway_url.")
+    return value
 
 
 def one_line(text: str) -> str:
@@ -88,33 +126,39 @@ def one_line(text: str) -> str:
     return line if len(line) <= _LONGEST_DETAIL else line[: _LONGEST_DETAIL - 1] + "…"
 
 
-def _detail(response: requests.Response) -> str:
+def _error_of(
+    status: int, said: str, retry_after: float | None, settings: Settings
+) -> CapsuleError:
+    if status == 401:
+        return refused_token(settings)
+    if status == 403:
+        return PermissionDeniedError(
+            f"The token may not do this{said}. Use one of the app's workspace."
+        )
+    if status == 404:
+        return NotFoundError(f"Not found{said}. list_apps() names what is there.")
+    if status == 429:
+        return rate_limited(said, retry_after)
+    if status >= 500:
+        return GatewayError(f"The gateway failed ({status}){said}. Try again in a while.")
+    if status >= 400:
+        return InvalidRequestError(
+            f"The gateway refused the request ({status}){said}. Check what was sent."
+        )
+    return ProtocolError(
+        f"{settings.http_url} answered with a redirect ({status}), which is not followed: "
+        "check gateway_url."
+    )
+
+
+def _detail(response: requests.Response, settings: Settings) -> str:
     try:
         body = response.raw.read(_LARGEST_ERROR, decode_content=True)
     except (HTTPError, OSError):
         return ""
     try:
-        return service_message(json.loads(body))
-    except ValueError:
+        return service_message(json.loads(body), settings)
+    except (ValueError, RecursionError):
         plain = response.headers.get("Content-Type", "").startswith("text/plain")
-        return one_line(body.decode("utf-8", "replace")) if plain else ""
-
-
-def _rate_limited(response: requests.Response, said: str) -> RateLimitedError:
-    seconds = _retry_after(response.headers.get("Retry-After", ""))
-    when = "in a while" if seconds is None else f"in {seconds:g} s"
-    error = RateLimitedError(f"The gateway asks for fewer requests{said}. Try again {when}.")
-    error.retry_after = seconds
-    return error
-
-
-def _retry_after(value: str) -> float | None:
-    """Read seconds or an HTTP date (RFC 9110, section 10.2.3)."""
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
-        return None
+        text = body.decode("utf-8", "replace")
+        return one_line(settings.without_token(text)) if plain else ""

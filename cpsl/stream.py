@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import warnings
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self
 
 import requests
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from cpsl.abort import Abort
-from cpsl.errors import CapsuleError, GatewayError, ProtocolError, StreamInterruptedError
+from cpsl.config import Settings
+from cpsl.errors import (
+    CapsuleError,
+    GatewayError,
+    ProtocolError,
+    StreamInterruptedError,
+    StreamTimedOutError,
+    TooLargeError,
+)
 from cpsl.models import StreamChunk
+from cpsl.retry import without_frames
 from cpsl.sse import Event, EventDecoder
-from cpsl.status import service_message
+from cpsl.status import one_line, service_message
 from cpsl.transport import request_id
 
 __all__ = ["Stream"]
 
 _AT_ONCE = 1 << 16  # bytes asked for; read1() returns as soon as there are any
+_BODY_END = 0.01  # seconds that the end of a body may follow the last event
 
 
 class Stream:
@@ -41,14 +51,23 @@ class Stream:
         Whether the reply's end has arrived.
     """
 
-    def __init__(self, open_response: Callable[[Abort], requests.Response], limit: int) -> None:
+    def __init__(
+        self,
+        open_response: Callable[[Abort], requests.Response],
+        settings: Settings,
+        event_limit: int,
+        reply_limit: int,
+    ) -> None:
         self.session_id = ""
         self.request_id = ""
         self.complete = False
         self._open = open_response
-        self._decoder = EventDecoder(limit)
+        self._settings = settings
+        self._decoder = EventDecoder(event_limit)
+        self._reply_limit = reply_limit
         self._pieces: list[str] = []
-        self._events: deque[Event] = deque()
+        self._size = 0  # characters of the reply
+        self._events: Iterator[Event] = iter(())
         self._response: requests.Response | None = None
         self._error: CapsuleError | None = None
         self._ended = False
@@ -69,9 +88,13 @@ class Stream:
         Raises
         ------
         StreamInterruptedError
-            The connection broke before the reply's end.
+            The connection broke before the reply's end, or was silent for too long.
         GatewayError
             The service reported an error within the stream.
+        TooLargeError
+            An event or the reply is larger than the client takes.
+        CapsuleError
+            The message could not be sent, as `cpsl.CapsuleError` describes.
         """
         with self._busy:
             try:
@@ -124,41 +147,40 @@ class Stream:
         """Read until an event is whole; ``None`` at the end of the body."""
         if self._response is None:
             self._response = self._connect()
-        while not self._events:
-            data = self._read(self._response)
+        while (event := next(self._events, None)) is None:
+            data = self._read(self._response.raw.read1)
             if not data:
                 self._end(self._response)
                 return None
-            self._events.extend(self._decoder.feed(data))
-        return self._events.popleft()
+            self._events = self._decoder.feed(data)
+        return event
 
     def _connect(self) -> requests.Response:
         response = self._open(self._abort)
         self.request_id = request_id(response)
-        kind = response.headers.get("Content-Type", "")
+        kind = response.headers.get("Content-Type", "no content type")
         if kind.split(";")[0].strip().lower() == "text/event-stream":
             return response
         try:
-            body = response.raw.read(_AT_ONCE, decode_content=True)
-        except (HTTPError, OSError):
+            body = self._read(response.raw.read)
+        except StreamInterruptedError:
             body = b""
-        response.close()
-        raise _not_a_stream(body, kind or "no content type")
+        finally:
+            response.close()
+        raise self._not_a_stream(body, kind)
 
-    def _read(self, response: requests.Response) -> bytes:
-        broken = interrupted = False
+    def _read(self, read: Callable[..., bytes]) -> bytes:
+        failure: BaseException
         try:
-            data: bytes = response.raw.read1(_AT_ONCE, decode_content=True)
-            return data
+            return read(_AT_ONCE, decode_content=True)
+        except (ReadTimeoutError, TimeoutError):
+            what = "The service was silent for too long within its reply"
+            failure = self._interrupted(what, StreamTimedOutError)
         except (HTTPError, OSError):
-            broken = not self._abort.requested
-        except KeyboardInterrupt:
-            interrupted = True
-        if interrupted:
-            raise KeyboardInterrupt  # afresh: the library's frames hold the token
-        if broken:
-            raise self._interrupted("The connection broke before the reply's end")
-        return b""
+            failure = self._interrupted("The connection broke before the reply's end")
+        except BaseException as caught:  # an interrupt, for one
+            failure = without_frames(caught)
+        raise failure  # here, outside the except blocks: the library's frames hold the token
 
     def _end(self, response: requests.Response) -> None:
         """Judge a body that ended before a chunk that is done."""
@@ -174,8 +196,10 @@ class Stream:
             stacklevel=4,
         )
 
-    def _interrupted(self, what: str) -> StreamInterruptedError:
-        error = StreamInterruptedError(
+    def _interrupted(
+        self, what: str, kind: type[StreamInterruptedError] = StreamInterruptedError
+    ) -> StreamInterruptedError:
+        error = kind(
             f"{what}; {len(self.text):,} characters had arrived. Ask again to get all of it.",
             request_id=self.request_id or None,
         )
@@ -184,28 +208,63 @@ class Stream:
 
     def _take(self, event: Event) -> StreamChunk:
         chunk = StreamChunk(event.type, _data(event.data))
+        self._size += len(chunk.text)
+        if self._size > self._reply_limit:
+            raise TooLargeError(
+                f"The reply is larger than {self._reply_limit:,} characters: ask for less at once, "
+                "or raise max_reply_bytes."
+            )
         self._pieces.append(chunk.text)
         self.session_id = _string(chunk.data, "session_id") or self.session_id
         self.request_id = _string(chunk.data, "request_id") or self.request_id
         if event.type == "error":
-            said = service_message(chunk.data) or chunk.text or "no message"
-            self._error = GatewayError(f"The app reported an error: {said}", detail=said)
+            said = service_message({"detail": chunk.text, **chunk.data}, self._settings)
+            said = said or one_line(self._settings.without_token(_string(chunk.data, "raw")))
+            self._error = GatewayError(
+                f"The app reported an error: {said or 'it gave no message'}. Ask again, or look at "
+                "the app's logs.",
+                request_id=self.request_id or None,
+                detail=said or None,
+            )
             self._ended = True
         elif chunk.done:
             self.complete = self._ended = True
         return chunk
 
     def _release(self) -> None:
-        self._abort.release()
-        self._events.clear()
         if self._response is not None:
+            if self.complete and not self._abort.requested:
+                self._read_on(self._response)
             self._response.close()
+        self._abort.release()
+        self._events = iter(())
+
+    def _read_on(self, response: requests.Response) -> None:
+        """Read the end of the body if it is there, for the connection to be used again."""
+        if response.raw.chunked or response.raw.length_remaining:
+            self._abort.hurry(_BODY_END)
+            with contextlib.suppress(CapsuleError):
+                self._read(response.raw.read1)
+
+    def _not_a_stream(self, body: bytes, kind: str) -> CapsuleError:
+        said = service_message(_data(body.decode("utf-8", "replace")), self._settings)
+        if said:
+            return GatewayError(
+                f"The service answered with an error instead of a reply: {said}. Try again in a "
+                "while.",
+                request_id=self.request_id or None,
+                detail=said,
+            )
+        return ProtocolError(
+            f"The answer is no event stream ({one_line(kind)}): check gateway_url.",
+            request_id=self.request_id or None,
+        )
 
 
 def _data(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     return value if isinstance(value, dict) else {"raw": text}
 
@@ -213,15 +272,3 @@ def _data(text: str) -> dict[str, Any]:
 def _string(data: dict[str, Any], key: str) -> str:
     value = data.get(key)
     return value if isinstance(value, str) else ""
-
-
-def _not_a_stream(body: bytes, kind: str) -> CapsuleError:
-    try:
-        said = service_message(json.loads(body))
-    except ValueError:
-        said = ""
-    if said:
-        return GatewayError(
-            f"The service answered with an error instead of a reply: {said}", detail=said
-        )
-    return ProtocolError(f"The answer is no event stream ({kind}): check gateway_url.")
