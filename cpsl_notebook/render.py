@@ -143,15 +143,18 @@ def _table(block: dict[str, Any]) -> pd.DataFrame | None:
     if not isinstance(rows, list):
         return None
     names = [_column_name(column) for column in columns] if isinstance(columns, list) else None
-    if all(isinstance(row, dict) for row in rows):
+    if rows and all(isinstance(row, dict) for row in rows):
         frame = pd.DataFrame([{_string(key): row[key] for key in row} for row in rows])
     else:
-        frame = pd.DataFrame([row if isinstance(row, list) else [row] for row in rows])
-    if names and len(names) >= frame.shape[1] and not any(isinstance(row, dict) for row in rows):
-        frame = frame.reindex(columns=range(len(names)))
-        frame.columns = pd.Index(names)
-    frame.columns = pd.Index([clean(str(name)) for name in frame.columns])
+        frame = _from_lists([row if isinstance(row, list) else [row] for row in rows], names or [])
     return frame.map(_cell) if len(frame.columns) else None
+
+
+def _from_lists(rows: list[list[Any]], names: list[str]) -> pd.DataFrame:
+    """Make a table of rows of any length; columns without a name have a number."""
+    width = max([len(names), *map(len, rows)])
+    names = names + [str(number) for number in range(len(names), width)]
+    return pd.DataFrame([row + [None] * (width - len(row)) for row in rows], columns=names)
 
 
 def _column_name(column: Any) -> str:

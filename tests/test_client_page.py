@@ -33,9 +33,7 @@ def test_the_client_finds_its_credentials_or_takes_a_token(workspace, monkeypatc
 
 
 def test_chat_gives_the_whole_response(client):
-    reply = client.chat(
-        "support-ops", "How many support threads are waiting for review right now?"
-    )
+    reply = client.chat("support-ops", "How many support threads are waiting for review right now?")
     print(reply.text)
     assert "85 threads" in reply.text
     assert reply.session_id and reply.request_id
@@ -101,6 +99,7 @@ def test_the_app_lookup_methods(client, workspace):
     assert url.startswith(f"{workspace.http_url}/checkout/")
     payments = client.list_payments("support-ops")
     assert len(payments) > 1000
-    assert sum(payment["net_cents"] for payment in payments) == (
-        client.get_earnings("support-ops")["net_cents"]
+    assert (
+        sum(payment["net_cents"] for payment in payments)
+        == (client.get_earnings("support-ops")["net_cents"])
     )

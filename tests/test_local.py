@@ -209,7 +209,7 @@ def test_a_session_of_another_app_is_not_continued(client):
 def test_what_cannot_be_a_message_is_refused(workspace, client):
     url = f"{workspace.http_url}/api/v1/app/{client.get_app('diet-coach')['id']}/chat"
     headers = {"Authorization": f"Bearer {workspace.token}"}
-    for body in (b"", b"[]", b"{", b'{"text": 1}', b'{"text": "x", "session_id": 1}'):
+    for body in (b"", b"{}", b"[]", b"{", b'{"text": 1}', b'{"text": "x", "session_id": 1}'):
         answer = requests.post(url, data=body, headers=headers, timeout=10)
         assert 400 <= answer.status_code < 500 and answer.json()["error"]
 
@@ -228,7 +228,9 @@ def test_an_app_of_ones_own_is_streamed_as_it_yields(workspace, client):
         "",
         "message 1 of this conversation.",
     ]
-    assert client.chat("echo", "b", first.session_id).text.endswith("message 2 of this conversation.")
+    assert client.chat("echo", "b", first.session_id).text.endswith(
+        "message 2 of this conversation."
+    )
 
 
 def test_an_app_can_be_replaced_and_priced(workspace, client):

@@ -77,7 +77,9 @@ def test_quiet_shows_nothing_and_keeps_the_reply(shell):
 
 def test_without_streaming_the_reply_is_the_same(shell):
     shell.run("%%capsule support-ops -o a\nSummarize the riskiest support threads.")
-    shell.run("%%capsule support-ops --new --no-stream -o b\nSummarize the riskiest support threads.")
+    shell.run(
+        "%%capsule support-ops --new --no-stream -o b\nSummarize the riskiest support threads."
+    )
     a, b = shell.variables["a"], shell.variables["b"]
     assert a.text == b.text
     assert a.blocks == b.blocks and any(block["type"] == "table_preview" for block in a.blocks)
@@ -179,9 +181,7 @@ def test_a_session_that_the_service_does_not_know_is_said_never_hidden(shell):
     assert last(shell).turn == 1
 
 
-def test_a_new_kernel_of_a_notebook_says_what_can_be_resumed_and_resumes_it(
-    workspace, monkeypatch
-):
+def test_a_new_kernel_of_a_notebook_says_what_can_be_resumed_and_resumes_it(workspace, monkeypatch):
     monkeypatch.setenv("JPY_SESSION_NAME", "/work/analysis.ipynb".replace("/work", "/books"))
     with new_shell() as shell:
         shell.run("%load_ext cpsl_notebook\n%capsule local")
@@ -228,9 +228,7 @@ def test_neither_prompt_nor_reply_nor_token_is_kept_on_disk(shell, workspace, tm
         assert secret not in kept
 
 
-def test_a_store_that_cannot_be_used_is_a_warning_and_the_cell_works(
-    shell, tmp_path, monkeypatch
-):
+def test_a_store_that_cannot_be_used_is_a_warning_and_the_cell_works(shell, tmp_path, monkeypatch):
     monkeypatch.setenv("CAPSULE_HOME", str(tmp_path / "file"))
     (tmp_path / "file").write_text("in the way")
     with pytest.warns(UserWarning, match="not kept for later"):

@@ -194,7 +194,8 @@ def _event(name: str, data: dict[str, Any]) -> bytes:
 
 async def _body(request: Request) -> dict[str, Any]:
     try:
-        body = json.loads(await request.body())
+        # The official client sends no body at all where it has nothing to say.
+        body = json.loads(await request.body() or b"{}")
     except ValueError:
         body = None
     if not isinstance(body, dict):

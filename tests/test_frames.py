@@ -1,0 +1,222 @@
+"""From JSON to DataFrames: types, exactness, no field lost, whatever the service calls things."""
+
+import datetime as dt
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cpsl_notebook import UserError
+from cpsl_notebook.frames import apps_frame, earnings_frame, payments_frame
+
+EMPTY = {
+    "payment_id": "string",
+    "app": "category",
+    "paid_at": "datetime64[us, UTC]",
+    "payer": "string",
+    "kind": "category",
+    "currency": "category",
+    "gross_cents": "Int64",
+    "fee_cents": "Int64",
+    "net_cents": "Int64",
+    "payout_state": "category",
+}
+
+
+def frame(*records):
+    return payments_frame([("shop", list(records))])
+
+
+def types(df):
+    return {name: str(dtype) for name, dtype in df.dtypes.items()}
+
+
+def test_the_payments_of_the_local_workspace_are_typed_and_exact(workspace):
+    df = workspace.client().list_payments("support-ops")
+    rows = workspace.client().core.list_payments(workspace.client().reference("support-ops"))
+    assert types(df) == EMPTY | {
+        "payout_id": "string",
+        "paid_out_at": "datetime64[us, UTC]",
+        "subscription_id": "string",
+    }
+    assert len(df) == len(rows)
+    assert df["net_cents"].sum() == sum(row["net_cents"] for row in rows)
+    assert (df["fee_cents"] * 10 == df["gross_cents"]).all()
+    assert df["paid_at"].dt.strftime("%Y-%m-%dT%H:%M:%SZ").tolist() == [
+        row["paid_at"] for row in rows
+    ]
+
+
+@pytest.mark.parametrize("answer", [[], {}, {"payments": []}, {"payments": [], "total": 0}])
+def test_an_empty_answer_has_the_columns_with_their_types(answer):
+    df = payments_frame([("shop", answer)])
+    assert types(df) == EMPTY
+    assert len(df) == 0
+
+
+def test_an_app_without_payments_and_one_with_them_go_together(workspace):
+    df = workspace.client().list_payments("diet-coach", "deal-desk")
+    assert set(df["app"]) == {"deal-desk"}
+    assert types(workspace.client().list_payments("diet-coach")) == EMPTY
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [{"id": "a"}],
+        {"payments": [{"id": "a"}]},
+        {"data": [{"id": "a"}], "count": 1},
+        {"payments": [{"id": "a"}], "warnings": [], "has_more": False, "next_cursor": None},
+    ],
+)
+def test_a_list_and_an_envelope_give_the_same_frame(answer):
+    assert payments_frame([("shop", answer)]).to_dict("records") == [{"app": "shop", "id": "a"}]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"payments": [{"id": "a"}], "has_more": True},
+        {"payments": [{"id": "a"}], "next_cursor": "b"},
+        {"items": [{"id": "a"}], "nextCursor": "b"},
+    ],
+)
+def test_an_envelope_that_says_there_is_more_is_an_error_never_a_partial_ledger(answer):
+    with pytest.raises(UserError, match="a partial ledger is not shown"):
+        payments_frame([("shop", answer)])
+
+
+@pytest.mark.parametrize("answer", ["text", 5, None, {"error": "no"}, {"a": [], "b": []}])
+def test_an_answer_that_holds_no_list_is_an_error(answer):
+    with pytest.raises(UserError, match="payments of shop"):
+        payments_frame([("shop", answer)])
+
+
+def test_fields_that_only_some_records_have_are_columns_of_all():
+    df = frame({"id": "a"}, {"id": "b", "tip_cents": 5}, {"refunded": True, "id": "c"})
+    assert list(df.columns) == ["app", "id", "tip_cents", "refunded"]
+    assert types(df)["tip_cents"] == "Int64" and types(df)["refunded"] == "boolean"
+    assert df["tip_cents"].tolist() == [pd.NA, 5, pd.NA]
+
+
+def test_integers_beside_nulls_never_become_floats():
+    exact = 2**53 + 1
+    df = frame({"amount": exact}, {"amount": None}, {"amount": -exact})
+    assert str(df["amount"].dtype) == "Int64"
+    assert df["amount"].sum() == 0 and df["amount"][0] == exact
+
+
+def test_an_integer_beyond_64_bits_stays_exact():
+    df = frame({"amount": 2**70}, {"amount": 1})
+    assert df["amount"].tolist() == [2**70, 1]
+
+
+def test_nested_objects_are_flattened_and_lists_are_kept():
+    df = frame({"payer": {"id": 7, "name": {"first": "Ada"}}, "tags": ["a", "b"], "extra": {}})
+    assert list(df.columns) == ["app", "payer.id", "payer.name.first", "tags", "extra"]
+    assert df["tags"][0] == ["a", "b"] and df["extra"][0] == {}
+
+
+def test_two_fields_that_flatten_to_one_name_keep_both_values():
+    df = frame({"a": {"b": 1}, "a.b": 2})
+    assert sorted(df.drop(columns="app").iloc[0]) == [1, 2]
+
+
+def test_the_services_own_app_field_steps_aside_where_it_differs():
+    df = frame({"app": "shop", "id": "a"})
+    assert list(df.columns) == ["app", "id"]
+    df = frame({"app": "0815", "id": "a"})
+    assert df.to_dict("records") == [{"app": "shop", "service.app": "0815", "id": "a"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("paid_at", "2025-10-31T23:59:59Z", "2025-10-31T23:59:59+00:00"),
+        ("paidAt", "2025-10-31T23:59:59.123456+02:00", "2025-10-31T21:59:59.123456+00:00"),
+        ("date", "2025-10-31", "2025-10-31T00:00:00+00:00"),
+        ("created", 1761955199, "2025-10-31T23:59:59+00:00"),
+        ("created_at", 1761955199123, "2025-10-31T23:59:59.123000+00:00"),
+        ("settled.time", 1761955199.5, "2025-10-31T23:59:59.500000+00:00"),
+    ],
+)
+def test_a_time_in_any_form_is_utc_where_the_name_says_time(name, value, expected):
+    df = frame({name: value}, {name: None})
+    assert types(df)[name] == "datetime64[us, UTC]"
+    assert df[name][0] == dt.datetime.fromisoformat(expected)
+    assert df[name][1] is pd.NaT
+
+
+def test_a_number_that_only_looks_like_a_time_stays_a_number():
+    assert types(frame({"amount": 1761955199}))["amount"] == "Int64"
+
+
+def test_kinds_and_states_are_categories_and_other_strings_are_not():
+    df = frame({"kind": "monthly", "payoutState": "paid", "currency": "USD", "note": "monthly"})
+    assert [types(df)[name] for name in ("kind", "payoutState", "currency")] == ["category"] * 3
+    assert types(df)["note"] == "string"
+
+
+@pytest.mark.parametrize("value", [1500, 1500.0, "1500"])
+def test_cents_are_integers_however_they_are_written(value):
+    df = frame({"gross_cents": value}, {"gross_cents": 1})
+    assert types(df)["gross_cents"] == "Int64" and df["gross_cents"].sum() == 1501
+
+
+@pytest.mark.parametrize("value", [15.5, "15.5", "many", True, [1]])
+def test_a_value_that_is_no_whole_number_of_cents_is_kept_as_it_came(value):
+    df = frame({"gross_cents": value}, {"gross_cents": 1})
+    assert df["gross_cents"].tolist() == [value, 1]
+
+
+def test_a_time_that_cannot_be_read_is_kept_as_it_came():
+    df = frame({"paid_at": "yesterday"}, {"paid_at": "2025-10-31"})
+    assert df["paid_at"].tolist() == ["yesterday", "2025-10-31"]
+
+
+def test_records_that_are_no_objects_are_kept_too():
+    assert frame("odd", {"id": "a"})["value"].tolist()[0] == "odd"
+
+
+@given(
+    st.lists(
+        st.dictionaries(
+            st.sampled_from(["id", "gross_cents", "paid_at", "note", "kind", "payer"]),
+            st.none() | st.integers() | st.text() | st.booleans() | st.floats(allow_nan=False),
+        ),
+        min_size=1,
+    )
+)
+def test_whatever_the_records_hold_no_row_and_no_field_is_lost(records):
+    df = frame(*records)
+    assert len(df) == len(records)
+    assert set(df.columns) == {"app"}.union(*records)
+    for name in df.columns.drop("app"):
+        given_values = [record.get(name) for record in records]
+        assert df[name].isna().tolist() == [value is None for value in given_values]
+
+
+def test_earnings_have_one_row_per_app_on_a_plain_index(workspace):
+    client = workspace.client()
+    df = client.get_earnings("support-ops", "deal-desk")
+    assert list(df["app"]) == ["support-ops", "deal-desk"] and list(df.index) == [0, 1]
+    assert str(df["net_cents"].dtype) == "Int64"
+    for app in df["app"]:
+        assert df.set_index("app").loc[app, "net_cents"] == (
+            client.list_payments(app)["net_cents"].sum()
+        )
+    assert len(client.get_earnings("support-ops")) == 1
+    assert len(client.get_earnings()) == len(client.list_apps())
+
+
+def test_an_earnings_envelope_is_opened_and_fields_keep_their_names():
+    df = earnings_frame([("shop", {"earnings": {"grossRevenue": 5, "payouts": {"paid": 3}}})])
+    assert df.to_dict("records") == [{"app": "shop", "grossRevenue": 5, "payouts.paid": 3}]
+    assert list(earnings_frame([]).columns) == ["app"]
+
+
+def test_apps_are_a_table_and_an_empty_workspace_has_its_columns():
+    assert list(apps_frame([]).columns) == ["id", "name", "hostname"]
+    df = apps_frame([{"id": "1", "name": "a", "hostname": "h"}])
+    assert df.to_dict("records") == [{"id": "1", "name": "a", "hostname": "h"}]
