@@ -394,12 +394,7 @@ class Client:
             with self._located(app):
                 return transport.open_stream(path, abort, waits)
 
-        return Stream(
-            open_response,
-            transport.settings,
-            self._options.max_event_bytes,
-            self._options.max_reply_bytes,
-        )
+        return Stream(open_response, transport.settings, self._options, waits.read)
 
     @property
     def _transport(self) -> Transport:

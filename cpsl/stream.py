@@ -24,6 +24,7 @@ from cpsl.errors import (
     TooLargeError,
 )
 from cpsl.models import StreamChunk
+from cpsl.options import Options
 from cpsl.retry import without_frames
 from cpsl.sse import Event, EventDecoder
 from cpsl.status import one_line, service_message
@@ -55,16 +56,17 @@ class Stream:
         self,
         open_response: Callable[[Abort], requests.Response],
         settings: Settings,
-        event_limit: int,
-        reply_limit: int,
+        options: Options,
+        silence: float,
     ) -> None:
         self.session_id = ""
         self.request_id = ""
         self.complete = False
         self._open = open_response
         self._settings = settings
-        self._decoder = EventDecoder(event_limit)
-        self._reply_limit = reply_limit
+        self._silence = silence  # seconds
+        self._decoder = EventDecoder(options.max_event_bytes)
+        self._reply_limit = options.max_reply_bytes
         self._pieces: list[str] = []
         self._size = 0  # characters of the reply
         self._events: Iterator[Event] = iter(())
@@ -174,7 +176,7 @@ class Stream:
         try:
             return read(_AT_ONCE, decode_content=True)
         except (ReadTimeoutError, TimeoutError):
-            what = "The service was silent for too long within its reply"
+            what = f"The service was silent for {self._silence:g} s within its reply"
             failure = self._interrupted(what, StreamTimedOutError)
         except (HTTPError, OSError):
             failure = self._interrupted("The connection broke before the reply's end")
