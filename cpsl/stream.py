@@ -234,10 +234,11 @@ class Stream:
         return chunk
 
     def _release(self) -> None:
-        if self._response is not None:
+        response, self._response = self._response, None  # it would keep the pool alive
+        if response is not None:
             if self.complete and not self._abort.requested:
-                self._read_on(self._response)
-            self._response.close()
+                self._read_on(response)
+            response.close()
         self._abort.release()
         self._events = iter(())
 
