@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
@@ -13,6 +14,7 @@ from playwright.sync_api import Page, sync_playwright
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 _FLAGS = """--no-sandbox --disable-gpu --disable-quic --no-first-run
     --disable-background-networking --disable-component-update --disable-sync""".split()
+_ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+")
 _IDLE = """() => {
     const panel = window.jupyterapp?.shell?.currentWidget;
     return panel?.sessionContext?.session?.kernel?.status === "idle";
@@ -37,14 +39,13 @@ def jupyterlab(folder: Path, **environ: str):
         env=os.environ | {name: str(settings / name.lower()) for name in places} | environ,
     )
     try:
-        for line in server.stderr:
-            if found := re.search(r"http://127\.0\.0\.1:\d+", line):
-                yield found[0]
-                return
-        raise RuntimeError("JupyterLab did not start")
+        url = next(filter(None, map(_ADDRESS.search, server.stderr)))[0]
+        # What else it says must be read, or it would wait for that.
+        threading.Thread(target=server.stderr.read, daemon=True).start()
+        yield url
     finally:
         server.terminate()
-        server.communicate(timeout=30)
+        server.wait(timeout=30)
 
 
 @contextlib.contextmanager
@@ -64,7 +65,7 @@ class Notebook:
     def __init__(self, page: Page, url: str, name: str) -> None:
         self.page = page
         page.goto(f"{url}/lab/tree/{name}?reset")
-        page.wait_for_function(_IDLE, timeout=60_000)
+        self.wait_idle()
 
     def run(self, index: int, *, wait: bool = True) -> None:
         """Run one cell; by default, until the kernel is idle again."""
@@ -80,6 +81,16 @@ class Notebook:
         if wait:
             self.page.evaluate("() => window.ran.then(() => null)")
 
+    def interrupt(self) -> None:
+        """Interrupt the kernel, as the menu does."""
+        self.page.evaluate(
+            "() => window.jupyterapp.commands.execute('notebook:interrupt-kernel').then(() => null)"
+        )
+
+    def wait_idle(self) -> None:
+        """Wait until the kernel has nothing to do."""
+        self.page.wait_for_function(_IDLE, timeout=60_000)
+
     def outputs(self, index: int) -> list[dict]:
         """Return a cell's outputs as the notebook would be saved."""
         return self.page.evaluate(
@@ -94,4 +105,6 @@ class Notebook:
 
     def save(self) -> None:
         """Save the notebook."""
-        self.page.evaluate("() => window.jupyterapp.shell.currentWidget.context.save()")
+        self.page.evaluate(
+            "() => window.jupyterapp.shell.currentWidget.context.save().then(() => null)"
+        )
