@@ -1,6 +1,7 @@
 """Replies in a real JupyterLab, in a real browser."""
 
 import json
+import shutil
 
 import nbformat
 import pytest
@@ -49,9 +50,7 @@ def notebook(page, tmp_path):
     """A notebook whose kernel is connected to a local workspace."""
     cells = [nbformat.v4.new_code_cell(cell) for cell in CELLS]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-    nbformat.write(
-        nbformat.v4.new_notebook(cells=cells, metadata=kernel), tmp_path / "test.ipynb"
-    )
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), tmp_path / "test.ipynb")
     with jupyterlab(tmp_path, CAPSULE_HOME=str(tmp_path / "home")) as url:
         opened = Notebook(page, url, "test.ipynb")
         opened.run(0)
@@ -94,6 +93,26 @@ def test_a_reply_is_seen_growing_and_is_static_and_there_when_reopened(
     notebook.cell(RISKIEST).get_by_text("five riskiest").wait_for(timeout=60_000)
     notebook.cell(RISKIEST).scroll_into_view_if_needed()
     page.screenshot(path=pictures / "reopened.png")
+
+
+def test_the_quickstart_runs_as_a_person_would_run_it(page, root, tmp_path, pictures):
+    shutil.copy(root / "notebooks" / "quickstart.ipynb", tmp_path)
+    with jupyterlab(tmp_path, CAPSULE_HOME=str(tmp_path / "home")) as url:
+        quickstart = Notebook(page, url, "quickstart.ipynb")
+        page.get_by_role("button", name="No", exact=True).click()  # no news, thank you
+        page.evaluate(
+            "() => void window.jupyterapp.commands.execute('application:toggle-left-area')"
+        )
+        cells = nbformat.read(tmp_path / "quickstart.ipynb", 4).cells
+        for index, cell in enumerate(cells):
+            if cell.cell_type == "code":
+                quickstart.run(index)
+                outputs = quickstart.outputs(index)
+                assert not [o for o in outputs if o["output_type"] == "error"], cell.source
+            if cell.source.startswith("%%capsule --new"):
+                start = next(i for i, c in enumerate(cells) if c.source.startswith("## Continue"))
+                quickstart.cell(start).evaluate("cell => cell.scrollIntoView()")
+                page.screenshot(path=pictures / "quickstart.png")
 
 
 def test_the_interrupt_command_stops_the_reply_and_the_cells_queued_behind_it(notebook):
