@@ -149,3 +149,11 @@ class AbortableAdapter(HTTPAdapter):
         manager = super().proxy_manager_for(*args, **kwargs)
         manager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
         return manager
+
+    def close(self) -> None:
+        """Close the idle connections now, not when the last response is forgotten."""
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118 - it cannot be iterated itself
+                if (pool := manager.pools.get(key)) is not None:
+                    pool.close()
+        super().close()

@@ -272,7 +272,7 @@ class Client:
             payments = client.list_payments("support-ops")
         """
         payments: list[dict[str, Any]] = self._get(app, "/payments", timeout)
-        return payments
+        return payments if isinstance(payments, list) else whole(payments, "payments")
 
     def get_earnings(self, app: str, *, timeout: Seconds | None = None) -> dict[str, Any]:
         """Return the earnings summary of an app, as the service gives it.

@@ -20,7 +20,7 @@ from cpsl.errors import (
 )
 from cpsl.status import one_line
 
-__all__ = ["Seconds", "Timeout", "error_from_exception"]
+__all__ = ["Seconds", "Timeout", "broken", "error_from_exception", "framed"]
 
 Seconds: TypeAlias = float | tuple[float, float]  # of silence, or to connect and of silence
 
@@ -67,14 +67,24 @@ def error_from_exception(caught: Exception, url: str, waits: Timeout, sent: bool
             f"{url} was silent for {waits.read:g} s: try again, or allow more with timeout=."
         )
     if sent:
-        return CannotConnectError(
-            f"The connection to {url} broke before the answer was whole: try again."
-        )
+        return broken(url)
     through = " through the proxy" if isinstance(caught, requests.exceptions.ProxyError) else ""
     return CannotConnectError(
         f"No gateway answers at {url}{through}: check that it is running, the address and the "
         "network."
     )
+
+
+def broken(url: str) -> CannotConnectError:
+    """Return the error of an answer that ended before its end."""
+    return CannotConnectError(
+        f"The connection to {url} broke before the answer was whole: try again."
+    )
+
+
+def framed(response: requests.Response) -> bool:
+    """Say whether an answer tells where it ends, or just ends when the connection does."""
+    return bool(response.raw.chunked) or "Content-Length" in response.headers
 
 
 def _tls_error(reason: Any, url: str) -> CapsuleError:

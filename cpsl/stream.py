@@ -24,6 +24,7 @@ from cpsl.errors import (
     TooLargeError,
 )
 from cpsl.models import StreamChunk
+from cpsl.network import broken, framed
 from cpsl.options import Options
 from cpsl.retry import without_frames
 from cpsl.sse import Event, EventDecoder
@@ -169,6 +170,8 @@ class Stream:
             body = b""
         finally:
             response.close()
+        if not body and not framed(response):  # as where it broke off within the headers
+            raise broken(self._settings.http_url)
         raise self._not_a_stream(body, kind)
 
     def _read(self, read: Callable[..., bytes]) -> bytes:
@@ -190,8 +193,7 @@ class Stream:
             return
         if response.raw.length_remaining:
             raise self._interrupted("The connection broke before the reply's end")
-        framed = response.raw.chunked or "Content-Length" in response.headers
-        if not framed:  # it is not known whether this was all
+        if not framed(response):  # it is not known whether this was all
             raise self._interrupted("The connection was closed before the reply was done")
         warnings.warn(
             "The stream ended without a chunk that is done: the reply may be incomplete.",

@@ -20,14 +20,13 @@ from urllib3.util import parse_url
 from cpsl.abort import Abort, AbortableAdapter
 from cpsl.config import Settings, Token, is_loopback
 from cpsl.errors import (
-    CannotConnectError,
     CapsuleError,
     CredentialsError,
     ProtocolError,
     TLSError,
     TooLargeError,
 )
-from cpsl.network import Timeout, error_from_exception
+from cpsl.network import Timeout, broken, error_from_exception, framed
 from cpsl.retry import Failure, with_retries, without_frames
 from cpsl.status import failure_from_response, one_line, reported_error
 
@@ -104,7 +103,8 @@ class Transport:
         """
 
         def read(response: requests.Response) -> tuple[Any, str]:
-            return self._parsed(_body(response, limit), response), request_id(response)
+            body = _body(response, self.settings.http_url, limit)
+            return self._parsed(body, response), request_id(response)
 
         return with_retries(
             lambda: self._attempt(method, path, read, Abort(), body=body, timeout=timeout),
@@ -238,7 +238,7 @@ def quoted(text: str) -> str:
     return quote(text, safe="")
 
 
-def _body(response: requests.Response, limit: int) -> bytes:
+def _body(response: requests.Response, url: str, limit: int) -> bytes:
     """Read a whole body of bounded size."""
     pieces, size = [], 0
     for piece in response.iter_content(1 << 16):
@@ -246,6 +246,7 @@ def _body(response: requests.Response, limit: int) -> bytes:
         if size > limit:
             raise TooLargeError(f"The answer is larger than {limit:,} bytes: ask for less at once.")
         pieces.append(piece)
-    if response.raw.length_remaining:
-        raise CannotConnectError("The connection broke before the answer was whole: try again.")
+    # What broke off within the headers looks like an answer that is empty.
+    if response.raw.length_remaining or not (pieces or framed(response)):
+        raise broken(url)
     return b"".join(pieces)
