@@ -1,0 +1,468 @@
+"""A reply while it streams: on time, to be ended at any moment, and honest about how it ended."""
+
+import contextlib
+import gc
+import queue
+import signal
+import socket
+import threading
+import warnings
+import zlib
+
+import pytest
+import trustme
+from gateway import (
+    APP,
+    DONE,
+    HOLD,
+    PATIENCE,
+    TOKEN,
+    Answer,
+    Gateway,
+    answer,
+    cut,
+    event,
+    gzipped,
+    rate_limited,
+    slowly,
+    stalled,
+    streamed,
+    words,
+)
+
+import cpsl
+from cpsl import StreamChunk
+
+FRAMINGS = ["chunked", "close", "length"]
+
+
+@pytest.fixture(scope="module")
+def authority():
+    return trustme.CA()
+
+
+@pytest.fixture(params=["TCP", "TLS"])
+def gateway(request, authority, monkeypatch, tmp_path):
+    if request.param == "TLS":
+        authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+    with Gateway(authority if request.param == "TLS" else None) as started:
+        yield started
+
+
+@pytest.fixture
+def client(gateway):
+    with cpsl.Client(TOKEN, gateway.url, timeout=(5, PATIENCE)) as connected:
+        yield connected
+
+
+def read_aside(stream):
+    """Read a stream on a thread of its own; return the thread and a queue of what came."""
+    came: queue.Queue = queue.Queue()
+
+    def read():
+        try:
+            for chunk in stream:
+                came.put(chunk.text)
+            came.put("the end")
+        except BaseException as error:
+            came.put(error)
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    return thread, came
+
+
+# What arrives.
+
+
+@pytest.mark.parametrize("framing", FRAMINGS)
+def test_a_reply_is_its_chunks(gateway, client, framing):
+    gateway.on("stream", streamed(*words("one ", "two"), DONE, framing=framing))
+    with client.stream(APP, "hello") as stream:
+        assert [chunk.text for chunk in stream] == ["one ", "two", ""]
+    assert (stream.text, stream.session_id, stream.request_id) == ("one two", "s-1", "r-1")
+    assert stream.complete
+    assert list(stream) == []  # and stays at its end
+
+
+@pytest.mark.parametrize("framing", FRAMINGS)
+def test_the_first_chunk_does_not_wait_for_the_second(gateway, client, framing):
+    seen = threading.Event()
+    length = {"Content_Length": str(len(b"".join(words("one", "two")) + DONE))}
+    extra = length if framing == "length" else {}
+    gateway.on(
+        "stream", streamed(*words("one"), seen, *words("two"), DONE, framing=framing, **extra)
+    )
+    stream = client.stream(APP, "hello")
+    assert next(stream).text == "one"  # which is all that was sent
+    seen.set()
+    assert [chunk.text for chunk in stream] == ["two", ""]
+
+
+def test_the_first_chunk_does_not_wait_for_the_second_when_it_is_compressed(gateway, client):
+    seen = threading.Event()
+    pack = zlib.compressobj(wbits=31)
+    one = pack.compress(words("one")[0]) + pack.flush(zlib.Z_SYNC_FLUSH)
+    two = pack.compress(DONE) + pack.flush()
+    gateway.on("stream", streamed(one, seen, two, Content_Encoding="gzip"))
+    stream = client.stream(APP, "hello")
+    assert next(stream).text == "one"
+    seen.set()
+    assert next(stream).done
+
+
+def test_gzip_is_decoded_though_it_was_not_asked_for(gateway, client):
+    gateway.on("stream", gzipped(*words("one", "two"), DONE), slowly(gzipped(*words("3"), DONE)))
+    assert "".join(c.text for c in client.stream(APP, "hello")) == "onetwo"
+    assert "".join(c.text for c in client.stream(APP, "hello")) == "3"
+    assert gateway.requests[0].headers["Accept-Encoding"] == "identity"
+
+
+@pytest.mark.parametrize("framing", FRAMINGS)
+def test_slow_bytes_make_the_same_reply(gateway, client, framing):
+    gateway.on("stream", slowly(streamed(*words("€1 ", "€2"), DONE, framing=framing)))
+    with client.stream(APP, "hello") as stream:
+        assert [chunk.text for chunk in stream] == ["€1 ", "€2", ""]
+
+
+def test_what_is_no_json_object_is_handed_through(gateway, client):
+    parts = [b"data: hello\n\n", b"data: [1]\n\n", b"data: \n\n", b"data: {\ndata: }\n\n"]
+    gateway.on("stream", streamed(*parts, b"data: %b\n\n" % (b"[" * 9999), DONE))
+    data = [chunk.data for chunk in client.stream(APP, "hello")]
+    assert data[:4] == [{"raw": "hello"}, {"raw": "[1]"}, {"raw": ""}, {}]
+    assert data[4] == {"raw": "[" * 9999}
+
+
+def test_any_event_name_is_handed_through(gateway, client):
+    gateway.on("stream", streamed(event({"payload": {}}, "block"), event({"done": True})))
+    assert list(client.stream(APP, "hello")) == [
+        StreamChunk("block", {"payload": {}}),
+        StreamChunk("message", {"done": True}),
+    ]
+
+
+def test_utf8_that_is_cut_becomes_a_replacement_character(gateway, client):
+    gateway.on("stream", streamed(b'data: {"text": "a\xe2\x82"}\n\n', DONE))
+    assert next(client.stream(APP, "hello")).text == "a\ufffd"
+
+
+def test_nothing_is_read_after_the_chunk_that_is_done(gateway, client):
+    gateway.on("stream", streamed(DONE, *words("more")))
+    assert len(list(client.stream(APP, "hello"))) == 1
+
+
+@pytest.mark.parametrize("kind", ["text/event-stream; charset=utf-8", "Text/Event-Stream"])
+def test_the_content_type_is_read_as_the_standard_says(gateway, client, kind):
+    gateway.on("stream", streamed(DONE, Content_Type=kind, X_Request_Id="r-7"))
+    assert list(client.stream(APP, "hello"))
+
+
+def test_the_request_id_of_the_headers_counts_until_an_event_has_one(gateway, client):
+    gateway.on("stream", streamed(*words("one"), DONE, X_Request_Id="r-7"))
+    stream = client.stream(APP, "hello")
+    next(stream)
+    assert stream.request_id == "r-7"
+    next(stream)
+    assert stream.request_id == "r-1"
+
+
+def test_text_and_session_are_sent_as_they_are(gateway, client):
+    text = "50% of 7€ & more? a+b #1/2\n"
+    list(client.stream(APP, text, session_id="s/9 &"))
+    assert (gateway.requests[0].text, gateway.requests[0].session_id) == (text, "s/9 &")
+
+
+# How it ends.
+
+
+def interrupted(client):
+    """Read a stream that is to break off; return the error and the stream."""
+    stream = client.stream(APP, "hello")
+    with pytest.raises(cpsl.StreamInterruptedError) as caught:
+        list(stream)
+    assert caught.value.__context__ is caught.value.__cause__ is None
+    assert list(stream) == []
+    return caught.value, stream
+
+
+BROKEN = {
+    "a chunk is cut": cut(streamed(*words("one ", "two"), DONE), after=-30),
+    "the chunks have no end": cut(streamed(*words("one ", "two")), after=-5),
+    "the chunks are reset": cut(streamed(*words("one ", "two")), after=-5, resets=True),
+    "the connection ends": streamed(*words("one ", "two"), framing="close"),
+    "the length is short": cut(streamed(*words("one ", "two"), DONE, framing="length"), after=-9),
+}
+
+
+@pytest.mark.parametrize("given", BROKEN.values(), ids=BROKEN)
+def test_a_reply_that_breaks_off_says_so_and_keeps_its_text(gateway, client, given):
+    gateway.on("stream", given)
+    error, stream = interrupted(client)
+    if not given.resets:  # which may overtake what was sent
+        assert error.text == stream.text == "one two"
+        assert "7 characters had arrived" in str(error)
+    assert not stream.complete
+    assert gateway.count("stream") == 1
+    gateway.wait_until_left()
+
+
+def test_a_reply_that_falls_silent_is_also_a_timeout(gateway):
+    gateway.on("stream", streamed(*words("one"), HOLD))
+    with cpsl.Client(TOKEN, gateway.url, timeout=(5, 0.2)) as client:
+        error, stream = interrupted(client)
+    assert isinstance(error, TimeoutError)
+    assert (error.text, stream.complete) == ("one", False)
+    assert "0.2 s" in str(error)
+    assert gateway.count("stream") == 1
+    gateway.wait_until_left()
+
+
+@pytest.mark.parametrize("framing", ["chunked", "length"])
+def test_a_body_that_ends_properly_without_done_is_a_warning(gateway, client, framing):
+    gateway.on("stream", streamed(*words("one"), framing=framing))
+    stream = client.stream(APP, "hello")
+    with pytest.warns(UserWarning, match="incomplete") as caught:
+        assert [chunk.text for chunk in stream] == ["one"]
+    assert caught[0].filename == __file__
+    assert not stream.complete
+
+
+def test_a_whole_reply_warns_of_nothing(client):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert list(client.stream(APP, "hello"))
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b'{"message": "no model"}', "no model"),
+        (b'{"error": {"message": "no model"}}', "no model"),
+        (b'{"text": "no model"}', "no model"),
+        (b"no model", "no model"),
+        (b'{"raw": 7}', "no message"),
+    ],
+)
+def test_an_error_event_is_yielded_and_then_raised(gateway, client, data, said):
+    gateway.on("stream", streamed(*words("one"), b"event: error\ndata: %b\n\n" % data, HOLD))
+    stream = client.stream(APP, "hello")
+    assert [next(stream).event, next(stream).event] == ["message", "error"]
+    with pytest.raises(cpsl.GatewayError, match=said):
+        next(stream)
+    assert list(stream) == []
+    assert not stream.complete
+    gateway.wait_until_left()
+
+
+def test_an_event_of_200_mb_is_an_error_and_no_full_memory(gateway, client):
+    gateway.on("stream", streamed(*words("one"), b"data: ", *(b"x" * (1 << 20),) * 200))
+    stream = client.stream(APP, "hello")
+    assert next(stream).text == "one"
+    with pytest.raises(cpsl.TooLargeError, match="16,777,216"):
+        next(stream)
+    gateway.wait_until_left()
+
+
+def test_the_limits_of_events_and_replies_can_be_set(gateway):
+    gateway.otherwise = lambda request: streamed(*words("x" * 50, "y" * 50), DONE)
+    client = cpsl.Client(TOKEN, gateway.url, max_event_bytes=40)
+    with client, pytest.raises(cpsl.TooLargeError, match="40 characters"):
+        list(client.stream(APP, "hello"))
+    with cpsl.Client(TOKEN, gateway.url, max_reply_bytes=99) as client:
+        stream = client.stream(APP, "hello")
+        with pytest.raises(cpsl.TooLargeError, match="max_reply_bytes"):
+            list(stream)
+        assert stream.text == "x" * 50
+    with cpsl.Client(TOKEN, gateway.url, max_reply_bytes=100) as client:
+        assert list(client.stream(APP, "hello"))
+
+
+def test_a_message_that_is_too_long_for_a_url_is_refused_with_a_way_out(gateway, client):
+    with pytest.raises(cpsl.InvalidRequestError, match=r"chat\(\)"):
+        client.stream(APP, "x" * 8192)
+    with pytest.raises(cpsl.InvalidRequestError, match="8,192"):
+        client.stream(APP, "€" * 1000)  # nine bytes each
+    assert gateway.requests == []
+    assert list(client.stream(APP, "x" * 8000))
+    with cpsl.Client(TOKEN, gateway.url, max_url_bytes=20_000) as patient:
+        assert list(patient.stream(APP, "x" * 19_000))
+
+
+# Ending it.
+
+SILENCES = {
+    "before the headers": stalled(),
+    "within the headers": stalled(streamed(DONE), after=20),
+    "before the first event": streamed(HOLD),
+    "within an event": streamed(*words("one"), b"data: ", HOLD),
+    "between two events": streamed(*words("one"), HOLD, framing="close"),
+    "within an answer that is no stream": answer(b"<html>", HOLD, framing="close"),
+}
+
+
+@pytest.mark.parametrize("given", SILENCES.values(), ids=SILENCES)
+def test_close_from_another_thread_ends_it_at_once(gateway, client, given):
+    gateway.on("stream", given)
+    stream = client.stream(APP, "hello")
+    thread, came = read_aside(stream)
+    gateway.wait_for(lambda: gateway.requests)
+    text = "one" if any('"one"' in repr(part) for part in given.parts) else ""
+    if text:
+        assert came.get(timeout=PATIENCE) == text
+    stream.close()
+    thread.join(PATIENCE / 3)  # the client's own patience is thrice that
+    assert not thread.is_alive()
+    assert came.get() == "the end"
+    assert stream.text == text
+    assert list(stream) == []
+    gateway.wait_until_left()
+
+
+def test_close_ends_a_pause_between_two_attempts(gateway, client):
+    gateway.otherwise = lambda request: rate_limited(after=50)
+    stream = client.stream(APP, "hello")
+    thread, came = read_aside(stream)
+    gateway.wait_for(lambda: gateway.requests)
+    stream.close()
+    thread.join(PATIENCE)
+    assert came.get(timeout=1) == "the end"
+    assert gateway.count("stream") == 1
+
+
+def test_close_ends_a_handshake():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}"
+        with cpsl.Client(TOKEN, url, timeout=(PATIENCE * 2, PATIENCE * 2)) as client:
+            stream = client.stream(APP, "hello")
+            thread, came = read_aside(stream)
+            sock, _ = silent.accept()
+            with sock:
+                assert sock.recv(1)  # the handshake has begun
+                stream.close()
+                thread.join(PATIENCE)
+            assert came.get(timeout=1) == "the end"
+
+
+def test_a_stream_that_is_closed_first_sends_nothing(gateway, client):
+    stream = client.stream(APP, "hello")
+    stream.close()
+    stream.close()
+    assert list(stream) == []
+    assert gateway.requests == []
+
+
+def test_many_threads_may_close_at_once(gateway, client):
+    gateway.on("stream", streamed(*words("one"), HOLD))
+    stream = client.stream(APP, "hello")
+    thread, came = read_aside(stream)
+    assert came.get(timeout=PATIENCE) == "one"
+    closers = [threading.Thread(target=stream.close) for _ in range(8)]
+    for closer in closers:
+        closer.start()
+    for closer in [*closers, thread]:
+        closer.join(PATIENCE)
+    assert came.get(timeout=1) == "the end"
+
+
+def test_the_client_works_on_after_a_stream_was_closed(gateway, client):
+    gateway.on("stream", streamed(*words("one"), HOLD))
+    with client.stream(APP, "hello") as stream:
+        next(stream)
+    assert client.chat(APP, "again").text == "You said again"
+
+
+def test_break_and_forgetting_the_stream_release_the_connection(gateway, client):
+    gateway.on("stream", streamed(*words("one"), HOLD))
+    for _ in client.stream(APP, "hello"):
+        break
+    gc.collect()
+    gateway.wait_until_left()
+
+
+def test_leaving_the_with_block_by_an_error_releases_the_connection(gateway, client):
+    gateway.on("stream", streamed(*words("one"), HOLD))
+    with pytest.raises(ZeroDivisionError), client.stream(APP, "hello") as stream:
+        for _ in stream:
+            raise ZeroDivisionError
+    gateway.wait_until_left()
+
+
+def test_a_stream_that_was_never_read_holds_nothing(gateway, client):
+    client.stream(APP, "hello")
+    assert gateway.accepted == 0
+
+
+@contextlib.contextmanager
+def interrupt_when(gateway, condition):
+    """Send this thread what Ctrl-C sends, as soon as something holds of the gateway."""
+
+    def interrupt():
+        gateway.wait_for(condition)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join(PATIENCE)
+
+
+@pytest.mark.parametrize("given", SILENCES.values(), ids=SILENCES)
+def test_an_interrupt_ends_it_and_releases_the_connection(gateway, client, given):
+    gateway.on("stream", given)
+    stream = client.stream(APP, "hello")
+    with pytest.raises(KeyboardInterrupt), interrupt_when(gateway, lambda: gateway.requests):
+        list(stream)
+    assert list(stream) == []
+    gateway.wait_until_left()
+
+
+@pytest.mark.parametrize("given", [stalled(), streamed(HOLD)], ids=["no headers", "no body"])
+def test_an_interrupt_ends_a_chat_and_releases_the_connection(gateway, client, given):
+    gateway.on("chat", given)
+    with pytest.raises(KeyboardInterrupt), interrupt_when(gateway, lambda: gateway.requests):
+        client.chat(APP, "hello")
+    gateway.wait_until_left()
+
+
+# Connections.
+
+
+@pytest.mark.parametrize("framing", ["chunked", "length"])
+def test_a_connection_is_used_again_after_a_whole_reply(gateway, client, framing):
+    gateway.otherwise = lambda request: streamed(*words("one"), DONE, framing=framing)
+    for _ in range(5):
+        assert list(client.stream(APP, "hello"))
+    assert gateway.accepted == 1
+
+
+def test_a_body_that_goes_on_after_done_does_not_keep_the_caller(gateway, client):
+    gateway.on("stream", streamed(*words("one"), DONE, HOLD))
+    assert [chunk.text for chunk in client.stream(APP, "hello")] == ["one", ""]
+    gateway.wait_until_left()
+    assert client.chat(APP, "again").text == "You said again"
+
+
+def test_what_follows_done_is_not_taken_for_the_next_answer(gateway, client):
+    stray = b"data: stray\n\n" * 3
+    gateway.on("stream", streamed(DONE, stray), Answer((*streamed(DONE).parts, stray)))
+    for number in range(3):
+        assert list(client.stream(APP, "hello"))
+        assert client.chat(APP, f"again {number}").text == f"You said again {number}"
+
+
+def test_one_thread_may_begin_a_stream_and_another_finish_it(gateway, client):
+    gateway.on("stream", streamed(*words("one", "two"), DONE))
+    stream = client.stream(APP, "hello")
+    assert next(stream).text == "one"
+    thread, came = read_aside(stream)
+    thread.join(PATIENCE)
+    assert [came.get(timeout=1) for _ in range(3)] == ["two", "", "the end"]
+
+
+def test_two_streams_of_one_thread_run_side_by_side(gateway, client):
+    first, second = client.stream(APP, "1"), client.stream(APP, "2")
+    pairs = [(a.text, b.text) for a, b in zip(first, second, strict=True)]
+    assert pairs == [("You said ", "You said "), ("1", "2"), ("", "")]
