@@ -1,0 +1,287 @@
+"""``cpsl smoke``: what it checks, and how its exit status tells who is to blame."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+import cpsl
+from cpsl.__main__ import main
+from cpsl.smoke import smoke
+from cpsl_notebook import local
+
+APP_ID = "1b45251f-463a-5b5a-abcb-b13ece653006"
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """A workspace with apps of this module's own, most of which are broken."""
+    with local.start(tmp_path_factory.mktemp("shop") / "data", pace=0) as started:
+
+        @started.app("echo")
+        def echo(session, text):
+            yield from ("You said ", repr(text), f"; message {len(session.history) + 1}.")
+
+        @started.app("silent")
+        def silent(session, text):
+            yield "  \n"
+
+        @started.app("forgetful")
+        def forgetful(session, text):
+            yield "" if session.history else "I know nothing of later."
+
+        @started.app("broken")
+        def broken(session, text):
+            yield "Well, "
+            raise RuntimeError("the database is\x1b[2J gone")
+
+        @started.app("endless")
+        def endless(session, text):
+            while True:
+                yield "and "
+
+        yield started
+
+
+@pytest.fixture
+def at_the_shop(shop, monkeypatch):
+    for name, value in shop.environ.items():
+        monkeypatch.setenv(name, value)
+    return shop
+
+
+@contextlib.contextmanager
+def gateway(*events, status=200, lookup=200, sessions=(None, None)):
+    """Serve one app's streams over a socket; yield the address and the messages that came."""
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            url = urlsplit(self.path)
+            if not url.path.endswith("/stream"):
+                return self.answer(lookup, "application/json", json.dumps({"id": APP_ID}))
+            asked.append({name: values[0] for name, values in parse_qs(url.query).items()})
+            if status != 200:
+                return self.answer(status, "application/json", '{"error": "on order"}')
+            session = {"session_id": sessions[len(asked) - 1]}
+            lines = [*(json.dumps(event) for event in events), json.dumps(session | {"done": True})]
+            body = "".join(f"data: {line}\n\n" for line in lines)
+            return self.answer(200, "text/event-stream", body)
+
+        def answer(self, code, kind, body):
+            self.send_response(code)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", asked
+        finally:
+            server.shutdown()
+            serving.join()
+
+
+def marks(out):
+    """Read the lines of a report as a mark for each check."""
+    return {line[2:15].strip(): line[0] for line in out.splitlines()}
+
+
+def test_an_app_that_works_passes_with_a_line_for_each_check(at_the_shop, capsys):
+    assert main(["smoke", "support-ops"]) == 0
+    out = capsys.readouterr().out
+    assert marks(out) == dict.fromkeys(
+        ("first answer", "second answer", "same session", "in time"), "✓"
+    )
+
+
+def test_both_questions_are_asked_in_one_conversation(at_the_shop, capsys):
+    arguments = ["--prompt", "Grüße 👋", "--then", "-5 °C & more?", "--expect", "message 2"]
+    assert main(["smoke", "echo", "--json", *arguments]) == 0
+    report = json.loads(capsys.readouterr().out)
+    first, second = report["turns"]
+    assert first["text"] == "You said 'Grüße 👋'; message 1."
+    assert second["text"] == "You said '-5 °C & more?'; message 2."
+    assert first["session_id"] == second["session_id"] != ""
+    assert first["request_id"] != second["request_id"]
+    assert report["ok"] is True
+    assert [check["name"] for check in report["checks"]][-1] == "expected text"
+    for turn in report["turns"]:
+        assert 0 < turn["first_chunk"] <= turn["last_chunk"] < 120
+
+
+def test_the_time_to_the_first_text_is_measured_apart_from_the_last(shop):
+    go_on = threading.Event()
+
+    @shop.app("slow-to-end")
+    def slow_to_end(session, text):
+        yield "first"
+        go_on.wait(0.3)
+        yield "last"
+
+    with shop.client() as client:
+        report = smoke(client.core, "slow-to-end")
+    for turn in report.turns:
+        assert turn.last_chunk - turn.first_chunk > 0.25
+        assert turn.text == "firstlast"
+
+
+@pytest.mark.parametrize(
+    ("app", "failing"),
+    [
+        ("silent", ["first answer", "second answer"]),
+        ("forgetful", ["second answer"]),
+        ("broken", ["first answer", "same session"]),
+    ],
+)
+def test_an_app_that_does_not_answer_fails(app, failing, at_the_shop, capsys):
+    assert main(["smoke", app]) == 1
+    out = capsys.readouterr().out
+    assert [name for name, mark in marks(out).items() if mark == "✗"] == failing
+
+
+def test_what_an_app_reports_is_shown_on_one_line_without_control_characters(at_the_shop, capsys):
+    assert main(["smoke", "broken"]) == 1
+    first = capsys.readouterr().out.splitlines()[0]
+    assert "the database is [2J gone" in first or "the database is[2J gone" in first
+    assert "\x1b" not in first
+
+
+def test_an_app_that_never_ends_is_cut_off(at_the_shop, capsys):
+    assert main(["smoke", "endless", "--max-seconds", "0.3"]) == 1
+    out = capsys.readouterr().out
+    assert marks(out)["in time"] == "✗"
+    assert "not done after 0.3 s" in out
+
+
+def test_an_app_that_falls_silent_is_cut_off(at_the_shop, capsys):
+    go_on = threading.Event()
+
+    @at_the_shop.app("stuck")
+    def stuck(session, text):
+        go_on.wait(20)
+        yield "at last"
+
+    try:
+        assert main(["smoke", "stuck", "--max-seconds", "0.3"]) == 1
+    finally:
+        go_on.set()
+    assert marks(capsys.readouterr().out)["in time"] == "✗"
+
+
+def test_an_answer_without_what_is_expected_fails(at_the_shop, capsys):
+    assert main(["smoke", "echo", "--expect", r"message \d{3}"]) == 1
+    assert r"'message \\d{3}' is in no answer" in capsys.readouterr().out
+
+
+def test_an_app_that_changes_the_session_fails():
+    with gateway({"text": "hello"}, sessions=("one", "two")) as (url, asked):
+        report = smoke(cpsl.Client("a-token", url), APP_ID)
+    assert [check.name for check in report.checks if not check.ok] == ["same session"]
+    assert asked[1]["session_id"] == "one"
+
+
+def test_without_a_session_the_second_question_is_not_asked():
+    with gateway({"text": "hello"}) as (url, asked):
+        report = smoke(cpsl.Client("a-token", url), APP_ID)
+    assert [check.name for check in report.checks if not check.ok] == ["same session"]
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_gateway_that_fails_while_it_is_asked_is_the_apps_failure(status):
+    with gateway(status=status) as (url, asked):
+        report = smoke(cpsl.Client("a-token", url), APP_ID)
+    assert not report.ok
+    assert str(status) in report.checks[0].detail
+    assert len(asked) == 1
+
+
+def test_a_gateway_that_fails_before_the_question_did_not_ask_the_app(monkeypatch, capsys):
+    with gateway(lookup=500) as (url, asked):
+        monkeypatch.setenv("CAPSULE_TOKEN", "a-token")
+        monkeypatch.setenv("CAPSULE_HTTP_URL", url)
+        assert main(["smoke", APP_ID]) == 2
+    assert asked == []
+    assert "(500)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 422])
+def test_a_gateway_that_refuses_the_question_did_not_ask_the_app(status, monkeypatch, capsys):
+    with gateway(status=status) as (url, _):
+        monkeypatch.setenv("CAPSULE_TOKEN", "a-token")
+        monkeypatch.setenv("CAPSULE_HTTP_URL", url)
+        assert main(["smoke", APP_ID]) == 2
+    assert capsys.readouterr().out == ""
+
+
+def nowhere():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "changes", "says"),
+    [
+        ([APP_ID], {"CAPSULE_TOKEN": ""}, "run `cpsl login`"),
+        ([APP_ID], {"CAPSULE_TOKEN": "wrong"}, "refused the token"),
+        (["ecko"], {}, "did you mean echo?"),
+        ([], {}, "APP"),
+        (["echo", "--max-seconds", "soon"], {}, "--max-seconds"),
+        (["echo", "--max-seconds", "0"], {}, "above 0"),
+        (["echo", "--max-seconds", "nan"], {}, "above 0"),
+        (["echo", "--expect", "("], {}, "does not compile"),
+        (["echo", "--prompt", " "], {}, "empty"),
+        (["echo", "--then", ""], {}, "empty"),
+        (["echo", "--prompt", "a" * 9000], {}, "chat"),
+    ],
+)
+def test_an_app_that_could_not_be_asked_is_status_2_and_one_line(
+    arguments, changes, says, at_the_shop, monkeypatch, capsys
+):
+    for name, value in changes.items():
+        monkeypatch.setenv(name, value)
+        monkeypatch.setenv("CONFIG_PATH", os.devnull)
+    assert main(["smoke", *arguments]) == 2
+    shown = capsys.readouterr()
+    assert says in shown.err
+    assert shown.err.count("\n") == 1
+    assert shown.out == ""
+
+
+def test_without_a_connection_nothing_is_said_about_the_app(monkeypatch, capsys):
+    monkeypatch.setenv("CAPSULE_TOKEN", "a-token")
+    monkeypatch.setenv("CAPSULE_HTTP_URL", nowhere())
+    assert main(["smoke", APP_ID, "--json"]) == 2
+    shown = capsys.readouterr()
+    report = json.loads(shown.out)
+    assert report["ok"] is False
+    assert "No gateway answers" in report["error"]
+    assert "No gateway answers" in shown.err
+
+
+def test_the_report_is_plain_where_the_stream_cannot_show_marks(at_the_shop):
+    done = subprocess.run(
+        [sys.executable, "-m", "cpsl", "smoke", "echo", "--expect", "nothing"],
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stdout.startswith(b"ok   first answer")
+    assert b"\nFAIL expected text" in done.stdout
+    assert done.stderr == b""
