@@ -162,7 +162,7 @@ def chat(options: argparse.Namespace) -> int:
             else:
                 print(plain(reply.text))
     sys.stdout.flush()
-    if options.session and session_id != options.session:
+    if options.session and session_id not in ("", options.session):
         note("The app did not continue that conversation; it began a new one.")
     if session_id and sys.stderr.isatty():
         again = f"cpsl chat {shlex.quote(options.app)} --session {shlex.quote(session_id)} TEXT"

@@ -179,6 +179,8 @@ def _ask(client: Client, app: str, prompt: str, session_id: str | None, max_seco
         finally:
             overdue.cancel()
     last = time.perf_counter() - began
+    if last >= max_seconds and not stream.complete:
+        error = error or f"cut off after {len(stream.text):,} characters"
     return Turn(prompt, stream.text, stream.session_id, stream.request_id, first, last, error)
 
 
