@@ -2,6 +2,7 @@
 # make test    run every test
 # make lab     open JupyterLab on the quickstart
 # make lint    ruff and mypy
+# make bench   measure the client against the official SDK
 # make lock    renew the pinned versions; make protos renews what capsule.proto describes
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ READY := $(VENV)/ready
 DESCRIPTIONS := cpsl/capsule.binpb cpsl_notebook/local/capsule.binpb
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lab lint lock protos clean
+.PHONY: help demo test lab lint bench lock protos clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -34,11 +35,15 @@ lint: $(READY)
 $(READY): requirements.lock pyproject.toml cpsl/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed: make PYTHON=python3.12 …"; exit 1; }
+	@echo "Setting up $(VENV): a minute or two, once."
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
 		--no-build-isolation -e ./cpsl -e .
 	touch $@
+
+bench: $(READY)
+	$(BIN)/python benchmarks/client.py
 
 lock: $(READY)
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 \

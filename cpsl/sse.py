@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from cpsl.errors import TooLargeError
 
@@ -17,8 +17,7 @@ __all__ = ["DEFAULT_LIMIT", "Event", "EventDecoder"]
 DEFAULT_LIMIT = 16 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):  # a tuple, because a long reply makes very many
     """One event: its type (``"message"`` by default), its data, and the last event id so far."""
 
     type: str
@@ -55,7 +54,8 @@ class EventDecoder:
         self._at_start = True
         self._after_cr = False
         self._partial: list[str] = []  # pieces of the line that has not ended yet
-        self._held = 0  # characters of the event that has not ended yet
+        self._partial_size = 0  # characters
+        self._held = 0  # characters of the data of the event that has not ended yet
         self._type = ""
         self._data: list[str] = []
         self._id = ""
@@ -75,13 +75,26 @@ class EventDecoder:
         TooLargeError
             An event is larger than the limit.
         """
-        first, *rest = self._next_text(data).split("\n")
-        self._hold(first)
-        for piece in rest:
-            event = self._end_line()
-            if event is not None:
-                yield event
-            self._hold(piece)
+        *lines, unfinished = self._next_text(data).split("\n")
+        if lines:
+            lines[0] = "".join((*self._partial, lines[0]))
+            self._partial, self._partial_size = [], 0
+        for line in lines:
+            if self._held + len(line) > self._limit:
+                raise self._too_large()
+            if not line:
+                event = self._dispatch()
+                if event is not None:
+                    yield event
+            elif line.startswith("data: "):  # what most lines are, so it comes first
+                self._data.append(line[6:])
+                self._held += len(line) - 5  # with its line end, lest empty lines count for nothing
+            else:
+                self._field(*line.partition(":")[::2])
+        self._partial.append(unfinished)
+        self._partial_size += len(unfinished)
+        if self._held + self._partial_size > self._limit:
+            raise self._too_large()
 
     def _next_text(self, data: bytes) -> str:
         """Decode, drop one leading BOM, and turn CR and CRLF into LF."""
@@ -99,31 +112,12 @@ class EventDecoder:
             text = text.replace("\r\n", "\n").replace("\r", "\n")
         return text
 
-    def _hold(self, piece: str) -> None:
-        """Keep a piece of the line that has not ended yet."""
-        self._held += len(piece)
-        if self._held > self._limit:
-            raise TooLargeError(
-                f"One event of the stream is larger than {self._limit:,} characters: "
-                "ask for a shorter answer, or raise the limit."
-            )
-        self._partial.append(piece)
-
-    def _end_line(self) -> Event | None:
-        line = "".join(self._partial)
-        self._partial.clear()
-        if not line:
-            return self._dispatch()
-        self._held -= len(line)
-        name, _, value = line.partition(":")
-        self._field(name, value.removeprefix(" "))
-        return None
-
     def _field(self, name: str, value: str) -> None:
+        value = value.removeprefix(" ")
         match name:
             case "data":
                 self._data.append(value)
-                self._held += len(value) + 1  # its line end, lest empty lines count for nothing
+                self._held += len(value) + 1
             case "event":
                 self._type = value
             case "id" if "\0" not in value:
@@ -137,3 +131,9 @@ class EventDecoder:
         data, kind = self._data, self._type
         self._data, self._type, self._held = [], "", 0
         return Event(kind or "message", "\n".join(data), self._id) if data else None
+
+    def _too_large(self) -> TooLargeError:
+        return TooLargeError(
+            f"One event of the stream is larger than {self._limit:,} characters: "
+            "ask for a shorter answer, or raise the limit."
+        )

@@ -33,6 +33,7 @@ from cpsl.transport import request_id
 
 __all__ = ["Stream"]
 
+_decode = json.JSONDecoder().raw_decode  # json.loads() takes twice as long for a short text
 _AT_ONCE = 1 << 16  # bytes asked for; read1() returns as soon as there are any
 _BODY_END = 0.01  # seconds that the end of a body may follow the last event
 
@@ -212,15 +213,17 @@ class Stream:
 
     def _take(self, event: Event) -> StreamChunk:
         chunk = StreamChunk(event.type, _data(event.data))
-        self._size += len(chunk.text)
+        text = chunk.text
+        self._pieces.append(text)
+        self._size += len(text)
         if self._size > self._reply_limit:
             raise TooLargeError(
                 f"The reply is larger than {self._reply_limit:,} characters: ask for less at once, "
                 "or raise max_reply_bytes."
             )
-        self._pieces.append(chunk.text)
-        self.session_id = _string(chunk.data, "session_id") or self.session_id
-        self.request_id = _string(chunk.data, "request_id") or self.request_id
+        if len(chunk.data) > 1 or not text:  # most chunks are a piece of text and nothing else
+            self.session_id = _string(chunk.data, "session_id") or self.session_id
+            self.request_id = _string(chunk.data, "request_id") or self.request_id
         if event.type == "error":
             said = service_message({"detail": chunk.text, **chunk.data}, self._settings)
             said = said or one_line(self._settings.without_token(_string(chunk.data, "raw")))
@@ -268,7 +271,9 @@ class Stream:
 
 def _data(text: str) -> dict[str, Any]:
     try:
-        value = json.loads(text)
+        value, end = _decode(text)
+        if end != len(text):
+            value = json.loads(text)
     except (ValueError, RecursionError):
         value = None
     return value if isinstance(value, dict) else {"raw": text}

@@ -1,55 +1,26 @@
 """The official SDK as a peer, and what is installed beside what: each in an environment of its own.
 
-They are kept under ``build/environments`` and made anew where what they are made from has changed.
 Everything runs outside the checkout's root, where ``cpsl/`` would be found before what is installed.
 """
 
-import hashlib
 import os
-import shutil
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import pytest
 from conftest import CI
-
-ROOT = Path(__file__).resolve().parent.parent
-SDK = "cpsl==0.3.181"
+from environments import ROOT, SDK, NotInstalledError, environment
 
 
-def environment(name, *installs, ours=()):
-    """Make, or find, a virtual environment, and bring our packages in it up to date.
-
-    Skips where its packages cannot be had, but not in CI.
-    """
-    files = (
-        "pyproject.toml",
-        "cpsl/pyproject.toml",
-        "requirements.lock",
-        "binder/requirements.txt",
-    )
-    made_from = [*installs, *((ROOT / file).read_text() for file in files)]
-    digest = hashlib.sha256(repr(made_from).encode()).hexdigest()
-    folder = ROOT / "build" / "environments" / name
-    mark = folder / "made-from"
-    if not mark.exists() or mark.read_text() != digest:
-        shutil.rmtree(folder, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        install(folder, *installs)
-        mark.write_text(digest)
-    if ours:
-        install(folder, "--no-deps", "--force-reinstall", *ours)
-    return folder / "bin" / "python"
-
-
-def install(folder, *what):
-    command = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", *what]
-    installed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    if installed.returncode and not CI:
-        pytest.skip(f"{' '.join(what)} cannot be installed: {installed.stderr[-300:]}")
-    assert installed.returncode == 0, installed.stderr
+def environment_or_skip(name, *installs, ours=()):
+    """Make an environment; skip where its packages cannot be had, but never in CI."""
+    try:
+        return environment(name, *installs, ours=ours)
+    except NotInstalledError as error:
+        if CI:
+            raise
+        pytest.skip(str(error))
 
 
 def run(python, code, tmp_path, **environ):
@@ -72,13 +43,13 @@ def run(python, code, tmp_path, **environ):
 @pytest.fixture(scope="session")
 def sdk():
     """An environment with the official SDK alone."""
-    return environment("sdk", SDK)
+    return environment_or_skip("sdk", SDK)
 
 
 @pytest.fixture(scope="session")
 def sdk_and_extension():
     """An environment with the official SDK and the extension, without cpsl-client."""
-    return environment("sdk-and-extension", SDK, "ipykernel", ".", ours=["."])
+    return environment_or_skip("sdk-and-extension", SDK, "ipykernel", ".", ours=(".",))
 
 
 OFFICIAL = """
@@ -172,7 +143,7 @@ InteractiveShell.instance().run_cell("%load_ext cpsl_notebook")
 
 
 def test_without_any_cpsl_loading_says_so_in_one_line(tmp_path):
-    printed = run(environment("extension-alone", ".", ours=["."]), LOAD, tmp_path)
+    printed = run(environment_or_skip("extension-alone", ".", ours=(".",)), LOAD, tmp_path)
     assert printed.count("\n") == 1 and "There is no cpsl package" in printed
 
 
@@ -185,7 +156,7 @@ def test_with_both_distributions_loading_says_so_in_one_line(sdk_and_extension, 
 
 
 def test_what_binder_installs_runs_the_quickstart(tmp_path):
-    python = environment("binder", "-r", "binder/requirements.txt", ours=["./cpsl", "."])
+    python = environment_or_skip("binder", "-r", "binder/requirements.txt", ours=("./cpsl", "."))
     path = f"{python.parent}:{os.environ['PATH']}"
     subprocess.run(["binder/postBuild"], check=True, cwd=ROOT, env=os.environ | {"PATH": path})
     code = f"""
