@@ -90,6 +90,7 @@ class Client:
         allow_insecure: bool | None = None,
         pickle_token: bool = False,
     ) -> None:
+        self._gateway_url = gateway_url or ""  # for a repr while nothing else is there
         token = None if token is None else Token(token)  # so that no traceback of ours shows it
         if allow_insecure is None:
             allow_insecure = os.environ.get("CAPSULE_ALLOW_INSECURE") == "1"

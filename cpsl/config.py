@@ -124,7 +124,9 @@ def load(
     False
     """
     arguments = _Source(
-        "the arguments", Token(token or ""), *_addresses(grpc_target or "", gateway_url or "", "")
+        "the arguments",
+        Token((token or "").strip()),
+        *_addresses(grpc_target or "", gateway_url or "", ""),
     )
     token = None
     sources = _sources(arguments, environ)

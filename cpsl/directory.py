@@ -53,16 +53,14 @@ def list_apps(
 
     def attempt() -> Any:
         error, answer = call(settings, "ListApps", {}, timeout, allow_insecure, limit)
-        return (
-            answer if error is None else Failure(error, True, getattr(error, "retry_after", None))
-        )
+        if error is None and not answer.ok:
+            said = one_line(settings.without_token(answer.err_msg)) or "no reason was given"
+            error = GatewayError(
+                f"The gateway did not list the apps: {said}. Try again in a while.", detail=said
+            )
+        return Failure(error, True, getattr(error, "retry_after", None)) if error else answer
 
     answer = with_retries(attempt, max_retries, repeatable=True)
-    if not answer.ok:
-        said = one_line(settings.without_token(answer.err_msg)) or "no reason was given"
-        raise GatewayError(
-            f"The gateway did not list the apps: {said}. Try again in a while.", detail=said
-        )
     return [{"id": app.id, "name": app.name, "hostname": app.hostname} for app in answer.apps]
 
 

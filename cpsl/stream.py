@@ -165,15 +165,7 @@ class Stream:
         kind = response.headers.get("Content-Type", "no content type")
         if kind.split(";")[0].strip().lower() == "text/event-stream":
             return response
-        try:
-            body = self._read(response.raw.read)
-        except StreamInterruptedError:
-            body = b""
-        finally:
-            response.close()
-        if not body and not framed(response):  # as where it broke off within the headers
-            raise broken(self._settings.http_url)
-        raise self._not_a_stream(body, kind)
+        raise self._refused(response, kind)  # away from the body, which may repeat the token
 
     def _read(self, read: Callable[..., bytes]) -> bytes:
         failure: BaseException
@@ -214,13 +206,13 @@ class Stream:
     def _take(self, event: Event) -> StreamChunk:
         chunk = StreamChunk(event.type, _data(event.data))
         text = chunk.text
-        self._pieces.append(text)
         self._size += len(text)
         if self._size > self._reply_limit:
             raise TooLargeError(
                 f"The reply is larger than {self._reply_limit:,} characters: ask for less at once, "
                 "or raise max_reply_bytes."
             )
+        self._pieces.append(text)
         if len(chunk.data) > 1 or not text:  # most chunks are a piece of text and nothing else
             self.session_id = _string(chunk.data, "session_id") or self.session_id
             self.request_id = _string(chunk.data, "request_id") or self.request_id
@@ -254,7 +246,16 @@ class Stream:
             with contextlib.suppress(CapsuleError):
                 self._read(response.raw.read1)
 
-    def _not_a_stream(self, body: bytes, kind: str) -> CapsuleError:
+    def _refused(self, response: requests.Response, kind: str) -> CapsuleError:
+        """Return the error that an answer stands for which is no event stream."""
+        try:
+            body = self._read(response.raw.read)
+        except StreamInterruptedError:
+            body = b""
+        finally:
+            response.close()
+        if not body and not framed(response):  # as where it broke off within the headers
+            return broken(self._settings.http_url)
         said = service_message(_data(body.decode("utf-8", "replace")), self._settings)
         if said:
             return GatewayError(
@@ -271,8 +272,8 @@ class Stream:
 
 def _data(text: str) -> dict[str, Any]:
     try:
-        value, end = _decode(text)
-        if end != len(text):
+        value, end = _decode(text) if text.startswith("{") else (None, -1)
+        if end != len(text):  # white space around it, or no object
             value = json.loads(text)
     except (ValueError, RecursionError):
         value = None

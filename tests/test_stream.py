@@ -17,7 +17,6 @@ from gateway import (
     HOLD,
     PATIENCE,
     TOKEN,
-    Answer,
     Gateway,
     answer,
     cut,
@@ -27,6 +26,7 @@ from gateway import (
     slowly,
     stalled,
     streamed,
+    well,
     words,
 )
 
@@ -132,6 +132,17 @@ def test_what_is_no_json_object_is_handed_through(gateway, client):
     data = [chunk.data for chunk in client.stream(APP, "hello")]
     assert data[:4] == [{"raw": "hello"}, {"raw": "[1]"}, {"raw": ""}, {}]
     assert data[4] == {"raw": "[" * 9999}
+
+
+@pytest.mark.parametrize("data", [b'{"text": "x"}', b' \t{"text": "x"}', b'{"text": "x"} '])
+def test_white_space_around_an_object_does_no_harm(gateway, client, data):
+    gateway.on("stream", streamed(b"data:" + data + b"\n\n", b"data: " + data + b"\n\n", DONE))
+    assert [chunk.text for chunk in client.stream(APP, "hello")] == ["x", "x", ""]
+
+
+def test_an_object_with_something_after_it_is_no_object(gateway, client):
+    gateway.on("stream", streamed(b'data: {"text": "x"} {}\n\n', DONE))
+    assert next(client.stream(APP, "hello")).data == {"raw": '{"text": "x"} {}'}
 
 
 def test_any_event_name_is_handed_through(gateway, client):
@@ -446,8 +457,9 @@ def test_a_body_that_goes_on_after_done_does_not_keep_the_caller(gateway, client
 
 
 def test_what_follows_done_is_not_taken_for_the_next_answer(gateway, client):
-    stray = b"data: stray\n\n" * 3
-    gateway.on("stream", streamed(DONE, stray), Answer((*streamed(DONE).parts, stray)))
+    gateway.otherwise = lambda request: (
+        streamed(DONE, *words("stray") * 3) if request.call == "stream" else well(request)
+    )
     for number in range(3):
         assert list(client.stream(APP, "hello"))
         assert client.chat(APP, f"again {number}").text == f"You said again {number}"

@@ -1,0 +1,506 @@
+"""The token is shown to its own gateway and to nobody else."""
+
+import copy
+import logging
+import pickle
+import signal
+import threading
+import traceback
+
+import grpc
+import pytest
+import trustme
+import urllib3.util.connection
+from gateway import (
+    APP,
+    DONE,
+    HOLD,
+    PATIENCE,
+    TOKEN,
+    Answer,
+    Directory,
+    Gateway,
+    Proxy,
+    answer,
+    as_json,
+    cut,
+    dropped,
+    event,
+    failed,
+    rate_limited,
+    stalled,
+    streamed,
+    words,
+)
+
+import cpsl
+from cpsl import config, retry
+from cpsl.config import Settings
+from cpsl.network import Timeout
+from cpsl.transport import Transport
+
+CALLS = {
+    "get_app": lambda client: client.get_app(APP),
+    "get_earnings": lambda client: client.get_earnings(APP),
+    "create_checkout": lambda client: client.create_checkout(APP),
+    "chat": lambda client: client.chat(APP, "hello"),
+    "stream": lambda client: list(client.stream(APP, "hello")),
+}
+
+
+@pytest.fixture(autouse=True)
+def quick_retries(monkeypatch):
+    monkeypatch.setattr(retry, "_FIRST_DELAY", 0.001)
+
+
+@pytest.fixture
+def gateway():
+    with Gateway() as started:
+        yield started
+
+
+def client_of(gateway, **options):
+    """Make a client, out of sight: no variable of a test holds the token."""
+    return cpsl.Client(TOKEN, gateway.url, **options)
+
+
+def all_of(error):
+    """All that a tool may show of an error: its traceback with the variables of every frame."""
+    shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+    return "\n".join(shown.format()) + repr(error) + repr(vars(error))
+
+
+def failure_of(call, client):
+    """Return all of the error that a call raises, and its message alone."""
+    with pytest.raises(cpsl.CapsuleError) as caught:
+        call(client)
+    return all_of(caught.value), str(caught.value)
+
+
+# Where it goes.
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_every_request_carries_it(gateway, call):
+    with client_of(gateway) as client:
+        CALLS[call](client)
+    assert {r.headers["Authorization"] for r in gateway.requests} == {f"Bearer {TOKEN}"}
+
+
+def test_list_apps_carries_it():
+    with Directory().serving() as directory:
+        cpsl.Client(TOKEN, "http://127.0.0.1:9", grpc_target=directory.target).list_apps()
+    assert directory.tokens == [f"Bearer {TOKEN}"]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("call", CALLS)
+def test_a_redirect_is_never_followed(gateway, call, status):
+    with Gateway() as elsewhere:
+        gateway.on(call, failed(status, Location=f"{elsewhere.url}/api/v1/apps/{APP}"))
+        with client_of(gateway) as client, pytest.raises(cpsl.ProtocolError, match="redirect"):
+            CALLS[call](client)
+        gateway.on(call, failed(status, Location="/here"))
+        with client_of(gateway) as client, pytest.raises(cpsl.ProtocolError, match="redirect"):
+            CALLS[call](client)
+        assert elsewhere.accepted == 0
+    assert gateway.count(call) == 2
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_netrc_entry_never_replaces_it(gateway, call, monkeypatch, tmp_path):
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login someone password else\n")
+    (tmp_path / ".netrc").chmod(0o600)
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    with client_of(gateway) as client:
+        CALLS[call](client)
+    assert {r.headers["Authorization"] for r in gateway.requests} == {f"Bearer {TOKEN}"}
+
+
+@pytest.fixture
+def reached(monkeypatch):
+    """The hosts that connections were asked for; none is made."""
+    hosts: list[str] = []
+
+    def create_connection(address, *args, **kwargs):
+        hosts.append(address[0])
+        raise ConnectionRefusedError
+
+    def insecure_channel(target, *args, **kwargs):
+        hosts.append(target.rpartition(":")[0])
+        raise NotImplementedError
+
+    monkeypatch.setattr(urllib3.util.connection, "create_connection", create_connection)
+    monkeypatch.setattr(grpc, "insecure_channel", insecure_channel)
+    return hosts
+
+
+NOT_LOOPBACK = [
+    "http://example.com",
+    "http://localhost.example.com",
+    "http://127.0.0.1.example.com",
+    "http://127.0.0.1\\@example.com",
+    "http://127.0.0.1@example.com",
+    "http://localhost:80@example.com",
+    "http://example.com\\@127.0.0.1",
+    "http://example.com#@127.0.0.1",
+    "http://example.com?@127.0.0.1",
+    "http://127.0.0.1\t.example.com",
+    "http://127.0.0.1%2eexample.com",
+    "http://10.0.0.1",
+    "http://0.0.0.0",
+    "http://2130706433",
+    "http://[::ffff:8.8.8.8]",
+    "http://[fe80::1]",
+    "HTTP://EXAMPLE.COM",
+    " http://example.com",
+    "http:///example.com",
+    "//example.com",
+    "ftp://example.com",
+]
+
+
+@pytest.mark.parametrize("url", NOT_LOOPBACK)
+def test_it_is_not_sent_in_the_clear_to_another_machine(url, reached):
+    with pytest.raises(cpsl.CapsuleError) as caught:
+        cpsl.Client(TOKEN, url).chat(APP, "hello")
+    assert TOKEN not in str(caught.value)
+    with pytest.raises(cpsl.CapsuleError):
+        cpsl.Client(TOKEN, url).list_apps()
+    assert reached == []
+
+
+@pytest.mark.parametrize("url", NOT_LOOPBACK)
+def test_the_prepared_url_is_what_is_checked(url, reached):
+    # As if the settings had let the address through.
+    settings = Settings(TOKEN, "http://127.0.0.1", "127.0.0.1:80", "a test")
+    transport = Transport(settings, Timeout(), 0, allow_insecure=False)
+    object.__setattr__(settings, "http_url", url)
+    with pytest.raises(cpsl.CapsuleError):
+        transport.json("GET", "/api/v1/apps/x", repeatable=True, limit=9)
+    assert set(reached) <= {"127.0.0.1"}
+
+
+def test_an_insecure_gateway_is_refused_when_the_client_is_made(reached):
+    with pytest.raises(cpsl.CredentialsError, match="allow_insecure"):
+        cpsl.Client(TOKEN, "http://10.0.0.1:8081")
+
+
+@pytest.mark.parametrize(
+    "target", ["10.0.0.1:80", "localhost.example.com:8080", "example.com:8443"]
+)
+def test_grpc_is_not_used_in_the_clear_to_another_machine(target, reached):
+    client = cpsl.Client(TOKEN, "https://example.com", grpc_target=target)
+    with pytest.raises(cpsl.CredentialsError, match="allow_insecure"):
+        client.list_apps()
+    assert reached == []
+
+
+@pytest.mark.parametrize("way", ["option", "variable"])
+def test_allow_insecure_is_the_way_out(way, reached, monkeypatch):
+    if way == "variable":
+        monkeypatch.setenv("CAPSULE_ALLOW_INSECURE", "1")
+    options = {"allow_insecure": True} if way == "option" else {}
+    client = cpsl.Client(TOKEN, "http://10.0.0.1:8081", max_retries=0, **options)
+    with pytest.raises(cpsl.CannotConnectError):
+        client.get_app(APP)
+    with pytest.raises(NotImplementedError):
+        client.list_apps()
+    assert reached == ["10.0.0.1", "10.0.0.1"]
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8081", "http://127.8.9.1", "http://localhost:81", "http://[::1]:8081"]
+)
+def test_loopback_needs_no_way_out(url, reached):
+    client = cpsl.Client(TOKEN, url, max_retries=0)
+    with pytest.raises(cpsl.CannotConnectError):
+        client.get_app(APP)
+    assert len(reached) == 1
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "grpc_proxy"])
+@pytest.mark.parametrize("case", [str.upper, str.lower])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_no_proxy_is_used_on_the_way_to_loopback(gateway, monkeypatch, name, case, host):
+    with Proxy() as proxy, Directory().serving() as directory:
+        monkeypatch.setenv(case(name), proxy.url)
+        port = directory.target.rpartition(":")[2]
+        with cpsl.Client(
+            TOKEN, f"http://{host}:{gateway.port}", grpc_target=f"{host}:{port}"
+        ) as client:
+            client.chat("support-ops", "hello")
+            list(client.stream(APP, "hello"))
+        assert proxy.accepted == 0
+
+
+# Where it does not show.
+
+
+def test_it_is_in_no_repr(gateway):
+    client = client_of(gateway)
+    stream = client.stream(APP, "hello")
+    objects = [client, stream, client._transport, client._transport.settings, client._options]
+    objects += [vars(thing) for thing in objects[:4]]
+    assert TOKEN not in repr(objects)
+    assert "127.0.0.1" in repr(client)
+
+
+ECHO = f"you sent Bearer {TOKEN}, which is wrong"
+LATE_ECHO = "x" * 290 + TOKEN  # where a message is cut off
+FAULTS = {
+    "401": failed(401, ECHO),
+    "403": failed(403, ECHO),
+    "403 that is cut": failed(403, LATE_ECHO),
+    "404": failed(404, ECHO),
+    "422": failed(422, ECHO),
+    "422 in plain text": answer(ECHO.encode(), status=422, Content_Type="text/plain"),
+    "500": failed(500, ECHO),
+    "503": failed(503, ECHO),
+    "429": rate_limited(after=61),
+    "error with status 200": as_json({"error": {"message": ECHO}}),
+    "another shape": as_json([]),
+    "broken JSON": answer(ECHO.encode()),
+    "redirect": failed(302, ECHO, Location="http://example.com"),
+    "no answer": dropped(),
+    "a reset": dropped(resets=True),
+    "no HTTP": Answer((b"hello\r\n\r\n",), closes=True),
+    "half a body": cut(as_json({"a": "b"}), after=-3),
+    "bad gzip": answer(b"no gzip", Content_Encoding="gzip"),
+    "silence": stalled(),
+    "silence in the body": stalled(as_json({"a": "b"}), after=-3),
+}
+STREAM_FAULTS = {
+    "error event": streamed(event({"error": ECHO}, "error")),
+    "error event that is cut": streamed(event({"text": LATE_ECHO}, "error")),
+    "raw error event": streamed(f"event: error\ndata: {ECHO}\n\n".encode()),
+    "broken stream": cut(streamed(*words("one"), DONE), after=-9),
+    "silent stream": streamed(*words("one"), HOLD),
+    "too large": streamed(b"data: " + b"x" * 200_000),
+}
+SHOWN = [(call, fault, given) for call in CALLS for fault, given in FAULTS.items()]
+SHOWN += [("stream", fault, given) for fault, given in STREAM_FAULTS.items()]
+
+
+@pytest.mark.parametrize(
+    ("call", "given"),
+    [pytest.param(call, given, id=f"{call}: {fault}") for call, fault, given in SHOWN],
+)
+def test_it_is_in_no_error_no_log_and_no_traceback(gateway, caplog, call, given):
+    caplog.set_level(logging.DEBUG)
+    for name in list(logging.root.manager.loggerDict):
+        logging.getLogger(name).setLevel(logging.DEBUG)
+    gateway.on(call, *[given] * 3)
+    patience = 0.1 if HOLD in given.parts else PATIENCE
+    client = client_of(gateway, timeout=(5, patience), max_event_bytes=100_000)
+    shown, message = failure_of(CALLS[call], client)
+    assert TOKEN not in shown
+    assert TOKEN[:12] not in message
+    assert any(record.name.startswith("urllib3") for record in caplog.records)
+    assert TOKEN not in caplog.text + repr([vars(record) for record in caplog.records])
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        *(code for code in grpc.StatusCode if code is not grpc.StatusCode.OK),
+        {"ok": False, "err_msg": ECHO},
+        {"ok": False, "err_msg": LATE_ECHO},
+        HOLD,
+    ],
+    ids=lambda order: getattr(order, "name", type(order).__name__),
+)
+def test_it_is_in_no_error_and_no_traceback_of_grpc(order, caplog):
+    caplog.set_level(logging.DEBUG)
+    with Directory([order] * 3, said=ECHO).serving() as directory:
+        target, patience = directory.target, 0.1 if order is HOLD else PATIENCE
+        client = cpsl.Client(
+            TOKEN, "http://127.0.0.1:9", grpc_target=target, timeout=(0.1, patience)
+        )
+        shown, message = failure_of(cpsl.Client.list_apps, client)
+    assert TOKEN not in shown
+    assert TOKEN[:12] not in message
+    assert TOKEN not in caplog.text
+
+
+class Stopped(BaseException):
+    """What a program's own signal handler may raise."""
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, Stopped])
+@pytest.mark.parametrize("call", [*CALLS, "a stream's body", "list_apps"])
+def test_it_is_in_no_traceback_of_an_interrupt(gateway, call, kind):
+    def stop(number, frame):
+        raise kind
+
+    def interrupt():
+        gateway.wait_for(lambda: gateway.count(on))
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+
+    def run():
+        if call == "list_apps":
+            list_apps_of_nobody_that_answers()
+        else:
+            CALLS[on](client_of(gateway))
+
+    def list_apps_of_nobody_that_answers():
+        directory = Directory([HOLD])
+        with directory.serving():
+            client = client_of(gateway, grpc_target=directory.target)
+            directory.__class__ = type("Hidden", (Directory,), {"__repr__": object.__repr__})
+            client.get_app(APP)  # tells the thread that it is time
+            client.list_apps()
+
+    on = {"a stream's body": "stream", "list_apps": "get_app"}.get(call, call)
+    if call != "list_apps":
+        gateway.on(on, streamed(*words("one"), HOLD) if call != on else stalled())
+    previous = signal.signal(signal.SIGUSR1, stop)
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    try:
+        with pytest.raises(kind) as caught:
+            run()
+    finally:
+        thread.join(PATIENCE)
+        signal.signal(signal.SIGUSR1, previous)
+    assert TOKEN not in all_of(caught.value)
+
+
+def test_it_is_in_no_traceback_of_the_constructor(monkeypatch, tmp_path):
+    def made(**arguments):
+        with pytest.raises(cpsl.CapsuleError) as caught:
+            cpsl.Client(**arguments)
+        return all_of(caught.value)
+
+    file = tmp_path / "config.ini"
+    monkeypatch.setenv("CONFIG_PATH", str(file))
+    file.write_text(f"token = {TOKEN}\n")  # no section
+    file.chmod(0o600)
+    assert "MissingSectionHeader" in (shown := made()) and TOKEN not in shown
+    file.write_text(f"[default]\ntoken = {TOKEN}\ngateway_host = a b\n")
+    assert "no gateway address" in (shown := made()) and TOKEN not in shown
+    monkeypatch.setenv("CAPSULE_TOKEN", TOKEN)
+    assert TOKEN not in made(gateway_url="http://10.0.0.1")
+    assert TOKEN not in made(gateway_url="nonsense")
+    monkeypatch.setenv("CAPSULE_HTTP_URL", "nonsense")
+    assert TOKEN not in made()
+    monkeypatch.setenv("CAPSULE_HTTP_URL", "http://10.0.0.1")
+    assert TOKEN not in made()
+
+
+@pytest.mark.parametrize("bad", ["a b", "a\nb", "a\x00b", "tökén", "a\x7f", "a\u200b"])
+@pytest.mark.parametrize("source", ["argument", "variable", "file"])
+def test_a_token_that_cannot_be_sent_is_refused_unseen(bad, source, monkeypatch, tmp_path):
+    if "\x00" in bad and source != "argument":
+        pytest.skip("no such variable or file")
+    if source == "variable":
+        monkeypatch.setenv("CAPSULE_TOKEN", bad)
+    if source == "file":
+        file = tmp_path / "config.ini"
+        file.write_text("[default]\ntoken = " + bad.replace("\n", "\n  "), encoding="utf-8")
+        file.chmod(0o600)
+        monkeypatch.setenv("CONFIG_PATH", str(file))
+    with pytest.raises(cpsl.CredentialsError) as caught:
+        cpsl.Client(token=bad if source == "argument" else None)
+    assert bad not in str(caught.value)
+
+
+def test_white_space_around_it_does_no_harm(monkeypatch, gateway):
+    monkeypatch.setenv("CAPSULE_TOKEN", f" {TOKEN}\n")
+    monkeypatch.setenv("CAPSULE_HTTP_URL", gateway.url)
+    cpsl.Client().get_app(APP)
+    cpsl.Client(f"{TOKEN}\n", gateway.url).get_app(APP)
+    assert {r.headers["Authorization"] for r in gateway.requests} == {f"Bearer {TOKEN}"}
+
+
+# The file.
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644])
+def test_a_file_that_others_can_read_is_a_warning(monkeypatch, tmp_path, mode):
+    file = tmp_path / "config.ini"
+    file.write_text(f"[default]\ntoken = {TOKEN}\n")
+    file.chmod(mode)
+    monkeypatch.setenv("CONFIG_PATH", str(file))
+    with pytest.warns(UserWarning, match="chmod 600") as caught:
+        cpsl.Client()
+    assert caught[0].filename == __file__
+    assert TOKEN not in str(caught[0].message)
+
+
+@pytest.mark.parametrize(
+    ("text", "mode"), [(f"[default]\ntoken = {TOKEN}\n", 0o600), ("[default]\ntoken =\n", 0o644)]
+)
+def test_a_file_that_is_closed_or_holds_none_is_no_warning(
+    monkeypatch, tmp_path, recwarn, text, mode
+):
+    file = tmp_path / "config.ini"
+    file.write_text(text)
+    file.chmod(mode)
+    monkeypatch.setenv("CONFIG_PATH", str(file))
+    config._from_file(file)
+    assert not recwarn.list
+
+
+# Pickling.
+
+
+def test_a_pickled_client_is_without_it(gateway, monkeypatch):
+    pickled = pickle.dumps(client_of(gateway, max_retries=7, timeout=(1, 2)))
+    assert TOKEN.encode() not in pickled
+    monkeypatch.setenv("CAPSULE_TOKEN", "another-token")
+    monkeypatch.setenv("CAPSULE_HTTP_URL", gateway.url)
+    woken = pickle.loads(pickled)
+    woken.chat(APP, "hello")
+    assert gateway.requests[0].headers["Authorization"] == "Bearer another-token"
+    assert (woken.gateway_url, woken._options.max_retries) == (gateway.url, 7)
+    assert woken._options.timeout == Timeout(1, 2)
+
+
+def test_a_copy_that_wakes_up_without_credentials_says_so_when_it_is_used(gateway):
+    woken = pickle.loads(pickle.dumps(client_of(gateway)))  # no error here: it would end a pool
+    assert gateway.url in repr(woken)
+    for use in (woken.list_apps, lambda: woken.chat(APP, "hello"), lambda: woken.stream(APP, "x")):
+        with pytest.raises(cpsl.CredentialsError):
+            use()
+    assert gateway.requests == []
+
+
+def test_a_copy_refuses_the_credentials_of_another_gateway(gateway, monkeypatch):
+    woken = pickle.loads(pickle.dumps(client_of(gateway)))
+    monkeypatch.setenv("CAPSULE_TOKEN", "another-token")
+    with pytest.raises(cpsl.CredentialsError, match="belongs to"):
+        woken.chat(APP, "hello")
+    with Gateway() as other:
+        monkeypatch.setenv("CAPSULE_HTTP_URL", other.url)
+        with pytest.raises(cpsl.CredentialsError, match="belongs to"):
+            woken.chat(APP, "hello")
+        assert gateway.requests == other.requests == []
+
+
+def test_pickle_token_is_the_way_out(gateway):
+    with Directory().serving() as directory:
+        client = client_of(gateway, pickle_token=True, grpc_target=directory.target)
+        woken = pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(client))))
+        assert woken.chat("support-ops", "hello").text
+        assert directory.tokens == [f"Bearer {TOKEN}"]
+    assert gateway.requests[0].headers["Authorization"] == f"Bearer {TOKEN}"
+    assert TOKEN not in repr(vars(woken))
+
+
+def test_a_copy_within_the_process_is_the_client_itself(gateway):
+    client = client_of(gateway)
+    assert copy.copy(client) is client
+    assert copy.deepcopy({"client": client})["client"] is client
+
+
+def test_a_proxy_on_the_way_to_a_gateway_does_not_see_it(monkeypatch, tmp_path):
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+    with Gateway(authority) as gateway, Proxy(gateway.port) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        with cpsl.Client(TOKEN, "https://gateway.example") as client:
+            client.chat(APP, "hello")
+        assert [line.split()[:2] for line in proxy.asked] == [["CONNECT", "gateway.example:443"]]
+        assert gateway.requests[0].headers["Authorization"] == f"Bearer {TOKEN}"
