@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from requests.utils import get_environ_proxies
+from requests.utils import get_environ_proxies, select_proxy
 
 from cpsl.config import Settings, Token, is_loopback
 from cpsl.errors import (
@@ -103,7 +103,8 @@ def _channel(settings: Settings, limit: int) -> grpc.Channel:
         ("grpc.max_receive_message_length", min(limit, _LARGEST_POSSIBLE)),
         ("grpc.enable_http_proxy", 0 if is_loopback(_host(settings)) else 1),
     ]
-    proxy = get_environ_proxies(f"https://{settings.grpc_target}").get("https")
+    url = f"https://{settings.grpc_target}"
+    proxy = select_proxy(url, get_environ_proxies(url))
     if proxy and not is_loopback(_host(settings)):
         options.append(("grpc.http_proxy", proxy))  # gRPC itself knows the lower-case names only
     if not _secure(settings):

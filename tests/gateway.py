@@ -292,7 +292,7 @@ class Gateway(_Server):
 
 
 class Proxy(_Server):
-    """A proxy that tunnels whatever it is asked for to one port, and notes what that was."""
+    """A proxy that tunnels to one port (without one it refuses), and notes what it is asked."""
 
     def __init__(self, port: int = 0) -> None:
         self.asked: list[str] = []
@@ -304,7 +304,7 @@ class Proxy(_Server):
             self.asked.append(incoming.readline().decode())
             head = self.asked[-1] + str(http.client.parse_headers(incoming))
         assert TOKEN not in head, "a proxy was shown the token"
-        if not head.startswith("CONNECT"):
+        if not head.startswith("CONNECT") or not self._upstream:
             sock.sendall(b"HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n")
             return
         with socket.create_connection(("127.0.0.1", self._upstream)) as upstream:

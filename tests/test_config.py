@@ -1,0 +1,398 @@
+"""Where the settings come from, how the gateway is reached, and that a client can be shared."""
+
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+
+import pytest
+import trustme
+from gateway import APP, PATIENCE, TOKEN, Directory, Gateway, Proxy, as_json
+
+import cpsl
+from cpsl.config import config_path, is_loopback, load
+
+LIVE = ("https://api.capsule.new", "gateway.capsule.new:443")
+HERE, HERE_TOO = "http://127.0.0.1:8081", "http://127.0.0.1:9091"
+
+
+@pytest.fixture
+def found(tmp_path, recwarn):
+    """Load the settings from arguments, variables and the text of a file."""
+
+    def find(arguments=None, variables=None, file=None):
+        path = tmp_path / "config.ini"
+        if file is not None:
+            path.write_text(file)
+            path.chmod(0o600)
+        return load(**(arguments or {}), environ={"CONFIG_PATH": str(path), **(variables or {})})
+
+    return find
+
+
+def ini(**values):
+    return "\n".join(["[default]", *(f"{name} = {value}" for name, value in values.items())])
+
+
+FILE = ini(token="f", gateway_host="127.0.0.1", gateway_port=7070)
+FILE_URL = "http://127.0.0.1:7071"
+FOUND = {
+    "arguments": ({"token": "a", "gateway_url": HERE}, {}, FILE, "a", HERE),
+    "arguments before variables": (
+        {"token": "a", "gateway_url": HERE},
+        {"CAPSULE_TOKEN": "e", "CAPSULE_HTTP_URL": HERE_TOO},
+        FILE,
+        "a",
+        HERE,
+    ),
+    "variables before the file": (
+        {},
+        {"CAPSULE_TOKEN": "e", "CAPSULE_HTTP_URL": HERE},
+        FILE,
+        "e",
+        HERE,
+    ),
+    "the file": ({}, {}, FILE, "f", FILE_URL),
+    "a token alone is for the live service": ({"token": "a"}, {}, None, "a", LIVE[0]),
+    "a variable alone too": ({}, {"CAPSULE_TOKEN": "e"}, None, "e", LIVE[0]),
+    "the file alone too": ({}, {}, ini(token="f"), "f", LIVE[0]),
+    "empty values are not set": (
+        {"token": "", "gateway_url": ""},
+        {"CAPSULE_TOKEN": "", "CAPSULE_HTTP_URL": ""},
+        ini(token="f", gateway_host="", gateway_http_port=""),
+        "f",
+        LIVE[0],
+    ),
+    "the same gateway named twice": (
+        {"gateway_url": HERE},
+        {"CAPSULE_TOKEN": "e", "CAPSULE_HTTP_URL": HERE},
+        None,
+        "e",
+        HERE,
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "file", "token", "url"), FOUND.values(), ids=FOUND
+)
+def test_the_sources_go_by_weight(found, arguments, variables, file, token, url):
+    settings = found(arguments, variables, file)
+    assert (str(settings.token), settings.http_url) == (token, url)
+
+
+REFUSED = {
+    "an argument's gateway, a variable's token": (
+        {"gateway_url": HERE},
+        {"CAPSULE_TOKEN": "e"},
+        None,
+    ),
+    "an argument's gateway, the file's token": ({"gateway_url": HERE}, {}, FILE),
+    "a variable's gateway, the file's token": ({}, {"CAPSULE_HTTP_URL": HERE}, FILE),
+    "a variable's port, the file's token": ({}, {"CAPSULE_HTTP_PORT": "9"}, FILE),
+    "an argument's token, a variable's gateway": ({"token": "a"}, {"CAPSULE_HTTP_URL": HERE}, None),
+    "an argument's token, the file's gateway": ({"token": "a"}, {}, FILE),
+    "a variable's token, the file's gateway": ({}, {"CAPSULE_TOKEN": "e"}, FILE),
+    "an argument's gRPC, a variable's token": (
+        {"gateway_url": HERE, "grpc_target": "127.0.0.1:1"},
+        {"CAPSULE_TOKEN": "e", "CAPSULE_HTTP_URL": HERE},
+        None,
+    ),
+    "no token": ({"gateway_url": HERE}, {"CAPSULE_HTTP_URL": HERE}, ini(gateway_host="a")),
+    "no token anywhere": ({}, {}, None),
+}
+
+
+@pytest.mark.parametrize(("arguments", "variables", "file"), REFUSED.values(), ids=REFUSED)
+def test_a_token_is_only_used_with_the_gateway_of_its_own_source(found, arguments, variables, file):
+    with pytest.raises(cpsl.CredentialsError):
+        found(arguments, variables, file)
+
+
+# Variables and what they mean: the HTTP base URL and the gRPC target.
+ADDRESSES = [
+    ({}, *LIVE),
+    ({"CAPSULE_GATEWAY_URL": "gateway.capsule.new"}, *LIVE),
+    ({"CAPSULE_GATEWAY_URL": "gateway.capsule.new:443"}, *LIVE),
+    ({"CAPSULE_GATEWAY_URL": "example.com"}, "https://example.com", "example.com:443"),
+    ({"CAPSULE_GATEWAY_URL": "example.com:443"}, "https://example.com", "example.com:443"),
+    ({"CAPSULE_GATEWAY_URL": "example.com:80"}, "http://example.com", "example.com:80"),
+    ({"CAPSULE_GATEWAY_URL": "127.0.0.1:8080"}, "http://127.0.0.1:8081", "127.0.0.1:8080"),
+    ({"CAPSULE_GATEWAY_URL": "[::1]:8080"}, "http://[::1]:8081", "[::1]:8080"),
+    (
+        {"CAPSULE_GATEWAY_URL": "example.com:8080", "CAPSULE_HTTP_PORT": "443"},
+        "https://example.com",
+        "example.com:8080",
+    ),
+    (
+        {"CAPSULE_GATEWAY_URL": "127.0.0.1:8080", "CAPSULE_HTTP_PORT": "9000"},
+        "http://127.0.0.1:9000",
+        "127.0.0.1:8080",
+    ),
+    (
+        {"CAPSULE_GATEWAY_URL": "127.0.0.1:8080", "CAPSULE_HTTP_URL": "http://127.0.0.1:9/x/"},
+        "http://127.0.0.1:9/x",
+        "127.0.0.1:8080",
+    ),
+    ({"CAPSULE_HTTP_URL": "https://api.capsule.new/"}, *LIVE),
+    ({"CAPSULE_HTTP_URL": "https://example.com"}, "https://example.com", "example.com:443"),
+    ({"CAPSULE_HTTP_URL": "http://127.0.0.1:8081"}, "http://127.0.0.1:8081", "127.0.0.1:8080"),
+    ({"CAPSULE_HTTP_URL": "http://[::1]:8081"}, "http://[::1]:8081", "[::1]:8080"),
+]
+
+
+@pytest.mark.parametrize(("variables", "url", "target"), ADDRESSES)
+def test_the_addresses_follow_from_the_variables(found, variables, url, target):
+    settings = found({}, {"CAPSULE_TOKEN": "e", **variables})
+    assert (settings.http_url, settings.grpc_target) == (url, target)
+
+
+def test_the_addresses_follow_from_the_file_as_the_official_cli_writes_it(found):
+    def both(**values):
+        settings = found(file=ini(token="f", **values))
+        return settings.http_url, settings.grpc_target
+
+    assert both(gateway_host="gateway.capsule.new", gateway_port=443, gateway_http_port="") == LIVE
+    assert both(gateway_host="::1", gateway_port=7070) == ("http://[::1]:7071", "[::1]:7070")
+    assert both(gateway_host="a.example", gateway_port=1, gateway_http_port=443) == (
+        "https://a.example",
+        "a.example:1",
+    )
+
+
+def test_values_of_the_file_are_taken_as_they_are(found):
+    assert str(found(file=ini(token="100%(x)s;#")).token) == "100%(x)s;#"
+
+
+def test_the_grpc_address_can_be_given(found):
+    arguments = {"token": "a", "gateway_url": HERE, "grpc_target": "127.0.0.1:5"}
+    assert found(arguments).grpc_target == "127.0.0.1:5"
+    alone = found({"token": "a", "grpc_target": "127.0.0.1:5"})
+    assert (alone.http_url, alone.grpc_target) == ("http://127.0.0.1:6", "127.0.0.1:5")
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"CAPSULE_HTTP_URL": "api.capsule.new"},
+        {"CAPSULE_HTTP_URL": "https://"},
+        {"CAPSULE_HTTP_URL": "https://example.com:0"},
+        {"CAPSULE_HTTP_URL": "https://example.com:70000"},
+        {"CAPSULE_HTTP_URL": "https://example.com:x"},
+        {"CAPSULE_HTTP_URL": "https://example.com/?q"},
+        {"CAPSULE_HTTP_URL": "https://user@example.com"},
+        {"CAPSULE_GATEWAY_URL": "https://example.com"},
+        {"CAPSULE_GATEWAY_URL": "user@example.com:443"},
+        {"CAPSULE_GATEWAY_URL": "example.com:x"},
+        {"CAPSULE_GATEWAY_URL": "unix:/tmp/x"},
+        {"CAPSULE_GATEWAY_URL": "dns:///example.com"},
+        {"CAPSULE_GATEWAY_URL": "a.example,127.0.0.1:80"},
+        {"CAPSULE_HTTP_PORT": "x"},
+    ],
+)
+def test_what_is_no_address_is_refused(found, variables):
+    with pytest.raises(cpsl.InvalidRequestError):
+        found({}, {"CAPSULE_TOKEN": "e", **variables})
+
+
+def test_a_broken_file_is_an_error_that_names_it(found, tmp_path):
+    with pytest.raises(cpsl.CredentialsError, match=r"config\.ini cannot be read"):
+        found(file="[default\n")
+    (tmp_path / "config.ini").write_bytes(b"[default]\ntoken = \xff\n")
+    with pytest.raises(cpsl.CredentialsError, match=r"config\.ini cannot be read"):
+        found()
+
+
+def test_a_file_that_is_not_needed_is_not_read(found):
+    assert found({"token": "a", "gateway_url": HERE}, {}, "[default\n").http_url == HERE
+
+
+def test_the_file_is_where_config_path_says(monkeypatch, tmp_path):
+    assert config_path({"CONFIG_PATH": "/x/y.ini"}).as_posix() == "/x/y.ini"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert config_path({}) == tmp_path / ".capsule" / "config.ini"
+    assert config_path({"CONFIG_PATH": "~/y.ini"}) == tmp_path / "y.ini"
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "127.9.9.9", "localhost", "LOCALHOST.", "::1", "[::1]"]
+)
+def test_loopback(host):
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [None, "", "localhost.example.com", "127.0.0.1.", "0.0.0.0", "10.0.0.1", "::", "127.1", "1"],
+)
+def test_not_loopback(host):
+    assert not is_loopback(host)
+
+
+# Proxies and certificates.
+
+
+@pytest.fixture
+def authority(tmp_path):
+    made = trustme.CA()
+    made.cert_pem.write_to_path(tmp_path / "ca.pem")
+    return made
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
+def test_certificates_are_taken_from_the_environment(authority, monkeypatch, tmp_path, variable):
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    with Gateway(authority) as gateway:
+        with cpsl.Client(TOKEN, gateway.url) as client, pytest.raises(cpsl.TLSError):
+            client.chat(APP, "hello")
+        monkeypatch.setenv(variable, str(tmp_path / "ca.pem"))
+        with cpsl.Client(TOKEN, gateway.url) as client:
+            assert client.chat(APP, "hello").text
+
+
+def test_certificates_that_are_not_there_are_an_error_of_tls(monkeypatch, tmp_path):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none.pem"))
+    client = cpsl.Client(TOKEN, "https://127.0.0.1:9", grpc_target="127.0.0.1:443")
+    with pytest.raises(cpsl.TLSError, match=r"none\.pem"):
+        client.chat(APP, "hello")
+    with pytest.raises(cpsl.TLSError, match=r"none\.pem"):
+        client.list_apps()
+
+
+def test_a_file_without_certificates_is_an_error_of_tls(authority, monkeypatch, tmp_path):
+    (tmp_path / "none.pem").write_text("nonsense")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none.pem"))
+    with Gateway(authority) as gateway, pytest.raises(cpsl.TLSError, match="REQUESTS_CA_BUNDLE"):
+        cpsl.Client(TOKEN, gateway.url).chat(APP, "hello")
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+def test_a_proxy_is_used_for_http_and_grpc(authority, monkeypatch, tmp_path, variable):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+    directory = Directory()
+    with Gateway(authority) as gateway, directory.serving(authority):
+        with Proxy(gateway.port) as proxy:
+            monkeypatch.setenv(variable, proxy.url)
+            with cpsl.Client(TOKEN, "https://gateway.example") as client:
+                assert client.chat(APP, "hello").text
+                assert [c.text for c in client.stream(APP, "hello")]
+        with Proxy(int(directory.target.rpartition(":")[2])) as grpc_proxy:
+            monkeypatch.setenv(variable, grpc_proxy.url)
+            assert cpsl.Client(TOKEN, "https://gateway.example").list_apps()
+    assert proxy.asked[0].startswith("CONNECT gateway.example:443 ")
+    assert grpc_proxy.asked[0].startswith("CONNECT gateway.example:443 ")
+
+
+def test_a_certificate_of_grpc_is_verified(authority, monkeypatch):
+    directory = Directory()
+    with directory.serving(authority), Proxy(int(directory.target.rpartition(":")[2])) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        with pytest.raises(cpsl.TLSError, match="REQUESTS_CA_BUNDLE"):
+            cpsl.Client(TOKEN, "https://gateway.example", max_retries=0).list_apps()
+    assert directory.count == 0
+
+
+def test_no_proxy_is_honoured(authority, monkeypatch):
+    with Proxy() as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        monkeypatch.setenv("NO_PROXY", "gateway.invalid")
+        client = cpsl.Client(TOKEN, "https://gateway.invalid", max_retries=0, timeout=(5, 5))
+        with pytest.raises(cpsl.CapsuleError):
+            client.chat(APP, "hello")
+        with pytest.raises(cpsl.CapsuleError):
+            client.list_apps()
+        assert proxy.accepted == 0
+
+
+def test_a_proxy_that_refuses_is_no_connection(monkeypatch):
+    with Proxy() as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        client = cpsl.Client(TOKEN, "https://gateway.example", max_retries=0)
+        with pytest.raises(cpsl.CannotConnectError, match="proxy"):
+            client.chat(APP, "hello")
+
+
+# Sharing.
+
+
+def test_connections_are_used_again():
+    with Gateway() as gateway, cpsl.Client(TOKEN, gateway.url) as client:
+        for number in range(10):
+            client.chat(APP, f"{number}")
+            client.get_app(APP)
+        assert gateway.accepted == 1
+
+
+def test_threads_may_share_a_client():
+    def talk(name):
+        for number in range(20):
+            text = f"{name}, {number}"
+            assert client.chat(APP, text).text == f"You said {text}"
+            assert "".join(chunk.text for chunk in client.stream(APP, text)) == f"You said {text}"
+        said.append(name)
+
+    said: list[int] = []
+    with Gateway() as gateway, cpsl.Client(TOKEN, gateway.url) as client:
+        threads = [threading.Thread(target=talk, args=(name,)) for name in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE)
+        assert sorted(said) == list(range(8))
+        assert set(gateway.messages.values()) == {2}
+        assert gateway.accepted < 80  # of 320; a stream whose end is late cannot be waited for
+        gateway.wait_until_left()  # what a thread used goes with it
+
+
+def test_a_client_that_was_closed_connects_again():
+    with Gateway() as gateway:
+        client = cpsl.Client(TOKEN, gateway.url)
+        for _ in range(2):
+            client.chat(APP, "hello")
+            client.close()
+            gateway.wait_until_left()
+        assert gateway.accepted == 2
+
+
+def test_a_client_that_is_forgotten_leaves():
+    with Gateway() as gateway:
+        client = cpsl.Client(TOKEN, gateway.url)
+        client.chat(APP, "hello")
+        del client  # no collector has to come by: there is no cycle
+        gateway.wait_until_left()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_process_uses_connections_of_its_own():
+    script = """
+        import os, sys, cpsl
+        client = cpsl.Client(sys.argv[1], sys.argv[2], grpc_target=sys.argv[3])
+        client.chat("support-ops", "parent, before")
+        child = os.fork()
+        if not child:
+            for number in range(20):
+                assert client.chat("support-ops", f"child {number}").text == f"You said child {number}"
+            assert client.list_apps()
+            os._exit(7)
+        for number in range(20):
+            assert client.chat("support-ops", f"parent {number}").text == f"You said parent {number}"
+        assert client.list_apps()
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    """
+    with Gateway() as gateway, Directory().serving() as directory:
+        gateway.otherwise = lambda r: as_json({"replies": [{"text": f"You said {r.text}"}]})
+        arguments = [TOKEN, gateway.url, directory.target]
+        subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(script), *arguments],
+            check=True,
+            timeout=PATIENCE * 2,
+        )
+    used = {
+        name: {r.connection for r in gateway.requests if r.text.startswith(name)}
+        for name in ("parent", "child")
+    }
+    assert len(gateway.requests) == 41
+    assert {name: len(numbers) for name, numbers in used.items()} == {"parent": 1, "child": 1}
+    assert used["parent"] != used["child"]
