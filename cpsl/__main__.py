@@ -24,7 +24,6 @@ _FAILED, _NOT_ASKED, _INTERRUPTED, _PIPE_CLOSED = 1, 2, 130, 141
 
 # What the library tells a program to do, and what that is in a shell.
 IN_A_SHELL = (
-    ("`capsule login`", "`cpsl login`"),
     ("set CAPSULE_TOKEN, or pass token=.", "or set CAPSULE_TOKEN."),
     ("pass allow_insecure=True", "set CAPSULE_ALLOW_INSECURE=1"),
     (", or allow more with timeout=.", "."),

@@ -137,7 +137,7 @@ def load(
         heavier.append(chosen)
     else:
         raise CredentialsError(
-            "No credentials: run `capsule login`, set CAPSULE_TOKEN, or pass token=."
+            "No credentials: run `cpsl login`, set CAPSULE_TOKEN, or pass token=."
         )
     http_url = chosen.http_url or PRODUCTION_HTTP
     target = chosen.grpc_target or _derived(http_url)
@@ -151,7 +151,7 @@ def load(
     if not re.fullmatch("[!-~]+", chosen.token):
         raise CredentialsError(
             f"The token from {chosen.name} has a space or a character beyond ASCII in it: copy it "
-            "again, or run `capsule login`."
+            "again, or run `cpsl login`."
         )
     return Settings(chosen.token, http_url, target, chosen.name)
 
@@ -194,7 +194,7 @@ def _from_file(path: Path) -> _Source:
     else:
         wrong = ""
     if wrong:  # raised here, as the parser's own frames hold the lines of the file
-        raise CredentialsError(f"{path} cannot be read ({wrong}): mend it or run `capsule login`.")
+        raise CredentialsError(f"{path} cannot be read ({wrong}): mend it, or move it away.")
     values = parser["default"]
     token = Token(values.get("token", ""))
     if open_to_others and token:

@@ -67,7 +67,7 @@ def reported_error(answer: Any, settings: Settings) -> GatewayError | None:
 def refused_token(settings: Settings) -> AuthenticationError:
     """Return the error of a token that the gateway does not accept."""
     return AuthenticationError(
-        f"{settings.http_url} refused the token from {settings.source}: run `capsule login`, or "
+        f"{settings.http_url} refused the token from {settings.source}: run `cpsl login`, or "
         "give a valid one.",
         status=401,
     )

@@ -58,7 +58,7 @@ class Desk:
                 self._client = Client()
             except RuntimeError as error:  # either client's way to say that there is no login
                 raise UserError(
-                    f"{error} Or run `%capsule local` for the built-in workspace, which needs none.",
+                    f"{error} Here, `%capsule login` logs in; `%capsule local` needs no login.",
                     "CredentialsError",
                 ) from None
         return self._client

@@ -12,11 +12,10 @@ from typing import Any, Protocol
 from IPython.core.getipython import get_ipython
 from IPython.display import display
 
-from cpsl_notebook.errors import UserError
 from cpsl_notebook.render import clean, footer, html, plain
 from cpsl_notebook.reply import Reply
 
-__all__ = ["Display", "choose"]
+__all__ = ["Display", "choose", "front_end"]
 
 _TICK = 0.1  # seconds between two looks at the reply
 _GROWTH = 1.1  # a repaint sends the whole reply again: while it grows, wait for another tenth
@@ -36,22 +35,24 @@ class Display(Protocol):
 
 
 def choose(kind: str = "auto") -> Display:
-    """Return the display of that kind: ``auto``, ``html``, ``text`` or ``quiet``."""
-    if kind == "auto":
-        shell = get_ipython()
-        kind = "html" if hasattr(shell, "kernel") else "text"
-        if kind == "html" and _headless(shell):
-            return _Final()
-    makers: dict[str, type[Display]] = {"html": _Live, "text": _Text, "quiet": _Quiet}
-    if kind not in makers:
-        raise UserError(f"No display {kind!r}: choose auto, {', '.join(makers)}.")
-    return makers[kind]()
+    """Return a display: ``html``, ``text``, ``quiet``, or ``auto`` for what fits the front end."""
+    makers: dict[str, type[Display]] = {
+        "html": _Live,
+        "text": _Text,
+        "quiet": _Quiet,
+        "headless": _Final,
+    }
+    return makers[front_end() if kind == "auto" else kind]()
 
 
-def _headless(shell: Any) -> bool:
-    """Say whether nobody watches, as under nbclient: no front end that could be asked."""
+def front_end() -> str:
+    """Return what shows the output: ``html``, ``text`` (a terminal) or ``headless`` (nobody)."""
+    shell: Any = get_ipython()
+    if not hasattr(shell, "kernel"):
+        return "text"
+    # Under nbclient and its like there is nobody who could be asked for input.
     content = shell.get_parent().get("content", {})
-    return content.get("allow_stdin") is False
+    return "headless" if content.get("allow_stdin") is False else "html"
 
 
 class _Quiet:

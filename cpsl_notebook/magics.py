@@ -137,6 +137,12 @@ class CapsuleMagics(Magics):
             raise UserError("There is no reply yet: ask something with %%capsule first.")
         return self._desk.replies[-1]
 
+    def _do_login(self, options: argparse.Namespace) -> None:
+        from cpsl_notebook.login import log_in
+
+        log_in()
+        self._desk.connect(None)
+
     def _do_local(self, options: argparse.Namespace) -> Any:
         from cpsl_notebook import local
 

@@ -46,6 +46,7 @@ Work with Capsule apps. What is a table comes back as a DataFrame: x = %capsule 
 %capsule session use ID [APP]      go on with the conversation of this session id
 %capsule history                   the prompts and replies of this kernel
 %capsule last                      the last Reply
+%capsule login                     log in with the browser
 %capsule status                    what this notebook is connected to
 %capsule help                      this text, and that of %%capsule
 """
@@ -86,6 +87,7 @@ def _line_parsers() -> dict[str, _Parser]:
         "help": [("subcommand", {"nargs": "?"})],
         "history": [],
         "last": [],
+        "login": [],
         "local": [("action", {"nargs": "?", "choices": ["stop", "status"]})],
         "payments": [("apps", {"nargs": "*"})],
         "session": [("words", {"nargs": "*"})],

@@ -1,11 +1,16 @@
 """The magics in a real IPython shell, on the local workspace."""
 
+import os
+import re
+import signal
 import subprocess
 import sys
 import threading
 
 import pandas as pd
 import pytest
+import requests
+from IPython.utils.capture import capture_output
 from shells import new_shell
 
 import cpsl
@@ -139,8 +144,6 @@ def test_tables_come_back_as_dataframes_and_values_as_values(shell):
 
 
 def test_a_return_url_reaches_the_checkout(shell, workspace):
-    import requests
-
     line = "url = %capsule checkout deal-desk --return-url https://example.com/thanks"
     shell.run(line)
     page = requests.get(shell.variables["url"], timeout=10).text
@@ -274,7 +277,7 @@ def test_without_a_login_the_line_says_how_to_get_one(workspace):
     with new_shell() as shell:
         shell.run("%load_ext cpsl_notebook")
         line = shell.error("%capsule apps")
-        assert "capsule login" in line and "%capsule local" in line
+        assert "%capsule login" in line and "%capsule local" in line
 
 
 def test_a_wrong_token_and_a_gateway_that_is_not_there_are_one_line(workspace):
@@ -306,8 +309,6 @@ def test_an_app_that_fails_midway_leaves_what_arrived(shell, workspace):
 
 
 def test_an_interrupt_keeps_what_arrived_and_leaves_the_conversation_usable(shell, workspace):
-    import signal
-
     @workspace.app("endless")
     def endless(session, text):
         if text == "again":
@@ -400,8 +401,6 @@ def test_plain_python_can_ask_without_any_shell(workspace):
         "print(ask('two eggs', app='diet-coach').status)\n"
         "print(len(Client().list_payments('deal-desk')))"
     )
-    import os
-
     ran = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
@@ -411,3 +410,47 @@ def test_plain_python_can_ask_without_any_shell(workspace):
     )
     assert "diet-coach · conversation" in ran.stdout
     assert ran.stdout.split()[-2:] == ["complete", "598"]
+
+
+def test_login_shows_a_link_and_stores_what_was_confirmed(workspace, tmp_path, monkeypatch):
+    monkeypatch.setenv("CAPSULE_GATEWAY_URL", workspace.grpc_address)
+    monkeypatch.setenv("CONFIG_PATH", str(tmp_path / "config.ini"))
+
+    def confirm():
+        while "Open http" not in sys.stdout.getvalue():  # until the link is shown
+            threading.Event().wait(0.01)
+        url = re.search(r"Open (\S+) and", sys.stdout.getvalue())[1]
+        secret = (workspace.folder / "login-secret").read_text()
+        requests.post(url, data={"secret": secret}, timeout=10).raise_for_status()
+
+    with new_shell() as shell:
+        shell.run("%load_ext cpsl_notebook")
+        with capture_output() as captured:
+            person = threading.Thread(target=confirm)
+            person.start()
+            shell.shell.run_cell("%capsule login").raise_error()
+            person.join()
+        assert "Logged in" in captured.stdout
+        assert workspace.token not in captured.stdout
+        monkeypatch.delenv("CAPSULE_GATEWAY_URL")
+        assert "support-ops" in set(shell.run("%capsule apps").value["name"])
+
+
+def test_an_interrupted_login_changes_nothing(workspace, tmp_path, monkeypatch):
+    monkeypatch.setenv("CAPSULE_GATEWAY_URL", workspace.grpc_address)
+    monkeypatch.setenv("CONFIG_PATH", str(tmp_path / "config.ini"))
+
+    def interrupt():
+        while "Open http" not in sys.stdout.getvalue():
+            threading.Event().wait(0.01)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    with new_shell() as shell:
+        shell.run("%load_ext cpsl_notebook")
+        with capture_output():
+            threading.Thread(target=interrupt).start()
+            error = shell.shell.run_cell("%capsule login").error_in_exec
+    assert error._render_traceback_() == [
+        "Stopped: the login was not finished; an earlier one stands."
+    ]
+    assert not (tmp_path / "config.ini").exists()
