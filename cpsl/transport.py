@@ -193,6 +193,9 @@ class Transport:
         if not is_loopback(parse_url(self.settings.http_url).host):
             session.proxies.update(get_environ_proxies(self.settings.http_url))
         self._sessions.add(session)
+        # A thread that ends takes its idle connections with it, though a response that somebody
+        # still refers to (an error's traceback does) would keep their pool alive.
+        weakref.finalize(session, adapter.close).atexit = False
         return session
 
     def _parsed(self, body: bytes, response: requests.Response) -> Any:

@@ -364,6 +364,24 @@ def test_a_client_that_is_forgotten_leaves():
         gateway.wait_until_left()
 
 
+def test_an_error_that_is_kept_keeps_no_connection_of_a_thread_that_ended():
+    def ask():
+        try:
+            list(client.stream(APP, "hello"))
+        except cpsl.ProtocolError as error:
+            kept.append(error)
+
+    kept: list[Exception] = []
+    with Gateway() as gateway:
+        gateway.on("stream", as_json([]))
+        client = cpsl.Client(TOKEN, gateway.url)
+        thread = threading.Thread(target=ask)
+        thread.start()
+        thread.join(PATIENCE)
+        assert kept
+        gateway.wait_until_left()
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_process_uses_connections_of_its_own():
     script = """

@@ -210,6 +210,12 @@ def test_an_error_of_the_size_of_a_film_is_not_read(gateway):
     assert len(str(caught.value)) < 500
 
 
+def test_a_redirect_is_not_even_prepared(gateway):
+    gateway.on("chat", answer(b"x", HOLD, status=302, framing="close", Location="http://[bad"))
+    with client_of(gateway, timeout=(5, 0.2)) as client, pytest.raises(cpsl.ProtocolError):
+        client.chat(APP, "hello")
+
+
 def test_an_answer_of_200_mb_ends_at_the_limit(gateway):
     gateway.on("chat", answer(*(b"x" * (1 << 20),) * 200))
     with client_of(gateway) as client, pytest.raises(cpsl.TooLargeError, match="67,108,864"):

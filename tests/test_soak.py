@@ -1,0 +1,140 @@
+"""2,000 messages from 16 threads, one in ten of them broken at random."""
+
+import gc
+import itertools
+import random
+import threading
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from gateway import (
+    APP,
+    DONE,
+    HOLD,
+    PATIENCE,
+    TOKEN,
+    Gateway,
+    answer,
+    as_json,
+    cut,
+    dropped,
+    event,
+    failed,
+    rate_limited,
+    stalled,
+    streamed,
+    well,
+    words,
+)
+
+import cpsl
+
+SEED, MESSAGES, THREADS = 20_260_101, 2_000, 16
+FAULTS = {
+    "chat": [
+        dropped(),
+        dropped(resets=True),
+        failed(500),
+        failed(503),
+        failed(302, Location="/"),
+        stalled(),
+        answer(b"<html>", Content_Type="text/html"),
+        as_json({"error": "boom"}),
+        cut(as_json({"replies": [{"text": "half"}]}), after=-9),
+        stalled(as_json({"replies": [{"text": "half"}]}), after=-9),
+    ],
+    "stream": [
+        dropped(),
+        dropped(resets=True),
+        failed(500),
+        failed(504),
+        stalled(),
+        answer(b"<html>", Content_Type="text/html"),
+        cut(streamed(*words("half", "lost"), DONE), after=-40),
+        cut(streamed(*words("half", "lost"), DONE), after=-50, resets=True),
+        streamed(*words("half"), framing="close"),
+        streamed(*words("half"), HOLD),
+        streamed(*words("half"), event({"message": "boom"}, "error")),
+    ],
+}
+REFUSED = "refused at first"
+OPEN = Path("/dev/fd")  # the open files of this process
+
+
+def fault_of(call, text):
+    """Return what is to go wrong with a message: nothing with nine in ten."""
+    chance = random.Random(f"{SEED} {text}")
+    if chance.random() >= 0.1:
+        return None
+    return chance.choice([*FAULTS[call], REFUSED])
+
+
+def call_of(text):
+    return "chat" if int(text) % 2 else "stream"
+
+
+def resources():
+    return len(list(OPEN.iterdir())), set(threading.enumerate())
+
+
+@pytest.mark.skipif(not OPEN.is_dir(), reason="no list of open files here")
+def test_no_message_is_sent_twice_no_reply_goes_astray_and_nothing_leaks():
+    outcomes, numbers = {}, itertools.count()
+    refused = Counter()
+
+    def behave(request):
+        fault = fault_of(request.call, request.text)
+        if fault is not REFUSED:
+            return fault or well(request)
+        refused[request.text] += 1
+        return rate_limited(after=0) if refused[request.text] == 1 else well(request)
+
+    def talk():
+        while (number := next(numbers)) < MESSAGES:
+            text = str(number)
+            try:
+                outcomes[text] = ask(text)
+            except BaseException as error:
+                outcomes[text] = error
+
+    def ask(text):
+        if call_of(text) == "chat":
+            return client.chat(APP, text).text
+        with client.stream(APP, text) as stream:
+            for _ in stream:
+                if text.endswith("8"):  # some are left early
+                    return stream.text
+            return stream.text
+
+    with Gateway() as gateway:
+        gateway.otherwise = behave
+        with cpsl.Client(TOKEN, gateway.url) as client:
+            client.get_app(APP)  # what is loaded once is no leak
+        gateway.wait_until_left()
+        gc.collect()
+        files, threads = resources()
+
+        with cpsl.Client(TOKEN, gateway.url, timeout=(20, 3)) as client:
+            talkers = [threading.Thread(target=talk) for _ in range(THREADS)]
+            for talker in talkers:
+                talker.start()
+            for talker in talkers:
+                talker.join(4 * PATIENCE)
+        gateway.wait_until_left()
+        for thread in set(threading.enumerate()) - threads:
+            thread.join(PATIENCE)
+        gc.collect()
+        assert resources() == (files, threads)
+
+    assert len(outcomes) == MESSAGES
+    faults = {text: fault_of(call_of(text), text) for text in outcomes}
+    assert 150 < sum(fault is not None for fault in faults.values()) < 250
+    for text, outcome in outcomes.items():
+        fault = faults[text]
+        assert gateway.messages[text] == (2 if fault is REFUSED else 1), text
+        if fault is None or fault is REFUSED:
+            whole = f"You said {text}"
+            assert outcome == ("You said " if text.endswith("8") else whole), text
+        elif not (text.endswith("8") and outcome == "half"):
+            assert isinstance(outcome, cpsl.CapsuleError), (text, outcome)
