@@ -245,6 +245,9 @@ def _categories(values: list[Any]) -> pd.Series[Any]:
 
 
 def _times(values: list[Any]) -> pd.Series[Any]:
+    # pandas would also read "", "now" and "today".
+    if not all(value is None or re.match(r"\d{4}-\d\d-\d\d", value) for value in values):
+        raise ValueError("not ISO 8601")
     times = pd.to_datetime(pd.Series(values, dtype=object), utc=True, format="ISO8601")
     return times.astype("datetime64[us, UTC]")
 

@@ -170,9 +170,10 @@ def test_a_value_that_is_no_whole_number_of_cents_is_kept_as_it_came(value):
     assert df["gross_cents"].tolist() == [value, 1]
 
 
-def test_a_time_that_cannot_be_read_is_kept_as_it_came():
-    df = frame({"paid_at": "yesterday"}, {"paid_at": "2025-10-31"})
-    assert df["paid_at"].tolist() == ["yesterday", "2025-10-31"]
+@pytest.mark.parametrize("value", ["yesterday", "now", "", "NaT", "2025-13-01", "20"])
+def test_a_time_that_cannot_be_read_is_kept_as_it_came(value):
+    df = frame({"paid_at": value}, {"paid_at": "2025-10-31"})
+    assert df["paid_at"].tolist() == [value, "2025-10-31"]
 
 
 def test_records_that_are_no_objects_are_kept_too():
