@@ -40,6 +40,9 @@ class _Session(requests.Session):
         """Know of no redirect: else the next request is prepared though it is never sent."""
 
 
+_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "cpsl-client/0.1"}
+
+
 class _Bearer(AuthBase):
     """Sets the token; as an auth object, so that requests never takes a netrc entry instead."""
 
@@ -146,12 +149,17 @@ class Transport:
         response: requests.Response | None = None
         escaped: BaseException | None = None
         try:
+            request = requests.Request(
+                method,
+                self.settings.http_url + path,
+                headers=_HEADERS | (headers or {}),
+                json=body,
+                auth=self._bearer,
+            )
             with abort.watching():
-                response = self._session().request(
-                    method,
-                    self.settings.http_url + path,
-                    json=body,
-                    headers=headers,
+                # Not session.request(): it merges settings of the session that there are none of.
+                response = self._session().send(
+                    request.prepare(),
                     timeout=(waits.connect, waits.read),
                     allow_redirects=False,
                     stream=True,
@@ -186,9 +194,6 @@ class Transport:
         session.mount("http://", adapter)
         session.mount("https://", adapter)
         session.trust_env = False  # netrc must not replace the token; what is wanted comes below
-        session.auth = self._bearer
-        session.headers["Accept-Encoding"] = "identity"
-        session.headers["User-Agent"] = "cpsl-client/0.1"
         session.verify = ca_bundle() or True
         if not is_loopback(parse_url(self.settings.http_url).host):
             session.proxies.update(get_environ_proxies(self.settings.http_url))
