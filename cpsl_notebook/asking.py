@@ -123,8 +123,12 @@ class Desk:
         UserError
             There is nothing to send, or nobody to send it to.
         """
-        if not text.strip():
+        if not isinstance(text, str) or not text.strip():
             raise UserError("The prompt is empty: write it below the %%capsule line.")
+        if once and (new or session):
+            raise UserError("--once is a conversation of its own: leave out --new and --session.")
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise UserError("The prompt has half of a character (a lone surrogate): take it out.")
         app = self.choose_app(app)
         self.client.reference(app)  # a name that is wrong is said before anything is shown
         reply = Reply(app, text, cell_id=cell_id, execution_count=execution_count)
@@ -145,7 +149,7 @@ class Desk:
             return Conversation(reply.app, name or "once")
         known = self.conversations
         if new:
-            return known.start_anew(reply.app, name)
+            return Conversation(reply.app, name)  # the old one goes on if nothing comes back
         if not known.has_current(reply.app, name):
             earlier = known.earlier(reply.app, name)
             if earlier is not None and resume:
@@ -193,8 +197,8 @@ def _receive(reply: Reply, display: Display, send: Callable[[], Any]) -> None:
     """Read the answer into the reply."""
     started = time.perf_counter()
     answer: Any = None
-    display.start(reply)
     try:
+        display.start(reply)
         answer = send()
         if hasattr(answer, "raw"):
             reply.take_whole(answer)

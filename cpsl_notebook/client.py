@@ -54,7 +54,8 @@ class Client:
         self._ids: dict[str, str] = {}
 
     def __repr__(self) -> str:
-        return f"<cpsl_notebook.Client of {self.scope or 'a Capsule workspace'}>"
+        where = getattr(self.core, "gateway_url", "") or self.scope or "a Capsule workspace"
+        return f"<cpsl_notebook.Client of {where}>"
 
     def __enter__(self) -> Self:
         return self

@@ -82,8 +82,8 @@ class Conversations:
         self._warned = False
 
     def current(self, app: str, name: str = "") -> Conversation:
-        """Return the conversation that the next cell continues; a new one where there is none."""
-        return self._current.setdefault((app, name), Conversation(app, name))
+        """Return the conversation to continue; a new one, kept once it is answered, if none is."""
+        return self._current.get((app, name)) or Conversation(app, name)
 
     def has_current(self, app: str, name: str = "") -> bool:
         """Say whether this kernel has begun, or resumed, that conversation."""
@@ -107,6 +107,7 @@ class Conversations:
 
     def answered(self, conversation: Conversation, session_id: str) -> bool:
         """Count a reply; return whether the service went on with another session than asked."""
+        self._current[conversation.app, conversation.name] = conversation
         restarted = bool(
             conversation.session_id and session_id and session_id != conversation.session_id
         )
@@ -120,7 +121,7 @@ class Conversations:
         return restarted
 
     def earlier(self, app: str, name: str = "") -> Conversation | None:
-        """Return the last conversation that this notebook had in another kernel, if any."""
+        """Return the last conversation with an app that is kept for this notebook, if any."""
         return next((c for c in self._stored() if (c.app, c.name) == (app, name)), None)
 
     def all(self) -> list[Conversation]:

@@ -83,15 +83,22 @@ class _Live(_Quiet):
     The painter is a thread, so that the tail is painted when the service pauses too.
     """
 
-    def start(self, reply: Reply) -> None:
-        self._handle: Any = display(_bundle(reply), raw=True, display_id=True)
+    def __init__(self) -> None:
+        self._handle: Any = None
         self._ended = threading.Event()
+        self._painter: threading.Thread | None = None
+
+    def start(self, reply: Reply) -> None:
+        self._handle = display(_bundle(reply), raw=True, display_id=True)
         self._painter = threading.Thread(target=self._paint, args=(reply,), daemon=True)
         self._painter.start()
 
     def finish(self, reply: Reply) -> None:
         self._ended.set()
-        self._painter.join()
+        if self._painter is not None:
+            self._painter.join()
+        if self._handle is None:  # interrupted before there was anything to update
+            self._handle = display({}, raw=True, display_id=True)
         self._handle.update(_bundle(reply), raw=True, metadata={"capsule": _metadata(reply)})
 
     def _paint(self, reply: Reply) -> None:
@@ -113,6 +120,8 @@ class _Text(_Quiet):
 
     def update(self, reply: Reply) -> None:
         piece = reply.text[self._written :]
+        if reply.status == "running":
+            piece = piece.removesuffix("\r")  # half of a line end, perhaps
         self._written += len(piece)
         sys.stdout.write(clean(piece))
         sys.stdout.flush()

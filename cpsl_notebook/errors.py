@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from typing import Self
 
 __all__ = ["UserError", "told"]
 
@@ -27,14 +28,18 @@ class UserError(Exception):
 
     full = False
 
+    def __new__(cls, message: str = "", kind: str = "UserError") -> Self:
+        """Make it of a class of that name, which is what a saved notebook keeps of an error."""
+        named = cls if kind == cls.__name__ else type(kind, (cls,), {})
+        return super().__new__(named, message)
+
     def __init__(self, message: str = "", kind: str = "UserError") -> None:
         super().__init__(message)
-        self.kind = kind
 
     def _render_traceback_(self) -> list[str]:
         if self.full:
             return "".join(traceback.format_exception(self)).splitlines()
-        return [f"{self.kind}: {self}"]
+        return [f"{type(self).__name__}: {self}"]
 
 
 def told(error: Exception) -> UserError:

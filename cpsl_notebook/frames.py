@@ -46,14 +46,19 @@ _EMPTY_PAYMENTS = {
 }
 _TIME_WORDS = {"at", "date", "datetime", "time", "timestamp", "created", "updated", "on"}
 _CATEGORY_WORDS = {"app", "currency", "interval", "kind", "mode", "state", "status", "type"}
-_MORE_WORDS = ("has_more", "hasMore", "next", "next_cursor", "nextCursor", "next_page", "cursor")
+_MORE_WORDS = {"hasmore", "more", "next", "cursor"} | {
+    f"next{what}" for what in ("cursor", "page", "pagetoken", "token", "url", "link")
+}
+_COUNT_WORDS = {"total", "totalcount", "totalresults", "count"}
+_TROUBLES = {"error", "errors", "warnings"}  # lists in an envelope that are no records
 _PANDAS_TYPES = {
     pa.int64(): pd.Int64Dtype(),
     pa.float64(): pd.Float64Dtype(),
     pa.bool_(): pd.BooleanDtype(),
     pa.string(): pd.StringDtype(),
 }
-_MILLISECONDS_FROM = 100_000_000_000  # as an epoch in seconds, that is the year 5138
+_EPOCH_UNITS = {1: 1_000_000, 1_000: 1_000, 1_000_000: 1}  # a second in units -> a unit in µs
+_FIRST_EPOCH, _LAST_EPOCH = 946_684_800, 4_102_444_800  # the years 2000 and 2100, in seconds
 
 
 def apps_frame(apps: list[dict[str, Any]]) -> pd.DataFrame:
@@ -114,22 +119,51 @@ def earnings_frame(named: Iterable[tuple[str, Any]]) -> pd.DataFrame:
 
 
 def _records(answer: Any, app: str) -> list[Any]:
-    """Find the list of records in an answer."""
-    if isinstance(answer, list):
-        return answer
-    if not isinstance(answer, dict):
-        raise UserError(f"The payments of {app} are no list: check the gateway's address.")
-    if any(answer.get(word) for word in _MORE_WORDS):
+    """Find the list of records in an answer: the answer itself, or in an envelope around it."""
+    records = _find_records(answer)
+    if records is None:
+        raise UserError(f"The payments of {app} came without a list of them: check the gateway.")
+    if isinstance(answer, dict) and _says_more(answer, len(records)):
         raise UserError(
             f"The service gave only a part of the payments of {app}, and says that there are more: "
             "a partial ledger is not shown."
         )
-    lists = {key: value for key, value in answer.items() if isinstance(value, list)}
-    if "payments" in lists or len(lists) == 1:
-        return lists.get("payments", next(iter(lists.values())))
-    if not lists and all(value is None for value in answer.values()):
-        return []
-    raise UserError(f"The payments of {app} came without a list of them: {sorted(answer)}.")
+    return records
+
+
+def _find_records(answer: Any) -> list[Any] | None:
+    """Find the one list of objects; ``None`` where there is none, or a choice of them."""
+    if isinstance(answer, list):
+        return answer
+    if not isinstance(answer, dict):
+        return None
+    if "payments" in answer and not isinstance(answer["payments"], dict):
+        return answer["payments"] or []
+    fields = {key: value for key, value in answer.items() if key not in _TROUBLES}
+    lists = [value for value in fields.values() if _holds_objects(value)]
+    objects = [value for key, value in fields.items() if isinstance(value, dict)]
+    if len(lists) == 1:
+        return lists[0]  # type: ignore[no-any-return]
+    if not lists and len(objects) == 1:
+        return _find_records(objects[0])
+    return [] if not fields and not answer else None
+
+
+def _holds_objects(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+
+
+def _says_more(answer: dict[str, Any], count: int) -> bool:
+    """Say whether an envelope, or an object within it, tells of records that did not come."""
+    for key, value in answer.items():
+        word = re.sub(r"[^a-z]", "", key.lower())
+        if word in _MORE_WORDS and value:
+            return True
+        if word in _COUNT_WORDS and type(value) is int and value > count:
+            return True
+        if isinstance(value, dict) and _says_more(value, count):
+            return True
+    return False
 
 
 def _summary(answer: Any, app: str) -> dict[str, Any]:
@@ -164,7 +198,14 @@ def _flat(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
     """Turn rows into columns, from the union of all their fields in order of appearance."""
     names = dict.fromkeys(name for row in rows for name in row)
-    return {name: [row.get(name) for row in rows] for name in names}
+    columns = {name: [row.get(name) for row in rows] for name in names}
+    # An object that is empty in one record and has fields in another is no column of its own.
+    parents = {name.rpartition(".")[0] for name in names}
+    return {
+        name: values
+        for name, values in columns.items()
+        if name not in parents or any(value not in ({}, None) for value in values)
+    }
 
 
 def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
@@ -219,7 +260,9 @@ def _cents(value: Any) -> int | None:
     """Read an amount of cents; only a whole number is one."""
     if value is None:
         return None
-    if int(value) != (float(value) if isinstance(value, float) else int(value)):
+    if isinstance(value, str) and not re.fullmatch(r"-?\d+", value):
+        raise ValueError(value)
+    if int(value) != (value if isinstance(value, float) else int(value)):
         raise ValueError(value)
     return int(value)
 
@@ -253,10 +296,21 @@ def _times(values: list[Any]) -> pd.Series[Any]:
 
 
 def _epochs(values: list[Any]) -> pd.Series[Any]:
-    largest = max((abs(value) for value in values if value is not None), default=0)
-    scale = 1_000 if largest >= _MILLISECONDS_FROM else 1_000_000
-    micros = [None if value is None else round(value * scale) for value in values]
+    """Read seconds, milliseconds or microseconds, each by its size; other numbers stay numbers."""
+    micros = [None if value is None else _microseconds(value) for value in values]
+    if any(
+        micro is None and value is not None for micro, value in zip(micros, values, strict=True)
+    ):
+        return _floats(values) if float in map(type, values) else _integers(values)
     return _from_arrow(micros, pa.timestamp("us", tz="UTC"))
+
+
+def _microseconds(value: float) -> int | None:
+    """Return an epoch in microseconds; ``None`` for what is none of the years 2000 to 2100."""
+    for second, factor in _EPOCH_UNITS.items():
+        if _FIRST_EPOCH <= value / second < _LAST_EPOCH:
+            return round(value * factor)
+    return None
 
 
 def _from_arrow(values: list[Any], kind: pa.DataType) -> pd.Series[Any]:

@@ -29,7 +29,10 @@ class CapsuleMagics(Magics):
     shell: InteractiveShell
     app = Unicode("", help="The app that cells without one talk to.").tag(config=True)
     timeout = Float(
-        None, allow_none=True, help="The longest silence to bear, in seconds; None: the client's."
+        None,
+        allow_none=True,
+        min=0.001,
+        help="The longest silence to bear, in seconds; None: the client's.",
     ).tag(config=True)
     display = Enum(
         ["auto", "html", "text"],
@@ -61,6 +64,9 @@ class CapsuleMagics(Magics):
 
     def _cell(self, line: str, cell: str) -> None:
         options = cell_options(line)
+        if options.help:
+            print(CELL_HELP, end="")  # noqa: T201
+            return
         from cpsl_notebook.display import choose
 
         reply = self._desk.ask(
@@ -108,8 +114,7 @@ class CapsuleMagics(Magics):
         print(f"{LINE_HELP}\n{CELL_HELP}", end="")  # noqa: T201
 
     def _do_use(self, options: argparse.Namespace) -> None:
-        self._desk.client.get_app(options.app)  # a misspelt name shall be noticed now
-        self.app = options.app
+        self.app = self._existing([options.app])
         print(f"Cells without an app now talk to {options.app}.")  # noqa: T201
 
     def _do_apps(self, options: argparse.Namespace) -> pd.DataFrame:
@@ -154,6 +159,7 @@ class CapsuleMagics(Magics):
         if options.action == "stop":
             if workspace is not None:
                 workspace.stop()
+                print(f"Stopped; its data stay in {workspace.folder}.")  # noqa: T201
             self._desk.connect(None)
             return None
         workspace = workspace or local.start()
@@ -173,12 +179,12 @@ class CapsuleMagics(Magics):
         if action == "list" and not words:
             return sessions_frame(known)
         if action == "use" and 1 <= len(words) <= 2:
-            app = self._choose(words[1:])
+            app = self._existing(words[1:])
             known.use(app, words[0])
             print(f"The next cell for {app} continues {words[0]}.")  # noqa: T201
             return None
         if action in ("new", "resume") and len(words) <= 1:
-            app = self._choose(words)
+            app = self._existing(words)
             return self._begin(app) if action == "new" else self._resume(app)
         raise UserError(
             "It is `%capsule session [list]`, `session new [APP]`, `session resume [APP]` or "
@@ -186,8 +192,11 @@ class CapsuleMagics(Magics):
             "UsageError",
         )
 
-    def _choose(self, words: list[str]) -> str:
-        return self._desk.choose_app(words[0] if words else "")
+    def _existing(self, words: list[str]) -> str:
+        """Return the app named, or the one in use; a misspelt name is noticed now."""
+        app = self._desk.choose_app(words[0] if words else "")
+        self._desk.client.get_app(app)
+        return app
 
     def _begin(self, app: str) -> None:
         self._desk.conversations.start_anew(app)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
+import keyword
 import shlex
 from typing import Any, NoReturn
 
@@ -66,6 +68,7 @@ def _parser(name: str) -> _Parser:
 def _cell_parser() -> _Parser:
     parser = _parser("%%capsule")
     parser.add_argument("app", nargs="?", default="")
+    parser.add_argument("-h", "--help", action="store_true")
     parser.add_argument("-n", "--new", action="store_true")
     parser.add_argument("--once", action="store_true")
     parser.add_argument("-s", "--session", default="")
@@ -84,7 +87,7 @@ def _line_parsers() -> dict[str, _Parser]:
         "apps": [],
         "checkout": [("app", {}), ("--return-url", {"default": ""})],
         "earnings": [("apps", {"nargs": "*"})],
-        "help": [("subcommand", {"nargs": "?"})],
+        "help": [],
         "history": [],
         "last": [],
         "login": [],
@@ -116,12 +119,11 @@ def cell_options(line: str) -> argparse.Namespace:
         It has an unknown option, or a word too many.
     """
     options = _parse(_cell_parser(), _words(line))
-    if options.out is not None and not options.out.isidentifier():
+    if options.help:
+        return options
+    out = options.out
+    if out is not None and (not out.isidentifier() or keyword.iskeyword(out)):
         raise UserError(f"--out {options.out!r} is no name of a variable.", "UsageError")
-    if options.once and (options.new or options.session):
-        raise UserError(
-            "--once is a conversation of its own: leave out --new and --session.", "UsageError"
-        )
     return options
 
 
@@ -134,9 +136,16 @@ def line_options(line: str) -> tuple[str, argparse.Namespace]:
         There is no such subcommand, or its words are wrong.
     """
     name, *words = _words(line) or ["help"]
+    if {"-h", "--help"} & {name, *words}:
+        name, words = "help", []
     if name not in _PARSERS:
         near = difflib.get_close_matches(name, SUBCOMMANDS, n=1)
-        choice = f"did you mean {near[0]}?" if near else f"there are {', '.join(SUBCOMMANDS)}."
+        choice = (
+            f"did you mean {near[0]}?"
+            if near
+            else f"there are {', '.join(SUBCOMMANDS)}. To ask an app, begin a cell with %%capsule "
+            "APP and write the prompt below it."
+        )
         raise UserError(f"There is no `%capsule {name}`: {choice}", "UsageError")
     return name, _parse(_PARSERS[name], words)
 
@@ -147,8 +156,8 @@ def _parse(parser: _Parser, words: list[str]) -> argparse.Namespace:
         known = [name for action in parser._actions for name in action.option_strings]
         near = difflib.get_close_matches(word.partition("=")[0], known, n=1)
         hint = f"did you mean {near[0]}?" if near else "`%capsule help` shows what there is."
-        what = "option" if word.startswith("-") else "word too many,"
-        raise UserError(f"{parser.prog} has no {what} {word}: {hint}", "UsageError")
+        what = "has no option" if word.startswith("-") else "has no use for the word"
+        raise UserError(f"{parser.prog} {what} {word}: {hint}", "UsageError")
     return options
 
 
@@ -160,7 +169,7 @@ def _words(line: str) -> list[str]:
 
 
 def _seconds(value: str) -> float:
-    seconds = float(value)
-    if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{value} is no number of seconds")
-    return seconds
+    with contextlib.suppress(ValueError):
+        if 0 < float(value) < float("inf"):
+            return float(value)
+    raise argparse.ArgumentTypeError(f"{value!r} is no number of seconds")

@@ -89,8 +89,7 @@ def _open_link(renderer: Any, tokens: Any, position: int, options: Any, env: Any
 
 
 def _markdown(text: str) -> str:
-    rendered: str = _parser().render(clean(text))
-    return rendered
+    return clean(_parser().render(clean(text)))  # twice: an entity may stand for a character
 
 
 def _line(text: str, attributes: str = "") -> str:
@@ -101,7 +100,7 @@ def _block(block: dict[str, Any]) -> str:
     table = _table(block)
     if table is not None:
         title = _string(block["payload"].get("title"))
-        shown = table.to_html(index=False, escape=True, border=0, na_rep="")
+        shown = table.map(_string).to_html(index=False, escape=True, border=0)
         return (f"<p><strong>{escape(title)}</strong></p>" if title else "") + shown
     line = _plain_block(block)
     return _line(line) if line else ""
@@ -114,7 +113,7 @@ def _plain_block(block: dict[str, Any]) -> str:
     table = _table(block)
     if table is not None:
         title = _string(payload.get("title"))
-        return f"{title}\n{table.to_string(index=False, na_rep='')}".strip()
+        return f"{title}\n{table.map(_string).to_string(index=False)}".strip()
     match block.get("type"):
         case "notification" | "session_title" | "session_event":
             return ""
@@ -142,19 +141,39 @@ def _table(block: dict[str, Any]) -> pd.DataFrame | None:
     rows, columns = table.get("rows"), table.get("columns")
     if not isinstance(rows, list):
         return None
-    names = [_column_name(column) for column in columns] if isinstance(columns, list) else None
+    columns = columns if isinstance(columns, list) else []
     if rows and all(isinstance(row, dict) for row in rows):
-        frame = pd.DataFrame([{_string(key): row[key] for key in row} for row in rows])
+        frame = _from_objects(rows, columns)
     else:
-        frame = _from_lists([row if isinstance(row, list) else [row] for row in rows], names or [])
-    return frame.map(_cell) if len(frame.columns) else None
+        frame = _from_lists([row if isinstance(row, list) else [row] for row in rows], columns)
+    return frame if len(frame.columns) else None
 
 
-def _from_lists(rows: list[list[Any]], names: list[str]) -> pd.DataFrame:
+def _from_objects(rows: list[dict[str, Any]], columns: list[Any]) -> pd.DataFrame:
+    """Make a table of objects: the columns named, or all there are."""
+    keys = [_column_key(column) for column in columns] or list(
+        dict.fromkeys(key for row in rows for key in row)
+    )
+    names = [_column_name(column) for column in columns] or keys
+    values = [[row.get(key) for key in keys] for row in rows]
+    return pd.DataFrame(values, columns=[_string(name) for name in names], dtype=object)
+
+
+def _from_lists(rows: list[list[Any]], columns: list[Any]) -> pd.DataFrame:
     """Make a table of rows of any length; columns without a name have a number."""
-    width = max([len(names), *map(len, rows)])
-    names = names + [str(number) for number in range(len(names), width)]
-    return pd.DataFrame([row + [None] * (width - len(row)) for row in rows], columns=names)
+    width = max([len(columns), *map(len, rows)])
+    names = [_column_name(column) for column in columns]
+    names += [str(number) for number in range(len(columns), width)]
+    values = [row + [None] * (width - len(row)) for row in rows]
+    return pd.DataFrame(values, columns=names, dtype=object)
+
+
+def _column_key(column: Any) -> Any:
+    """Read which field of a row a column shows."""
+    if isinstance(column, dict):
+        keys = ("key", "id", "name", "label", "title")
+        return next((str(column[key]) for key in keys if column.get(key)), "")
+    return str(column)
 
 
 def _column_name(column: Any) -> str:
@@ -163,10 +182,6 @@ def _column_name(column: Any) -> str:
         keys = ("label", "title", "name", "key", "id")
         return next((_string(column[key]) for key in keys if column.get(key)), "")
     return _string(column)
-
-
-def _cell(value: Any) -> Any:
-    return clean(value) if isinstance(value, str) else value
 
 
 def _string(value: Any) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+
+from cpsl_notebook.errors import UserError
 
 if TYPE_CHECKING:
     from cpsl_notebook.asking import Desk
@@ -68,12 +71,16 @@ def sessions_frame(conversations: Conversations) -> pd.DataFrame:
 def status(desk: Desk) -> dict[str, Any]:
     """Return what this notebook is connected to."""
     name, known = desk.notebook
+    try:
+        workspace, conversations = repr(desk.client), len(desk.conversations.all())
+    except UserError as error:
+        workspace, conversations = f"not connected: {error}", 0
     return {
-        "workspace": repr(desk.client),
-        "client": f"{type(desk.client.core).__module__.partition('.')[0]} {_version()}",
+        "workspace": workspace,
+        "client": _distribution(),
         "app": desk.default_app or None,
         "notebook": name if known else None,
-        "conversations": len(desk.conversations.all()),
+        "conversations": conversations,
         "replies": len(desk.replies),
     }
 
@@ -83,10 +90,9 @@ def _times(values: list[str]) -> pd.Series[Any]:
     return times.astype("datetime64[us, UTC]")
 
 
-def _version() -> str:
+def _distribution() -> str:
+    """Return which package is imported as ``cpsl``, and its version."""
     for name in ("cpsl-client", "cpsl"):
-        try:
-            return f"({name} {importlib.metadata.version(name)})"
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return ""
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            return f"{name} {importlib.metadata.version(name)}"
+    return "none"

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import tempfile
 import textwrap
 import time
 from pathlib import Path
@@ -18,9 +19,16 @@ BUILD = ROOT / "build"
 
 def main() -> int:
     """Execute the notebook, show it, write it and its HTML page; return the exit status."""
-    home = BUILD / "demo"
-    shutil.rmtree(home, ignore_errors=True)
-    home.mkdir(parents=True)
+    BUILD.mkdir(exist_ok=True)
+    home = Path(tempfile.mkdtemp(prefix="demo-", dir=BUILD))
+    try:
+        return demonstrate(home)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def demonstrate(home: Path) -> int:
+    """Do it in a folder that serves as the kernel's own."""
     os.environ["CAPSULE_HOME"] = str(home)  # a fresh workspace, and nothing in the user's own home
     notebook = nbformat.read(QUICKSTART, as_version=4)
     started = time.perf_counter()

@@ -48,7 +48,13 @@ def test_the_payments_of_the_local_workspace_are_typed_and_exact(workspace):
     ]
 
 
-@pytest.mark.parametrize("answer", [[], {}, {"payments": []}, {"payments": [], "total": 0}])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *([], {}, {"payments": []}, {"payments": None, "total": 0}, {"payments": [], "total": 0}),
+        *({"data": {"payments": []}}, {"data": [], "links": {"next": None}}),
+    ],
+)
 def test_an_empty_answer_has_the_columns_with_their_types(answer):
     df = payments_frame([("shop", answer)])
     assert types(df) == EMPTY
@@ -68,6 +74,8 @@ def test_an_app_without_payments_and_one_with_them_go_together(workspace):
         {"payments": [{"id": "a"}]},
         {"data": [{"id": "a"}], "count": 1},
         {"payments": [{"id": "a"}], "warnings": [], "has_more": False, "next_cursor": None},
+        {"data": {"payments": [{"id": "a"}]}, "total": 1},
+        {"ok": True, "result": {"items": [{"id": "a"}]}, "errors": []},
     ],
 )
 def test_a_list_and_an_envelope_give_the_same_frame(answer):
@@ -80,6 +88,10 @@ def test_a_list_and_an_envelope_give_the_same_frame(answer):
         {"payments": [{"id": "a"}], "has_more": True},
         {"payments": [{"id": "a"}], "next_cursor": "b"},
         {"items": [{"id": "a"}], "nextCursor": "b"},
+        {"payments": [{"id": "a"}], "pagination": {"has_more": True}},
+        {"data": [{"id": "a"}], "links": {"next": "https://gateway.example/2"}},
+        {"payments": [{"id": "a"}], "next_page_token": "b"},
+        {"payments": [{"id": "a"}], "total": 100, "page": 1},
     ],
 )
 def test_an_envelope_that_says_there_is_more_is_an_error_never_a_partial_ledger(answer):
@@ -87,7 +99,13 @@ def test_an_envelope_that_says_there_is_more_is_an_error_never_a_partial_ledger(
         payments_frame([("shop", answer)])
 
 
-@pytest.mark.parametrize("answer", ["text", 5, None, {"error": "no"}, {"a": [], "b": []}])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *("text", 5, None, {"error": "no"}, {"a": [], "b": []}, {"id": "p1", "tags": ["a"]}),
+        *({"ok": False, "errors": [{"message": "no"}]},),
+    ],
+)
 def test_an_answer_that_holds_no_list_is_an_error(answer):
     with pytest.raises(UserError, match="payments of shop"):
         payments_frame([("shop", answer)])
@@ -139,6 +157,7 @@ def test_the_services_own_app_field_steps_aside_where_it_differs():
         ("created", 1761955199, "2025-10-31T23:59:59+00:00"),
         ("created_at", 1761955199123, "2025-10-31T23:59:59.123000+00:00"),
         ("settled.time", 1761955199.5, "2025-10-31T23:59:59.500000+00:00"),
+        ("created_at", 1761955199123456, "2025-10-31T23:59:59.123456+00:00"),
     ],
 )
 def test_a_time_in_any_form_is_utc_where_the_name_says_time(name, value, expected):
@@ -150,6 +169,22 @@ def test_a_time_in_any_form_is_utc_where_the_name_says_time(name, value, expecte
 
 def test_a_number_that_only_looks_like_a_time_stays_a_number():
     assert types(frame({"amount": 1761955199}))["amount"] == "Int64"
+
+
+def test_epochs_of_several_units_are_each_read_by_their_size():
+    df = frame({"created": 1700000000}, {"created": 1700000000000})
+    assert df["created"].nunique() == 1 and types(df)["created"] == "datetime64[us, UTC]"
+
+
+@pytest.mark.parametrize("value", [20240101, 0, -1, 7, 10**18])
+def test_a_number_that_can_be_no_time_of_ours_stays_a_number(value):
+    df = frame({"date": value}, {"date": 1700000000})
+    assert types(df)["date"] == "Int64" and df["date"][0] == value
+
+
+def test_an_object_that_is_empty_in_one_record_makes_no_column_of_its_own():
+    df = frame({"payer": {}}, {"payer": {"id": 1}})
+    assert list(df.columns) == ["app", "payer.id"]
 
 
 def test_kinds_and_states_are_categories_and_other_strings_are_not():
@@ -164,7 +199,7 @@ def test_cents_are_integers_however_they_are_written(value):
     assert types(df)["gross_cents"] == "Int64" and df["gross_cents"].sum() == 1501
 
 
-@pytest.mark.parametrize("value", [15.5, "15.5", "many", True, [1]])
+@pytest.mark.parametrize("value", [15.5, "15.5", "many", " 1_000 ", True, [1]])
 def test_a_value_that_is_no_whole_number_of_cents_is_kept_as_it_came(value):
     df = frame({"gross_cents": value}, {"gross_cents": 1})
     assert df["gross_cents"].tolist() == [value, 1]

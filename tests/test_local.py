@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import stat
@@ -98,6 +99,40 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path):
     with pytest.raises(UserError, match="name another folder"):
         local.start(tmp_path)
     assert tmp_path.stat().st_mode == before
+
+
+def test_a_folder_with_a_real_login_is_left_alone(tmp_path):
+    login = "[default]\ntoken = a-real-token\ngateway_host = gateway.capsule.new\n"
+    (tmp_path / "config.ini").write_text(login)
+    with pytest.raises(UserError, match="name another folder"):
+        local.start(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.ini"]
+    assert (tmp_path / "config.ini").read_text() == login
+
+
+@pytest.mark.parametrize("text", ["garbage", "[default]\n", "[default]\ntoken = other\n"])
+def test_a_damaged_config_of_a_workspace_is_one_clear_line(tmp_path, text):
+    local.start(tmp_path).stop()
+    (tmp_path / "config.ini").write_text(text)
+    with pytest.raises(UserError, match="no token of a local workspace"):
+        local.start(tmp_path)
+
+
+def test_an_empty_login_secret_is_made_anew(tmp_path):
+    local.start(tmp_path).stop()
+    (tmp_path / "login-secret").write_text("")
+    with local.start(tmp_path) as workspace:
+        asked = rpc(workspace, "RequestLogin")
+        assert requests.post(asked.login_url, data={"secret": ""}, timeout=10).status_code == 403
+        assert (tmp_path / "login-secret").read_text()
+
+
+def test_it_stops_also_where_its_folder_has_been_cleaned(tmp_path):
+    workspace = local.start(tmp_path)
+    shutil.rmtree(tmp_path / "serving")
+    workspace.stop()
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", int(workspace.http_url.rpartition(":")[2]))) != 0
 
 
 def test_state_outlives_a_restart(tmp_path):
@@ -261,22 +296,30 @@ def test_state_is_kept_between_the_turns_of_one_conversation(workspace, client):
         (lambda session, text: [5], "text or a block"),
         (lambda session, text: session.state.update(x=object()) or "fine", "not JSON serializable"),
         (lambda session, text: None, "not iterable"),
+        (lambda session, text: sys.exit(3), "SystemExit"),
+        (lambda session, text: ["\ud800"], "surrogates"),
+        (lambda session, text: [{"type": "a", "payload": float("nan")}], "JSON"),
     ],
 )
 def test_an_app_that_fails_says_so_to_chat_and_to_stream(workspace, client, answer, said):
     workspace.app("failing")(answer)
+    workspace.app("healthy")(lambda session, text: "still here")
     with pytest.raises(cpsl.GatewayError, match=said):
         client.chat("failing", "x")
     with pytest.raises(cpsl.GatewayError, match=said):
         list(client.stream("failing", "x"))
+    assert client.chat("healthy", "x").text == "still here"
 
 
 def test_a_name_or_price_that_is_none_is_refused(workspace):
     for name in ("", "Echo", "a b", "x" * 64, "-a"):
         with pytest.raises(ValueError, match="no app name"):
             workspace.app(name)(lambda session, text: "")
-    with pytest.raises(ValueError, match="price_in_cents"):
-        workspace.app("cheap", price_in_cents=-1)(lambda session, text: "")
+    for price in (-1, 1.5, "5", True, 2**70):
+        with pytest.raises(ValueError, match="price_in_cents"):
+            workspace.app("cheap", price_in_cents=price)(lambda session, text: "")
+    with pytest.raises(TypeError, match="decorator takes"):
+        workspace.app(lambda session, text: "")
 
 
 def test_a_reader_who_leaves_early_is_remembered_with_what_was_sent(workspace, client):

@@ -242,8 +242,12 @@ def test_a_store_that_cannot_be_used_is_a_warning_and_the_cell_works(shell, tmp_
 BAD_INPUT = {
     "an empty cell": ("%%capsule support-ops\n  \n", "The prompt is empty"),
     "an unknown option": ("%%capsule support-ops --nwe\nx", "did you mean --new?"),
-    "a word too many": ("%%capsule support-ops two\nx", "word too many, two"),
+    "a word too many": ("%%capsule support-ops two\nx", "has no use for the word two"),
     "a name that is none": ("%%capsule support-ops -o 1x\nx", "no name of a variable"),
+    "a name that is a keyword": ("%%capsule support-ops -o class\nx", "no name of a variable"),
+    "an app where a subcommand is": ("%capsule support-ops", "begin a cell with %%capsule"),
+    "a session of an unknown app": ("%capsule session new nope", "No app 'nope'"),
+    "half of a character": ("%%capsule support-ops\n\ud800", "lone surrogate"),
     "seconds that are none": ("%%capsule support-ops --timeout soon\nx", "--timeout"),
     "an open quote": ("%%capsule 'support-ops\nx", "mind the quotes"),
     "an unknown app": ("%%capsule suport-ops\nx", "did you mean support-ops?"),
@@ -271,6 +275,41 @@ def test_a_failing_cell_loses_nothing_that_came_before(shell):
     assert shell.variables["kept"].text
     shell.run("%%capsule diet-coach\nan apple")
     assert last(shell).turn == 2
+
+
+def test_a_misspelt_app_leaves_no_trace(workspace, monkeypatch):
+    for name, value in workspace.environ.items():
+        monkeypatch.setenv(name, value)  # as with a live gateway: nothing knows the names before
+    with new_shell() as shell:
+        shell.run("%load_ext cpsl_notebook")
+        assert "did you mean support-ops?" in shell.error("%%capsule suport-ops\nx")
+        shell.run("%%capsule support-ops\nHow many threads are there?")
+        shell.run("%%capsule\nHow many threads are there?")
+        assert list(shell.run("%capsule session").value["app"]) == ["support-ops"]
+
+
+def test_a_new_conversation_that_fails_leaves_the_old_one(shell, workspace):
+    @workspace.app("moody")
+    def moody(session, text):
+        if text == "fail":
+            raise OSError("not today")
+        yield f"turn {len(session.history) + 1}"
+
+    shell.run("%%capsule moody\nx")
+    before = last(shell).session_id
+    shell.error("%%capsule moody --new --no-stream\nfail")
+    shell.run("%%capsule moody\nx")
+    assert (last(shell).session_id, last(shell).text) == (before, "turn 2")
+
+
+def test_the_status_tells_what_is_missing(workspace):
+    with new_shell() as shell:
+        shell.run("%load_ext cpsl_notebook")
+        status = shell.run("%capsule status").value
+        assert status["workspace"].startswith("not connected: No credentials")
+        shell.run("%capsule local")
+        status = shell.run("%capsule status").value
+        assert workspace.http_url in status["workspace"] and status["client"].startswith("cpsl-c")
 
 
 def test_without_a_login_the_line_says_how_to_get_one(workspace):

@@ -148,6 +148,28 @@ def test_control_characters_and_bidirectional_overrides_are_removed():
         assert not set("\x1b\x07\u202e\u2066\x00\x9b") & set(shown)
 
 
+def test_an_entity_cannot_bring_back_what_was_removed():
+    table = {"columns": ["a"], "rows": [[{"x": "\u202eevil"}]]}
+    block = {"type": "table_preview", "payload": {"table": table}}
+    assert "\u202e" not in html(reply_with("&#x202e;evil &#8238;evil", blocks=[block]))
+
+
+def test_a_table_shows_its_values_as_they_came():
+    def shown(rows, columns):
+        payload = {"table": {"rows": rows, "columns": columns}}
+        return plain(reply_with(blocks=[{"type": "table_preview", "payload": payload}])).split()
+
+    assert shown([[1, None], [2, 3]], ["a", "b"]) == ["a", "b", "1", "2", "3"]
+    assert shown([[1234567.891234, 0.1, True]], list("abc"))[3:] == [
+        "1234567.891234",
+        "0.1",
+        "True",
+    ]
+    rows = [{"b": 2, "a": 1, "c": 9}, {"a": 3}]
+    columns = [{"key": "a", "label": "Ay"}, {"key": "b", "label": "Bee"}]
+    assert shown(rows, columns) == ["Ay", "Bee", "1", "2", "3"]
+
+
 def test_a_notification_is_the_status_until_text_follows():
     reply = reply_with("", "running")
     reply.take("block", {"block": {"type": "notification", "payload": {"text": "Reading…"}}})

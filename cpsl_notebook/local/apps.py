@@ -51,8 +51,10 @@ class Apps:
         """
         if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or len(name) > 63 or len(name) == 36:
             raise ValueError(f"{name!r} is no app name: use lower-case letters, digits and dashes.")
-        if price_in_cents < 0 or pricing_type not in ("one_time", "monthly"):
-            raise ValueError("give price_in_cents=0 or more, and pricing_type one_time or monthly.")
+        if type(price_in_cents) is not int or not 0 <= price_in_cents < 2**31:
+            raise ValueError("price_in_cents is a whole number of cents, from 0.")
+        if pricing_type not in ("one_time", "monthly"):
+            raise ValueError("pricing_type is one_time or monthly.")
         app_id = self._store.add_app(name, price_in_cents, pricing_type)
         self._programs[app_id] = _Program(name, answer, paced=False)
 
@@ -100,18 +102,19 @@ class Conversation:
                 _check(piece)
                 yield from _words(piece) if self.paced and isinstance(piece, str) else [piece]
             json.dumps(self.session.state)
-        except Exception as error:
+        except GeneratorExit:  # nobody reads any more
+            raise
+        except BaseException as error:  # sys.exit() in an app must not end the workspace
             self.session.state = {}  # what cannot be kept must not spoil the next turn
             said = f"{type(error).__name__}: {error}"
             raise RuntimeError(f"the app {name!r} raised {said}") from error
 
 
 def _check(piece: Any) -> None:
-    if isinstance(piece, str):
-        return
-    if not isinstance(piece, dict) or not isinstance(piece.get("type"), str):
+    block = isinstance(piece, dict) and isinstance(piece.get("type"), str)
+    if not block and not isinstance(piece, str):
         raise TypeError(f"an app yields text or a block with a type, not {type(piece).__name__}")
-    json.dumps(piece)
+    json.dumps(piece, allow_nan=False, ensure_ascii=False).encode()  # what cannot be sent, raises
 
 
 def _words(text: str) -> list[str]:

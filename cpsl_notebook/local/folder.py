@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import contextlib
 import os
 import secrets
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 from cpsl_notebook.errors import UserError
 
 __all__ = ["Folder", "default_folder", "write_private"]
+
+_PREFIX = "capsule_local_"  # of every local workspace's token
 
 
 def default_folder() -> Path:
@@ -60,7 +63,8 @@ class Folder:
     def add_config(self, grpc_port: int) -> Path:
         """Write a ``config.ini`` for one running server, and return its path."""
         place = self.path / "serving" / str(grpc_port)
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        place.parent.mkdir(mode=0o700, exist_ok=True)
+        place.mkdir(mode=0o700, exist_ok=True)
         write_private(
             place / "config.ini",
             f"[default]\ntoken = {self.token}\ngateway_host = 127.0.0.1\n"
@@ -70,12 +74,14 @@ class Folder:
 
     def remove_config(self, path: Path) -> None:
         """Remove what `add_config` wrote."""
-        path.unlink(missing_ok=True)
-        path.parent.rmdir()
+        with contextlib.suppress(OSError):  # somebody has cleaned up before
+            path.unlink()
+            path.parent.rmdir()
 
     def _claim(self) -> None:
         found = {path.name for path in self.path.iterdir()} if self.path.exists() else set()
-        if found and not found & {self.database.name, "config.ini"}:
+        found = {name for name in found if not name.startswith("config.ini.")}  # being written
+        if found and not found & {self.database.name, "login-secret"} and not self._token():
             raise UserError(f"{self.path} is not empty and no workspace: name another folder.")
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if sys.platform != "win32":
@@ -83,14 +89,30 @@ class Folder:
 
     def _kept_token(self) -> str:
         """Return the workspace's token; the first start makes it."""
+        self._kept("config.ini", f"[default]\ntoken = {_PREFIX}{secrets.token_urlsafe(24)}\n")
+        token = self._token()
+        if not token:
+            raise UserError(
+                f"{self.path / 'config.ini'} holds no token of a local workspace: move it away, or "
+                "name another folder."
+            )
+        return token
+
+    def _token(self) -> str:
+        """Return the token that is there; a real login's is none of ours."""
         parser = configparser.ConfigParser(default_section="default", interpolation=None)
-        text = f"[default]\ntoken = capsule_local_{secrets.token_urlsafe(24)}\n"
-        parser.read_string(self._kept("config.ini", text))
-        return parser["default"]["token"]
+        try:
+            parser.read_string((self.path / "config.ini").read_text(encoding="utf-8"))
+        except (FileNotFoundError, UnicodeDecodeError, configparser.Error):
+            return ""
+        token = parser["default"].get("token", "")
+        return token if token.startswith(_PREFIX) else ""
 
     def _kept(self, name: str, text: str = "") -> str:
         """Return a file's text, written now if there is none; of two starts at once, one writes."""
         path = self.path / name
+        if path.exists() and not path.stat().st_size:
+            path.unlink()  # a disk was full, perhaps
         if not path.exists():
             scratch = self.path / f"{name}.{secrets.token_hex(4)}"
             write_private(scratch, text or secrets.token_urlsafe(24))

@@ -50,7 +50,7 @@ class Logins:
 
     def confirm(self, login_id: str, secret: str) -> bool:
         """Confirm a login; ``False`` where the secret is another one or the login is gone."""
-        if not hmac.compare_digest(secret.encode(), self._secret.encode()):
+        if not self._secret or not hmac.compare_digest(secret.encode(), self._secret.encode()):
             return False
         with self._lock:
             self._forget_old()

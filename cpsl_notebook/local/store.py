@@ -87,6 +87,7 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        path.touch(mode=0o600)
         with self._database() as database:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("BEGIN IMMEDIATE")  # two starts at once must not both fill it

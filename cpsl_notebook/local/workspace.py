@@ -173,6 +173,8 @@ class Workspace:
             def echo(session, text):
                 yield f"You said {text!r}; message {len(session.history) + 1}."
         """
+        if callable(name):
+            raise TypeError('The decorator takes the app\'s name: write @workspace.app("name").')
 
         def add(answer: Answer) -> Answer:
             self._apps.add(name, answer, price_in_cents, pricing_type)
@@ -206,11 +208,11 @@ class Workspace:
             return
         _running.remove(self)
         atexit.unregister(self.stop)
-        self._files.remove_config(self.config_path)
         stopped = self._grpc.stop(grace=0.5)
         self._server.should_exit = True
         self._thread.join(_PATIENCE)
         stopped.wait(_PATIENCE)
+        self._files.remove_config(self.config_path)
 
     def _bind(self, port: int) -> tuple[Any, socket.socket, int]:
         """Take a port for gRPC and the next one for HTTP."""
@@ -251,6 +253,7 @@ class Workspace:
             lifespan="off",
             log_config=None,
             access_log=False,  # it would print the prompts, which are in the URL
+            log_level="critical",  # nor is a reply that is cut off by the end an error
             timeout_graceful_shutdown=1,
         )
         server = uvicorn.Server(config)
