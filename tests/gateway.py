@@ -12,6 +12,7 @@ import http.client
 import json
 import re
 import select
+import signal
 import socket
 import ssl
 import struct
@@ -187,11 +188,13 @@ class _Server:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self._threads[0].join(PATIENCE)  # no connection comes after this
         for sock in list(self.open):
             with suppress(OSError):
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(PATIENCE)
+            assert not thread.is_alive(), "a connection does not end"
 
     def wait_for(self, true: Callable[[], Any]) -> None:
         """Wait until something holds of what this server has seen."""
@@ -211,25 +214,30 @@ class _Server:
             with self.changed:
                 self.accepted += 1
                 self.open.add(sock)
-            self._threads = [t for t in self._threads if t.is_alive()]
+            self._threads[1:] = [t for t in self._threads[1:] if t.is_alive()]
             number = self.accepted
             self._threads.append(threading.Thread(target=self._run, args=(sock, number)))
             self._threads[-1].daemon = True
             self._threads[-1].start()
 
     def _run(self, sock: socket.socket, number: int) -> None:
-        plain = sock
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._context:
-                sock = self._context.wrap_socket(sock, server_side=True)
+                plain = sock
+                sock = self._context.wrap_socket(
+                    plain, server_side=True, do_handshake_on_connect=False
+                )
+                with self.changed:
+                    self.open.symmetric_difference_update({plain, sock})
+                sock.do_handshake()
             self.handle(sock, number)
         except (OSError, ValueError):
             pass  # the client has gone, or would not trust us
         finally:
             sock.close()
             with self.changed:
-                self.open.discard(plain)
+                self.open.discard(sock)
                 self.changed.notify_all()
 
     def handle(self, sock: socket.socket, number: int) -> None:
@@ -373,3 +381,30 @@ class Directory:
         chain = b"".join(blob.bytes() for blob in cert.cert_chain_pems)
         pair: Iterable[tuple[bytes, bytes]] = [(cert.private_key_pem.bytes(), chain)]
         return server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials(pair))
+
+
+@contextmanager
+def interrupted_when(came: Callable[[], Any], kind: type[BaseException]) -> Iterator[None]:
+    """Raise an exception in the main thread from a signal, once ``came()`` has returned."""
+
+    def handle(number: int, frame: Any) -> None:
+        if not done.is_set():
+            done.set()
+            raise kind
+
+    def interrupt() -> None:
+        came()
+        while not done.is_set():  # one that comes just before a thread blocks does not wake it
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            done.wait(0.05)
+
+    done = threading.Event()
+    previous = signal.signal(signal.SIGINT, handle)
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join(PATIENCE)
+        signal.signal(signal.SIGINT, previous)

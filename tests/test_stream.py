@@ -1,9 +1,7 @@
 """A reply while it streams: on time, to be ended at any moment, and honest about how it ended."""
 
-import contextlib
 import gc
 import queue
-import signal
 import socket
 import threading
 import warnings
@@ -22,6 +20,7 @@ from gateway import (
     cut,
     event,
     gzipped,
+    interrupted_when,
     rate_limited,
     slowly,
     stalled,
@@ -352,6 +351,7 @@ def test_close_ends_a_handshake():
                 assert sock.recv(1)  # the handshake has begun
                 stream.close()
                 thread.join(PATIENCE)
+                assert not thread.is_alive()
             assert came.get(timeout=1) == "the end"
 
 
@@ -404,27 +404,15 @@ def test_a_stream_that_was_never_read_holds_nothing(gateway, client):
     assert gateway.accepted == 0
 
 
-@contextlib.contextmanager
-def interrupt_when(gateway, condition):
-    """Send this thread what Ctrl-C sends, as soon as something holds of the gateway."""
-
-    def interrupt():
-        gateway.wait_for(condition)
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join(PATIENCE)
+def interrupt_once_sent(gateway):
+    return interrupted_when(lambda: gateway.wait_for(lambda: gateway.requests), KeyboardInterrupt)
 
 
 @pytest.mark.parametrize("given", SILENCES.values(), ids=SILENCES)
 def test_an_interrupt_ends_it_and_releases_the_connection(gateway, client, given):
     gateway.on("stream", given)
     stream = client.stream(APP, "hello")
-    with pytest.raises(KeyboardInterrupt), interrupt_when(gateway, lambda: gateway.requests):
+    with pytest.raises(KeyboardInterrupt), interrupt_once_sent(gateway):
         list(stream)
     assert list(stream) == []
     gateway.wait_until_left()
@@ -433,7 +421,7 @@ def test_an_interrupt_ends_it_and_releases_the_connection(gateway, client, given
 @pytest.mark.parametrize("given", [stalled(), streamed(HOLD)], ids=["no headers", "no body"])
 def test_an_interrupt_ends_a_chat_and_releases_the_connection(gateway, client, given):
     gateway.on("chat", given)
-    with pytest.raises(KeyboardInterrupt), interrupt_when(gateway, lambda: gateway.requests):
+    with pytest.raises(KeyboardInterrupt), interrupt_once_sent(gateway):
         client.chat(APP, "hello")
     gateway.wait_until_left()
 
