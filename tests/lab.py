@@ -31,7 +31,15 @@ def jupyterlab(folder: Path, **environ: str):
         *("--LabApp.expose_app_in_browser=True", "--LabApp.news_url="),
         f"--ServerApp.root_dir={folder}",
     ]
-    places = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTERLAB_WORKSPACES_DIR")
+    news = settings / "jupyterlab_settings_dir" / "@jupyterlab" / "apputils-extension"
+    news.mkdir(parents=True)
+    (news / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
+    places = (
+        "JUPYTER_CONFIG_DIR",
+        "JUPYTER_DATA_DIR",
+        "JUPYTERLAB_WORKSPACES_DIR",
+        "JUPYTERLAB_SETTINGS_DIR",
+    )
     server = subprocess.Popen(
         command,
         stderr=subprocess.PIPE,

@@ -99,7 +99,6 @@ def test_the_quickstart_runs_as_a_person_would_run_it(page, root, tmp_path, pict
     shutil.copy(root / "notebooks" / "quickstart.ipynb", tmp_path)
     with jupyterlab(tmp_path, CAPSULE_HOME=str(tmp_path / "home")) as url:
         quickstart = Notebook(page, url, "quickstart.ipynb")
-        page.get_by_role("button", name="No", exact=True).click()  # no news, thank you
         page.evaluate(
             "() => void window.jupyterapp.commands.execute('application:toggle-left-area')"
         )
@@ -120,10 +119,11 @@ def test_the_interrupt_command_stops_the_reply_and_the_cells_queued_behind_it(no
     notebook.run(AFTER, wait=False)
     notebook.cell(ENDLESS).get_by_text("more more").first.wait_for()
     notebook.interrupt()
-    notebook.cell(ENDLESS).get_by_text("stopped").wait_for(timeout=5_000)
+    notebook.cell(ENDLESS).locator(".capsule-footer").wait_for(timeout=5_000)
     notebook.wait_idle()
     (shown, error) = notebook.outputs(ENDLESS)
     assert "more more" in "".join(shown["data"]["text/plain"])
+    assert "stopped" in "".join(shown["data"]["text/html"])
     assert error["output_type"] == "error" and len(error["traceback"]) == 1
     assert notebook.outputs(AFTER) == []
     notebook.run(AFTER)
