@@ -4,9 +4,11 @@ import contextlib
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
@@ -50,10 +52,24 @@ def jupyterlab(folder: Path, **environ: str):
         url = next(filter(None, map(_ADDRESS.search, server.stderr)))[0]
         # What else it says must be read, or it would wait for that.
         threading.Thread(target=server.stderr.read, daemon=True).start()
+        _wait_until_open(url)  # the address is told a moment before it is served
         yield url
     finally:
         server.terminate()
         server.wait(timeout=30)
+
+
+def _wait_until_open(url: str) -> None:
+    host, port = url.removeprefix("http://").split(":")
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            socket.create_connection((host, int(port)), timeout=5).close()
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 @contextlib.contextmanager
