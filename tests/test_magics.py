@@ -185,7 +185,7 @@ def test_a_session_that_the_service_does_not_know_is_said_never_hidden(shell):
 
 
 def test_a_new_kernel_of_a_notebook_says_what_can_be_resumed_and_resumes_it(workspace, monkeypatch):
-    monkeypatch.setenv("JPY_SESSION_NAME", "/work/analysis.ipynb".replace("/work", "/books"))
+    monkeypatch.setenv("JPY_SESSION_NAME", "/books/analysis.ipynb")
     with new_shell() as shell:
         shell.run("%load_ext cpsl_notebook\n%capsule local")
         shell.run("%%capsule support-ops\nHow many urgent threads are there?")
