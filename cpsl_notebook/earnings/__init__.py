@@ -1,0 +1,1 @@
+"""What follows from payments: ledgers, revenue, subscriptions, payouts, reconciliation."""
