@@ -110,6 +110,7 @@ class Desk:
         resume: bool = False,
         stream: bool = True,
         timeout: float | None = None,
+        remote_images: bool = False,
         cell_id: str = "",
         execution_count: int | None = None,
     ) -> Reply:
@@ -132,6 +133,7 @@ class Desk:
         app = self.choose_app(app)
         self.client.reference(app)  # a name that is wrong is said before anything is shown
         reply = Reply(app, text, cell_id=cell_id, execution_count=execution_count)
+        reply.remote_images = remote_images
         conversation = self._conversation(reply, session, new=new, once=once, resume=resume)
         send = self._sender(reply, conversation, stream, timeout)
         reply.conversation, reply.turn = conversation.label, conversation.turns + 1

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 from IPython.core.getipython import get_ipython
 from IPython.display import display
 
-from cpsl_notebook.render import clean, footer, html, plain
+from cpsl_notebook.markdown import clean
+from cpsl_notebook.render import footer, html, plain
 from cpsl_notebook.reply import Reply
 
 __all__ = ["Display", "choose", "front_end"]
@@ -37,6 +38,7 @@ class Display(Protocol):
 def choose(kind: str = "auto") -> Display:
     """Return a display: ``html``, ``text``, ``quiet``, or ``auto`` for what fits the front end."""
     makers: dict[str, type[Display]] = {
+        "widget": _Live,
         "html": _Live,
         "text": _Text,
         "quiet": _Quiet,

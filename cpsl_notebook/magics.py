@@ -35,12 +35,18 @@ class CapsuleMagics(Magics):
         help="The longest silence to bear, in seconds; None: the client's.",
     ).tag(config=True)
     display = Enum(
-        ["auto", "html", "text"],
+        ["auto", "widget", "html", "text"],
         "auto",
-        help="How replies are shown: auto (as the front end allows), html or text.",
+        help="How replies are shown: auto (as the front end allows), widget (with a Stop button "
+        "while they stream), html (without widgets) or text.",
     ).tag(config=True)
     resume = Bool(
         False, help="Whether a new kernel goes on with the notebook's last conversations."
+    ).tag(config=True)
+
+    remote_images = Bool(
+        False,
+        help="Whether pictures that must be fetched are shown: who sends one learns of it.",
     ).tag(config=True)
 
     @no_var_expand
@@ -79,6 +85,7 @@ class CapsuleMagics(Magics):
             resume=self.resume,
             stream=options.stream,
             timeout=options.timeout or self.timeout,
+            remote_images=self.remote_images,
             **self._place(),
         )
         if options.out:

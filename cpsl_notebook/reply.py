@@ -6,7 +6,12 @@ import contextlib
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from cpsl_notebook.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Reply"]
 
@@ -19,8 +24,8 @@ class Reply:
     ----------
     app, prompt
         Who was asked what.
-    text
-        The reply's text, Markdown as the app sent it.
+    pieces
+        The reply's text as it arrived; `text` is the whole.
     blocks
         The structured messages ``{"id", "type", "payload"}`` among it; one that has the id of an
         earlier one has replaced it.
@@ -32,6 +37,10 @@ class Reply:
         ``"running"``, ``"complete"``, ``"incomplete"``, ``"stopped"`` or ``"failed"``.
     notices
         What the user should know besides, a line each.
+    notification
+        The app's latest word on what it does; empty once something else has followed it.
+    remote_images
+        Whether pictures that must be fetched are shown.
     sent_at
         When the prompt was sent, in UTC.
     first_chunk_s, total_s
@@ -51,7 +60,7 @@ class Reply:
 
     app: str
     prompt: str
-    text: str = ""
+    pieces: list[str] = field(default_factory=list, repr=False)
     blocks: list[dict[str, Any]] = field(default_factory=list)
     session_id: str = ""
     request_id: str = ""
@@ -59,6 +68,8 @@ class Reply:
     turn: int = 0
     status: str = "running"
     notices: list[str] = field(default_factory=list)
+    notification: str = field(default="", repr=False)
+    remote_images: bool = field(default=False, repr=False)
     sent_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     first_chunk_s: float | None = None
     total_s: float | None = None
@@ -74,11 +85,67 @@ class Reply:
 
         return {"text/html": html(self), "text/plain": plain(self)}
 
+    @property
+    def text(self) -> str:
+        """The reply's text, Markdown as the app sent it."""
+        return "".join(self.pieces)
+
+    @property
+    def tables(self) -> list[pd.DataFrame]:
+        """The tables among the reply: those of the text, then those of the blocks.
+
+        A column of a table in the text is of numbers where all its cells are; else of strings.
+        """
+        from cpsl_notebook.blocks import block_table, text_table
+        from cpsl_notebook.markdown import tables
+
+        of_blocks = [block_table(block) for block in self.blocks]
+        return [text_table(rows) for rows in tables(self.text)] + [
+            frame.infer_objects() for frame in of_blocks if frame is not None
+        ]
+
+    @property
+    def code(self) -> list[str]:
+        """The contents of the fenced code blocks of the text."""
+        from cpsl_notebook.markdown import code
+
+        return code(self.text)
+
+    def json(self) -> Any:
+        r"""Read the reply as JSON: the whole text, or the only fenced block that holds any.
+
+        Returns
+        -------
+        object
+            What `json.loads` makes of it.
+
+        Raises
+        ------
+        UserError
+            It is no JSON, or several blocks are.
+
+        Examples
+        --------
+        >>> reply = Reply(app="support-ops", prompt="As JSON, please.")
+        >>> reply.take("message", {"text": '```json\n{"waiting": 4}\n```'})
+        >>> reply.json()
+        {'waiting': 4}
+        """
+        found = []
+        for candidate in (self.text, *self.code):
+            with contextlib.suppress(ValueError):
+                found.append(json.loads(candidate))
+        if len(found) == 1:
+            return found[0]
+        what = f"holds {len(found)} pieces of JSON" if found else "is no JSON"
+        raise UserError(f"The reply {what}: ask for one JSON value alone; `text` has it all.")
+
     def take(self, event: str, data: dict[str, Any]) -> None:
         """Add one event of the stream."""
         text = data.get("text")
-        if isinstance(text, str):
-            self.text += text
+        if isinstance(text, str) and text:
+            self.pieces.append(text)
+            self.notification = ""
         for key in ("session_id", "request_id"):
             if isinstance(data.get(key), str) and data[key]:
                 setattr(self, key, data[key])
@@ -88,29 +155,22 @@ class Reply:
 
     def take_whole(self, response: Any) -> None:
         """Take the answer of a chat that was not streamed."""
-        self.text = response.text
         self.session_id = response.session_id or ""
         self.request_id = response.request_id or ""
         replies = response.raw.get("replies") if isinstance(response.raw, dict) else None
         replies = [reply for reply in replies or [] if isinstance(reply, dict)]
         texts = [reply["text"] for reply in replies if isinstance(reply.get("text"), str)]
         # The official client's text is the first of several replies only.
-        self.text = "\n\n".join(filter(None, texts)) or self.text
+        self.pieces = ["\n\n".join(filter(None, texts)) or response.text]
         for reply in replies:
             block = _block(reply)
             if block is not None:
                 self._put(block)
 
-    @property
-    def notification(self) -> str:
-        """The latest transient status that the app sent; empty once text has followed it."""
-        last = self.blocks[-1] if self.blocks else {}
-        payload = last.get("payload")
-        if last.get("type") != "notification" or not isinstance(payload, dict) or self.text:
-            return ""
-        return str(payload.get("text", ""))
-
     def _put(self, block: dict[str, Any]) -> None:
+        said = block["payload"].get("text") if isinstance(block["payload"], dict) else None
+        notifies = block["type"] == "notification"
+        self.notification = said if notifies and isinstance(said, str) else ""
         for position, earlier in enumerate(self.blocks):
             if block.get("id") is not None and earlier.get("id") == block["id"]:
                 self.blocks[position] = block

@@ -3,9 +3,12 @@
 from html.parser import HTMLParser
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from cpsl_notebook import Reply
-from cpsl_notebook.render import clean, html, plain
+from cpsl_notebook import Reply, UserError
+from cpsl_notebook.markdown import DARK, LIGHT, STYLE, clean, settled, to_html
+from cpsl_notebook.render import html, plain
 
 ATTACKS = [
     "<script>canary()</script>",
@@ -35,7 +38,7 @@ ATTACKS = [
 ]
 SAFE_TAGS = set(
     "div p strong em code pre ul ol li h1 h2 h3 h4 h5 h6 a table thead tbody tr th td hr br "
-    "blockquote s".split()
+    "blockquote s span".split()
 )
 SAFE_ATTRIBUTES = {"class", "style", "role", "href", "target", "rel", "title", "start", "border"}
 
@@ -44,6 +47,13 @@ class Inspector(HTMLParser):
     """Reads HTML as a browser would, and objects to what could run or fetch."""
 
     def handle_starttag(self, tag, attributes):
+        if tag == "style":
+            return  # the whole of it is compared below
+        if tag == "img":
+            attributes = dict(attributes)
+            assert attributes.pop("src").startswith("data:image/png;base64,")
+            assert set(attributes) <= {"alt", "width", "referrerpolicy", "style"}
+            return
         assert tag in SAFE_TAGS, tag
         for name, value in attributes:
             assert name in SAFE_ATTRIBUTES, (tag, name)
@@ -54,11 +64,13 @@ class Inspector(HTMLParser):
 
 
 def inspect(reply):
-    Inspector().feed(html(reply))
+    shown = html(reply)
+    Inspector().feed(shown)
+    assert "<style" not in shown.replace(STYLE, "")
 
 
 def reply_with(text="", status="complete", **fields):
-    return Reply(app="shop", prompt="x", text=text, status=status, **fields)
+    return Reply(app="shop", prompt="x", pieces=[text], status=status, **fields)
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
@@ -196,3 +208,118 @@ def test_a_block_is_found_however_it_is_framed_and_the_same_id_replaces_it(form)
 
 def test_plain_text_is_the_replys_own():
     assert plain(reply_with("**bold** | and _so_\n")) == "**bold** | and _so_"
+
+
+PIXEL = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42m"
+    "Nk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+REMOTE = "https://pictures.example/cat.png"
+
+
+def image_block(url, **payload):
+    return {"type": "image", "payload": {"url": url, **payload}}
+
+
+def test_a_picture_is_shown_where_the_reply_holds_it():
+    shown = html(reply_with(f"![dot]({PIXEL})", blocks=[image_block(PIXEL, alt="a dot", width=40)]))
+    assert shown.count(f'<img src="{PIXEL}"') == 2
+    assert 'alt="dot"' in shown and 'alt="a dot" width="40"' in shown
+
+
+def test_a_remote_picture_is_a_link_unless_the_reader_allows_it():
+    reply = reply_with(f"![cat]({REMOTE})", blocks=[image_block(REMOTE, alt="the cat")])
+    shown = html(reply)
+    assert "<img" not in shown and shown.count(f'<a href="{REMOTE}"') == 2
+    assert shown.count("remote image, not loaded") == 2
+    reply.remote_images = True
+    assert html(reply).count(f'<img src="{REMOTE}"') == 2
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "javascript:canary()", "//x.example", "["])
+def test_a_picture_from_elsewhere_is_never_shown(url):
+    reply = reply_with(blocks=[image_block(url, alt="odd")], remote_images=True)
+    assert "<img" not in html(reply) and "<a" not in html(reply) and "odd" in html(reply)
+
+
+def test_suggestions_say_how_to_send_them():
+    items = [{"label": "Urgent ones", "target": "composer", "value": "Which are <urgent>?"}]
+    reply = reply_with(blocks=[{"type": "suggestions", "payload": {"suggestions": items}}])
+    assert "<code>%capsule ask shop Which are &lt;urgent&gt;?</code>" in html(reply)
+    assert "- Urgent ones: %capsule ask shop Which are <urgent>?" in plain(reply)
+
+
+def test_tables_of_the_text_and_of_blocks_are_data_frames():
+    text = "| queue | open | share | code |\n|---|---|---|---|\n| `a\\|b` | 4 | 1.5 | 007 |"
+    text += "\n| b | | 2 | 1 |"
+    payload = {"table": {"columns": ["n"], "rows": [[2**60 + 1], [2]]}}
+    of_text, of_block = reply_with(
+        text, blocks=[{"type": "table_preview", "payload": payload}]
+    ).tables
+    assert of_text.dtypes.astype(str).tolist() == ["string", "Int64", "Float64", "string"]
+    assert of_text["queue"].tolist() == ["a|b", "b"] and of_text["code"].tolist() == ["007", "1"]
+    assert of_text["open"].isna().tolist() == [False, True]
+    assert of_block["n"].tolist() == [2**60 + 1, 2]
+
+
+def test_fenced_code_is_taken_out_as_it_is():
+    assert reply_with("a\n\n```python\nx = 1\n\n\ny = 2\n```\n\n    z\n\n~~~\nw\n~~~").code == [
+        "x = 1\n\n\ny = 2\n",
+        "w\n",
+    ]
+
+
+@pytest.mark.parametrize("text", ['{"a": [1]}', 'Here:\n\n```json\n{"a": [1]}\n```\nfine?'])
+def test_a_json_answer_is_read(text):
+    assert reply_with(text).json() == {"a": [1]}
+
+
+@pytest.mark.parametrize("text", ["no", "", "```\n1\n```\n```\n2\n```"])
+def test_an_answer_that_is_not_one_json_value_is_an_error_that_says_so(text):
+    with pytest.raises(UserError, match=r"is no JSON|holds 2 pieces"):
+        reply_with(text).json()
+
+
+def luminance(colour):
+    """Of WCAG 2.2, relative luminance."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize(
+    ("colours", "grounds"),
+    [(LIGHT, ["#ffffff", "#f5f5f5", "#f7f7f7"]), (DARK, ["#111111", "#212121", "#1e1e1e"])],
+)
+def test_the_colours_of_code_can_be_read_on_either_ground(colours, grounds):
+    for colour in colours.values():
+        for ground in grounds:
+            darker, lighter = sorted([luminance(colour), luminance(ground)])
+            assert (lighter + 0.05) / (darker + 0.05) >= 4.5, (colour, ground)
+
+
+def test_code_has_colours_where_its_language_is_known():
+    assert '<span class="k">def</span>' in html(reply_with("```python\ndef f(): pass\n```"))
+    assert "<span" not in html(reply_with("```nonesuch\ndef f(): pass\n```"))
+
+
+BLOCKS = [
+    "A paragraph\nof two lines.",
+    "- a\n- b\n\n  more of b",
+    "1. one\n2. two",
+    "```python\nx = 1\n\ny = 2\n```",
+    "| a |\n|---|\n| 1 |",
+    "# Heading",
+    "> quoted\ngoes on",
+    "Title\n---",
+    "***",
+    "    indented",
+]
+
+
+@given(st.lists(st.sampled_from(BLOCKS), max_size=6), st.data())
+def test_what_is_settled_stays_as_it_is_whatever_follows(blocks, data):
+    text = "\n\n".join(blocks)
+    part = text[: data.draw(st.integers(0, len(text)))]
+    cut = settled(part)
+    assert to_html(text) == to_html(text[:cut]) + to_html(text[cut:])

@@ -1,0 +1,180 @@
+"""The structured messages among a reply: as safe HTML, as text; tables as DataFrames."""
+
+from __future__ import annotations
+
+import re
+from html import escape
+from typing import Any
+
+import pandas as pd
+
+from cpsl_notebook.markdown import clean, image
+
+__all__ = ["block_html", "block_table", "block_text", "quiet_line", "text_table"]
+
+Block = dict[str, Any]
+
+_QUIET = "opacity:.75;font-size:.85em"
+# No leading zero: 007 is a name, not a number.
+_INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")
+_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?")
+
+
+def quiet_line(text: str, attributes: str = "") -> str:
+    """Return a line that does not stand out, as HTML."""
+    space = " " if attributes else ""
+    return f'<div {attributes}{space}style="{_QUIET}">{escape(clean(text))}</div>'
+
+
+def block_html(block: Block, app: str, *, remote_images: bool = False) -> str:
+    """Return a block as HTML; an empty string for what was only for the moment.
+
+    Parameters
+    ----------
+    block
+        What the app sent.
+    app
+        Who sent it: a suggestion says how to ask it.
+    remote_images
+        Whether to show pictures that must be fetched.
+    """
+    table = block_table(block)
+    if table is not None:
+        title = _string(_payload(block).get("title"))
+        shown = table.map(_string).to_html(index=False, escape=True, border=0)
+        return (f"<p><strong>{escape(title)}</strong></p>" if title else "") + shown
+    payload = _payload(block)
+    match block.get("type"):
+        case "image":
+            url, alt = _string(payload.get("url")), _string(payload.get("alt"))
+            shown = image(url, alt, payload.get("width"), remote_images=remote_images)
+            return f"<p>{shown}</p>"
+        case "suggestions":
+            return _suggestions_html(block, app)
+        case _:
+            line = block_text(block, app)
+            return quiet_line(line) if line else ""
+
+
+def block_text(block: Block, app: str) -> str:
+    """Return a block as text; an empty string for what was only for the moment."""
+    payload = _payload(block)
+    table = block_table(block)
+    if table is not None:
+        title = _string(payload.get("title"))
+        return f"{title}\n{table.map(_string).to_string(index=False)}".strip()
+    match block.get("type"):
+        case "notification" | "session_title" | "session_event":
+            return ""
+        case "table_preview":  # it closes one, or holds no rows
+            return ""
+        case "suggestions":
+            items = [f"- {label}: {how}" for label, how in _suggestions(block, app)]
+            return "\n".join([f"{_title(block)}:", *items]) if items else ""
+        case "image":
+            return f"[image: {_string(payload.get('alt')) or 'without a description'}]"
+        case kind:
+            said = [_string(payload.get(key)) for key in ("label", "message", "text", "detail")]
+            return f"[{_string(kind)}] {' · '.join(filter(None, said))}".strip()
+
+
+def block_table(block: Block) -> pd.DataFrame | None:
+    """Return the table of a ``table_preview`` block, its values as they came."""
+    table = _payload(block).get("table")
+    if block.get("type") != "table_preview" or not isinstance(table, dict):
+        return None
+    rows, columns = table.get("rows"), table.get("columns")
+    if not isinstance(rows, list):
+        return None
+    columns = columns if isinstance(columns, list) else []
+    if rows and all(isinstance(row, dict) for row in rows):
+        frame = _from_objects(rows, columns)
+    else:
+        frame = _from_lists([row if isinstance(row, list) else [row] for row in rows], columns)
+    return frame if len(frame.columns) else None
+
+
+def text_table(rows: list[list[str]]) -> pd.DataFrame:
+    """Make a table of cells' texts, the header first; columns of numbers become numbers."""
+    header, *body = rows
+    columns = [_column([row[position] for row in body]) for position in range(len(header))]
+    frame = pd.concat(columns, axis=1) if columns else pd.DataFrame()
+    return frame.set_axis(header, axis=1)
+
+
+def _column(cells: list[str]) -> pd.Series[Any]:
+    filled = [cell for cell in cells if cell]
+    for pattern, number, dtype in ((_INTEGER, int, "Int64"), (_NUMBER, float, "Float64")):
+        if filled and all(map(pattern.fullmatch, filled)):
+            return pd.Series([number(cell) if cell else None for cell in cells], dtype=dtype)
+    return pd.Series(cells, dtype="string")
+
+
+def _payload(block: Block) -> dict[str, Any]:
+    payload = block.get("payload")
+    return payload if isinstance(payload, dict) else {}
+
+
+def _title(block: Block) -> str:
+    return _string(_payload(block).get("title")) or "You could ask"
+
+
+def _suggestions(block: Block, app: str) -> list[tuple[str, str]]:
+    """Return the label of each suggestion, and the line that sends it."""
+    items = _payload(block).get("suggestions")
+    found = []
+    for item in items if isinstance(items, list) else []:
+        if not isinstance(item, dict):
+            continue
+        asked = " ".join((_string(item.get("value")) or _string(item.get("label"))).split())
+        label = _string(item.get("label")) or asked
+        if label:
+            found.append((label, f"%capsule ask {clean(app)} {asked}"))
+    return found
+
+
+def _suggestions_html(block: Block, app: str) -> str:
+    items = [
+        f"<li>{escape(label)}<br><code>{escape(how)}</code></li>"
+        for label, how in _suggestions(block, app)
+    ]
+    return f"<p>{escape(_title(block))}:</p><ul>{''.join(items)}</ul>" if items else ""
+
+
+def _from_objects(rows: list[dict[str, Any]], columns: list[Any]) -> pd.DataFrame:
+    """Make a table of objects: the columns named, or all there are."""
+    keys = [_column_key(column) for column in columns] or list(
+        dict.fromkeys(key for row in rows for key in row)
+    )
+    names = [_column_name(column) for column in columns] or keys
+    values = [[row.get(key) for key in keys] for row in rows]
+    return pd.DataFrame(values, columns=[_string(name) for name in names], dtype=object)
+
+
+def _from_lists(rows: list[list[Any]], columns: list[Any]) -> pd.DataFrame:
+    """Make a table of rows of any length; columns without a name have a number."""
+    width = max([len(columns), *map(len, rows)])
+    names = [_column_name(column) for column in columns]
+    names += [str(number) for number in range(len(columns), width)]
+    values = [row + [None] * (width - len(row)) for row in rows]
+    return pd.DataFrame(values, columns=names, dtype=object)
+
+
+def _column_key(column: Any) -> Any:
+    """Read which field of a row a column shows."""
+    if isinstance(column, dict):
+        keys = ("key", "id", "name", "label", "title")
+        return next((str(column[key]) for key in keys if column.get(key)), "")
+    return str(column)
+
+
+def _column_name(column: Any) -> str:
+    """Read a column's title, given as a string or as an object with a label or name."""
+    if isinstance(column, dict):
+        keys = ("label", "title", "name", "key", "id")
+        return next((_string(column[key]) for key in keys if column.get(key)), "")
+    return _string(column)
+
+
+def _string(value: Any) -> str:
+    return "" if value is None else clean(str(value))

@@ -1,0 +1,199 @@
+"""Markdown from an app, which is not trusted: as safe HTML, and what can be taken out of it.
+
+HTML in it stays text. Links lead to the web or to mail. Pictures are shown where the text itself
+holds them; one that would have to be fetched tells its sender who reads, so it is a link, unless
+the reader allows it.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from html import escape
+from typing import Any
+from urllib.parse import urlsplit
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+__all__ = ["STYLE", "clean", "code", "image", "settled", "tables", "to_html"]
+
+# C0 and C1 controls but tab and line feed, and what reorders or hides text (Unicode TR 36).
+_CONTROLS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]"
+)
+_LINK_SCHEMES = {"http", "https", "mailto"}
+# No SVG: what shows a saved notebook may take it for a document.
+_PICTURE = re.compile(r"data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/]+={0,2}")
+_WIDEST = 2_000  # pixels
+
+# The colours of code; on either ground each has a contrast of 4.5 or more (WCAG 2.2, 1.4.3).
+LIGHT = {"k": "#b31d28", "s": "#0a3069", "c": "#57606a", "m": "#0550ae", "n": "#6639ba"}
+DARK = {"k": "#ff7b72", "s": "#a5d6ff", "c": "#9ea7b3", "m": "#79c0ff", "n": "#d2a8ff"}
+_DARK_PAGES = ("[data-jp-theme-light=false]", ".vscode-dark", "html[theme=dark]")
+
+
+def _style() -> str:
+    """Write the style sheet; Pygments' class of a keyword begins with k, that of a string with s."""
+    dark = ",".join(f"{page} .capsule-reply" for page in _DARK_PAGES)
+    rules = [
+        f".capsule-reply{{{_variables(LIGHT)}}}{dark}{{{_variables(DARK)}}}",
+        *(f".capsule-reply pre [class^={kind}]{{color:var(--capsule-{kind})}}" for kind in "kscm"),
+        *(f".capsule-reply pre .{kind}{{color:var(--capsule-n)}}" for kind in ("nf", "nc", "nb")),
+    ]
+    return f"<style>{''.join(rules)}</style>"
+
+
+def _variables(colours: dict[str, str]) -> str:
+    return "".join(f"--capsule-{kind}:{colour};" for kind, colour in colours.items())
+
+
+STYLE = _style()
+
+
+def clean(text: str) -> str:
+    """Remove control characters and bidirectional overrides; lines and tabs stay."""
+    return _CONTROLS.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def to_html(text: str, *, remote_images: bool = False) -> str:
+    r"""Return Markdown as HTML that runs nothing and, but for remote images, fetches nothing.
+
+    Examples
+    --------
+    >>> to_html("**4** threads <script>")
+    '<p><strong>4</strong> threads &lt;script&gt;</p>\n'
+    """
+    rendered = _parser().render(clean(text), {"remote_images": remote_images})
+    return clean(rendered)  # twice: an entity may stand for a character
+
+
+def settled(text: str) -> int:
+    r"""Return how much of a growing Markdown text, from its start, no longer depends on the rest.
+
+    That is all but the last block: a paragraph, list, table or fence may still go on.
+
+    Examples
+    --------
+    >>> settled("First.\n\nSecond, wh")
+    0
+    >>> settled("First.\n\nSecond.\n\nThird, wh")
+    8
+    """
+    whole = text[: text.rfind("\n") + 1]  # a line that is not complete may turn into anything
+    starts = [
+        token.map[0]
+        for token in _block_parser().parse(whole)
+        if token.level == 0 and token.map and token.nesting >= 0
+    ]
+    if len(starts) < 2:
+        return 0
+    return sum(len(line) + 1 for line in whole.split("\n")[: starts[-1]])
+
+
+def tables(text: str) -> list[list[list[str]]]:
+    """Return the tables of a Markdown text: rows of cells' texts, the header first."""
+    found: list[list[list[str]]] = []
+    before = ""
+    for token in _parser().parse(clean(text)):
+        if token.type == "table_open":
+            found.append([])
+        elif token.type == "tr_open":
+            found[-1].append([])
+        elif token.type == "inline" and before in ("th_open", "td_open"):
+            found[-1][-1].append(_text(token))
+        before = token.type
+    return found
+
+
+def code(text: str) -> list[str]:
+    """Return the contents of the fenced code blocks of a Markdown text."""
+    return [t.content for t in _block_parser().parse(clean(text)) if t.type == "fence"]
+
+
+def image(url: str, alt: str, width: Any = None, *, remote_images: bool = False) -> str:
+    """Return a picture as HTML: shown where the URL holds it, else a link, or what it shows."""
+    alt = clean(alt)
+    remote = _is_web(url)
+    if _PICTURE.fullmatch(url) or (remote and remote_images):
+        wide = f' width="{width}"' if type(width) is int and 0 < width <= _WIDEST else ""
+        return (
+            f'<img src="{escape(url)}" alt="{escape(alt)}"{wide} '
+            'referrerpolicy="no-referrer" style="max-width:100%">'
+        )
+    said = escape(alt or "without a description")
+    if not remote:
+        return f"[image: {said}]"
+    link = f'<a href="{escape(url)}" target="_blank" rel="noopener noreferrer">{said}</a>'
+    return f"[remote image, not loaded: {link}]"
+
+
+@functools.cache
+def _parser() -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": False, "highlight": _highlighted})
+    parser.enable(["table", "strikethrough"])
+    parser.validateLink = _is_harmless  # type: ignore[method-assign]
+    parser.add_render_rule("link_open", _open_link)
+    parser.add_render_rule("image", _image)
+    return parser
+
+
+@functools.cache
+def _block_parser() -> MarkdownIt:
+    """Return a parser that only divides a text into blocks."""
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    parser.core.ruler.enableOnly(["normalize", "block"])
+    return parser
+
+
+def _is_harmless(url: str) -> bool:
+    scheme = urlsplit(url.strip()).scheme.lower()
+    return scheme in _LINK_SCHEMES or _PICTURE.fullmatch(url) is not None
+
+
+def _is_web(url: str) -> bool:
+    try:
+        return urlsplit(url).scheme.lower() in ("http", "https")
+    except ValueError:
+        return False
+
+
+def _open_link(renderer: Any, tokens: Any, position: int, options: Any, env: Any) -> str:
+    link = tokens[position]
+    if _PICTURE.fullmatch(str(link.attrGet("href"))):
+        del link.attrs["href"]
+    link.attrSet("target", "_blank")
+    link.attrSet("rel", "noopener noreferrer")
+    rendered: str = renderer.renderToken(tokens, position, options, env)
+    return rendered
+
+
+def _image(renderer: Any, tokens: Any, position: int, options: Any, env: Any) -> str:
+    url, alt = str(tokens[position].attrGet("src") or ""), tokens[position].content
+    depth = sum(token.nesting for token in tokens[:position] if token.type.startswith("link_"))
+    if depth and not _PICTURE.fullmatch(url):
+        return escape(clean(alt))  # a link cannot hold another
+    return image(url, alt, remote_images=env.get("remote_images", False))
+
+
+def _highlighted(source: str, language: str, _: str) -> str:
+    """Mark up a fence's code; an empty string where its language is not known."""
+    from pygments import highlight
+    from pygments.formatters import HtmlFormatter
+    from pygments.lexers import get_lexer_by_name
+    from pygments.util import ClassNotFound
+
+    try:
+        lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
+    except ClassNotFound:
+        return ""
+    marked: str = highlight(source, lexer, HtmlFormatter(nowrap=True))
+    return marked
+
+
+def _text(token: Token) -> str:
+    """Return what is read of an inline token, without its marks."""
+    parts = []
+    for child in token.children or []:
+        parts.append("\n" if child.type in ("softbreak", "hardbreak") else child.content)
+    return clean("".join(parts)).strip()
