@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -107,10 +108,14 @@ class Client:
         -------
         pandas.DataFrame
             One row per payment, with a column for every field that the service gave, under its
-            name, and ``app``. See `cpsl_notebook.frames` for the types.
+            name, and ``app``. See `cpsl_notebook.frames` for the types. ``attrs`` says where the
+            rows are from, as strings that Parquet and pickle keep: ``app``, ``gateway``,
+            ``read_at`` (when reading began, UTC), ``currency``, ``window`` (empty for the whole
+            history) and ``unparsed`` (how many values fit no column).
         """
-        named = [(app, self.core.list_payments(self.reference(app))) for app in self._names(apps)]
-        return frames.payments_frame(named)
+        read_at = _now()
+        named = ((app, self.core.list_payments(self.reference(app))) for app in self._names(apps))
+        return self._told(frames.payments_frame(named), read_at)
 
     def get_earnings(self, *apps: str) -> pd.DataFrame:
         """Read the earnings summaries of one app, of several, or of all.
@@ -120,8 +125,9 @@ class Client:
         pandas.DataFrame
             One row per app, with ``app`` and a column for every field that the service gave.
         """
-        named = [(app, self.core.get_earnings(self.reference(app))) for app in self._names(apps)]
-        return frames.earnings_frame(named)
+        read_at = _now()
+        named = ((app, self.core.get_earnings(self.reference(app))) for app in self._names(apps))
+        return self._told(frames.earnings_frame(named), read_at)
 
     def chat(self, app: str, text: str, session_id: str | None = None, **options: Any) -> Any:
         """Send a message and wait for the whole reply, as `cpsl.Client.chat` does."""
@@ -157,6 +163,12 @@ class Client:
         apps: list[dict[str, Any]] = (self._directory or self.core.list_apps)()
         return apps
 
+    def _told(self, frame: pd.DataFrame, read_at: str) -> pd.DataFrame:
+        """Add to a frame's attributes where and when it was read."""
+        gateway = str(getattr(self.core, "gateway_url", ""))
+        frame.attrs |= {"gateway": gateway, "read_at": read_at, "window": ""}
+        return frame
+
     def _names(self, apps: tuple[str, ...]) -> list[str]:
         return list(dict.fromkeys(apps)) if apps else self.app_names()
 
@@ -164,3 +176,7 @@ class Client:
 def connect(directory: Directory | None = None, scope: str = "", **options: Any) -> Client:
     """Make a `Client` over a new `cpsl.Client` with these options."""
     return Client(make_client(**options), directory=directory, scope=scope)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,10 +1,11 @@
 """From JSON to DataFrames: types, exactness, no field lost, whatever the service calls things."""
 
 import datetime as dt
+import pickle
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cpsl_notebook import UserError
@@ -126,8 +127,9 @@ def test_integers_beside_nulls_never_become_floats():
 
 
 def test_an_integer_beyond_64_bits_stays_exact():
+    assert frame({"amount": 2**70}, {"amount": 2**80})["amount"].tolist() == [2**70, 2**80]
     df = frame({"amount": 2**70}, {"amount": 1})
-    assert df["amount"].tolist() == [2**70, 1]
+    assert df["amount"].tolist() == [pd.NA, 1] and df["_unparsed"][0] == {"amount": 2**70}
 
 
 def test_nested_objects_are_flattened_and_lists_are_kept():
@@ -199,38 +201,149 @@ def test_cents_are_integers_however_they_are_written(value):
     assert types(df)["gross_cents"] == "Int64" and df["gross_cents"].sum() == 1501
 
 
-@pytest.mark.parametrize("value", [15.5, "15.5", "many", " 1_000 ", True, [1]])
-def test_a_value_that_is_no_whole_number_of_cents_is_kept_as_it_came(value):
+@pytest.mark.parametrize(
+    "value", [15.5, "15.5", "many", " 1_000 ", "0x1F", True, [1], 2**70, -1e300]
+)
+def test_a_value_that_is_no_whole_number_of_cents_is_kept_apart(value):
     df = frame({"gross_cents": value}, {"gross_cents": 1})
-    assert df["gross_cents"].tolist() == [value, 1]
+    assert types(df)["gross_cents"] == "Int64" and df["gross_cents"].tolist() == [pd.NA, 1]
+    assert df["_unparsed"].tolist() == [{"gross_cents": value}, None]
+    assert type(df["_unparsed"][0]["gross_cents"]) is type(value)
+    assert df.attrs["unparsed"] == "1"
 
 
-@pytest.mark.parametrize("value", ["yesterday", "now", "", "NaT", "2025-13-01", "20"])
-def test_a_time_that_cannot_be_read_is_kept_as_it_came(value):
-    df = frame({"paid_at": value}, {"paid_at": "2025-10-31"})
-    assert df["paid_at"].tolist() == [value, "2025-10-31"]
+@pytest.mark.parametrize("name", ["paid_at", "date"])
+@pytest.mark.parametrize(
+    "value", ["yesterday", "now", "", "NaT", "2025-13-01", "20", True, "0000-01-01"]
+)
+def test_a_time_that_cannot_be_read_is_kept_apart(value, name):
+    df = frame({name: value}, {name: "2025-10-31"})
+    assert types(df)[name] == "datetime64[us, UTC]"
+    assert df[name].tolist() == [pd.NaT, pd.Timestamp("2025-10-31", tz="UTC")]
+    assert df["_unparsed"].tolist() == [{name: value}, None]
+
+
+def test_a_column_has_the_type_of_most_of_its_values_and_the_others_are_kept_apart():
+    df = frame(
+        {"n": 1, "s": "a", "b": True, "l": [1], "m": "x"},
+        {"n": 2, "s": "b", "b": False, "l": [2], "m": "y"},
+        {"n": "3", "s": 3, "b": "no", "l": "three", "m": {"deep": "z"}},
+    )
+    assert [types(df)[name] for name in "nsblm"] == [
+        "Int64",
+        "string",
+        "boolean",
+        "object",
+        "string",
+    ]
+    assert df["l"].tolist() == [[1], [2], "three"] and df["m.deep"].tolist() == [pd.NA, pd.NA, "z"]
+    assert df["_unparsed"].tolist() == [None, None, {"n": "3", "s": 3, "b": "no"}]
+    assert df.attrs["unparsed"] == "3"
+
+
+def test_where_every_value_fits_there_is_no_column_of_those_that_do_not():
+    df = frame({"gross_cents": 1, "paid_at": "2025-10-31"})
+    assert list(df.columns) == ["app", "gross_cents", "paid_at"]
+    assert df.attrs["unparsed"] == "0"
+
+
+def test_a_field_called_as_the_column_of_what_did_not_fit_keeps_its_values():
+    df = frame({"_unparsed": 5, "gross_cents": "x"})
+    assert df["_unparsed_"][0] == 5 and df["_unparsed"][0] == {"gross_cents": "x"}
+
+
+def test_numbers_are_exact_or_kept_apart():
+    df = frame({"rate": 0.5}, {"rate": 2**53 + 1}, {"rate": 2}, {"rate": float("nan")})
+    assert df["rate"].tolist() == [0.5, pd.NA, 2.0, pd.NA]
+    assert df["_unparsed"][1] == {"rate": 2**53 + 1} and set(df["_unparsed"][3]) == {"rate"}
+
+
+def test_text_that_is_half_a_character_is_kept_apart():
+    df = frame({"note": "\ud800"}, {"note": "b"}, {"note": "c"})
+    assert df["note"].tolist() == [pd.NA, "b", "c"]
+    assert df["_unparsed"][0] == {"note": "\ud800"}
+
+
+def test_strings_that_are_all_full_times_are_times_whatever_they_are_called():
+    assert types(frame({"settled": "2025-10-31T10:00:00Z"}))["settled"] == "datetime64[us, UTC]"
+    df = frame({"settled": "2025-10-31T10:00:00Z"}, {"settled": "later"})
+    assert types(df)["settled"] == "string"
+    assert types(frame({"version": "2025-10-31"}))["version"] == "string"
+
+
+def test_many_records_give_the_same_as_few(monkeypatch):
+    records = [
+        {"id": n if n % 7 else f"p{n}", "paid_at": 1_700_000_000 + n, "amount_cents": str(n)}
+        | ({"payer": {"name": "a", "age": n}} if n % 3 else {"payer": "b", "late": True})
+        for n in range(100)
+    ]
+    whole = frame(*records)
+    monkeypatch.setattr("cpsl_notebook.frames.answers._BATCH", 7)
+    pd.testing.assert_frame_equal(frame(*records), whole)
+
+
+def test_a_frame_says_where_its_rows_are_from(workspace):
+    before = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    for read in ("list_payments", "get_earnings"):
+        with workspace.client() as client:
+            df = getattr(client, read)("support-ops", "deal-desk")
+        said = dict(df.attrs)
+        assert before <= dt.datetime.fromisoformat(said.pop("read_at")) <= dt.datetime.now(dt.UTC)
+        assert said == {
+            "app": "support-ops, deal-desk",
+            "gateway": workspace.http_url,
+            "currency": "USD",
+            "window": "",
+            "unparsed": "0",
+        }
+
+
+def test_what_is_said_of_a_frame_survives_parquet_and_pickle(tmp_path, workspace):
+    df = workspace.client().list_payments("deal-desk")
+    df.to_parquet(tmp_path / "payments.parquet")
+    for again in (pd.read_parquet(tmp_path / "payments.parquet"), pickle.loads(pickle.dumps(df))):
+        assert again.attrs == df.attrs
+        pd.testing.assert_frame_equal(again, df)
 
 
 def test_records_that_are_no_objects_are_kept_too():
     assert frame("odd", {"id": "a"})["value"].tolist()[0] == "odd"
 
 
-@given(
-    st.lists(
-        st.dictionaries(
-            st.sampled_from(["id", "gross_cents", "paid_at", "note", "kind", "payer"]),
-            st.none() | st.integers() | st.text() | st.booleans() | st.floats(allow_nan=False),
-        ),
-        min_size=1,
-    )
-)
-def test_whatever_the_records_hold_no_row_and_no_field_is_lost(records):
+VALUES = st.none() | st.integers() | st.text() | st.booleans() | st.floats(allow_nan=False)
+NAMES = st.sampled_from(["id", "gross_cents", "paid_at", "note", "kind", "payer", "date"])
+RECORDS = st.lists(st.dictionaries(NAMES, VALUES | st.lists(VALUES, max_size=2)), min_size=1)
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@UNHURRIED
+@given(RECORDS)
+def test_whatever_the_records_hold_no_row_and_no_value_is_lost(records):
     df = frame(*records)
     assert len(df) == len(records)
-    assert set(df.columns) == {"app"}.union(*records)
-    for name in df.columns.drop("app"):
-        given_values = [record.get(name) for record in records]
-        assert df[name].isna().tolist() == [value is None for value in given_values]
+    assert set(df.columns) - {"_unparsed"} == {"app"}.union(*records)
+    for row, record in enumerate(records):
+        apart = df["_unparsed"][row] or {} if "_unparsed" in df else {}
+        for name, value in record.items():
+            assert (value is None) == (
+                name not in apart
+                and pd.api.types.is_scalar(df[name][row])
+                and pd.isna(df[name][row])
+            )
+            if name in apart:
+                assert apart[name] == value and pd.isna(df[name][row])
+    assert int(df.attrs["unparsed"]) == sum(map(len, df.get("_unparsed", pd.Series()).dropna()))
+
+
+@UNHURRIED
+@given(RECORDS, st.randoms())
+def test_types_and_values_do_not_depend_on_the_order_of_the_records(records, chance):
+    order = list(range(len(records)))
+    chance.shuffle(order)
+    straight, shuffled = frame(*records), frame(*(records[i] for i in order))
+    pd.testing.assert_frame_equal(
+        straight.iloc[order].reset_index(drop=True), shuffled, check_like=True
+    )
 
 
 def test_earnings_have_one_row_per_app_on_a_plain_index(workspace):
