@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pandas as pd
+
+from cpsl_notebook.errors import UserError
 
 __all__ = ["COLUMNS", "DETAILS", "Ledger"]
 
@@ -30,7 +33,7 @@ DETAILS = {
 
 @dataclass(frozen=True)
 class Ledger:
-    """Payments in a form that every analysis takes.
+    """Payments in a form that every analysis takes; `cpsl_notebook.earnings.bookkeeping` makes it.
 
     Attributes
     ----------
@@ -45,9 +48,53 @@ class Ledger:
         history.
     missing
         The columns for which the payments have no field.
+    derived
+        The amounts that follow from the two others.
+    unread
+        Column to how many of its values could not be read, for those with any.
+    unpaid
+        How many payments were never paid, and so left out.
+    reasons
+        Column to why it is missing and what to do, for the errors.
     """
 
     rows: pd.DataFrame
     as_of: pd.Timestamp
     cut: str = ""
     missing: frozenset[str] = frozenset()
+    derived: frozenset[str] = frozenset()
+    unread: Mapping[str, int] = field(default_factory=dict)
+    unpaid: int = 0
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+    def need(self, answer: str, *columns: str, whole: bool = False) -> None:
+        """Raise an error that says what an answer needs and this ledger lacks.
+
+        Parameters
+        ----------
+        answer
+            What is asked for, such as ``"mrr"``.
+        columns
+            The columns that must not be missing.
+        whole
+            Whether the whole history is needed.
+
+        Examples
+        --------
+        >>> rows = pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in COLUMNS.items()})
+        >>> ledger = Ledger(rows, pd.Timestamp("2026-11-01", tz="UTC"), cut="from 2026-10-01")
+        >>> ledger.need("revenue", "gross_cents")
+        >>> ledger.need("mrr", whole=True)
+        Traceback (most recent call last):
+        cpsl_notebook.errors.UserError: mrr() needs the whole history, and these payments were cut
+        (from 2026-10-01): read them without a window; since= chooses what is shown.
+        """
+        if whole and self.cut:
+            raise UserError(
+                f"{answer}() needs the whole history, and these payments were cut ({self.cut}): "
+                "read them without a window; since= chooses what is shown."
+            )
+        for column in columns:
+            if column in self.missing:
+                why = self.reasons.get(column, f"the payments have no `{column}`.")
+                raise UserError(f"{answer}() cannot be answered: {why}")

@@ -34,6 +34,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from cpsl_notebook import earnings as _earnings  # noqa: F401  (adds payments.capsule)
 from cpsl_notebook.frames.answers import batches, records, summary
 from cpsl_notebook.frames.cells import Fields
 from cpsl_notebook.frames.columns import STRING, categories, last_word, typed
