@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 __all__ = ["Client", "connect"]
 
 Directory = Callable[[], list[dict[str, Any]]]
+Clock = Callable[[], datetime]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 class Client:
@@ -32,6 +37,8 @@ class Client:
         official one's ``list_apps()`` ignores the token and the gateway that it was made with.
     scope
         What tells this workspace from others; conversations are kept apart by it.
+    clock
+        Tells the time of reading that a table is marked with; by default now.
 
     Attributes
     ----------
@@ -47,11 +54,17 @@ class Client:
     """
 
     def __init__(
-        self, core: Any = None, *, directory: Directory | None = None, scope: str = ""
+        self,
+        core: Any = None,
+        *,
+        directory: Directory | None = None,
+        scope: str = "",
+        clock: Clock = _now,
     ) -> None:
         self.core = make_client() if core is None else core
         self.scope = scope or str(getattr(self.core, "gateway_url", ""))
         self._directory = directory
+        self._clock = clock
         self._ids: dict[str, str] = {}
 
     def __repr__(self) -> str:
@@ -113,7 +126,7 @@ class Client:
             ``read_at`` (when reading began, UTC), ``currency``, ``window`` (empty for the whole
             history) and ``unparsed`` (how many values fit no column).
         """
-        read_at = _now()
+        read_at = self._clock()
         named = ((app, self.core.list_payments(self.reference(app))) for app in self._names(apps))
         return self._told(frames.payments_frame(named), read_at)
 
@@ -125,7 +138,7 @@ class Client:
         pandas.DataFrame
             One row per app, with ``app`` and a column for every field that the service gave.
         """
-        read_at = _now()
+        read_at = self._clock()
         named = ((app, self.core.get_earnings(self.reference(app))) for app in self._names(apps))
         return self._told(frames.earnings_frame(named), read_at)
 
@@ -163,20 +176,22 @@ class Client:
         apps: list[dict[str, Any]] = (self._directory or self.core.list_apps)()
         return apps
 
-    def _told(self, frame: pd.DataFrame, read_at: str) -> pd.DataFrame:
+    def _told(self, frame: pd.DataFrame, read_at: datetime) -> pd.DataFrame:
         """Add to a frame's attributes where and when it was read."""
         gateway = str(getattr(self.core, "gateway_url", ""))
-        frame.attrs |= {"gateway": gateway, "read_at": read_at, "window": ""}
+        frame.attrs |= {"gateway": gateway, "read_at": _iso(read_at), "window": ""}
         return frame
 
     def _names(self, apps: tuple[str, ...]) -> list[str]:
         return list(dict.fromkeys(apps)) if apps else self.app_names()
 
 
-def connect(directory: Directory | None = None, scope: str = "", **options: Any) -> Client:
+def connect(
+    directory: Directory | None = None, scope: str = "", clock: Clock = _now, **options: Any
+) -> Client:
     """Make a `Client` over a new `cpsl.Client` with these options."""
-    return Client(make_client(**options), directory=directory, scope=scope)
+    return Client(make_client(**options), directory=directory, scope=scope, clock=clock)
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+def _iso(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

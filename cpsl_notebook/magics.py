@@ -170,6 +170,8 @@ class CapsuleMagics(Magics):
             self._desk.connect(None)
             return None
         workspace = workspace or local.start()
+        if options.today:
+            workspace.today = options.today
         self._desk.connect(workspace.client())
         return workspace
 

@@ -7,6 +7,7 @@ import contextlib
 import difflib
 import keyword
 import shlex
+from datetime import date
 from typing import Any, NoReturn
 
 from cpsl_notebook.errors import UserError
@@ -36,6 +37,7 @@ LINE_HELP = """\
 Work with Capsule apps. What is a table comes back as a DataFrame: x = %capsule payments APP
 
 %capsule local [stop|status]       use the built-in workspace: no account, no network
+                                   (--today DATE: the day on which its payments end)
 %capsule use APP                   the app that cells without one talk to
 %capsule apps                      the apps of the workspace
 %capsule app APP                   one app's metadata
@@ -80,6 +82,13 @@ def _cell_parser() -> _Parser:
     return parser
 
 
+def _day(value: str) -> date:
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{value!r} is no day such as 2026-10-31") from None
+
+
 def _line_parsers() -> dict[str, _Parser]:
     """Build a parser for each subcommand."""
     arguments: dict[str, list[tuple[str, dict[str, Any]]]] = {
@@ -91,7 +100,10 @@ def _line_parsers() -> dict[str, _Parser]:
         "history": [],
         "last": [],
         "login": [],
-        "local": [("action", {"nargs": "?", "choices": ["stop", "status"]})],
+        "local": [
+            ("action", {"nargs": "?", "choices": ["stop", "status"]}),
+            ("--today", {"type": _day}),
+        ],
         "payments": [("apps", {"nargs": "*"})],
         "session": [("words", {"nargs": "*"})],
         "status": [],

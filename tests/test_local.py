@@ -1,15 +1,18 @@
 """The local workspace: its door, its state, its three ways to start, apps of one's own."""
 
+import contextlib
 import os
 import re
 import shutil
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 
 import grpc
 import pytest
@@ -447,3 +450,31 @@ def test_the_compiled_messages_are_those_of_the_proto_file(root, tmp_path):
         env=os.environ,
     )
     assert compiled.read_bytes() == (root / "cpsl" / "capsule.binpb").read_bytes()
+
+
+def test_the_history_ends_on_the_day_that_is_given_and_each_day_keeps_its_payments(tmp_path):
+    day = date(2026, 3, 1)
+    with local.start(tmp_path, today=day) as other, local.start(tmp_path) as usual:
+        assert (other.today, usual.today) == (day, date(2026, 10, 31))
+        frames = [each.client().list_payments() for each in (other, usual)]
+        last = [frame["paid_at"].max().date() for frame in frames]
+        assert last == [day, date(2026, 10, 31)]
+        assert frames[0].attrs["read_at"] == "2026-03-01T23:59:59Z"
+        for each, frame in zip((other, usual), frames, strict=True):
+            sums = each.client().get_earnings("support-ops", "deal-desk").set_index("app")
+            for name in ("gross_cents", "fee_cents", "net_cents"):
+                by_app = frame.groupby("app", observed=True)[name].sum()
+                assert by_app.to_dict() == sums[name].to_dict()
+        other.today = usual.today
+        again = other.client().list_payments()
+        assert again.equals(frames[1])
+    with local.start(tmp_path, today=day) as again:
+        assert again.client().list_payments().equals(frames[0])
+
+
+def test_a_workspace_of_an_earlier_form_is_brought_up_to_date(tmp_path):
+    local.start(tmp_path).stop()
+    with contextlib.closing(sqlite3.connect(tmp_path / "workspace.sqlite")) as database:
+        database.executescript("DROP TABLE ledger; CREATE TABLE payments (payment_id TEXT);")
+    with local.start(tmp_path) as workspace:
+        assert len(workspace.client().list_payments()) > 2000

@@ -398,6 +398,17 @@ def test_the_local_workspace_can_be_stopped_and_asked_for(shell, workspace):
     assert shell.run("%capsule local status").value is workspace
 
 
+def test_the_local_workspace_can_stand_at_another_day(shell, workspace):
+    usual = workspace.today
+    try:
+        shell.run("%capsule local --today 2026-03-01")
+        assert shell.run("%capsule payments").value["paid_at"].max().date() == workspace.today
+        assert str(workspace.today) == "2026-03-01"
+        assert "such as 2026-10-31" in shell.error("%capsule local --today soon")
+    finally:
+        workspace.today = usual
+
+
 def test_loading_twice_and_unloading_leave_nothing_behind(shell):
     shell.run("%load_ext cpsl_notebook\n%reload_ext cpsl_notebook")
     shell.run("%%capsule diet-coach\nan apple")
@@ -448,7 +459,7 @@ def test_plain_python_can_ask_without_any_shell(workspace):
         env=os.environ | workspace.environ,
     )
     assert "diet-coach · conversation" in ran.stdout
-    assert ran.stdout.split()[-2:] == ["complete", "598"]
+    assert ran.stdout.split()[-2:] == ["complete", "612"]
 
 
 def test_login_shows_a_link_and_stores_what_was_confirmed(workspace, tmp_path, monkeypatch):

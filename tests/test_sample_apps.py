@@ -592,6 +592,8 @@ def test_the_table_of_foods_is_sane():
 
 TODAY = date(2026, 10, 31)
 PAYMENTS = ledger.sample_payments()
+SALES = [row for row in PAYMENTS if row["refund_of"] is None]
+REFUNDS = [row for row in PAYMENTS if row["refund_of"] is not None]
 
 
 def month_of(row: dict[str, Any]) -> str:
@@ -607,21 +609,22 @@ def test_the_ledger_has_about_2500_rows_in_18_months_and_nothing_after_today():
 
 @pytest.mark.parametrize("app", [ledger.SUPPORT_OPS, ledger.DEAL_DESK])
 def test_payments_grow_month_by_month(app):
-    months = Counter(month_of(row) for row in PAYMENTS if row["app"] == app)
+    months = Counter(month_of(row) for row in SALES if row["app"] == app)
     numbers = [number for _, number in sorted(months.items())]
     assert numbers == sorted(set(numbers))
     assert numbers[-1] > 4 * numbers[0]
 
 
 def test_every_row_adds_up():
-    prices = {ledger.SUPPORT_OPS: ("monthly", 1500), ledger.DEAL_DESK: ("one_time", 4900)}
+    kinds = {ledger.SUPPORT_OPS: "monthly", ledger.DEAL_DESK: "one_time"}
     for row in PAYMENTS:
-        assert (row["kind"], row["gross_cents"]) == prices[row["app"]]
+        assert row["kind"] == kinds[row["app"]]
+        assert (row["gross_cents"] < 0) == (row["refund_of"] is not None)
         assert row["fee_cents"] * 10 == row["gross_cents"]
         assert row["net_cents"] == row["gross_cents"] - row["fee_cents"]
         assert row["currency"] == "USD"
         assert (row["subscription_id"] is None) == (row["kind"] == "one_time")
-        assert re.fullmatch(r"pay_[0-9a-f]{16}", row["payment_id"])
+        assert re.fullmatch(r"(pay|ref)_[0-9a-f]{16}", row["payment_id"])
         assert re.fullmatch(r"[a-z.]+@example\.(com|org|net)", row["payer"])
         assert row["paid_at"].tzinfo is UTC
         assert row["paid_at"].microsecond == 0
@@ -664,16 +667,50 @@ def test_payout_states_are_as_in_a_real_account():
 
 def test_renewals_fall_due_a_whole_number_of_months_after_the_first_payment():
     subscriptions: dict[str, list[datetime]] = {}
-    for row in PAYMENTS:
+    for row in SALES:
         if row["subscription_id"]:
             subscriptions.setdefault(row["subscription_id"], []).append(row["paid_at"])
-    late = 0
+    late = []
     for first, *renewals in subscriptions.values():
         for number, paid_at in enumerate(renewals, 1):
             due = ledger.add_months(first.date(), number)
-            assert 0 <= (paid_at.date() - due).days <= 5
-            late += paid_at.date() > due
-    assert 20 < late < 0.2 * len(PAYMENTS)
+            late.append((paid_at.date() - due).days)
+    assert min(late) == 0 and 6 <= max(late) < 15
+    assert 20 < sum(map(bool, late)) < 0.2 * len(late)
+
+
+def test_a_refund_takes_back_an_earlier_payment_whole_or_in_part_on_a_day_of_its_own():
+    payments = {row["payment_id"]: row for row in SALES}
+    for row in REFUNDS:
+        sale = payments[row["refund_of"]]
+        assert 0 < -row["gross_cents"] <= sale["gross_cents"]
+        assert timedelta() < row["paid_at"] - sale["paid_at"] <= timedelta(days=45)
+        for name in ("app", "payer", "kind", "subscription_id"):
+            assert row[name] == sale[name]
+    assert len({row["refund_of"] for row in REFUNDS}) == len(REFUNDS)
+    parts = [
+        row for row in REFUNDS if -row["gross_cents"] < payments[row["refund_of"]]["gross_cents"]
+    ]
+    later = [row for row in parts if month_of(row) != month_of(payments[row["refund_of"]])]
+    assert 0.2 * len(REFUNDS) < len(parts) < 0.8 * len(REFUNDS) and later
+    assert 20 < len(REFUNDS) < 0.1 * len(SALES)
+
+
+def test_the_price_rises_for_new_subscribers_first_and_seats_come_and_go():
+    changes: dict[str, list[int]] = {}
+    for row in SALES:
+        if row["subscription_id"]:
+            changes.setdefault(row["subscription_id"], []).append(row["gross_cents"])
+    firsts = [amounts[0] for amounts in changes.values()]
+    assert set(firsts) == {1200, 1500}
+    steps = Counter(pair for amounts in changes.values() for pair in pairwise(amounts))
+    assert steps[1200, 1500] > 20
+    assert steps[1500, 3000] > 10 and steps[3000, 1500] > 2
+    assert all(
+        amount % 1200 == 0 or amount % 1500 == 0
+        for amounts in changes.values()
+        for amount in amounts
+    )
 
 
 def test_some_payers_cancel_and_some_come_back():

@@ -7,10 +7,12 @@ import shlex
 import signal
 import sys
 import threading
+from datetime import date
 from pathlib import Path
 
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.local.folder import write_private
+from cpsl_notebook.local.samples.ledger import TODAY
 from cpsl_notebook.local.workspace import Workspace, start
 
 
@@ -21,7 +23,9 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     try:
-        with start(options.data, port=options.port, on_login=_show_login) as workspace:
+        with start(
+            options.data, port=options.port, today=options.today, on_login=_show_login
+        ) as workspace:
             if options.env_file:
                 _write_environment(options.env_file, workspace)
             _show(workspace, options.env_file)
@@ -46,6 +50,13 @@ def _options() -> argparse.Namespace:
         help="the gRPC port; HTTP is on the next one (default: 0, a free pair)",
     )
     parser.add_argument("--data", type=Path, help="the folder of its state")
+    parser.add_argument(
+        "--today",
+        type=date.fromisoformat,
+        default=TODAY,
+        metavar="DATE",
+        help=f"the day on which its history of payments ends (default: {TODAY})",
+    )
     parser.add_argument(
         "--env-file",
         type=Path,

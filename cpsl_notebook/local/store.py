@@ -9,7 +9,7 @@ import sqlite3
 import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +37,19 @@ CREATE INDEX IF NOT EXISTS history_by_session ON history (session_id, number);
 CREATE TABLE IF NOT EXISTS threads (
     id TEXT PRIMARY KEY, subject TEXT NOT NULL, sender TEXT NOT NULL, queue TEXT NOT NULL,
     status TEXT NOT NULL, priority TEXT NOT NULL, opened TEXT NOT NULL, last_reply TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS payments (
-    payment_id TEXT PRIMARY KEY, app TEXT NOT NULL, paid_at TEXT NOT NULL, payer TEXT NOT NULL,
-    kind TEXT NOT NULL, currency TEXT NOT NULL, gross_cents INTEGER NOT NULL,
+DROP TABLE IF EXISTS payments;
+CREATE TABLE IF NOT EXISTS ledger (
+    today TEXT NOT NULL, payment_id TEXT NOT NULL, app TEXT NOT NULL, paid_at TEXT NOT NULL,
+    payer TEXT NOT NULL, kind TEXT NOT NULL, currency TEXT NOT NULL, gross_cents INTEGER NOT NULL,
     fee_cents INTEGER NOT NULL, net_cents INTEGER NOT NULL, payout_state TEXT NOT NULL,
-    payout_id TEXT, paid_out_at TEXT, subscription_id TEXT);
-CREATE INDEX IF NOT EXISTS payments_by_app ON payments (app, paid_at);
+    payout_id TEXT, paid_out_at TEXT, subscription_id TEXT, refund_of TEXT,
+    PRIMARY KEY (today, payment_id));
+CREATE INDEX IF NOT EXISTS ledger_by_app ON ledger (today, app, paid_at);
 CREATE TABLE IF NOT EXISTS checkouts (
     id TEXT PRIMARY KEY, app_id TEXT NOT NULL REFERENCES apps, return_url TEXT NOT NULL,
     created_at TEXT NOT NULL);
 """
+_LEDGER = "SELECT * FROM ledger WHERE today = ?"
 
 
 @dataclass(frozen=True)
@@ -83,9 +86,12 @@ class Store:
     ----------
     path
         The SQLite file; it is made and filled with the sample data where it is missing.
+    today
+        The day on which the payments end. Each day has payments of its own, which are drawn once:
+        two workspaces on one file may stand at different days.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, today: date = ledger.TODAY) -> None:
         self._path = path
         path.touch(mode=0o600)
         with self._database() as database:
@@ -99,6 +105,22 @@ class Store:
                 _fill(database, row[0])
             database.execute("COMMIT")
         self.workspace_id = str(row[0])
+        self.today = today
+
+    @property
+    def today(self) -> date:
+        """The day on which the payments end; it can be set."""
+        return self._today
+
+    @today.setter
+    def today(self, day: date) -> None:
+        with self._database() as database:
+            database.execute("BEGIN IMMEDIATE")
+            if not database.execute(f"{_LEDGER} LIMIT 1", (day.isoformat(),)).fetchone():
+                payments = ledger.sample_payments(day)
+                _insert(database, "ledger", [{"today": day.isoformat(), **p} for p in payments])
+            database.execute("COMMIT")
+        self._today = day
 
     def apps(self) -> list[dict[str, Any]]:
         """Return every app, in the order of their names."""
@@ -154,19 +176,24 @@ class Store:
         return [Thread(**row) for row in rows]
 
     def payments(self, app: str) -> list[dict[str, Any]]:
-        """Return the payments of an app, oldest first."""
-        return self._rows("SELECT * FROM payments WHERE app = ? ORDER BY paid_at, payment_id", app)
+        """Return the payments and refunds of an app, oldest first."""
+        query = f"{_LEDGER} AND app = ? ORDER BY paid_at, payment_id"
+        rows = self._rows(query, self._today.isoformat(), app)
+        for row in rows:
+            del row["today"]
+        return rows
 
     def earnings(self, app: str) -> dict[str, Any]:
         """Return the exact sums of an app's payments."""
         sums = """count(*) AS payments, coalesce(sum(gross_cents), 0) AS gross_cents,
                   coalesce(sum(fee_cents), 0) AS fee_cents,
                   coalesce(sum(net_cents), 0) AS net_cents"""
-        total = self._rows(f"SELECT {sums} FROM payments WHERE app = ?", app)[0]  # noqa: S608
+        of_app = "FROM ledger WHERE today = ? AND app = ?"
+        total = self._rows(f"SELECT {sums} {of_app}", self._today.isoformat(), app)[0]
         states = self._rows(
-            "SELECT payout_state, sum(net_cents) AS net_cents FROM payments WHERE app = ? "
+            f"SELECT payout_state, sum(net_cents) AS net_cents {of_app} "
             "GROUP BY payout_state ORDER BY payout_state",
-            app,
+            *(self._today.isoformat(), app),
         )
         by_state = {row["payout_state"]: row["net_cents"] for row in states}
         return {"app": app, "currency": "USD", **total, "net_cents_by_payout_state": by_state}
@@ -210,7 +237,6 @@ def _fill(database: sqlite3.Connection, workspace_id: str) -> None:
     _add_app(database, workspace_id, "deal-desk", ledger.DEAL_DESK_ONE_TIME_CENTS, "one_time")
     _add_app(database, workspace_id, "diet-coach", 0, "one_time")
     _insert(database, "threads", [asdict(thread) for thread in sample_threads()])
-    _insert(database, "payments", ledger.sample_payments())
 
 
 def _insert(database: sqlite3.Connection, table: str, rows: list[dict[str, Any]]) -> None:

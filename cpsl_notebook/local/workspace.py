@@ -9,6 +9,8 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, date, datetime
+from datetime import time as clock_time
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -20,6 +22,7 @@ from cpsl_notebook.local import rpc
 from cpsl_notebook.local.apps import Answer, Apps
 from cpsl_notebook.local.folder import Folder, default_folder
 from cpsl_notebook.local.logins import Logins
+from cpsl_notebook.local.samples.ledger import TODAY
 from cpsl_notebook.local.store import Store
 from cpsl_notebook.local.web import make_app
 
@@ -38,6 +41,7 @@ def start(
     *,
     port: int = 0,
     pace: float = 0.02,
+    today: date = TODAY,
     on_login: Callable[[str], None] | None = None,
 ) -> Workspace:
     """Start a local workspace in this process.
@@ -50,6 +54,9 @@ def start(
         The gRPC port; HTTP is on the next one. 0 picks a free pair.
     pace
         Seconds between two words of a sample app's streamed reply.
+    today
+        The day on which the history of payments ends. Another day has other payments; apps and
+        conversations are the same. What `Workspace.client` reads, it reads at that day's end.
     on_login
         Called with the link of each login that is asked for, which carries the secret that
         confirms it.
@@ -72,7 +79,8 @@ def start(
     ...         print(client.list_apps()["name"].to_list())
     ['deal-desk', 'diet-coach', 'support-ops']
     """
-    workspace = Workspace(Folder(Path(data) if data else default_folder()), port, pace, on_login)
+    folder = Folder(Path(data) if data else default_folder())
+    workspace = Workspace(folder, port, pace, today, on_login)
     _running.append(workspace)
     return workspace
 
@@ -96,10 +104,15 @@ class Workspace:
     """
 
     def __init__(
-        self, folder: Folder, port: int, pace: float, on_login: Callable[[str], None] | None
+        self,
+        folder: Folder,
+        port: int,
+        pace: float,
+        today: date,
+        on_login: Callable[[str], None] | None,
     ) -> None:
         try:
-            self._store = Store(folder.database)
+            self._store = Store(folder.database, today)
         except sqlite3.Error as error:
             raise UserError(
                 f"The workspace in {folder.path} cannot be read ({error}): move that folder away, "
@@ -145,6 +158,15 @@ class Workspace:
             # The official client reads a config.ini first: without this, the real login's.
             "CONFIG_PATH": str(self.config_path),
         }
+
+    @property
+    def today(self) -> date:
+        """The day on which the history of payments ends; setting it changes the payments."""
+        return self._store.today
+
+    @today.setter
+    def today(self, day: date) -> None:
+        self._store.today = day
 
     def app(
         self, name: str, price_in_cents: int = 0, pricing_type: str = "one_time"
@@ -193,10 +215,15 @@ class Workspace:
         return connect(
             directory=self.list_apps,
             scope=f"local:{self._store.workspace_id}",
+            clock=self._end_of_today,
             token=self.token,
             gateway_url=self.http_url,
             **options,
         )
+
+    def _end_of_today(self) -> datetime:
+        """Tell the time of the sample payments, which stands still at the end of their last day."""
+        return datetime.combine(self.today, clock_time(23, 59, 59), UTC)
 
     def login_link(self, login_id: str) -> str:
         """Return the link that confirms a login at the press of a button."""

@@ -1,4 +1,9 @@
-"""Sample payments for the two paid apps of the local workspace.
+"""Sample payments and refunds for the two paid apps of the local workspace.
+
+They have what a real ledger has: renewals that come late, seats that are added and given up, a rise
+of the price, payers who leave and return, refunds in whole and in part, payouts that fail. A refund
+is a row of its own, with its own day and payout, negative cents, and the payment that it takes back
+in ``refund_of``; its kind is that of the payment.
 
 The rows are drawn from a fixed seed, so a chart made from them today looks the same tomorrow.
 Nobody paid anything: every payer is at an ``example`` domain.
@@ -17,14 +22,24 @@ from typing import Any
 SUPPORT_OPS = "support-ops"
 DEAL_DESK = "deal-desk"
 SUPPORT_OPS_MONTHLY_CENTS = 1_500
+"""The price of a seat; it was `EARLIER_MONTHLY_CENTS` in the first `RISE_MONTH` months."""
 DEAL_DESK_ONE_TIME_CENTS = 4_900
 FEE_PERCENT = 10
 MONTHS = 18
 SEED = 20261031
+TODAY = date(2026, 10, 31)
+"""The day on which the history ends, where none is given."""
+
+EARLIER_MONTHLY_CENTS = 1_200
+RISE_MONTH, GRACE_MONTHS = 6, 3
+"""New subscribers pay the present price from this month on, earlier ones so many months later."""
 
 FIRST_SIGNUPS, MORE_SIGNUPS_A_MONTH = 12, 0.35
 FIRST_SALES, MORE_SALES_A_MONTH = 12, 2.5
 CANCEL_RATE, RETURN_RATE, LATE_RATE, FAILED_RATE = 0.05, 0.35, 0.08, 0.012
+VERY_LATE_RATE, LATE_DAYS, VERY_LATE_DAYS = 0.2, (1, 5), (6, 14)
+MORE_SEATS_RATE, FEWER_SEATS_RATE = 0.02, 0.06
+REFUND_RATE, WHOLE_REFUND_RATE, REFUND_DAYS = 0.03, 0.5, 45
 SUBSCRIBER_BUYS_RATE = 0.2
 ONBOARDING_DAYS = 38
 """Days after the first payment in which the account had not yet been onboarded for payouts."""
@@ -41,7 +56,7 @@ _LAST_NAMES = (
 )
 
 
-def sample_payments(today: date = date(2026, 10, 31), seed: int = SEED) -> list[dict[str, Any]]:
+def sample_payments(today: date = TODAY, seed: int = SEED) -> list[dict[str, Any]]:
     """Draw the payments of the `MONTHS` months that end on *today*, oldest first.
 
     Parameters
@@ -54,7 +69,7 @@ def sample_payments(today: date = date(2026, 10, 31), seed: int = SEED) -> list[
     Returns
     -------
     list of dict
-        About 2,500 rows. Amounts are whole US cents, times are in UTC.
+        About 2,500 rows, refunds among them. Amounts are whole US cents, times are in UTC.
 
     Examples
     --------
@@ -67,16 +82,19 @@ def sample_payments(today: date = date(2026, 10, 31), seed: int = SEED) -> list[
     people = _people(rng)
     subscribers: list[str] = []
     rows: list[dict[str, Any]] = []
+    rise = add_months(start, RISE_MONTH)
     for month in range(MONTHS):
         opens, closes = add_months(start, month), add_months(start, month + 1)
         for _ in range(round(FIRST_SIGNUPS + MORE_SIGNUPS_A_MONTH * month)):
             subscribers.append(next(people))
             first = _moment(rng, opens, closes)
-            rows += _subscriptions(rng, subscribers[-1], first, today)
+            rows += _subscriptions(rng, subscribers[-1], first, rise, today)
         for _ in range(round(FIRST_SALES + MORE_SALES_A_MONTH * month)):
             known = rng.random() < SUBSCRIBER_BUYS_RATE
             payer = rng.choice(subscribers) if known else next(people)
-            rows.append(_payment(rng, DEAL_DESK, _moment(rng, opens, closes), payer))
+            paid_at = _moment(rng, opens, closes)
+            rows.append(_payment(rng, DEAL_DESK, paid_at, payer, DEAL_DESK_ONE_TIME_CENTS))
+    rows += [refund for row in rows for refund in _refunds(rng, row, today)]
     for row in rows:
         _settle(rng, row, start, today)
     return sorted(rows, key=lambda row: (row["paid_at"], row["payment_id"]))
@@ -109,30 +127,54 @@ def _at(day: date, second: int) -> datetime:
 
 
 def _subscriptions(
-    rng: random.Random, payer: str, first: datetime, today: date
+    rng: random.Random, payer: str, first: datetime, rise: date, today: date
 ) -> Iterator[dict[str, Any]]:
     """Pay every month from *first* until cancelling; some come back with a new subscription."""
     subscription = f"sub_{rng.getrandbits(48):012x}"
-    months = 0
+    months, seats = 0, 1
     while (due := add_months(first.date(), months)) <= today:
         if months and rng.random() < CANCEL_RATE:
             if rng.random() < RETURN_RATE:
                 again = _at(add_months(due, rng.randint(2, 5)), rng.randrange(86_400))
-                yield from _subscriptions(rng, payer, again, today)
+                yield from _subscriptions(rng, payer, again, rise, today)
             return
-        late = rng.randint(1, 5) if months and rng.random() < LATE_RATE else 0
-        paid_at = datetime.combine(due, first.timetz()) + timedelta(days=late)
+        seats = _seats(rng, seats) if months else 1
+        paid_at = datetime.combine(due, first.timetz())
+        paid_at += timedelta(days=_days_late(rng) if months else 0)
         if paid_at.date() <= today:
-            yield _payment(rng, SUPPORT_OPS, paid_at, payer, subscription)
+            price = _monthly_price(first.date(), due, rise)
+            yield _payment(rng, SUPPORT_OPS, paid_at, payer, seats * price, subscription)
         months += 1
 
 
+def _monthly_price(first: date, due: date, rise: date) -> int:
+    """Return the price of a seat: whoever was there before it rose keeps the old one for a while."""
+    rises = rise if first >= rise else add_months(rise, GRACE_MONTHS)
+    return SUPPORT_OPS_MONTHLY_CENTS if due >= rises else EARLIER_MONTHLY_CENTS
+
+
+def _seats(rng: random.Random, seats: int) -> int:
+    """Add a seat now and then, or give one up."""
+    if rng.random() < MORE_SEATS_RATE:
+        return seats + 1
+    return seats - 1 if seats > 1 and rng.random() < FEWER_SEATS_RATE else seats
+
+
+def _days_late(rng: random.Random) -> int:
+    if rng.random() >= LATE_RATE:
+        return 0
+    return rng.randint(*(VERY_LATE_DAYS if rng.random() < VERY_LATE_RATE else LATE_DAYS))
+
+
 def _payment(
-    rng: random.Random, app: str, paid_at: datetime, payer: str, subscription: str | None = None
+    rng: random.Random,
+    app: str,
+    paid_at: datetime,
+    payer: str,
+    gross: int,
+    subscription: str | None = None,
 ) -> dict[str, Any]:
     """Build one payment that is still on its way to the seller."""
-    gross = SUPPORT_OPS_MONTHLY_CENTS if subscription else DEAL_DESK_ONE_TIME_CENTS
-    fee = gross * FEE_PERCENT // 100
     return {
         "payment_id": f"pay_{rng.getrandbits(64):016x}",
         "app": app,
@@ -140,14 +182,37 @@ def _payment(
         "payer": payer,
         "kind": "monthly" if subscription else "one_time",
         "currency": "USD",
-        "gross_cents": gross,
-        "fee_cents": fee,
-        "net_cents": gross - fee,
+        **_amounts(gross),
         "payout_state": "In progress",
         "payout_id": None,
         "paid_out_at": None,
         "subscription_id": subscription,
+        "refund_of": None,
     }
+
+
+def _amounts(gross: int) -> dict[str, int]:
+    fee = gross * FEE_PERCENT // 100
+    return {"gross_cents": gross, "fee_cents": fee, "net_cents": gross - fee}
+
+
+def _refunds(rng: random.Random, row: dict[str, Any], today: date) -> Iterator[dict[str, Any]]:
+    """Give back a payment now and then, whole or a part in whole dollars, and the fee with it."""
+    if rng.random() >= REFUND_RATE:
+        return
+    dollars = row["gross_cents"] // 100
+    part = dollars if rng.random() < WHOLE_REFUND_RATE else rng.randint(2, dollars - 2)
+    refunded_at = row["paid_at"] + timedelta(days=rng.randint(1, REFUND_DAYS))
+    if refunded_at.date() <= today:
+        yield (
+            row
+            | _amounts(-100 * part)
+            | {
+                "payment_id": f"ref_{rng.getrandbits(64):016x}",
+                "paid_at": refunded_at,
+                "refund_of": row["payment_id"],
+            }
+        )
 
 
 def _settle(rng: random.Random, row: dict[str, Any], start: date, today: date) -> None:
