@@ -44,6 +44,7 @@ $(READY): requirements.lock pyproject.toml cpsl/pyproject.toml
 
 bench: $(READY)
 	$(BIN)/python benchmarks/client.py
+	$(BIN)/python benchmarks/display.py
 
 lock: $(READY)
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 \

@@ -15,6 +15,7 @@ from cpsl_notebook.core import takes
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.notebook import notebook_name
 from cpsl_notebook.reply import Reply
+from cpsl_notebook.stopping import Stopper
 
 if TYPE_CHECKING:
     from cpsl_notebook.client import Client
@@ -137,10 +138,11 @@ class Desk:
         conversation = self._conversation(reply, session, new=new, once=once, resume=resume)
         send = self._sender(reply, conversation, stream, timeout)
         reply.conversation, reply.turn = conversation.label, conversation.turns + 1
-        _receive(reply, display, send)
-        self._settle(reply, conversation, once)
-        self.replies.append(reply)
-        display.finish(reply)
+        with Stopper() as stopper:
+            _receive(reply, display, send, stopper)
+            self._settle(reply, conversation, once)
+            self.replies.append(reply)
+            display.finish(reply)
         return reply
 
     def _conversation(
@@ -195,24 +197,28 @@ class Desk:
         reply.conversation, reply.turn = conversation.label, conversation.turns
 
 
-def _receive(reply: Reply, display: Display, send: Callable[[], Any]) -> None:
-    """Read the answer into the reply."""
-    started = time.perf_counter()
+def _receive(reply: Reply, display: Display, send: Callable[[], Any], stopper: Stopper) -> None:
+    """Read the answer into the reply; what ends it early is the reply's error."""
     answer: Any = None
+    display.start(reply, stopper.stop)
+    started = time.perf_counter()
     try:
-        display.start(reply)
-        answer = send()
-        if hasattr(answer, "raw"):
-            reply.take_whole(answer)
-            reply.status = "complete"
-        else:
-            _read(reply, answer, display, started)
+        try:
+            stopper.listen()
+            answer = send()
+            if hasattr(answer, "raw"):
+                reply.take_whole(answer)
+                reply.status = "complete"
+            else:
+                _read(reply, answer, display, started)
+        except Exception as error:
+            reply.status = "failed"
+            reply.error = error
+        stopper.over()
     except KeyboardInterrupt:
-        reply.status = "stopped"
-        reply.error = UserError("what had arrived is kept.", "Stopped")
-    except Exception as error:
-        reply.status = "failed"
-        reply.error = error
+        if reply.status == "running":
+            reply.status = "stopped"
+            reply.error = UserError("what had arrived is kept.", "Stopped")
     finally:
         if hasattr(answer, "close"):
             answer.close()

@@ -5,8 +5,10 @@ Every way of showing has the same three methods; `choose` picks the one that fit
 
 from __future__ import annotations
 
+import abc
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from IPython.core.getipython import get_ipython
@@ -25,8 +27,8 @@ _GROWTH = 1.1  # a repaint sends the whole reply again: while it grows, wait for
 class Display(Protocol):
     """What shows one reply."""
 
-    def start(self, reply: Reply) -> None:
-        """Begin: the prompt is about to be sent."""
+    def start(self, reply: Reply, stop: Callable[[], None]) -> None:
+        """Begin: the prompt is about to be sent; *stop* ends the reply, from any thread."""
 
     def update(self, reply: Reply) -> None:
         """Take note that something has arrived."""
@@ -36,31 +38,43 @@ class Display(Protocol):
 
 
 def choose(kind: str = "auto") -> Display:
-    """Return a display: ``html``, ``text``, ``quiet``, or ``auto`` for what fits the front end."""
+    """Return a display.
+
+    Parameters
+    ----------
+    kind
+        ``widget``, ``html``, ``text``, ``quiet``, or ``auto`` for what fits the front end. Where
+        nobody looks on, a widget or a page is shown only once it is finished.
+    """
     makers: dict[str, type[Display]] = {
-        "widget": _Live,
-        "html": _Live,
+        "widget": _Widget,
+        "html": _Page,
         "text": _Text,
         "quiet": _Quiet,
         "headless": _Final,
     }
-    return makers[front_end() if kind == "auto" else kind]()
+    front = front_end()
+    if kind == "auto":
+        kind = front
+    return makers["headless" if front == "headless" and kind in ("widget", "html") else kind]()
 
 
 def front_end() -> str:
-    """Return what shows the output: ``html``, ``text`` (a terminal) or ``headless`` (nobody)."""
+    """Return what shows the output: ``widget``, ``text`` (a terminal) or ``headless`` (nobody)."""
     shell: Any = get_ipython()
     if not hasattr(shell, "kernel"):
         return "text"
+    if threading.current_thread() is not threading.main_thread():
+        return "headless"  # there is no cell to show it in while it grows
     # Under nbclient and its like there is nobody who could be asked for input.
     content = shell.get_parent().get("content", {})
-    return "headless" if content.get("allow_stdin") is False else "html"
+    return "headless" if content.get("allow_stdin") is False else "widget"
 
 
 class _Quiet:
     """Shows nothing."""
 
-    def start(self, reply: Reply) -> None:
+    def start(self, reply: Reply, stop: Callable[[], None]) -> None:
         pass
 
     def update(self, reply: Reply) -> None:
@@ -79,8 +93,8 @@ class _Final(_Quiet):
         display(_bundle(reply), raw=True, metadata={"capsule": _metadata(reply)})
 
 
-class _Live(_Quiet):
-    """Repaints one output while the reply grows, and leaves it static.
+class _Live(_Quiet, abc.ABC):
+    """Shows one output that changes while the reply grows, and leaves it static.
 
     The painter is a thread, so that the tail is painted when the service pauses too.
     """
@@ -90,42 +104,84 @@ class _Live(_Quiet):
         self._ended = threading.Event()
         self._painter: threading.Thread | None = None
 
-    def start(self, reply: Reply) -> None:
-        self._handle = display(_bundle(reply), raw=True, display_id=True)
-        self._painter = threading.Thread(target=self._paint, args=(reply,), daemon=True)
+    def start(self, reply: Reply, stop: Callable[[], None]) -> None:
+        self._handle = display(self._open(reply, stop), raw=True, display_id=True)
+        self._painter = threading.Thread(target=self._paint_until_ended, daemon=True)
         self._painter.start()
 
     def finish(self, reply: Reply) -> None:
         self._ended.set()
         if self._painter is not None:
             self._painter.join()
-        if self._handle is None:  # interrupted before there was anything to update
-            self._handle = display({}, raw=True, display_id=True)
         self._handle.update(_bundle(reply), raw=True, metadata={"capsule": _metadata(reply)})
+        self._close()
 
-    def _paint(self, reply: Reply) -> None:
-        seen = painted = _size(reply)
+    def _paint_until_ended(self) -> None:
         while not self._ended.wait(_TICK):
-            size = _size(reply)
-            pausing = size == seen
-            if size != painted and (pausing or size[0] >= painted[0] * _GROWTH):
-                self._handle.update(_bundle(reply), raw=True)
-                painted = size
-            seen = size
+            self._paint()
+
+    @abc.abstractmethod
+    def _open(self, reply: Reply, stop: Callable[[], None]) -> dict[str, Any]:
+        """Return what to show at first."""
+
+    @abc.abstractmethod
+    def _paint(self) -> None:
+        """Show what has arrived."""
+
+    @abc.abstractmethod
+    def _close(self) -> None:
+        """Clear away what was only for the moment."""
+
+
+class _Widget(_Live):
+    """A panel of widgets, for as long as the reply streams."""
+
+    def _open(self, reply: Reply, stop: Callable[[], None]) -> dict[str, Any]:
+        from cpsl_notebook.live import Panel
+
+        self._panel = Panel(reply, stop)
+        return self._panel.bundle
+
+    def _paint(self) -> None:
+        self._panel.paint()
+
+    def _close(self) -> None:
+        self._panel.close()
+
+
+class _Page(_Live):
+    """The whole reply, painted anew when it has grown by a tenth or pauses."""
+
+    def _open(self, reply: Reply, stop: Callable[[], None]) -> dict[str, Any]:
+        self._reply = reply
+        self._seen = self._painted = _size(reply)
+        return _bundle(reply)
+
+    def _paint(self) -> None:
+        size = _size(self._reply)
+        pausing = size == self._seen
+        if size != self._painted and (pausing or size[0] >= self._painted[0] * _GROWTH):
+            self._handle.update(_bundle(self._reply), raw=True)
+            self._painted = size
+        self._seen = size
+
+    def _close(self) -> None:
+        pass
 
 
 class _Text(_Quiet):
     """Writes the text as it comes, and a line below it."""
 
     def __init__(self) -> None:
-        self._written = 0
+        self._written = 0  # pieces
+        self._held = ""
 
     def update(self, reply: Reply) -> None:
-        piece = reply.text[self._written :]
-        if reply.status == "running":
-            piece = piece.removesuffix("\r")  # half of a line end, perhaps
-        self._written += len(piece)
-        sys.stdout.write(clean(piece))
+        piece = self._held + "".join(reply.pieces[self._written :])
+        self._written = len(reply.pieces)
+        whole = piece.removesuffix("\r")  # half of a line end, perhaps
+        self._held = piece[len(whole) :]
+        sys.stdout.write(clean(whole))
         sys.stdout.flush()
 
     def finish(self, reply: Reply) -> None:
@@ -143,7 +199,7 @@ def _says_nothing(reply: Reply) -> bool:
 
 
 def _size(reply: Reply) -> tuple[int, int]:
-    return len(reply.text), len(reply.blocks)
+    return sum(map(len, reply.pieces)), len(reply.blocks)
 
 
 def _bundle(reply: Reply) -> dict[str, str]:

@@ -1,0 +1,166 @@
+"""A streamed reply in JupyterLab: what it costs the kernel, the wire and the page.
+
+``python benchmarks/display.py [CASE ...]``: the live panel beside ``text/markdown`` that is updated
+at every chunk and ten times a second. A part of ``make bench``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+
+from lab import Notebook, browser_page, jupyterlab
+
+from cpsl_notebook import local
+
+CHUNK = 5  # characters
+CASES = {  # chunks, a second, the text
+    "long": (20_000, 1_000, "blocks"),
+    "short": (500, 50, "blocks"),
+    "one-list": (20_000, 1_000, "list"),
+}
+WAYS = ("panel", "markdown at 10 Hz", "markdown at every chunk")
+PATIENCE_MS = 240_000
+ROW = "{:10}{:26}{:>10}{:>12}{:>12}{:>12}{:>12}"
+MEASURE = """\
+%load_ext cpsl_notebook
+import json, time
+from IPython.display import display, Markdown
+from ipykernel.kernelapp import IPKernelApp
+from cpsl_notebook import Client
+session = IPKernelApp.instance().kernel.session
+serialize, sizes = session.serialize, []
+
+def counted(message, *others, **options):
+    parts = serialize(message, *others, **options)
+    if not message["header"]["msg_type"].endswith("_reply"):  # those go elsewhere
+        sizes.append(sum(map(len, parts)))
+    return parts
+
+session.serialize = counted
+
+def quiet(app):
+    get_ipython().run_cell_magic("capsule", f"{app} --once -q", "go")
+
+def panel(app):
+    get_ipython().run_cell_magic("capsule", f"{app} --once", "go")
+
+def markdown(app, pause):
+    text, handle, painted = "", display(Markdown(""), display_id=True), 0
+    for chunk in Client().stream(app, "go"):
+        text += chunk.text
+        if time.monotonic() - painted >= pause or chunk.done:
+            handle.update(Markdown(text))
+            painted = time.monotonic()
+
+ways = {
+    "quiet": quiet,
+    "panel": panel,
+    "markdown at 10 Hz": lambda app: markdown(app, 0.1),
+    "markdown at every chunk": lambda app: markdown(app, 0),
+}
+
+def measure(app, way):
+    sizes.clear()
+    began = time.process_time()
+    ways[way](app)
+    return json.dumps([len(sizes), sum(sizes), time.process_time() - began])
+"""
+WATCH = """index => {
+    const cell = window.jupyterapp.shell.currentWidget.content.widgets[index];
+    const seen = window.seen = {frozen: 0, late: null};
+    let before = performance.now();
+    clearInterval(window.beat);
+    window.beat = setInterval(() => {
+        const now = performance.now();
+        if (now - before > 100) seen.frozen += now - before;
+        before = now;
+        const end = /END-(\\d{13})-/.exec(cell.node.textContent);
+        if (end && seen.late === null) seen.late = Date.now() - Number(end[1]);
+    }, 20);
+}"""
+
+
+def main() -> None:
+    """Measure every case in every way, one after the other, in a JupyterLab of its own each."""
+    print(ROW.format("reply", "shown", "messages", "on IOPub", "kernel CPU", "page frozen", "late"))
+    for case in sys.argv[1:] or CASES:
+        for way in WAYS:
+            messages, size, cpu, frozen, late = measured(case, way)
+            figures = [f"{size / 1e6:.2f} MB", f"{cpu:.2f} s", f"{frozen:.2f} s", f"{late:.2f} s"]
+            print(ROW.format(case, way, messages, *figures), flush=True)
+    print("aims of the panel: long 3 MB, 1.5 s, 0.5 s, 1 s; short 0.3 MB")
+
+
+def measured(case: str, way: str) -> tuple[int, int, float, float, float]:
+    """Return messages, bytes, and in seconds: CPU beyond reading, the page's freeze, its delay."""
+    with tempfile.TemporaryDirectory() as name, local.start(Path(name, "data")) as workspace:
+        folder = Path(name)
+        workspace.app(case)(lambda session, text: paced(case))
+        cells = [MEASURE, f"measure('{case}', 'quiet')", f"measure('{case}', '{way}')"]
+        notebook = nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, cells)))
+        notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+        nbformat.write(notebook, folder / "bench.ipynb")
+        environ = workspace.environ | {"CAPSULE_HOME": str(folder / "home")}
+        with browser_page() as page, jupyterlab(folder, **environ) as url:
+            page.set_default_timeout(PATIENCE_MS)
+            opened = Notebook(page, url, "bench.ipynb")
+            opened.run(0)
+            opened.run(1)
+            reading = result(opened, 1)[2]
+            page.evaluate(WATCH, 2)
+            opened.run(2)
+            page.wait_for_function("() => window.seen.late !== null")
+            time.sleep(0.5)  # until the page rests
+            seen = page.evaluate("() => window.seen")
+            messages, size, cpu = result(opened, 2)
+    return messages, size, cpu - reading, seen["frozen"] / 1e3, seen["late"] / 1e3
+
+
+def result(notebook: Notebook, index: int) -> list:
+    """Read what a cell measured: its last output."""
+    return json.loads("".join(notebook.outputs(index)[-1]["data"]["text/plain"]).strip("'"))
+
+
+def paced(case: str) -> Iterator[str]:
+    """Yield a case's chunks, each at its time, and when the last one was sent."""
+    count, rate, kind = CASES[case]
+    text = (text_of_blocks if kind == "blocks" else text_of_a_list)(count * CHUNK)
+    began = time.monotonic()
+    for number in range(count):
+        time.sleep(max(0.0, began + number / rate - time.monotonic()))
+        yield text[number * CHUNK : (number + 1) * CHUNK]
+    yield f"\n\nEND-{time.time() * 1e3:.0f}-"
+
+
+def text_of_blocks(length: int) -> str:
+    """Write Markdown in blocks of at most 2 kB: paragraphs, lists, fenced code and tables."""
+    words = "The queue holds **urgent** threads from `billing`, and _some_ wait for a reply. "
+    line = "    total = sum(thread.age for thread in threads if thread.open)  # days\n"
+    row = "| billing | 33 | 0.25 | waiting for a reply |\n"
+    blocks = [
+        "## A heading\n\n",
+        words * 24 + "\n\n",
+        "".join(f"- item {number}: {words}\n" for number in range(18)) + "\n",
+        "```python\ndef age(threads):\n" + line * 24 + "```\n\n",
+        "| queue | open | share | state |\n|---|---|---|---|\n" + row * 36 + "\n",
+        words * 4 + "\n\n",
+    ]
+    return ("".join(blocks) * (length // 1_000))[:length]
+
+
+def text_of_a_list(length: int) -> str:
+    """Write one block that never settles."""
+    return "".join(f"- item {number} of **one** long list\n" for number in range(length))[:length]
+
+
+if __name__ == "__main__":
+    main()
