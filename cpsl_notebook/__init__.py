@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from cpsl_notebook import local
-    from cpsl_notebook.asking import ask
     from cpsl_notebook.client import Client
     from cpsl_notebook.errors import UserError
+    from cpsl_notebook.function import ask
     from cpsl_notebook.reply import Reply
 
 __all__ = ["Client", "Reply", "UserError", "ask", "load_ipython_extension", "local"]
@@ -40,7 +40,7 @@ _HOMES = {
     "Client": "cpsl_notebook.client",
     "Reply": "cpsl_notebook.reply",
     "UserError": "cpsl_notebook.errors",
-    "ask": "cpsl_notebook.asking",
+    "ask": "cpsl_notebook.function",
 }
 
 
@@ -54,19 +54,27 @@ def __getattr__(name: str) -> Any:
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
-    """Register the magics; what ``%load_ext cpsl_notebook`` calls."""
+    """Register the magics and their completion; what ``%load_ext cpsl_notebook`` calls."""
+    from cpsl_notebook.completion import Completion
     from cpsl_notebook.core import check_installed
     from cpsl_notebook.magics import CapsuleMagics
 
     check_installed()
+    unload_ipython_extension(shell)  # loaded twice, nothing is there twice
     shell.register_magics(CapsuleMagics)
+    Completion(shell).install()
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
-    """Remove the magics; what ``%unload_ext cpsl_notebook`` calls.
+    """Remove what was registered; what ``%unload_ext cpsl_notebook`` calls.
 
-    The conversations of this kernel are kept, for the extension may be loaded again.
+    The conversations and settings of this kernel are kept, for the extension may be loaded again.
     """
+    from cpsl_notebook.completion import Completion
+
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("capsule", None)
-    shell.magics_manager.registry.pop("CapsuleMagics", None)
+    magics = shell.magics_manager.registry.pop("CapsuleMagics", None)
+    if magics in shell.configurables:
+        shell.configurables.remove(magics)
+    Completion.remove_from(shell)

@@ -10,18 +10,20 @@ from urllib.parse import quote
 
 from IPython.core.getipython import get_ipython
 
-from cpsl_notebook.conversation import Conversation, Conversations, default_store
+from cpsl_notebook.conversation import Conversation, Conversations
 from cpsl_notebook.core import takes
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.notebook import notebook_name
+from cpsl_notebook.question import Question, Settings
 from cpsl_notebook.reply import Reply
 from cpsl_notebook.stopping import Stopper
+from cpsl_notebook.store import Store, default_store
 
 if TYPE_CHECKING:
     from cpsl_notebook.client import Client
     from cpsl_notebook.display import Display
 
-__all__ = ["Desk", "ask", "desk"]
+__all__ = ["Desk", "desk"]
 
 _LONGEST_IN_URL = 7_000  # bytes of prompt; a stream sends it in its URL, and servers take some 8 kB
 
@@ -36,14 +38,14 @@ class Desk:
 
     Attributes
     ----------
-    default_app
-        The app to talk to where none is named; empty for none.
+    settings
+        The notebook's defaults.
     replies
         Every reply so far, oldest first.
     """
 
     def __init__(self, namespace: dict[str, Any] | None = None) -> None:
-        self.default_app = ""
+        self.settings = Settings()
         self.replies: list[Reply] = []
         self._client: Client | None = None
         self._namespace = namespace if namespace is not None else {}
@@ -64,6 +66,11 @@ class Desk:
                 ) from None
         return self._client
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a client already; asking for one may look for credentials."""
+        return self._client is not None
+
     def connect(self, client: Client | None) -> None:
         """Talk to another workspace from now on; ``None`` is the user's own."""
         self._client = client
@@ -74,7 +81,7 @@ class Desk:
         scope = self.client.scope
         if scope not in self._conversations:
             name, _ = self.notebook
-            self._conversations[scope] = Conversations(default_store(), name, scope)
+            self._conversations[scope] = Conversations(Store(default_store()), name, scope)
         return self._conversations[scope]
 
     @property
@@ -90,31 +97,16 @@ class Desk:
         UserError
             It is not clear which.
         """
+        if app or self.settings.app:
+            return app or self.settings.app
         used = self.conversations.apps()
-        if app or self.default_app:
-            return app or self.default_app
         if len(used) == 1:
             return used[0]
         if used:
             raise UserError(f"Which app? This notebook talks to {', '.join(used)}: name one.")
         raise UserError("Which app? Name one (%%capsule APP); `%capsule apps` lists them.")
 
-    def ask(
-        self,
-        text: str,
-        app: str = "",
-        *,
-        display: Display,
-        session: str = "",
-        new: bool = False,
-        once: bool = False,
-        resume: bool = False,
-        stream: bool = True,
-        timeout: float | None = None,
-        remote_images: bool = False,
-        cell_id: str = "",
-        execution_count: int | None = None,
-    ) -> Reply:
+    def ask(self, question: Question, display: Display) -> Reply:
         """Send a prompt, show the reply as it comes, and return it.
 
         What goes wrong once it is sent is the reply's ``error``, for the caller to raise: so that
@@ -125,69 +117,102 @@ class Desk:
         UserError
             There is nothing to send, or nobody to send it to.
         """
-        if not isinstance(text, str) or not text.strip():
-            raise UserError("The prompt is empty: write it below the %%capsule line.")
-        if once and (new or session):
-            raise UserError("--once is a conversation of its own: leave out --new and --session.")
-        if any("\ud800" <= character <= "\udfff" for character in text):
-            raise UserError("The prompt has half of a character (a lone surrogate): take it out.")
-        app = self.choose_app(app)
-        self.client.reference(app)  # a name that is wrong is said before anything is shown
-        reply = Reply(app, text, cell_id=cell_id, execution_count=execution_count)
-        reply.remote_images = remote_images
-        conversation = self._conversation(reply, session, new=new, once=once, resume=resume)
-        send = self._sender(reply, conversation, stream, timeout)
-        reply.conversation, reply.turn = conversation.label, conversation.turns + 1
+        reply, conversation = self._prepared(question, claims=True)
+        send = self._sender(reply, conversation, question)
         with Stopper() as stopper:
             _receive(reply, display, send, stopper)
-            self._settle(reply, conversation, once)
+            self._settle(reply, conversation, question.once)
             self.replies.append(reply)
             display.finish(reply)
         return reply
 
-    def _conversation(
-        self, reply: Reply, name: str, *, new: bool, once: bool, resume: bool
-    ) -> Conversation:
+    def preview(self, question: Question) -> str:
+        """Return what would be sent, and where to; nothing is sent, and nothing changes.
+
+        Raises
+        ------
+        UserError
+            It could not be sent.
+        """
+        reply, conversation = self._prepared(question, claims=False)
+        self._sender(reply, conversation, question)
+        label = f" of conversation {reply.conversation}" if reply.conversation else ""
+        turn = f"turn {reply.turn}{label}" if conversation.turns else f"a new conversation{label}"
+        size = f"{len(reply.prompt):,} characters, {len(reply.prompt.encode()):,} bytes"
+        lines = [f"Not sent: a prompt for {reply.app}, {turn}; {size}.", *reply.notices]
+        return "\n".join([*lines, "", reply.prompt])
+
+    def _prepared(self, question: Question, *, claims: bool) -> tuple[Reply, Conversation]:
+        """Return a reply that is still empty, and the conversation that it belongs to."""
+        question.check()
+        app = self.choose_app(question.app)
+        self.client.reference(app)  # a name that is wrong is said before anything is shown
+        reply = Reply(
+            app,
+            question.text,
+            template=question.template or question.text,
+            form=question.form,
+            remote_images=self.settings.remote_images,
+            cell_id=question.cell_id,
+            execution_count=question.execution_count,
+        )
+        reply.notices += filter(None, [question.notice])
+        conversation = self._conversation(reply, question, claims=claims)
+        reply.conversation, reply.turn = conversation.label, conversation.turns + 1
+        return reply, conversation
+
+    def _conversation(self, reply: Reply, question: Question, *, claims: bool) -> Conversation:
         """Return the conversation to ask in, and tell the reply about an earlier one."""
-        if once:
-            return Conversation(reply.app, name or "once")
+        name = question.session
+        if question.once:
+            return Conversation(reply.app, "once")
         known = self.conversations
-        if new:
+        if question.new:
             return Conversation(reply.app, name)  # the old one goes on if nothing comes back
-        if not known.has_current(reply.app, name):
-            earlier = known.earlier(reply.app, name)
-            if earlier is not None and resume:
-                reply.notices.append(f"Resumed {earlier.described}.")
-                return known.use(reply.app, earlier.session_id, name)
-            if earlier is not None:
-                reply.notices.append(
-                    f"This notebook has {earlier.described}: `%capsule session resume "
-                    f"{reply.app}` goes on with it."
-                )
-        return known.current(reply.app, name)
+        if known.has_current(reply.app, name):
+            return known.current(reply.app, name)
+        earlier = known.earlier(reply.app, name)
+        if earlier is None:
+            return Conversation(reply.app, name)
+        if self.settings.resume and (not claims or known.resume_unless_held(earlier)):
+            reply.notices.append(f"Resumed {earlier.described}.")
+            return earlier
+        held = "; another kernel has it" if self.settings.resume else ""
+        reply.notices.append(
+            f"This notebook has {earlier.described}{held}: `%capsule session resume "
+            f"{earlier.words}` goes on with it."
+        )
+        return Conversation(reply.app, name)
 
     def _sender(
-        self, reply: Reply, conversation: Conversation, stream: bool, timeout: float | None
+        self, reply: Reply, conversation: Conversation, question: Question
     ) -> Callable[[], Any]:
         """Return what sends the prompt: a call that gives the stream, or the whole answer."""
         too_long = len(quote(reply.prompt, safe="")) > _LONGEST_IN_URL
-        if stream and too_long:
+        if question.stream and too_long:
             reply.notices.append("The prompt is too long to be streamed; it was sent whole.")
-        method = self.client.stream if stream and not too_long else self.client.chat
+        client = self.client
+        method = client.stream if question.stream and not too_long else client.chat
+        timeout = question.timeout or self.settings.timeout
         options: dict[str, Any] = {}
         if timeout is not None:
-            if not takes(getattr(self.client.core, method.__name__), "timeout"):
+            if not takes(getattr(client.core, method.__name__), "timeout"):
                 raise UserError("The official SDK has no time-out to set: install cpsl-client.")
             options["timeout"] = timeout
         return lambda: method(reply.app, reply.prompt, conversation.session_id or None, **options)
 
     def _settle(self, reply: Reply, conversation: Conversation, once: bool) -> None:
         """Keep what the service said about the conversation."""
-        if once:
-            reply.conversation, reply.turn = conversation.name, 1
-            return
+        if reply.status == "complete" and reply.form:
+            from cpsl_notebook.forms import misfit
+
+            reply.error = misfit(reply)
         if not (reply.session_id or reply.text):
+            reply.error = _unknown_session(reply.error, conversation)
             return  # nothing came back: the conversation stands where it was
+        self.conversations.has_used(reply.app)
+        if once:
+            return
         asked = conversation.label
         if self.conversations.answered(conversation, reply.session_id):
             reply.notices.append(
@@ -195,6 +220,27 @@ class Desk:
                 "not know what was said before."
             )
         reply.conversation, reply.turn = conversation.label, conversation.turns
+        reply.turn_before = self._turn_before(reply)
+
+    def _turn_before(self, reply: Reply) -> int | None:
+        """Return which turn of its conversation the reply's cell was when it ran before."""
+        for earlier in reversed(self.replies):
+            same = (earlier.cell_id, earlier.session_id) == (reply.cell_id, reply.session_id)
+            if same and reply.cell_id and earlier.execution_count != reply.execution_count:
+                return earlier.turn
+        return None
+
+
+def _unknown_session(error: Exception | None, conversation: Conversation) -> Exception | None:
+    """Say what a 404 may mean: the app is there, for its name was looked up."""
+    unknown = type(error).__name__ == "NotFoundError"
+    if error is None or not unknown or not conversation.session_id:
+        return error
+    return UserError(
+        f"{error} The service may no longer know conversation {conversation.label}: `%capsule "
+        f"session new {conversation.words}` lets the next cell start another.",
+        type(error).__name__,
+    )
 
 
 def _receive(reply: Reply, display: Display, send: Callable[[], Any], stopper: Stopper) -> None:
@@ -249,71 +295,3 @@ def desk() -> Desk:
     if shell not in _desks:
         _desks[shell] = Desk(shell.user_ns)
     return _desks[shell]
-
-
-def ask(
-    text: str,
-    app: str = "",
-    *,
-    session: str = "",
-    new: bool = False,
-    once: bool = False,
-    quiet: bool = False,
-    stream: bool = True,
-    timeout: float | None = None,
-) -> Reply:
-    """Ask an app; the cell magic ``%%capsule`` as a function, for loops and functions.
-
-    Parameters
-    ----------
-    text
-        The prompt.
-    app
-        Name or id; by default the app of ``%capsule use``, or the only one in use.
-    session
-        The name of a further conversation of this notebook.
-    new
-        Start a new conversation.
-    once
-        Ask in a throw-away conversation and leave the notebook's where it is.
-    quiet
-        Show nothing.
-    stream
-        Show the reply as it arrives.
-    timeout
-        The longest silence to bear, in seconds.
-
-    Returns
-    -------
-    Reply
-        The reply; ``str(reply)`` is its text.
-
-    Raises
-    ------
-    UserError
-        There is nothing to send, nobody to send it to, or the reply was stopped.
-    Exception
-        What the client raises; what had arrived is shown, and kept in ``%capsule history``.
-
-    Examples
-    --------
-    ::
-
-        for queue in ["billing", "security"]:
-            ask(f"How many open threads are there in {queue}?", app="support-ops")
-    """
-    from cpsl_notebook.display import choose
-
-    reply = desk().ask(
-        text,
-        app,
-        display=choose("quiet" if quiet else "auto"),
-        session=session,
-        new=new,
-        once=once,
-        stream=stream,
-        timeout=timeout,
-    )
-    if reply.error is not None:
-        raise reply.error
-    return reply

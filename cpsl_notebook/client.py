@@ -66,6 +66,7 @@ class Client:
         self._directory = directory
         self._clock = clock
         self._ids: dict[str, str] = {}
+        self._listed: list[str] = []
 
     def __repr__(self) -> str:
         where = getattr(self.core, "gateway_url", "") or self.scope or "a Capsule workspace"
@@ -150,6 +151,10 @@ class Client:
         """Send a message and iterate over its reply, as `cpsl.Client.stream` does."""
         return self.core.stream(self.reference(app), text, session_id, **options)
 
+    def known_apps(self) -> list[str]:
+        """Return the names of the last listing, without asking anybody."""
+        return self._listed if self._directory is None else self.app_names()
+
     def app_names(self) -> list[str]:
         """Return the names of the workspace's apps."""
         return [str(app["name"]) for app in self._apps()]
@@ -174,6 +179,7 @@ class Client:
 
     def _apps(self) -> list[dict[str, Any]]:
         apps: list[dict[str, Any]] = (self._directory or self.core.list_apps)()
+        self._listed = [str(app["name"]) for app in apps]
         return apps
 
     def _told(self, frame: pd.DataFrame, read_at: datetime) -> pd.DataFrame:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
-from traitlets import Bool, Enum, Float, Unicode, observe
+from traitlets import Bool, Enum, Float, Unicode
 
+from cpsl_notebook.commands import CELL, COMMANDS, overview
 from cpsl_notebook.errors import UserError, told
-from cpsl_notebook.options import CELL_HELP, LINE_HELP, cell_options, line_options
+from cpsl_notebook.options import cell_options, known_command, line_options
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,10 +51,19 @@ class CapsuleMagics(Magics):
         help="Whether pictures that must be fetched are shown: who sends one learns of it.",
     ).tag(config=True)
 
+    def __init__(self, shell: InteractiveShell, **options: Any) -> None:
+        super().__init__(shell, **options)
+        kept = self._desk.settings  # those of an earlier loading, where they were changed
+        for name in vars(kept):
+            if getattr(self, name) == self.trait_defaults(name):
+                setattr(self, name, getattr(kept, name))
+            setattr(kept, name, getattr(self, name))
+        self.observe(self._share, list(vars(kept)))
+
     @no_var_expand
     @line_cell_magic
     def capsule(self, line: str, cell: str | None = None) -> Any:
-        """Work with Capsule apps; ``%capsule help`` shows how."""
+        """Work with Capsule apps."""
         show_traceback = "--traceback" in line.split()
         try:
             if cell is None:
@@ -68,35 +79,53 @@ class CapsuleMagics(Magics):
         # Raised out here, so that the one line has no "during handling of" before it.
         raise error
 
-    def _cell(self, line: str, cell: str) -> None:
-        options = cell_options(line)
-        if options.help:
-            print(CELL_HELP, end="")  # noqa: T201
-            return
-        from cpsl_notebook.display import choose
+    capsule.__doc__ = overview()
 
-        reply = self._desk.ask(
-            cell.removesuffix("\n"),
-            options.app,
-            display=choose("quiet" if options.quiet else self.display),
-            session=options.session,
-            new=options.new,
-            once=options.once,
-            resume=self.resume,
-            stream=options.stream,
-            timeout=options.timeout or self.timeout,
-            remote_images=self.remote_images,
-            **self._place(),
-        )
+    def _cell(self, line: str, cell: str) -> None:
+        options = cell_options(line, self.shell.user_ns)
+        if options.help:
+            print(CELL.help, end="")  # noqa: T201
+            return
+        options.template = options.text = cell.removesuffix("\n")
+        left: tuple[str, ...] = ()
+        if "{{" in options.text and not options.raw:
+            from cpsl_notebook.prompt import fill
+
+            filled = fill(options.text, self.shell.user_ns)
+            options.text, left = filled.text, tuple(filled.left)
+        self._ask(options, left)
+
+    def _ask(self, options: argparse.Namespace, left: tuple[str, ...] = ()) -> None:
+        from cpsl_notebook.display import choose
+        from cpsl_notebook.function import place
+        from cpsl_notebook.question import Question
+
+        named = ("text", "app", "template", "session", "new", "once", "stream", "timeout", "form")
+        values = {name: getattr(options, name) for name in named}
+        question = Question(**values, left=left, **place())
+        if options.dry_run:
+            from cpsl_notebook.markdown import clean
+
+            print(clean(self._desk.preview(question)))  # noqa: T201
+            return
+        reply = self._desk.ask(question, choose("quiet" if options.quiet else self.display))
         if options.out:
             self.shell.push({options.out: reply})
         if reply.error is not None:
             raise reply.error
 
     def _line(self, line: str) -> Any:
-        name, options = line_options(line)
+        name, options = line_options(line, self.shell.user_ns)
         run: Callable[[argparse.Namespace], Any] = getattr(self, f"_do_{name}")
-        return run(options)
+        value = run(options)
+        silent = getattr(options, "semicolon", False) and self._stands_alone(line)
+        return None if silent else value
+
+    def _stands_alone(self, line: str) -> bool:
+        """Say whether the magic is a statement of its own, and not the value of an assignment."""
+        ran = getattr(self.shell.displayhook, "exec_result", None)
+        cell = ran.info.raw_cell if ran is not None else ""
+        return bool(re.search(rf"^\s*%?capsule\s+{re.escape(line.strip())}\s*$", cell, re.M))
 
     @property
     def _desk(self) -> Desk:
@@ -104,21 +133,15 @@ class CapsuleMagics(Magics):
 
         return desk()
 
-    @observe("app")
-    def _share_app(self, change: dict[str, Any]) -> None:
-        self._desk.default_app = change["new"]
+    def _share(self, change: dict[str, Any]) -> None:
+        setattr(self._desk.settings, change["name"], change["new"])
 
-    def _place(self) -> dict[str, Any]:
-        """Return which cell runs, as far as the front end says."""
-        shell: Any = self.shell
-        parent = shell.get_parent() if hasattr(shell, "get_parent") else {}
-        return {
-            "cell_id": (parent or {}).get("metadata", {}).get("cellId", ""),
-            "execution_count": shell.execution_count,
-        }
+    def _do_ask(self, options: argparse.Namespace) -> None:
+        self._ask(options)
 
     def _do_help(self, options: argparse.Namespace) -> None:
-        print(f"{LINE_HELP}\n{CELL_HELP}", end="")  # noqa: T201
+        name = options.subcommand
+        print(COMMANDS[known_command(name)].help if name else overview(), end="")  # noqa: T201
 
     def _do_use(self, options: argparse.Namespace) -> None:
         self.app = self._existing([options.app])
@@ -139,10 +162,17 @@ class CapsuleMagics(Magics):
     def _do_checkout(self, options: argparse.Namespace) -> str:
         return self._desk.client.create_checkout(options.app, options.return_url)
 
-    def _do_history(self, options: argparse.Namespace) -> pd.DataFrame:
+    def _do_history(self, options: argparse.Namespace) -> pd.DataFrame | None:
         from cpsl_notebook.tables import history_frame
 
-        return history_frame(self._desk.replies)
+        frame = history_frame(self._desk.replies)
+        if options.save is None:
+            return frame
+        from cpsl_notebook.history import save
+
+        path = save(frame, options.save, force=options.force)
+        print(f"Saved {len(frame)} turns in {path}.")  # noqa: T201
+        return None
 
     def _do_last(self, options: argparse.Namespace) -> Reply:
         if not self._desk.replies:
@@ -181,39 +211,12 @@ class CapsuleMagics(Magics):
         return status(self._desk)
 
     def _do_session(self, options: argparse.Namespace) -> Any:
-        from cpsl_notebook.tables import sessions_frame
+        from cpsl_notebook.sessions import Sessions
 
-        action, *words = options.words or ["list"]
-        known = self._desk.conversations
-        if action == "list" and not words:
-            return sessions_frame(known)
-        if action == "use" and 1 <= len(words) <= 2:
-            app = self._existing(words[1:])
-            known.use(app, words[0])
-            print(f"The next cell for {app} continues {words[0]}.")  # noqa: T201
-            return None
-        if action in ("new", "resume") and len(words) <= 1:
-            app = self._existing(words)
-            return self._begin(app) if action == "new" else self._resume(app)
-        raise UserError(
-            "It is `%capsule session [list]`, `session new [APP]`, `session resume [APP]` or "
-            "`session use ID [APP]`.",
-            "UsageError",
-        )
+        return Sessions(self._desk).run(options)
 
     def _existing(self, words: list[str]) -> str:
         """Return the app named, or the one in use; a misspelt name is noticed now."""
         app = self._desk.choose_app(words[0] if words else "")
         self._desk.client.get_app(app)
         return app
-
-    def _begin(self, app: str) -> None:
-        self._desk.conversations.start_anew(app)
-        print(f"The next cell for {app} starts a new conversation.")  # noqa: T201
-
-    def _resume(self, app: str) -> None:
-        earlier = self._desk.conversations.earlier(app)
-        if earlier is None:
-            raise UserError(f"This notebook has no earlier conversation with {app}.")
-        self._desk.conversations.use(app, earlier.session_id)
-        print(f"The next cell for {app} continues {earlier.described}.")  # noqa: T201

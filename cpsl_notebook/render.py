@@ -7,6 +7,7 @@ of it is passed on as it is: Markdown is rendered here, and every other value is
 from __future__ import annotations
 
 from cpsl_notebook.blocks import block_html, block_text, quiet_line
+from cpsl_notebook.forms import form_html
 from cpsl_notebook.markdown import STYLE, clean, to_html
 from cpsl_notebook.reply import Reply
 
@@ -17,7 +18,7 @@ _LONGEST_REASON = 200  # characters of an error that the footer repeats
 
 def html(reply: Reply) -> str:
     """Return the reply as HTML that runs nothing and, but for remote images, fetches nothing."""
-    text = to_html(reply.text, remote_images=reply.remote_images)
+    text = _text_html(reply)
     parts = [STYLE if "<pre>" in text else "", text, blocks_html(reply)]
     if reply.status == "running":
         parts.append(quiet_line(reply.notification or "…", 'role="status"'))
@@ -25,6 +26,12 @@ def html(reply: Reply) -> str:
         parts += [quiet_line(notice) for notice in reply.notices]
         parts.append(quiet_line(footer(reply), 'class="capsule-footer"'))
     return framed("\n".join(filter(None, parts)))
+
+
+def _text_html(reply: Reply) -> str:
+    if reply.form and reply.status == "complete" and reply.error is None:
+        return form_html(reply)
+    return to_html(reply.text, remote_images=reply.remote_images)
 
 
 def framed(inner: str, attributes: str = "") -> str:
@@ -54,7 +61,8 @@ def footer(reply: Reply) -> str:
     if reply.conversation:
         parts.append(f"conversation {reply.conversation}")
     if reply.turn:
-        parts.append(f"turn {reply.turn}")
+        before = f"; this cell was turn {reply.turn_before}" if reply.turn_before else ""
+        parts.append(f"turn {reply.turn}{before}")
     if reply.first_chunk_s is not None:
         parts.append(f"first words {reply.first_chunk_s:.1f} s")
     if reply.total_s is not None:

@@ -24,6 +24,10 @@ class Reply:
     ----------
     app, prompt
         Who was asked what.
+    template
+        The prompt before it was filled.
+    form
+        What the answer was meant to be: ``"json"``, ``"table"``, or ``None`` for anything.
     pieces
         The reply's text as it arrived; `text` is the whole.
     blocks
@@ -33,6 +37,8 @@ class Reply:
         The service's ids; empty where it gave none.
     conversation, turn
         The conversation's name in this notebook and the reply's place in it, from 1.
+    turn_before
+        Which turn of the conversation the same cell was when it ran before, if it did.
     status
         ``"running"``, ``"complete"``, ``"incomplete"``, ``"stopped"`` or ``"failed"``.
     notices
@@ -60,12 +66,15 @@ class Reply:
 
     app: str
     prompt: str
+    template: str = field(default="", repr=False)
+    form: str | None = field(default=None, repr=False)
     pieces: list[str] = field(default_factory=list, repr=False)
     blocks: list[dict[str, Any]] = field(default_factory=list)
     session_id: str = ""
     request_id: str = ""
     conversation: str = ""
     turn: int = 0
+    turn_before: int | None = field(default=None, repr=False)
     status: str = "running"
     notices: list[str] = field(default_factory=list)
     notification: str = field(default="", repr=False)

@@ -24,6 +24,7 @@ _HISTORY = {
     "app": "category",
     "conversation": "string",
     "turn": "Int64",
+    "template": "string",
     "prompt": "string",
     "reply": "string",
     "status": "category",
@@ -41,31 +42,41 @@ def history_frame(replies: list[Reply]) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Columns ``sent_at`` (UTC), ``cell_id``, ``execution_count``, ``app``, ``conversation``,
-        ``turn``, ``prompt``, ``reply``, ``status``, ``first_chunk_s`` and ``total_s`` (seconds),
-        ``session_id``, ``request_id``.
+        ``turn``, ``template`` (the prompt before it was filled), ``prompt``, ``reply``,
+        ``status``, ``first_chunk_s`` and ``total_s`` (seconds), ``session_id``, ``request_id``.
     """
     rows = [vars(reply) | {"reply": reply.text} for reply in replies]
     columns = {
-        name: pd.Series([row[name] for row in rows], dtype=dtype)
+        name: pd.Series([_whole(row[name]) for row in rows], dtype=dtype)
         for name, dtype in _HISTORY.items()
     }
     return pd.DataFrame(columns)
 
 
-def sessions_frame(conversations: Conversations) -> pd.DataFrame:
-    """Return this notebook's conversations, the latest first; ``current`` ones go on."""
-    known = conversations.all()
-    return pd.DataFrame(
-        {
-            "app": pd.Series([c.app for c in known], dtype="category"),
-            "name": pd.Series([c.name for c in known], dtype="string"),
-            "turns": pd.Series([c.turns for c in known], dtype="Int64"),
-            "started_at": _times([c.started_at for c in known]),
-            "last_at": _times([c.last_at for c in known]),
-            "current": pd.Series([conversations.is_current(c) for c in known], dtype="boolean"),
-            "session_id": pd.Series([c.session_id for c in known], dtype="string"),
-        }
-    )
+def sessions_frame(conversations: Conversations, *, everywhere: bool = False) -> pd.DataFrame:
+    """Return this notebook's conversations, or every notebook's, the latest first.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``app``, ``name``, ``turns``, ``started_at`` and ``last_at`` (UTC), ``current``
+        (the next cell goes on with it), ``session_id``; of every notebook, also ``notebook`` and
+        ``workspace``.
+    """
+    known = conversations.everywhere() if everywhere else conversations.all()
+    columns = {
+        "app": pd.Series([c.app for c in known], dtype="category"),
+        "name": pd.Series([c.name for c in known], dtype="string"),
+        "turns": pd.Series([c.turns for c in known], dtype="Int64"),
+        "started_at": _times([c.started_at for c in known]),
+        "last_at": _times([c.last_at for c in known]),
+        "current": pd.Series([conversations.is_current(c) for c in known], dtype="boolean"),
+        "session_id": pd.Series([c.session_id for c in known], dtype="string"),
+    }
+    if everywhere:
+        columns["notebook"] = pd.Series([c.notebook for c in known], dtype="string")
+        columns["workspace"] = pd.Series([c.workspace for c in known], dtype="string")
+    return pd.DataFrame(columns)
 
 
 def status(desk: Desk) -> dict[str, Any]:
@@ -78,11 +89,16 @@ def status(desk: Desk) -> dict[str, Any]:
     return {
         "workspace": workspace,
         "client": _distribution(),
-        "app": desk.default_app or None,
+        "app": desk.settings.app or None,
         "notebook": name if known else None,
         "conversations": conversations,
         "replies": len(desk.replies),
     }
+
+
+def _whole(value: Any) -> Any:
+    """Return a value without half characters, which no column of strings can hold."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 def _times(values: list[str]) -> pd.Series[Any]:

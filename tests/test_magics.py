@@ -258,7 +258,13 @@ BAD_INPUT = {
     "an action that is none": ("%capsule local begin", "begin"),
     "no reply yet": ("%capsule last", "There is no reply yet"),
     "nothing to resume": ("%capsule session resume diet-coach", "no earlier conversation"),
-    "a session word that is none": ("%capsule session forget-all", "session new [APP]"),
+    "an action of session that is none": ("%capsule session forgte", "did you mean forget?"),
+    "a session of two apps": ("%capsule session new a b", "session new [APP]"),
+    "forgetting nothing": ("%capsule session forget", "session forget ID"),
+    "forgetting what is not there": ("%capsule session forget 123", "None begins with 123"),
+    "help for what there is not": ("%capsule help paymets", "did you mean payments?"),
+    "an ending that says nothing": ("%capsule history --save x.txt", ".jsonl, .parquet, .md"),
+    "a line without a text": ("%capsule ask support-ops", "name the app, then say it"),
     "once and new": ("%%capsule diet-coach --once --new\nx", "leave out --new"),
 }
 
@@ -419,10 +425,10 @@ def test_loading_twice_and_unloading_leave_nothing_behind(shell):
 
 
 def test_help_names_every_subcommand_and_option(shell):
-    from cpsl_notebook.options import SUBCOMMANDS
+    from cpsl_notebook.commands import COMMANDS
 
     text = shell.run("%capsule help").text
-    for name in SUBCOMMANDS:
+    for name in COMMANDS:
         assert f"%capsule {name}" in text
     for option in ("--new", "--once", "--session", "--out", "--quiet", "--no-stream", "--timeout"):
         assert option in text
@@ -439,10 +445,27 @@ def test_loading_the_extension_imports_nothing_heavy():
     assert ran.stdout.strip() == "[]"
 
 
-def test_magics_work_where_variables_hold_braces_and_dollars(shell):
-    shell.variables["HOME"] = "expanded"
-    assert "No app '$HOME'" in shell.error("%capsule app $HOME")
-    assert "No app '{HOME}'" in shell.error("%capsule app {HOME}")
+def test_a_line_takes_variables_and_expands_nothing_else(shell):
+    shell.run("name = 'support-ops'\nnames = ['support-ops', 'deal-desk']")
+    assert shell.run("%capsule app $name").value["name"] == "support-ops"
+    assert shell.run("%capsule app {{ names[1] }}").value["name"] == "deal-desk"
+    both = shell.run("%capsule payments $names").value
+    assert set(both["app"]) == {"support-ops", "deal-desk"}
+    for word in ("{name}", "x$name", "'~'", "'*'", "'$(ls)'"):
+        assert f"No app {word.strip(chr(39))!r}" in shell.error(f"%capsule app {word}")
+    assert "did you mean name?" in shell.error("%capsule app $nmae")
+    assert "did you mean names?" in shell.error("%capsule app {{ nmaes[0] }}")
+
+
+def test_a_semicolon_shows_nothing_and_a_comment_is_none_of_the_words(shell):
+    assert shell.run("%capsule apps;  # all of them").value is None
+    assert len(shell.run("%capsule apps  # all of them;").value) > 2
+    shell.run("apps = %capsule apps;")
+    assert len(shell.variables["apps"]) > 2
+    shown = shell.run("%%capsule diet-coach -o kept;  # quietly\nan apple")
+    assert (shown.text, shown.outputs) == ("", []) and shell.variables["kept"].text
+    url = shell.run("%capsule checkout deal-desk --return-url https://example.org/#paid").value
+    assert url.startswith("http")
 
 
 def test_plain_python_can_ask_without_any_shell(workspace):

@@ -1,0 +1,214 @@
+"""Filling a prompt: expressions of the notebook between double braces, each filled once.
+
+What is between ``{{`` and ``}}`` is an expression of Jinja's, over the notebook's variables and
+Python's built-in functions. Whatever else a prompt holds is not touched, so JSON, code, LaTeX and the
+templates of other languages arrive byte for byte: Jinja's own ``{% %}`` and ``{# #}`` too, and double
+braces that hold no expression, such as ``{{ .Values.name }}``.
+"""
+
+from __future__ import annotations
+
+import builtins
+import difflib
+import functools
+import inspect
+import keyword
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined, TemplateSyntaxError, UndefinedError
+from jinja2.exceptions import TemplateAssertionError, TemplateRuntimeError
+from jinja2.runtime import Undefined
+from jinja2.utils import missing
+
+from cpsl_notebook.errors import UserError
+
+__all__ = ["Filled", "evaluate", "fill", "find", "near", "plain"]
+
+_RAW = "(--raw sends braces as they are.)"
+_VALUES = {"True", "False", "None"}  # keywords that are expressions
+_LONGEST, _DEEPEST = 10_000, 20  # characters of an expression, and brackets in brackets
+_PIECES = re.compile(r""" "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*' | ["'(){}\[\]] """, re.S | re.X)
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A prompt as it shall be sent.
+
+    Attributes
+    ----------
+    text
+        The prompt.
+    left
+        The double braces in it that hold no expression, as they stand.
+    """
+
+    text: str
+    left: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Braces:
+    """Double braces in a text, from ``start`` to ``end``; ``value`` computes what is in them."""
+
+    source: str
+    start: int
+    end: int
+    value: Callable[..., Any] | None
+
+
+def fill(text: str, namespace: Mapping[str, Any]) -> Filled:
+    """Fill the expressions of a prompt from the notebook's variables.
+
+    Raises
+    ------
+    UserError
+        A name is missing, or an expression fails.
+
+    Examples
+    --------
+    >>> fill("Compare {{ a + b }} with {{ .Values.c }} and {d}", {"a": 1, "b": 2})
+    Filled(text='Compare 3 with {{ .Values.c }} and {d}', left=['{{ .Values.c }}'])
+    """
+    pieces, left, position = [], [], 0
+    for braces in find(text, namespace):
+        if braces.value is None:
+            left.append(braces.source)
+            continue
+        pieces += [text[position : braces.start], evaluate(braces, namespace)]
+        position = braces.end
+    return Filled("".join([*pieces, text[position:]]), left)
+
+
+def find(text: str, namespace: Mapping[str, Any]) -> Iterator[Braces]:
+    """Find the double braces of a text, with or without an expression; empty ones are none."""
+    compiled = functools.cache(functools.partial(_compiled, _environment(namespace)))
+    start = text.find("{{")
+    while start >= 0:
+        end = _end(text, start)
+        if end is None:
+            end = start + 2
+        else:
+            source = text[start:end]
+            if source[2:-2].strip("{} \t\r\n"):
+                yield Braces(source, start, end, compiled(source))
+        start = text.find("{{", end)
+
+
+def plain(value: Any) -> str:
+    """Return a value as a prompt shows it: a table as bounded Markdown, a reply as its text.
+
+    Examples
+    --------
+    >>> plain(1500), plain("as it is")
+    ('1500', 'as it is')
+    """
+    if inspect.isroutine(value):
+        raise TypeError(f"it is a function: call it, as in {getattr(value, '__name__', 'f')}()")
+    if type(value).__module__.partition(".")[0] == "pandas":
+        from cpsl_notebook.tabular import is_table, markdown
+
+        if is_table(value):
+            return markdown(value)
+    return str(value)
+
+
+def evaluate(
+    braces: Braces, namespace: Mapping[str, Any], show: Callable[[Any], Any] = plain
+) -> Any:
+    """Return what an expression comes to, as text.
+
+    Raises
+    ------
+    UserError
+        A name is missing, or the expression fails.
+    """
+    if braces.value is None:
+        return show(braces.source)
+    shown = " ".join(braces.source.split())
+    try:
+        return show(braces.value(namespace))
+    except UndefinedError as error:
+        raise UserError(f"{shown}: {error.message} {_RAW}", "NameError") from error
+    except Exception as error:
+        said = " ".join(str(error).split()) or "no message"
+        raise UserError(f"{shown} fails: {said}", type(error).__name__) from error
+
+
+def near(name: str, known: Iterable[Any], cutoff: float = 0.6) -> str:
+    """Return the end of a sentence that names the nearest of the names known.
+
+    Examples
+    --------
+    >>> near("tabel", ["table", "other"])
+    ': did you mean table?'
+    """
+    names = dict.fromkeys(k for k in known if isinstance(k, str) and not k.startswith("_"))
+    found = difflib.get_close_matches(name, names, 3, cutoff)
+    return f": did you mean {' or '.join(found)}?" if found else "."
+
+
+def _end(text: str, start: int) -> int | None:
+    """Return where the double braces that open here close; strings and dicts may hold others."""
+    depth = 0
+    for piece in _PIECES.finditer(text, start + 2, start + _LONGEST):
+        character = piece[0]
+        if character in "([{":
+            depth += 1
+        elif character in ")]}":
+            if depth == 0:
+                closed = text.startswith("}}", piece.start())
+                return piece.start() + 2 if closed else None
+            depth -= 1
+        elif len(character) == 1:  # a quote without its fellow
+            return None
+        if depth > _DEEPEST:
+            return None
+    return None
+
+
+def _compiled(environment: Environment, source: str) -> Callable[..., Any] | None:
+    """Return what computes the expression in braces; ``None`` where they hold none."""
+    expression = source[2:-2]
+    if expression[0] in "-+":
+        return None  # other templates' sign for "without the space before"
+    if keyword.iskeyword(expression.strip()) and expression.strip() not in _VALUES:
+        return None  # {{ else }} of other templates
+    try:
+        return environment.compile_expression(expression, undefined_to_none=False)
+    except TemplateAssertionError as error:  # a filter or test that there is not
+        shown = " ".join(source.split())
+        raise UserError(f"{shown}: {error.message} {_RAW}", "NameError") from error
+    except TemplateSyntaxError:
+        return None
+
+
+def _environment(namespace: Mapping[str, Any]) -> Environment:
+    class Missing(StrictUndefined):
+        """A name that is missing; it says which one might be meant."""
+
+        __slots__ = ()
+
+        def __init__(
+            self,
+            hint: str | None = None,
+            obj: Any = missing,
+            name: str | None = None,
+            exc: type[TemplateRuntimeError] = UndefinedError,
+        ) -> None:
+            super().__init__(hint or _explained(obj, name, namespace), obj, name, exc)
+
+    environment = Environment(undefined=Missing)  # noqa: S701 - it is no HTML
+    environment.globals = vars(builtins).copy()
+    return environment
+
+
+def _explained(value: Any, name: Any, namespace: Mapping[str, Any]) -> str:
+    if value is missing:
+        return f"there is no variable {name}{near(str(name), namespace)}"
+    if isinstance(value, Undefined) or not isinstance(name, str):
+        return f"a {type(value).__name__} has no such item."
+    keys = list(value.keys()) if hasattr(value, "keys") else []
+    return f"a {type(value).__name__} has no {name!r}{near(name, [*keys, *dir(value)])}"

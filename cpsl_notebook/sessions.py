@@ -1,0 +1,110 @@
+"""``%capsule session``: which conversation the next cell continues."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from typing import TYPE_CHECKING, Any
+
+from cpsl_notebook.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cpsl_notebook.asking import Desk
+
+__all__ = ["ACTIONS", "Sessions"]
+
+ACTIONS = ("list", "new", "resume", "use", "forget")
+
+
+class Sessions:
+    """What ``%capsule session`` does on a desk."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def run(self, options: argparse.Namespace) -> Any:
+        """Do what the words say.
+
+        Raises
+        ------
+        UserError
+            They say nothing that there is, or it cannot be done.
+        """
+        if options.action not in ACTIONS:
+            near = difflib.get_close_matches(options.action, ACTIONS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(ACTIONS)}."
+            raise UserError(
+                f"There is no `%capsule session {options.action}`: {hint}", "UsageError"
+            )
+        action = getattr(self, f"_{options.action}")
+        most = {"list": 0, "new": 1, "resume": 1, "use": 2}.get(options.action, 1_000)
+        least = 1 if options.action == "use" else 0
+        if not least <= len(options.words) <= most:
+            raise UserError(
+                "It is `%capsule session [list]`, `session new [APP]`, `session resume [APP]`, "
+                "`session use ID [APP]` or `session forget ID ...`.",
+                "UsageError",
+            )
+        return action(options, *options.words)
+
+    def _list(self, options: argparse.Namespace) -> pd.DataFrame:
+        from cpsl_notebook.tables import sessions_frame
+
+        known = self._desk.conversations
+        return sessions_frame(known, everywhere=options.all)
+
+    def _new(self, options: argparse.Namespace, app: str = "") -> None:
+        app = self.existing(app)
+        self._desk.conversations.start_anew(app, options.session)
+        print(f"The next cell for {_named(app, options)} starts a new conversation.")  # noqa: T201
+
+    def _resume(self, options: argparse.Namespace, app: str = "") -> None:
+        app = self.existing(app)
+        earlier = self._desk.conversations.earlier(app, options.session)
+        if earlier is None:
+            raise UserError(
+                f"This notebook has no earlier conversation with {_named(app, options)}: "
+                "`%capsule session list --all` shows those of every notebook."
+            )
+        self._desk.conversations.resume(earlier)
+        print(f"The next cell for {_named(app, options)} continues {earlier.described}.")  # noqa: T201
+
+    def _use(self, options: argparse.Namespace, session_id: str, app: str = "") -> None:
+        known = {
+            c.app for c in self._desk.conversations.all() if c.session_id.startswith(session_id)
+        }
+        app = self.existing(app or (known.pop() if len(known) == 1 else ""))
+        used = self._desk.conversations.use(app, session_id, options.session)
+        print(f"The next cell for {_named(app, options)} continues {used.session_id}.")  # noqa: T201
+
+    def _forget(self, options: argparse.Namespace, *words: str) -> None:
+        known = [c.session_id for c in self._desk.conversations.all()]
+        if bool(words) == options.all:
+            raise UserError(
+                "It is `%capsule session forget ID ...`, or `session forget --all` for every "
+                "conversation of this notebook.",
+                "UsageError",
+            )
+        chosen = known if options.all else [_only(word, known) for word in words]
+        self._desk.conversations.forget(chosen)
+        print(f"Forgot {len(chosen)} conversation{'' if len(chosen) == 1 else 's'}.")  # noqa: T201
+
+    def existing(self, app: str) -> str:
+        """Return the app named, or the one in use; a misspelt name is noticed now."""
+        app = self._desk.choose_app(app)
+        self._desk.client.get_app(app)
+        return app
+
+
+def _only(start: str, known: list[str]) -> str:
+    found = [one for one in known if one.startswith(start)]
+    if len(found) == 1:
+        return found[0]
+    how_many = f"{len(found)} conversations of this notebook begin" if found else "None begins"
+    raise UserError(f"{how_many} with {start}: `%capsule session` lists them.")
+
+
+def _named(app: str, options: argparse.Namespace) -> str:
+    return f"{app} -s {options.session}" if options.session else app

@@ -1,0 +1,182 @@
+"""What is filled in a prompt, and what arrives as it stands."""
+
+import datetime as dt
+import decimal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from shells import new_shell
+
+from cpsl_notebook import Reply, UserError
+from cpsl_notebook.prompt import fill
+from cpsl_notebook.tabular import markdown
+
+CORPUS = {
+    "JSON": '{"a": {"b": {"c": []}}, "d": [{}, {"e": "{x}"}], "f": {}}\n',
+    "JSON in one line": '{"a":{"b":{"c":{}}}}',
+    "Jinja blocks and comments": "{% for x in xs %}{# {not} filled #}{% endfor %}{%- raw -%}\n",
+    "Jinja with signs": "{{- name }} {{+ name }} {{ name -}}",
+    "LaTeX": r"\frac{a}{b} \textbf{{\em x}} $\{x_{1}^{2}\}$ {{\bf b}} \begin{tabular}{|c|}%" + "\n",
+    "Python": 'f"{x!r:>{width}}" + "{}".format({1: {2}}) # {{x!r}} {{"a": 1}} %s %(name)s\n',
+    "shell": 'for f in *.txt; do echo "${f%.txt}" $HOME `ls` $(ls) ~ !! {a,b}; done # no comment\n',
+    "CSS": "@media print { a:hover { color: #fff } }\n.a::after { content: '{{'; }\n",
+    "Go templates": '{{ .Values.name }} {{range .}} {{- if $x }} {{ .x | printf "%s" }} {{/* c */}}',
+    "Mustache": "{{#list}}{{{html}}}{{/list}}{{> part}}{{! note }}{{&raw}}{{^none}}",
+    "regular expressions": r"^\d{3}(?P<x>[{}]{1,2})\\{{2}$ a{,3} [^}}]+ \{\{",
+    "emoji and accents": "🎉👩‍👩‍👧 é é ñ \u202bעברית\u202c 中文 \u00a0 \ufeff",
+    "white space": "  two\t\ttabs  \n\n\n  and lines \r\n and \x0b\x0c\x85\u2028 end  ",
+    "braces alone": "{{}} {{ }} {{\n}} }} {{ {{{{ }}}} {{{}}}",
+    "an apostrophe": "{{ it's }} what isn't",
+    "no expression": "{{ a + }} {{ for }} {{ x y }} {{ 'open }} {{ a }b }} {{ (a }}",
+    "a magic": "%capsule apps\n%%capsule x\n!ls\n?help\n;",
+    "1 MB": "{ text } with {braces} and 100 % more; " * 26_000,
+}
+
+
+@pytest.mark.parametrize("text", CORPUS.values(), ids=CORPUS)
+def test_what_is_no_expression_is_not_touched(text):
+    assert fill(text, {"name": "never"}).text == text
+
+
+def test_what_is_no_expression_arrives_byte_for_byte(workspace):
+    got = []
+    workspace.app("verbatim")(lambda session, text: got.append(text) or "ok")
+    with new_shell() as shell:
+        shell.run("%load_ext cpsl_notebook\n%capsule local")
+        for text in CORPUS.values():
+            text = text.replace("\r\n", "\n")  # a notebook's own line end
+            shell.run(f"%%capsule verbatim --once -q\n{text}\n")
+            assert got.pop() == text
+
+
+LITERAL = st.text(st.characters(exclude_characters="{"))
+
+
+@given(LITERAL, LITERAL)
+def test_a_text_around_an_expression_is_not_touched(before, after):
+    before = before.replace("'", "").replace('"', "")
+    assert fill(f"{before}{{{{ x }}}}{after}", {"x": 7}).text == f"{before}7{after}"
+
+
+@given(st.text())
+def test_a_value_is_filled_in_once_whatever_it_holds(value):
+    names = {"x": value, "y": "no"}
+    assert fill("<{{ x }}>{{ x }}", names).text == f"<{value}>{value}"
+    assert fill("{{ x }}", {"x": "{{ y }} {% y %}", "y": "no"}).text == "{{ y }} {% y %}"
+
+
+@given(st.text(alphabet="{}'\" a.|+-()[]%#\\\n", max_size=40))
+def test_any_braces_are_filled_refused_or_left(text):
+    try:
+        filled = fill(text, {"a": "A"})
+    except UserError as error:
+        assert "\n" not in str(error)
+    else:
+        assert "{{" in text or filled.text == text
+
+
+FILLED = {
+    "{{ n }}, {{n}}": "1500, 1500",
+    "{{ day }} {{ at }}": "2026-03-01 2026-03-01 09:30:00+00:00",
+    "{{ price }} {{ share }} {{ big }}": "12.50 0.1 3",
+    "{{ text[:3] }} {{ text|upper }} {{ text.title() }}": "a { A {{ B }} A {{ B }}",
+    "{{ table['n'].sum() }} {{ len(table) }} {{ sum([1, 2]) }}": "6 3 3",
+    "{{ reply }} / {{ reply.text }}": "**4** threads / **4** threads",
+    '{{ {"a": "}}"}["a"] }} {{ "{{" }} {{ {"a": {}} }}': "}} {{ {'a': {}}",
+    "{{ result }} {{ 'y' if n > 9 else 'n' }} {{ -n }}": "9 y -1500",
+    "{{\n  n\n}}": "1500",
+}
+NAMES = {
+    "n": 1500,
+    "day": dt.date(2026, 3, 1),
+    "at": pd.Timestamp("2026-03-01 09:30", tz="UTC"),
+    "price": decimal.Decimal("12.50"),
+    "share": np.float64(0.1),
+    "big": np.int64(3),
+    "text": "a {{ b }}",
+    "table": pd.DataFrame({"queue": ["a", "b|c", None], "n": [1, 2, 3]}),
+    "reply": Reply(app="x", prompt="y", pieces=["**4** ", "threads"]),
+    "result": 9,
+}
+
+
+@pytest.mark.parametrize(("template", "filled"), FILLED.items())
+def test_an_expression_of_the_notebook_is_filled_in(template, filled):
+    assert fill(template, NAMES).text == filled
+
+
+REFUSED = {
+    "{{ tabel }}": "{{ tabel }}: there is no variable tabel: did you mean table?",
+    "{{ nothing_like_it }}": "there is no variable nothing_like_it.",
+    "{{ table.hed(3) }}": "a DataFrame has no 'hed': did you mean head?",
+    "{{ table.queu }}": "a DataFrame has no 'queu': did you mean queue or query?",
+    "{{ text|uper }}": "No filter named 'uper'",
+    "{{ 1 / 0 }}": "{{ 1 / 0 }} fails: division by zero",
+    "{{ table['x'] }}": "a DataFrame has no 'x'",
+    "{{ table.head }}": "call it, as in head()",
+}
+
+
+@pytest.mark.parametrize(("template", "said"), REFUSED.items())
+def test_what_cannot_be_filled_is_one_line_that_names_it(template, said):
+    with pytest.raises(UserError) as caught:
+        fill(f"before {template} after", NAMES)
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_missing_name_says_how_to_send_braces_as_they_are():
+    with pytest.raises(UserError, match="--raw"):
+        fill("{{ tabel }}", {})
+
+
+def test_braces_that_were_left_are_told():
+    assert fill("{{ .a }} {{ n }} {{ b c }} {{}}", NAMES).left == ["{{ .a }}", "{{ b c }}"]
+
+
+@pytest.mark.parametrize("piece", ["{{", '{{ "{{" ', "{{ .x }} ", "{{ (a ", "{{ ' ", "{{ a[ }} "])
+def test_many_braces_take_seconds_not_hours(piece):
+    text = piece * (200_000 // len(piece))
+    started = time.monotonic()
+    assert fill(text, {}).text == text
+    assert time.monotonic() - started < 60
+
+
+def test_a_small_table_is_all_there():
+    assert markdown(NAMES["table"]) == (
+        "| queue | n |\n| --- | --- |\n| a | 1 |\n| b\\|c | 2 |\n|  | 3 |"
+    )
+
+
+def test_a_large_table_says_what_it_left_out():
+    wide = pd.DataFrame({f"c{n}": range(1_000) for n in range(25)})
+    text = markdown(wide)
+    assert "(Left out: 950 of 1,000 rows; 5 of 25 columns.)" in text
+    assert text.count("\n") == 53
+    long = pd.DataFrame({"text": ["x" * 5_000] * 40})
+    assert "the rest of cells that end in […]" in markdown(long)
+    assert len(markdown(pd.DataFrame({f"c{n}": ["x" * 5_000] * 40 for n in range(9)}))) < 15_000
+
+
+def test_an_index_is_shown_where_it_says_something():
+    table = pd.DataFrame({"queue": ["a", "b", "a"], "n": [1, 2, 3]})
+    assert markdown(table.groupby("queue")["n"].sum()).startswith("| queue | n |\n| --- | --- |")
+    assert "|  | n |" in markdown(table.describe())
+    assert markdown(table[table["n"] > 1]).startswith("| queue | n |")
+    counts = markdown(table.groupby(["queue", "n"]).size())
+    assert counts.startswith("| queue | n | value |")
+
+
+def test_a_table_in_a_prompt_needs_no_further_package():
+    code = (
+        "import sys; sys.modules['tabulate'] = None\n"
+        "import pandas as pd; from cpsl_notebook.prompt import fill\n"
+        "print(fill('{{ t }}', {'t': pd.DataFrame({'a': [1]})}).text)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "| a |\n| --- |\n| 1 |\n"
