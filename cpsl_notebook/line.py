@@ -16,7 +16,8 @@ from cpsl_notebook.errors import UserError
 
 __all__ = ["Line"]
 
-_VARIABLE = re.compile(r'(?<![^\s"])\$([^\W\d]\w*)(?=[\s";]|$)')
+# A word of its own, but for the marks of a sentence around it.
+_VARIABLE = re.compile(r'(?<![^\s"(])\$([^\W\d]\w*)(?=[,.;:?!)"]*(?:\s|$))')
 _PLACE = re.compile("\x00(\\d+)\x00")  # stands for a value: no cell can hold a NUL
 _QUOTED = r"""(?:(?<!\S)|(?<==))(?:"(?:\\.|[^"\\])*"|'[^']*')"""
 _COMMENT = re.compile(_QUOTED + r"|(?<!\S)(\#.*)")

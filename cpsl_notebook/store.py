@@ -20,7 +20,7 @@ _SCHEMA = """CREATE TABLE IF NOT EXISTS conversations (
     session_id TEXT NOT NULL, notebook TEXT NOT NULL, workspace TEXT NOT NULL, app TEXT NOT NULL,
     name TEXT NOT NULL, started_at TEXT NOT NULL, last_at TEXT NOT NULL, turns INTEGER NOT NULL,
     kernel TEXT NOT NULL DEFAULT '', PRIMARY KEY (session_id, notebook, workspace, app))"""
-_WAIT, _SHORT_WAIT = 10.0, 0.2  # seconds for another kernel to finish; once it did not, be brief
+_WAIT, _SHORT_WAIT = 30.0, 0.2  # seconds for another kernel to finish; once it did not, be brief
 
 
 def default_store() -> Path:

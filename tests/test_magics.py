@@ -453,7 +453,7 @@ def test_a_line_takes_variables_and_expands_nothing_else(shell):
     assert set(both["app"]) == {"support-ops", "deal-desk"}
     for word in ("{name}", "x$name", "'~'", "'*'", "'$(ls)'"):
         assert f"No app {word.strip(chr(39))!r}" in shell.error(f"%capsule app {word}")
-    assert "did you mean name?" in shell.error("%capsule app $nmae")
+    assert "did you mean name or names?" in shell.error("%capsule app $nmae")
     assert "did you mean names?" in shell.error("%capsule app {{ nmaes[0] }}")
 
 
