@@ -165,6 +165,7 @@ COMMANDS = {
         "ask",
         "APP TEXT ...",
         "ask an app in one line",
+        Argument("app", nargs="?", default=""),
         *_ASKING,
         examples="""\
 %capsule ask support-ops How many threads are waiting for review?

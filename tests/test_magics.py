@@ -454,7 +454,7 @@ def test_a_line_takes_variables_and_expands_nothing_else(shell):
     for word in ("{name}", "x$name", "'~'", "'*'", "'$(ls)'"):
         assert f"No app {word.strip(chr(39))!r}" in shell.error(f"%capsule app {word}")
     assert "did you mean name or names?" in shell.error("%capsule app $nmae")
-    assert "did you mean names?" in shell.error("%capsule app {{ nmaes[0] }}")
+    assert "did you mean names or name?" in shell.error("%capsule app {{ nmaes[0] }}")
 
 
 def test_a_semicolon_shows_nothing_and_a_comment_is_none_of_the_words(shell):
