@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 
 import pandas as pd
 
+from cpsl_notebook.earnings import excel, snapshots
 from cpsl_notebook.earnings import roles as naming
 from cpsl_notebook.earnings.amounts import Unit
 from cpsl_notebook.earnings.bookkeeping import build, find_roles
 from cpsl_notebook.earnings.ledger import COLUMNS, Ledger
+from cpsl_notebook.earnings.masking import masked
+from cpsl_notebook.earnings.payouts import payouts
+from cpsl_notebook.earnings.reconcile import is_balanced, reconcile
+from cpsl_notebook.earnings.results import result
 from cpsl_notebook.earnings.times import Moment
 
 __all__ = ["Earnings"]
@@ -72,6 +78,7 @@ class Earnings:
         *,
         roles: Mapping[str, str | None] | None = None,
         amounts: Unit | None = None,
+        mask_payers: bool | str = False,
         strict: bool = False,
     ) -> pd.DataFrame:
         """Return the payments under fixed names and types, by the rules of `bookkeeping`.
@@ -80,6 +87,9 @@ class Earnings:
         ----------
         roles, amounts
             As `with_roles` takes them.
+        mask_payers
+            Whether to replace payers by pseudonyms, the same in every run on this machine; with a
+            secret of your own, the same wherever it is given. See `cpsl_notebook.earnings.masking`.
         strict
             Whether a value that cannot be read is an error; otherwise it is missing, with a warning.
 
@@ -90,9 +100,61 @@ class Earnings:
             payout_state``, in order of time.
         """
         rows = build(self._frame, roles=roles, amounts=amounts, strict=strict).rows[list(COLUMNS)]
+        if mask_payers:
+            rows["payer"] = masked(rows["payer"], None if mask_payers is True else mask_payers)
         kept = ("app", "gateway", "read_at", "currency", "window")
         rows.attrs = {name: self._frame.attrs[name] for name in kept if name in self._frame.attrs}
         return rows
+
+    def payouts(
+        self, *, as_of: Moment | None = None, tz: str = "UTC", money: bool = False
+    ) -> pd.DataFrame:
+        """Show what is not paid out, by state and age; see `cpsl_notebook.earnings.payouts`."""
+        ledger = self._ledger(as_of, tz)
+        return result(payouts(ledger, tz=tz), ledger, money=money)
+
+    def reconcile(
+        self,
+        earnings: pd.DataFrame,
+        *,
+        roles: Mapping[str, str | None] | None = None,
+        amounts: Unit | None = None,
+        strict: bool = False,
+        money: bool = False,
+    ) -> pd.DataFrame:
+        """Check the payments against each other and the summaries; `reconcile` has the rules.
+
+        ``attrs["balanced"]`` is ``"yes"`` only where every check could run and none found an error;
+        the corner of the table says it too.
+        """
+        ledger = self._ledger()
+        findings = reconcile(ledger, earnings, roles=roles, amounts=amounts, strict=strict)
+        balanced = is_balanced(findings)
+        note = "balanced" if balanced else "not balanced"
+        answer = result(findings, ledger, money=money, note=note)
+        answer.attrs["balanced"] = "yes" if balanced else "no"
+        return answer
+
+    def snapshot(self, path: str | Path, *, as_of: Moment | None = None, tz: str = "UTC") -> Path:
+        """Freeze the ledger in a Parquet file that is not there yet, and return its path.
+
+        Parameters
+        ----------
+        path
+            The file.
+        as_of
+            The close, such as ``"2026-10-31"``; payments from later on are left out.
+        """
+        return snapshots.write(self._ledger(as_of, tz), path)
+
+    def diff(self, path: str | Path) -> pd.DataFrame:
+        """Show what has changed since a snapshot: ``change, app, payment_id, field, before, after``."""
+        ledger = self._ledger()
+        return result(snapshots.diff(ledger, snapshots.read(path)), ledger)
+
+    def to_excel(self, path: str | Path, *, tz: str = "UTC") -> Path:
+        """Write the table to an Excel file, with its times as the clocks of *tz* show them."""
+        return excel.write(self._frame, path, tz)
 
     def _ledger(self, as_of: Moment | None = None, tz: str = "UTC") -> Ledger:
         return build(self._frame, as_of=as_of, tz=tz)
