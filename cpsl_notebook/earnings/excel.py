@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,8 @@ def _cell(value: Any) -> Any:
         value = json.dumps(value, ensure_ascii=False, default=str)
     if isinstance(value, int) and abs(value) >= _EXACT:
         return str(value)
+    if isinstance(value, Decimal):  # with two places
+        return float(value) if abs(value) < _EXACT // 100 else str(value)
     if isinstance(value, str):
         return ILLEGAL_CHARACTERS_RE.sub("\ufffd", value)[:_LONGEST_TEXT]
     return value
