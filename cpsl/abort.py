@@ -30,18 +30,16 @@ class Abort:
     ----------
     sent
         Whether any of the request may have reached the service.
+    requested
+        Whether the exchange is to end, or has.
     """
 
     def __init__(self) -> None:
         self.sent = False
-        self._requested = threading.Event()
+        self.requested = False
+        self._woken = threading.Event()
         self._socket: socket.socket | None = None
         self._lock = threading.RLock()  # a signal handler may come between on the same thread
-
-    @property
-    def requested(self) -> bool:
-        """Whether the exchange is to end, or has."""
-        return self._requested.is_set()
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
@@ -74,12 +72,13 @@ class Abort:
     def request(self) -> None:
         """End the exchange."""
         with self._lock:
-            self._requested.set()
+            self.requested = True
+            self._woken.set()
             self._shut_down()
 
     def wait(self, seconds: float) -> bool:
         """Sleep, unless the exchange is to end: then return true at once."""
-        return self._requested.wait(seconds)
+        return self._woken.wait(seconds)
 
     def _shut_down(self) -> None:
         if self._socket is not None:

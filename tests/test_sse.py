@@ -48,7 +48,7 @@ def as_bytes(pieces: list[str]) -> bytes:
 # Pieces from which streams that matter are likely to come.
 PIECES = st.sampled_from(
     "data|event|id|retry|:|: | |x|\n|\r|\r\n|\n\n|\ufeff|€|\0|done|\u2028|\x85|\x0b|\x0c|\x1e|Data"
-    "|data\n|\udcff|\udce2\udc82|\udcf0\udc9f".split("|")
+    "|data: |event: done\n|data\n|\udcff|\udce2\udc82|\udcf0\udc9f".split("|")
 )
 STREAMS = st.one_of(st.lists(PIECES, max_size=40).map(as_bytes), st.binary(max_size=60))
 

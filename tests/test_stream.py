@@ -1,6 +1,7 @@
 """A reply while it streams: on time, to be ended at any moment, and honest about how it ended."""
 
 import gc
+import json
 import queue
 import socket
 import threading
@@ -28,11 +29,18 @@ from gateway import (
     well,
     words,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import cpsl
 from cpsl import StreamChunk
 
 FRAMINGS = ["chunked", "close", "length"]
+TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates too
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+)
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +145,30 @@ def test_what_is_no_json_object_is_handed_through(gateway, client):
 def test_white_space_around_an_object_does_no_harm(gateway, client, data):
     gateway.on("stream", streamed(b"data:" + data + b"\n\n", b"data: " + data + b"\n\n", DONE))
     assert [chunk.text for chunk in client.stream(APP, "hello")] == ["x", "x", ""]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.dictionaries(TEXT, JSON, max_size=3), max_size=40), st.booleans())
+def test_an_object_is_what_the_json_library_reads(objects, escaped):
+    texts = [json.dumps({**given, "done": None}, ensure_ascii=escaped) for given in objects]
+    body = "".join(f"data: {text}\n\n" for text in texts).encode("utf-8", "replace")
+    with Gateway() as gateway, cpsl.Client(TOKEN, gateway.url) as client:
+        gateway.on("stream", streamed(body + DONE))
+        came = [chunk.data for chunk in client.stream(APP, "hello")][:-1]
+    wanted = [json.loads(text.encode("utf-8", "replace")) for text in texts]
+    assert repr(came) == repr(wanted)  # as NaN equals nothing
+
+
+@pytest.mark.parametrize("number", ["1" + "0" * 30, "-9223372036854775809", "1e999", "-0", "NaN"])
+def test_numbers_of_any_size_stay_exact(gateway, client, number):
+    gateway.on("stream", streamed(b'data: {"cents": %b}\n\n' % number.encode(), DONE))
+    assert repr(next(client.stream(APP, "hello")).data["cents"]) == repr(json.loads(number))
+
+
+@pytest.mark.parametrize("data", [b"{" * 100_000, b"[" * 100_000, b'{"n": 1%b}' % (b"0" * 5000)])
+def test_what_no_library_reads_is_handed_through(gateway, client, data):
+    gateway.on("stream", streamed(b"data: " + data + b"\n\n", DONE))
+    assert next(client.stream(APP, "hello")).data == {"raw": data.decode()}
 
 
 def test_an_object_with_something_after_it_is_no_object(gateway, client):
