@@ -30,7 +30,7 @@ small {{ opacity: .75 }}
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; "
     "frame-ancestors 'none'; base-uri 'none'",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with none at all, the form's own POST comes from "null"
     "Cache-Control": "no-store",
 }
 
