@@ -11,7 +11,11 @@ Examples
     print(reply.text)
 """
 
-from cpsl.client import Client
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from cpsl.errors import (
     AppNotFoundError,
     AuthenticationError,
@@ -30,8 +34,11 @@ from cpsl.errors import (
     TLSError,
     TooLargeError,
 )
-from cpsl.models import ChatResponse, StreamChunk
-from cpsl.stream import Stream
+
+if TYPE_CHECKING:
+    from cpsl.client import Client
+    from cpsl.models import ChatResponse, StreamChunk
+    from cpsl.stream import Stream
 
 __all__ = [
     "AppNotFoundError",
@@ -55,3 +62,18 @@ __all__ = [
     "TimedOutError",
     "TooLargeError",
 ]
+
+# Imported when they are first asked for, so that the command can answer Ctrl-C from its start.
+_HOMES = {"ChatResponse": "models", "Client": "client", "Stream": "stream", "StreamChunk": "models"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

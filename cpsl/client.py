@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import os
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Any, Self
 
 import requests
 
-from cpsl import directory
 from cpsl.abort import Abort
-from cpsl.config import Token, load
+from cpsl.config import Token, insecure_allowed, load
 from cpsl.errors import AppNotFoundError, InvalidRequestError, NotFoundError
 from cpsl.models import ChatResponse
 from cpsl.network import Seconds, Timeout
@@ -92,8 +89,6 @@ class Client:
     ) -> None:
         self._gateway_url = gateway_url or ""  # for a repr while nothing else is there
         token = None if token is None else Token(token)  # so that no traceback of ours shows it
-        if allow_insecure is None:
-            allow_insecure = os.environ.get("CAPSULE_ALLOW_INSECURE") == "1"
         self._options = Options(
             timeout=Timeout.of(timeout, Timeout()),
             max_retries=max_retries,
@@ -101,7 +96,7 @@ class Client:
             max_reply_bytes=max_reply_bytes,
             max_event_bytes=max_event_bytes,
             max_url_bytes=max_url_bytes,
-            allow_insecure=allow_insecure,
+            allow_insecure=insecure_allowed(allow_insecure),
             pickle_token=pickle_token,
         )
         settings = load(token, gateway_url, grpc_target=grpc_target)
@@ -115,12 +110,7 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -174,6 +164,8 @@ class Client:
 
             names = [app["name"] for app in client.list_apps()]
         """
+        from cpsl import directory  # gRPC takes as long to import as all else, and few need it
+
         transport = self._transport
         apps = directory.list_apps(
             transport.settings,

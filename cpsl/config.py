@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from cpsl.errors import CredentialsError, InvalidRequestError
 
-__all__ = ["Settings", "Token", "config_path", "is_loopback", "load"]
+__all__ = ["Settings", "Token", "config_path", "insecure_allowed", "is_loopback", "load"]
 
 PRODUCTION_GRPC = "gateway.capsule.new:443"
 PRODUCTION_HTTP = "https://api.capsule.new"
@@ -68,6 +68,11 @@ def config_path(environ: Mapping[str, str] | None = None) -> Path:
     # The environment is never a variable here: a traceback with locals would show what it holds.
     named = (os.environ if environ is None else environ).get("CONFIG_PATH")
     return Path(named).expanduser() if named else Path.home() / ".capsule" / "config.ini"
+
+
+def insecure_allowed(asked: bool | None) -> bool:
+    """Say whether a token may travel in the clear: as asked, else as the environment says."""
+    return os.environ.get("CAPSULE_ALLOW_INSECURE") == "1" if asked is None else asked
 
 
 def is_loopback(host: str | None) -> bool:

@@ -1,20 +1,17 @@
-"""Logging in and out: the browser login, and the token that it leaves in ``config.ini``."""
+"""Logging in and out: the browser login, and the token that it leaves behind."""
 
 from __future__ import annotations
 
-import configparser
-import io
 import os
 import re
-import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-from cpsl.config import Settings, config_path, load
+from cpsl import ini
+from cpsl.config import Settings, config_path, insecure_allowed, load
 from cpsl.directory import call
 from cpsl.errors import (
     CannotConnectError,
@@ -33,7 +30,6 @@ INTERVAL = 2.0  # seconds between two questions whether the login was confirmed
 PATIENCE = 300.0  # seconds for a person to confirm it
 _TROUBLES = 5  # failed questions in a row after which the gateway counts as gone
 _WAITS = Timeout(connect=5.0, read=10.0)
-_SECTION = "default"
 _KEYS = ("token", "gateway_host", "gateway_port", "gateway_http_port")
 
 
@@ -164,9 +160,9 @@ def begin(gateway: str = "", *, allow_insecure: bool | None = None) -> Login:
         print("Open", login.url)
         path = login.wait(on_tick=lambda left: print(f"{left:.0f} s left"))
     """
-    _read(config_path())  # a file that cannot be kept is a reason not to bother anybody
+    ini.read(config_path())  # a file that cannot be kept is a reason not to bother anybody
     settings = _settings(gateway)
-    insecure = _allowed(allow_insecure)
+    insecure = insecure_allowed(allow_insecure)
     error, answer = call(settings, "RequestLogin", {}, _WAITS, insecure)
     if error is not None:
         raise error
@@ -218,7 +214,7 @@ def authorize(
     settings: Settings, allow_insecure: bool | None = None
 ) -> tuple[CapsuleError | None, str]:
     """Ask the gateway about the token; return what is wrong with it, or the workspace's id."""
-    error, answer = call(settings, "Authorize", {}, _WAITS, _allowed(allow_insecure))
+    error, answer = call(settings, "Authorize", {}, _WAITS, insecure_allowed(allow_insecure))
     if error is None and not answer.ok:
         error = refused_token(settings)
     return error, "" if error else one_line(answer.workspace_id)
@@ -233,10 +229,10 @@ def forget() -> Path | None:
         The file, or ``None`` where no token was stored.
     """
     path = config_path()
-    text = _read(path)
-    if not _parsed(text)[_SECTION].get("token"):
+    text = ini.read(path)
+    if not ini.parsed(text)[ini.SECTION].get("token"):
         return None
-    error = _write(path, _with_values(text, dict.fromkeys(_KEYS, "")))
+    error = ini.write(path, ini.with_values(text, dict.fromkeys(_KEYS, "")))
     if error is not None:
         raise error
     return path
@@ -249,12 +245,6 @@ def _settings(gateway: str) -> Settings:
     # Only these variables count: neither the stored token nor its gateway has a say here.
     named = load(environ={**chosen, "CAPSULE_TOKEN": "none", "CONFIG_PATH": os.devnull})
     return replace(named, token="")
-
-
-def _allowed(allow_insecure: bool | None) -> bool:
-    if allow_insecure is None:
-        return os.environ.get("CAPSULE_ALLOW_INSECURE") == "1"
-    return allow_insecure
 
 
 def _is_token(text: str) -> bool:
@@ -285,106 +275,8 @@ def _stored(settings: Settings) -> tuple[CapsuleError | None, Path | None]:
     )
     path = config_path()
     try:
-        text = _read(path)
+        text = ini.read(path)
     except CredentialsError as caught:
         return caught.with_traceback(None), None
-    error = _write(path, _with_values(text, values))
+    error = ini.write(path, ini.with_values(text, values))
     return (error, None) if error else (None, path)
-
-
-def _read(path: Path) -> str:
-    """Return the file's text, empty where there is none; refuse what could not be kept."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        _parsed(text)
-        return text
-    except (FileNotFoundError, NotADirectoryError):
-        return ""
-    except (OSError, UnicodeDecodeError, configparser.Error) as error:
-        reason = f"{path} cannot be read ({type(error).__name__}): mend it, or move it away."
-    raise CredentialsError(reason)
-
-
-def _parsed(text: str) -> configparser.ConfigParser:
-    parser = configparser.ConfigParser(default_section=_SECTION, interpolation=None)
-    parser.read_string(text)
-    return parser
-
-
-def _with_values(text: str, values: Mapping[str, str]) -> str:
-    """Return an INI text with these values in its default section; all else stays, comments too.
-
-    Where the text is written in a way that this cannot edit, configparser writes it anew: every
-    value is kept then, comments are not.
-    """
-    wanted = _parsed(text)
-    wanted[_SECTION].update(values)
-    edited = _edited(text, values)
-    try:
-        if _contents(_parsed(edited)) == _contents(wanted):
-            return edited
-    except configparser.Error:
-        pass
-    anew = io.StringIO()
-    wanted.write(anew)
-    return anew.getvalue()
-
-
-def _edited(text: str, values: Mapping[str, str]) -> str:
-    """Replace the lines that set the values; add what is missing below the section's header."""
-    missing = dict(values)
-    lines: list[str] = []
-    place: int | None = None
-    inside = replaced = False
-    for line in text.split("\n"):
-        if header := re.match(r"\[(.+)\]", line):
-            inside, replaced = header[1] == _SECTION, False
-        elif inside and (key := re.match(r"([^\s=:#;][^=:]*?)\s*[=:]", line)):
-            name = key[1].lower()
-            replaced = name in values
-            if replaced:
-                lines.append(_line(name, missing.pop(name, "")))
-                continue
-        elif replaced and line[:1] in (" ", "\t"):
-            continue  # the old value went on here
-        lines.append(line)
-        if header and inside and place is None:
-            place = len(lines)
-    added = [_line(name, value) for name, value in missing.items()]
-    if place is None:
-        return "\n".join([f"[{_SECTION}]", *added, *([""] if text else []), *lines])
-    return "\n".join([*lines[:place], *added, *lines[place:]])
-
-
-def _line(name: str, value: str) -> str:
-    return f"{name} = {value}".rstrip()
-
-
-def _contents(parser: configparser.ConfigParser) -> dict[str, Any]:
-    return {name: dict(section) for name, section in parser.items()}
-
-
-def _write(path: Path, text: str) -> CapsuleError | None:
-    """Put a file in place in one step, for its owner's eyes only; return what went wrong.
-
-    A write that fails or is killed leaves the old file whole.
-    """
-    target = Path(os.path.realpath(path))  # a link stays one
-    try:
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, scratch = tempfile.mkstemp(dir=target.parent, prefix=f"{target.name}.")  # 0600
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(scratch).replace(target)
-        except BaseException:
-            Path(scratch).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        return CredentialsError(
-            f"{path} cannot be written ({error.strerror}): make its folder writable, or name "
-            "another file in CONFIG_PATH."
-        )
-    return None

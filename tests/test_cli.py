@@ -11,6 +11,7 @@ import pty
 import re
 import select
 import shlex
+import signal
 import struct
 import subprocess
 import sys
@@ -24,8 +25,9 @@ import pytest
 import yaml
 
 import cpsl
-from cpsl import cli
-from cpsl.__main__ import _parsed, main
+from cpsl import output
+from cpsl.__main__ import main
+from cpsl.command import _parsed
 from cpsl_notebook import local
 
 APP_ID = "1b45251f-463a-5b5a-abcb-b13ece653006"
@@ -501,6 +503,21 @@ def test_a_reply_that_breaks_off_keeps_what_arrived_and_ends_in_a_line():
     assert "the database is gone" in second
 
 
+def test_ctrl_c_is_one_line_while_the_command_still_loads(tmp_path):
+    slow = "print('loading', flush=True)\nimport time\ntime.sleep(600)"
+    (tmp_path / "requests.py").write_text(slow)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cpsl", "apps"],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout.readline() == b"loading\n"
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=30) == (b"", b"cpsl: interrupted\n")
+    assert process.returncode == 130
+
+
 def test_ctrl_c_stops_a_reply_in_one_line(at_the_shop):
     go_on = threading.Event()
 
@@ -602,4 +619,4 @@ def test_the_readme_names_every_error(readme):
 
 
 def test_cells_of_a_table_take_the_columns_that_a_terminal_gives_them():
-    assert [cli._width(text) for text in ("ab", "渡辺", "e\u0301", "")] == [2, 4, 1, 0]
+    assert [output._width(text) for text in ("ab", "渡辺", "e\u0301", "")] == [2, 4, 1, 0]

@@ -24,7 +24,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cpsl
-from cpsl import login
+from cpsl import ini, login
 from cpsl.__main__ import main
 from cpsl.config import config_path
 from cpsl.messages import SERVICE, message
@@ -359,13 +359,13 @@ def test_a_login_killed_halfway_leaves_the_old_one(at_the_office, old_config):
 def test_a_write_that_is_killed_leaves_a_whole_file(old_config):
     program = """if True:
         from pathlib import Path
-        from cpsl import login
+        from cpsl import ini
         texts = ["[default]\\n" + "token = " + letter * 500_000 + "\\n" for letter in "ab"]
-        login._write(Path(PATH), texts[0])
+        ini.write(Path(PATH), texts[0])
         print("writing", flush=True)
         while True:
             for text in texts:
-                login._write(Path(PATH), text)
+                ini.write(Path(PATH), text)
     """.replace("PATH", repr(str(old_config)))
     whole = ["[default]\ntoken = " + letter * 500_000 + "\n" for letter in "ab"]
     for _ in range(3):
@@ -450,9 +450,9 @@ def test_a_link_to_the_file_stays_a_link(tmp_path, old_config):
 )
 def test_every_way_to_write_the_file_keeps_its_values(text):
     values = {"token": "new%()s", "gateway_host": "h", "gateway_port": "1", "gateway_http_port": ""}
-    before, after = login._parsed(text), login._parsed(login._with_values(text, values))
+    before, after = ini.parsed(text), ini.parsed(ini.with_values(text, values))
     before["default"].update(values)
-    assert login._contents(after) == login._contents(before)
+    assert ini._contents(after) == ini._contents(before)
 
 
 NAMES = st.text("abtoken_", min_size=1, max_size=8)
@@ -464,12 +464,12 @@ CONTINUED = st.builds("   {}".format, st.text("token=[default]", min_size=1))
 @given(st.lists(LINES | PAIRS | CONTINUED | st.just("token = old")).map("\n".join))
 def test_whatever_else_is_in_the_file_stays(text):
     try:
-        before = login._parsed(text)
+        before = ini.parsed(text)
     except configparser.Error:
         return
-    edited = login._with_values(text, {"token": "new", "gateway_port": "1"})
+    edited = ini.with_values(text, {"token": "new", "gateway_port": "1"})
     before["default"].update({"token": "new", "gateway_port": "1"})
-    assert login._contents(login._parsed(edited)) == login._contents(before)
+    assert ini._contents(ini.parsed(edited)) == ini._contents(before)
 
 
 @pytest.mark.parametrize("text", [b"token = no section\n", b"[default]\n\xff\n", b"[a]\n[a]\n"])
