@@ -1,0 +1,165 @@
+"""Monthly recurring revenue and how it moved; how many payers, and how much of it, were lost."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pandas as pd
+
+from cpsl_notebook.earnings.entries import amount_of, groups_of
+from cpsl_notebook.earnings.ledger import Ledger
+from cpsl_notebook.earnings.subscriptions import subscriptions
+
+__all__ = ["churn", "mrr"]
+
+_MOVEMENTS = ["new", "expansion", "contraction", "churn", "reactivation"]
+
+
+def mrr(
+    ledger: Ledger,
+    *,
+    basis: str = "gross",
+    unit: str = "app",
+    tz: str = "UTC",
+    since: str | dt.date | None = None,
+    as_of: str | dt.date | pd.Timestamp | None = None,
+) -> pd.DataFrame:
+    """Return the monthly recurring revenue at the end of each month, and what moved it.
+
+    Payments of a monthly kind form chains, by the rules in `cpsl_notebook.earnings.chains`; a late
+    renewal moves nothing. A month closes with what was paid for the periods in force on its last
+    day; while a due date is open, for 15 days of grace, with the amount before. Refunds and
+    one-time sales never move it.
+
+    Parameters
+    ----------
+    ledger
+        The whole history.
+    basis
+        ``"gross"`` or ``"net"``: which amount counts.
+    unit
+        Whose closings are compared: ``"app"``, those of each payer and app; ``"payer"``, those of
+        each payer over all apps, so that one who changes from an app to another is not lost.
+    tz
+        The zone whose days count.
+    since
+        The first month to show; it does not change what is counted.
+    as_of
+        The moment from which to look back; a date is the end of that day.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``month`` (its first day), ``app`` (with that unit), ``currency``; in cents ``opening_cents``,
+        ``new_cents`` (payers who never subscribed before), ``expansion_cents``,
+        ``contraction_cents`` and ``churn_cents`` (both negative), ``reactivation_cents`` (payers who
+        come back), ``closing_cents``; ``unclassified_cents`` (monthly payments that renew nothing
+        and do not recur, such as a proration: not counted); ``payers`` (with a subscription at the
+        end); ``state``. Opening and movements add up to the closing.
+
+    Raises
+    ------
+    UserError
+        The ledger was cut, lacks a field, or has a kind that is neither one-time nor monthly.
+
+    Notes
+    -----
+    The movements are those of ChartMogul's MRR movements. An extra payment stands in
+    ``unclassified_cents`` until its amount recurs, which can be a month and 15 days later: from then
+    on it counts as a second subscription from its first day.
+    """
+    groups, amount = groups_of(unit), amount_of(basis)
+    subs = subscriptions(ledger, "mrr", basis=basis, tz=tz, as_of=as_of)
+    columns = [f"{name}_cents" for name in ("opening", *_MOVEMENTS, "closing", "unclassified")]
+    columns.append("payers")
+    extra = subs.unclassified.rename(columns={amount: "unclassified_cents"})
+    extra = extra.reindex(columns=["month", *groups, *columns], fill_value=0)
+    moved = _classified(subs.movements(groups, amount)).assign(unclassified_cents=0)
+    table = _by_month(pd.concat([moved, extra], ignore_index=True), groups, columns)
+    table = subs.calendar.with_empty(table, groups, "month")
+    return subs.calendar.finish(table, "month", since)
+
+
+def churn(
+    ledger: Ledger,
+    *,
+    basis: str = "gross",
+    unit: str = "app",
+    tz: str = "UTC",
+    since: str | dt.date | None = None,
+    as_of: str | dt.date | pd.Timestamp | None = None,
+) -> pd.DataFrame:
+    """Return how many payers, and how much recurring revenue, each month lost of what it opened with.
+
+    Parameters
+    ----------
+    ledger, basis, unit, tz, since, as_of
+        As for `mrr`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``month``, ``app`` (with that unit), ``currency``; ``opening_payers``, ``churned_payers`` and
+        ``reactivated_payers``; ``payer_churn`` (churned ÷ opening); ``opening_cents``,
+        ``contraction_cents``, ``churn_cents``, ``expansion_cents`` and ``reactivation_cents``, as in
+        `mrr`; ``gross_retention``, what is left of the opening after churn and contraction, and
+        ``net_retention``, the same with expansion, both ÷ opening; ``state``. Ratios are
+        ``Float64``, and missing where the opening is zero. Who comes back counts in neither.
+
+    Raises
+    ------
+    UserError
+        As `mrr`.
+    """
+    groups, amount = groups_of(unit), amount_of(basis)
+    subs = subscriptions(ledger, "churn", basis=basis, tz=tz, as_of=as_of)
+    counts = ["opening_payers", "churned_payers", "reactivated_payers"]
+    cents = [f"{name}_cents" for name in ("opening", "contraction", "churn", "expansion")]
+    rows = _classified(subs.movements(groups, amount))
+    table = _by_month(rows, groups, [*counts, *cents, "reactivation_cents"])
+    table = subs.calendar.with_empty(table, groups, "month")
+    kept = table["opening_cents"] + table["churn_cents"] + table["contraction_cents"]
+    rates = {
+        "payer_churn": (table["churned_payers"], table["opening_payers"]),
+        "gross_retention": (kept, table["opening_cents"]),
+        "net_retention": (kept + table["expansion_cents"], table["opening_cents"]),
+    }
+    for name, (part, whole) in rates.items():
+        table[name] = (part / whole.where(whole > 0)).astype("Float64")
+    order = [*counts, "payer_churn", *cents, "reactivation_cents", *list(rates)[1:]]
+    table = table[["month", *groups, *order]]
+    return subs.calendar.finish(table, "month", since)
+
+
+def _classified(moved: pd.DataFrame) -> pd.DataFrame:
+    """Name what happened to each payer in each month; a month's parts are columns to be added."""
+    was, is_ = moved["before"] > 0, moved["after"] > 0
+    change = moved["after"] - moved["before"]
+    new = is_ & ~was & (moved["month"] == moved["first"])
+    back = is_ & ~was & ~new
+    lost = was & ~is_
+    stays = ~(new | back | lost)
+    kinds = {
+        "new": new,
+        "expansion": stays & (change > 0),
+        "contraction": stays & (change < 0),
+        "churn": lost,
+        "reactivation": back,
+    }
+    return moved.assign(
+        opening_cents=moved["before"],
+        closing_cents=moved["after"],
+        payers=is_.astype(int),
+        opening_payers=was.astype(int),
+        churned_payers=lost.astype(int),
+        reactivated_payers=back.astype(int),
+        **{f"{kind}_cents": change.where(chosen, 0) for kind, chosen in kinds.items()},
+    )
+
+
+def _by_month(rows: pd.DataFrame, groups: list[str], columns: list[str]) -> pd.DataFrame:
+    """Add up the columns by month and group."""
+    by = [rows[key] for key in ("month", *groups)]
+    return (
+        rows[columns].astype("Int64").groupby(by, observed=True, dropna=False).sum().reset_index()
+    )

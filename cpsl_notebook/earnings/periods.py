@@ -1,0 +1,202 @@
+"""Periods of local time: months and the like, as seen from a moment, and which of them are final."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+
+from cpsl_notebook.earnings.ledger import Ledger
+from cpsl_notebook.errors import UserError
+
+__all__ = ["PROVISIONAL_DAYS", "STATES", "Calendar", "known_at", "moment", "whole"]
+
+PROVISIONAL_DAYS = 15
+"""Days after its end in which a period can still change: those of grace for a renewal."""
+STATES = ["running", "provisional", "final"]
+_PERIODS = {"D": "D", "W": "W-SUN", "MS": "M", "QS": "Q-DEC", "YS": "Y-DEC"}
+_DATE = re.compile(r"\d{4}(-\d\d(-\d\d)?)?")
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """The periods of a time zone, as seen from a moment.
+
+    A period is named by its first day, as a time without a zone: a label, not a moment.
+
+    Attributes
+    ----------
+    as_of
+        The moment, in UTC.
+    tz
+        The zone, such as ``"Europe/Berlin"``.
+    freq
+        ``"MS"`` for months, ``"D"``, ``"W"`` (Monday to Sunday), ``"QS"`` or ``"YS"``.
+
+    Examples
+    --------
+    >>> calendar = Calendar(pd.Timestamp("2025-11-03", tz="UTC"), "Europe/Berlin")
+    >>> paid_at = pd.Series(pd.to_datetime(["2025-09-30T21:59:59Z", "2025-09-30T22:00:00Z"]))
+    >>> calendar.starts(paid_at).dt.strftime("%Y-%m-%d").tolist()
+    ['2025-09-01', '2025-10-01']
+    >>> list(calendar.states(calendar.starts(paid_at)))
+    ['final', 'provisional']
+    """
+
+    as_of: pd.Timestamp
+    tz: str = "UTC"
+    freq: str = "MS"
+
+    def __post_init__(self) -> None:
+        if self.freq not in _PERIODS:
+            raise UserError(f"freq is one of {', '.join(_PERIODS)}, not {self.freq!r}.")
+        _zone(self.tz)
+
+    @property
+    def now(self) -> pd.Timestamp:
+        """The moment on the zone's clocks, without a zone."""
+        return self.as_of.tz_convert(self.tz).tz_localize(None)
+
+    @property
+    def last_day(self) -> pd.Timestamp:
+        """The day, on the zone's clocks, that the moment ends or is in."""
+        return (self.now - pd.Timedelta(1, "us")).normalize()
+
+    def local(self, times: pd.Series) -> pd.Series:
+        """Return moments in UTC as what the zone's clocks showed."""
+        clocks: pd.Series[Any] = times.dt.tz_convert(self.tz).dt.tz_localize(None)
+        return clocks
+
+    def starts(self, times: pd.Series) -> pd.Series:
+        """Return the first day of the period of each moment."""
+        periods = self.local(times).dt.to_period(_PERIODS[self.freq])
+        starts: pd.Series[Any] = periods.dt.start_time.astype("datetime64[us]")
+        return starts
+
+    def start(self, day: str | dt.date) -> pd.Timestamp:
+        """Return the first day of the period of a day, or of a month such as ``"2025-10"``."""
+        first = _parsed(day)
+        if first.tzinfo is not None:
+            first = first.tz_convert(self.tz).tz_localize(None)
+        return first.to_period(_PERIODS[self.freq]).start_time
+
+    def with_empty(self, table: pd.DataFrame, groups: list[str], name: str) -> pd.DataFrame:
+        """Add the periods, up to now, that a group of the table has no row for, with zeros.
+
+        *name* is that of the column with the periods' first days.
+        """
+        if table.empty:
+            return table
+        keys = [name, *groups]
+        periods = pd.period_range(table[name].min(), self.last_day, freq=_PERIODS[self.freq])
+        every = pd.DataFrame({name: periods.to_timestamp(how="start").as_unit("us")})
+        every = every.merge(table[groups].drop_duplicates(), how="cross")
+        filled = every.merge(table, on=keys, how="left", indicator=True)
+        nothing = filled.pop("_merge") == "left_only"
+        numbers = [str(column) for column in table if column not in keys]
+        filled[numbers] = filled[numbers].mask(nothing, 0)
+        return filled.sort_values(keys, ignore_index=True)
+
+    def finish(self, table: pd.DataFrame, name: str, since: str | dt.date | None) -> pd.DataFrame:
+        """Leave out the periods before *since*, and say of each other one in which state it is."""
+        if since is not None:
+            table = table[table[name] >= self.start(since)].reset_index(drop=True)
+        return table.assign(state=self.states(table[name]))
+
+    def states(self, starts: pd.Series) -> pd.Series:
+        """Say of each period whether it is running, provisional or final."""
+        days = pd.Series(pd.to_datetime(starts.unique()), dtype="datetime64[us]")
+        ends = days.dt.to_period(_PERIODS[self.freq]).dt.end_time + pd.Timedelta(1, "ns")
+        settled = ends + pd.Timedelta(days=PROVISIONAL_DAYS)
+        state = pd.Series("provisional", index=days, dtype=object)
+        state[(ends > self.now).to_numpy()] = "running"
+        state[(settled <= self.now).to_numpy()] = "final"
+        return starts.map(state).astype(pd.CategoricalDtype(STATES, ordered=True))
+
+
+def moment(value: str | dt.date | pd.Timestamp, tz: str = "UTC") -> pd.Timestamp:
+    """Return the moment, in UTC, that somebody means by "as of".
+
+    Parameters
+    ----------
+    value
+        A time, in *tz* if it has no zone. A date is the end of that day, and a month the end of
+        that month, as in a balance sheet "as of 31 October".
+    tz
+        The name of a time zone.
+
+    Raises
+    ------
+    UserError
+        It is no time, or there is no such zone.
+
+    Examples
+    --------
+    >>> moment("2025-10-31", "Europe/Berlin")
+    Timestamp('2025-10-31 23:00:00+0000', tz='UTC')
+    >>> moment("2025-10") == moment("2025-11-01 00:00")
+    True
+    """
+    _zone(tz)
+    day = isinstance(value, dt.date) and not isinstance(value, dt.datetime)
+    parsed = _parsed(value)
+    if day or (isinstance(value, str) and _DATE.fullmatch(value)):
+        parsed = (pd.Period(str(value)) + 1).start_time
+    if parsed.tzinfo is None:
+        parsed = parsed.tz_localize(tz, ambiguous=True, nonexistent="shift_forward")
+    return parsed.tz_convert("UTC").as_unit("us")
+
+
+def known_at(
+    ledger: Ledger, as_of: str | dt.date | pd.Timestamp | None = None, tz: str = "UTC"
+) -> Ledger:
+    """Return the ledger as it stood at a moment: with what was paid before it.
+
+    Without a moment, it is the ledger itself: its rows are what was known when it was read. Where
+    this machine's clock is behind the service's, that is the time of the last row.
+    """
+    if as_of is None:
+        last = ledger.rows["paid_at"].max()
+        after = last + pd.Timedelta(1, "us")
+        return replace(ledger, as_of=ledger.as_of if last is pd.NaT else max(ledger.as_of, after))
+    then = moment(as_of, tz)
+    rows = ledger.rows[ledger.rows["paid_at"] < then].reset_index(drop=True)
+    return replace(ledger, rows=rows, as_of=then)
+
+
+def whole(ledger: Ledger, what: str) -> None:
+    """Refuse a ledger that was cut to a window, for an answer that needs the whole history.
+
+    Raises
+    ------
+    UserError
+        It was cut.
+    """
+    if ledger.cut:
+        raise UserError(
+            f"{what} needs every payment, and these are only those {ledger.cut}: read them "
+            "without a window, and pass since= for what to show."
+        )
+
+
+def _parsed(value: str | dt.date | pd.Timestamp) -> pd.Timestamp:
+    try:
+        parsed = pd.Timestamp(value)
+    except ValueError:
+        parsed = pd.Timestamp("NaT")
+    if pd.isna(parsed):
+        raise UserError(f"{value!r} is no time: write one such as 2025-10 or 2025-10-31.")
+    return parsed
+
+
+def _zone(name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise UserError(
+            f"There is no time zone {name!r}: write one such as Europe/Berlin."
+        ) from None

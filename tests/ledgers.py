@@ -1,0 +1,64 @@
+"""Ledgers written by hand, a line per payment."""
+
+import pandas as pd
+
+from cpsl_notebook.earnings.ledger import COLUMNS, DETAILS, Ledger
+from cpsl_notebook.earnings.periods import moment
+
+
+def pay(paid_at, payer="ada", gross=1500, kind="monthly", app="shop", fee=None, **more):
+    """One payment; a tenth of it is the fee, and a time without a zone is in UTC."""
+    fee = gross // 10 if fee is None else fee
+    return {
+        "paid_at": paid_at,
+        "payer": payer,
+        "gross_cents": gross,
+        "fee_cents": fee,
+        "net_cents": gross - fee,
+        "kind": kind,
+        "app": app,
+        "currency": "USD",
+        "payout_state": "Paid out",
+    } | more
+
+
+def buy(paid_at, payer="ada", gross=4900, **more):
+    """One sale."""
+    return pay(paid_at, payer, gross, "one_time", **more)
+
+
+def ledger(*payments, as_of="2027-01-01", cut="", missing=()):
+    """A ledger of payments, in order of time, as of the end of a day."""
+    frame = pd.DataFrame(list(payments), columns=list(COLUMNS | DETAILS), dtype=object)
+    known = frame["payment_id"].notna()
+    frame["payment_id"] = frame["payment_id"].where(known, [f"p{i}" for i in range(len(frame))])
+    for name, dtype in (COLUMNS | DETAILS).items():
+        if "datetime" in dtype:
+            times = [pd.NaT if pd.isna(t) else in_utc(t) for t in frame[name]]
+            frame[name] = pd.Series(times, dtype=dtype)
+        else:
+            frame[name] = frame[name].astype(dtype)
+    rows = frame.sort_values(["paid_at", "payment_id"], ignore_index=True)
+    return Ledger(rows, moment(as_of), cut, frozenset(missing))
+
+
+def in_utc(time):
+    """A time as pandas has it, in UTC."""
+    time = pd.Timestamp(time)
+    return time.tz_localize("UTC") if time.tzinfo is None else time.tz_convert("UTC")
+
+
+def column(frame, name, **only):
+    """The values of a column as plain Python, missing ones as None, of the rows that are asked for."""
+    for key, value in only.items():
+        frame = frame[frame[key] == value]
+    return [None if pd.isna(value) else value for value in frame[name].tolist()]
+
+
+def by_month(frame, name, **only):
+    """The values of a column by month, where they are not zero."""
+    for key, value in only.items():
+        frame = frame[frame[key] == value]
+    label = "month" if "month" in frame else "period"
+    months = frame[label].dt.strftime("%Y-%m")
+    return {month: value for month, value in zip(months, frame[name], strict=True) if value}
