@@ -3,7 +3,7 @@
 import pandas as pd
 
 from cpsl_notebook.earnings.ledger import COLUMNS, DETAILS, Ledger
-from cpsl_notebook.earnings.periods import moment
+from cpsl_notebook.earnings.times import moment
 
 
 def pay(paid_at, payer="ada", gross=1500, kind="monthly", app="shop", fee=None, **more):
@@ -39,7 +39,9 @@ def ledger(*payments, as_of="2027-01-01", cut="", missing=()):
         else:
             frame[name] = frame[name].astype(dtype)
     rows = frame.sort_values(["paid_at", "payment_id"], ignore_index=True)
-    return Ledger(rows, moment(as_of), cut, frozenset(missing))
+    return Ledger(
+        rows, moment(as_of), cut, frozenset(missing), reasons=dict.fromkeys(missing, "no field")
+    )
 
 
 def in_utc(time):

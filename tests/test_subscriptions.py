@@ -176,7 +176,8 @@ def test_a_month_s_last_second_counts_where_the_zone_is():
     assert closings(*rows, as_of="2025-03-01T12:00Z", tz="America/New_York") == dict.fromkeys(
         ["2025-01", "2025-02", "2025-03"], 1500
     )
-    assert closings(*rows, as_of="2025-02-28") == {"2025-02": 1500}
+    in_utc = mrr(ledger(*rows), as_of="2025-02-28")
+    assert by_month(in_utc, "closing_cents") == {"2025-02": 1500}
 
 
 def test_days_are_those_of_the_zone_on_the_day_the_clocks_change():
@@ -266,12 +267,6 @@ def test_currencies_are_never_added_and_cents_stay_exact_beyond_a_float():
     assert {str(table[name].dtype) for name in table if name.endswith("cents")} == {"Int64"}
 
 
-@pytest.mark.parametrize("spelling", ["one_time", "one-time", "oneTime", "ONE TIME", "One-off"])
-def test_kinds_may_be_spelt_in_many_ways(spelling):
-    rows = [pay("2025-01-10", kind=spelling), pay("2025-01-10", "bo", kind="Monthly")]
-    assert closings(*rows, as_of="2025-01-31") == {"2025-01": 1500}
-
-
 def test_a_kind_that_is_neither_one_time_nor_monthly_is_an_error_that_lists_the_values():
     rows = [*monthly("2025-01-10", 2, kind="yearly"), pay("2025-01-10", kind=None)]
     with pytest.raises(UserError, match=r"have \(missing\) \(1\), yearly \(2\): rename them"):
@@ -285,7 +280,7 @@ def test_an_amount_that_is_missing_is_an_error_that_names_the_payment():
 
 def test_a_ledger_that_was_cut_is_refused():
     for answer, name in [(mrr, "mrr"), (churn, "churn")]:
-        with pytest.raises(UserError, match=f"{name} needs every payment.*since="):
+        with pytest.raises(UserError, match=f"{name}.* needs the whole history.*since="):
             answer(ledger(*monthly("2025-01-10", 3), cut="from 2025-01-01"))
 
 
@@ -320,7 +315,7 @@ payments = st.builds(
     st.sampled_from([None, None, "a"]),
 )
 ledgers = st.lists(payments, max_size=14)
-few = settings(deadline=None, max_examples=15)
+few = settings(deadline=None, max_examples=8)
 
 
 @few

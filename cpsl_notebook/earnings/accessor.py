@@ -11,6 +11,7 @@ import pandas as pd
 from cpsl_notebook.earnings import excel, snapshots
 from cpsl_notebook.earnings import roles as naming
 from cpsl_notebook.earnings.amounts import Unit
+from cpsl_notebook.earnings.answers import Answers
 from cpsl_notebook.earnings.bookkeeping import build, find_roles
 from cpsl_notebook.earnings.ledger import COLUMNS, Ledger
 from cpsl_notebook.earnings.masking import masked
@@ -23,7 +24,7 @@ __all__ = ["Earnings"]
 
 
 @pd.api.extensions.register_dataframe_accessor("capsule")
-class Earnings:
+class Earnings(Answers):
     """What follows from payments.
 
     ``as_of`` says for which moment an answer holds, by default the time of reading; a day means its

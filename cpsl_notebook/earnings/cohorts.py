@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 import numpy as np
 import pandas as pd
 
 from cpsl_notebook.earnings.entries import amount_of, groups_of
 from cpsl_notebook.earnings.ledger import Ledger
 from cpsl_notebook.earnings.subscriptions import subscriptions
+from cpsl_notebook.earnings.times import Moment
 
 __all__ = ["cohorts"]
 
@@ -20,8 +19,8 @@ def cohorts(
     basis: str = "gross",
     unit: str = "app",
     tz: str = "UTC",
-    since: str | dt.date | None = None,
-    as_of: str | dt.date | pd.Timestamp | None = None,
+    since: Moment | None = None,
+    as_of: Moment | None = None,
 ) -> pd.DataFrame:
     """Follow the payers whose first monthly payment was in the same month.
 

@@ -2,75 +2,34 @@
 
 from __future__ import annotations
 
-import re
-
 import pandas as pd
 
 from cpsl_notebook.earnings.ledger import Ledger
 from cpsl_notebook.errors import UserError
 
-__all__ = ["AMOUNTS", "amount_of", "entries", "groups_of", "monthly_sales", "needs", "totals"]
+__all__ = ["AMOUNTS", "amount_of", "entries", "groups_of", "monthly_sales", "totals"]
 
 AMOUNTS = ("gross_cents", "fee_cents", "net_cents")
 _BASES = {"gross": "gross_cents", "net": "net_cents"}
-_PAID = set(
-    "paid succeeded success successful complete completed captured settled confirmed approved "
-    "refunded partiallyrefunded refund disputed chargeback".split()
-)
-_UNPAID = set(
-    "unpaid pending processing failed failure declined rejected canceled cancelled voided void "
-    "expired incomplete open draft authorized uncollectible".split()
-)
-_REFUND = {"refund", "refunded", "partialrefund", "chargeback"}
-_MONTHLY = {"monthly", "month", "permonth", "monthlysubscription", "subscriptionmonthly"}
-_ONE_TIME = {"onetime", "once", "oneoff", "onetimepayment", "onetimepurchase", "single"}
-
-
-def needs(ledger: Ledger, what: str, *columns: str) -> None:
-    """Refuse a ledger whose payments have no field for a column that an answer needs.
-
-    Raises
-    ------
-    UserError
-        One of the columns is missing.
-    """
-    for column in columns:
-        if column in ledger.missing:
-            role = column.removesuffix("_cents")
-            raise UserError(
-                f"{what} needs {column}, and these payments have no field for it: name it, as in "
-                f'roles={{"{role}": "the field"}}.'
-            )
 
 
 def entries(ledger: Ledger) -> pd.DataFrame:
-    """Return the rows that moved money, with a column ``refund``.
-
-    A payment whose ``payment_status`` says that it failed, or is still to come, moved none. A
-    refund is a row of that kind, or with a negative amount.
+    """Return the rows of a ledger, with a column ``refund``: of that kind, or negative.
 
     Raises
     ------
     UserError
-        A ``payment_status`` says neither, or a refund adds money.
+        A payment has no time.
     """
     rows = ledger.rows
-    if "payment_status" in rows and rows["payment_status"].notna().any():
-        words = _words(rows["payment_status"])
-        unknown = rows["payment_status"][
-            ~words.isin(_PAID | _UNPAID) & rows["payment_status"].notna()
-        ]
-        if len(unknown):
-            raise UserError(
-                f"Is a payment paid whose payment_status is {_counts(unknown)}? "
-                "Rename these values to paid or failed."
-            )
-        rows = rows[~words.isin(_UNPAID)]
-    refund = _words(rows["kind"]).isin(_REFUND)
-    wrong = rows.loc[refund & (rows["gross_cents"] > 0).fillna(False), "payment_id"]
-    if len(wrong):
-        raise UserError(f"A refund's amounts are negative, and those of {wrong.iloc[0]} are not.")
-    return rows.assign(refund=refund | (rows["gross_cents"] < 0).fillna(False).astype(bool))
+    if rows["paid_at"].isna().any():
+        undated = rows.loc[rows["paid_at"].isna(), "payment_id"]
+        raise UserError(
+            f"When was {undated.iloc[0]} paid? {len(undated)} of the payments have no readable "
+            "time: mend it in the frame, or leave those rows out."
+        )
+    negative = (rows["gross_cents"] < 0).fillna(False).astype(bool)
+    return rows.assign(refund=negative | (rows["kind"] == "refund"))
 
 
 def monthly_sales(ledger: Ledger, what: str, basis: str = "gross") -> pd.DataFrame:
@@ -90,19 +49,19 @@ def monthly_sales(ledger: Ledger, what: str, basis: str = "gross") -> pd.DataFra
     Raises
     ------
     UserError
-        A kind is neither one-time nor monthly, or an amount is missing.
+        The ledger was cut or lacks a field, a kind is neither one-time nor monthly, or an amount is
+        missing.
     """
-    needs(ledger, what, "payer", "kind", "gross_cents")
+    ledger.need(what, "payer", "kind", "gross_cents", f"{basis}_cents", whole=True)
     rows = entries(ledger)
     rows = rows[~rows["refund"]].drop(columns="refund")
-    words = _words(rows["kind"])
-    other = rows["kind"][~words.isin(_MONTHLY | _ONE_TIME)]
+    other = rows["kind"][~rows["kind"].isin(["monthly", "one_time"])]
     if len(other):
         raise UserError(
             f"{what} knows the kinds one_time and monthly, and these payments have "
             f"{_counts(other)}: rename them, or leave those rows out."
         )
-    rows = rows[words.isin(_MONTHLY)]
+    rows = rows[rows["kind"] == "monthly"]
     amounts = ["gross_cents", f"{basis}_cents"]
     empty = rows.loc[rows[amounts].isna().any(axis=1), "payment_id"]
     if len(empty):
@@ -155,13 +114,6 @@ def amount_of(basis: str) -> str:
     if basis not in _BASES:
         raise UserError(f'basis is "gross" or "net", not {basis!r}.')
     return _BASES[basis]
-
-
-def _words(values: pd.Series) -> pd.Series:
-    """Return each value as letters alone, so that one_time, one-time and oneTime are one."""
-    distinct = values.dropna().unique()
-    words = {value: re.sub(r"[^a-z]", "", str(value).lower()) for value in distinct}
-    return values.astype(object).map(words).fillna("")
 
 
 def _counts(values: pd.Series) -> str:

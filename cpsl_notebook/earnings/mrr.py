@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 import pandas as pd
 
 from cpsl_notebook.earnings.entries import amount_of, groups_of
 from cpsl_notebook.earnings.ledger import Ledger
 from cpsl_notebook.earnings.subscriptions import subscriptions
+from cpsl_notebook.earnings.times import Moment
 
 __all__ = ["churn", "mrr"]
 
@@ -21,8 +20,8 @@ def mrr(
     basis: str = "gross",
     unit: str = "app",
     tz: str = "UTC",
-    since: str | dt.date | None = None,
-    as_of: str | dt.date | pd.Timestamp | None = None,
+    since: Moment | None = None,
+    as_of: Moment | None = None,
 ) -> pd.DataFrame:
     """Return the monthly recurring revenue at the end of each month, and what moved it.
 
@@ -86,8 +85,8 @@ def churn(
     basis: str = "gross",
     unit: str = "app",
     tz: str = "UTC",
-    since: str | dt.date | None = None,
-    as_of: str | dt.date | pd.Timestamp | None = None,
+    since: Moment | None = None,
+    as_of: Moment | None = None,
 ) -> pd.DataFrame:
     """Return how many payers, and how much recurring revenue, each month lost of what it opened with.
 

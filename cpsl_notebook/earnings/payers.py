@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 import pandas as pd
 
-from cpsl_notebook.earnings.entries import amount_of, entries, groups_of, needs, totals
+from cpsl_notebook.earnings.entries import amount_of, entries, groups_of, totals
 from cpsl_notebook.earnings.ledger import Ledger
 from cpsl_notebook.earnings.periods import Calendar, known_at
+from cpsl_notebook.earnings.times import Moment
 
 __all__ = ["payers", "top_payers"]
 
@@ -20,8 +19,8 @@ def payers(
     unit: str = "app",
     basis: str = "gross",
     tz: str = "UTC",
-    since: str | dt.date | None = None,
-    as_of: str | dt.date | pd.Timestamp | None = None,
+    since: Moment | None = None,
+    as_of: Moment | None = None,
 ) -> pd.DataFrame:
     """Count who paid, by period, app and currency.
 
@@ -50,7 +49,7 @@ def payers(
         As `revenue`; or the payments have no field for the payer.
     """
     amount = amount_of(basis)
-    needs(ledger, "payers", "payer")
+    ledger.need("payers", "payer", amount)
     known = known_at(ledger, as_of, tz)
     calendar = Calendar(known.as_of, tz, freq)
     groups = groups_of(unit)
@@ -70,8 +69,8 @@ def top_payers(
     n: int = 10,
     *,
     tz: str = "UTC",
-    since: str | dt.date | None = None,
-    as_of: str | dt.date | pd.Timestamp | None = None,
+    since: Moment | None = None,
+    as_of: Moment | None = None,
 ) -> pd.DataFrame:
     """Return the payers who brought most, by net, over all apps, for each currency.
 
@@ -93,7 +92,7 @@ def top_payers(
         ``fee_cents``, ``net_cents``, and ``share``: the part of the net of all payments in that
         currency, from 0 to 1, missing where that is not positive.
     """
-    needs(ledger, "top_payers", "payer", "net_cents")
+    ledger.need("top_payers", "payer", "net_cents")
     known = known_at(ledger, as_of, tz)
     rows = entries(known)
     if since is not None:

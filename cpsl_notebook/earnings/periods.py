@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import re
 from dataclasses import dataclass, replace
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pandas as pd
 
 from cpsl_notebook.earnings.ledger import Ledger
+from cpsl_notebook.earnings.times import Moment, moment, zone
 from cpsl_notebook.errors import UserError
 
-__all__ = ["PROVISIONAL_DAYS", "STATES", "Calendar", "known_at", "moment", "whole"]
+__all__ = ["PROVISIONAL_DAYS", "STATES", "Calendar", "known_at"]
 
 PROVISIONAL_DAYS = 15
 """Days after its end in which a period can still change: those of grace for a renewal."""
 STATES = ["running", "provisional", "final"]
 _PERIODS = {"D": "D", "W": "W-SUN", "MS": "M", "QS": "Q-DEC", "YS": "Y-DEC"}
-_DATE = re.compile(r"\d{4}(-\d\d(-\d\d)?)?")
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ class Calendar:
     def __post_init__(self) -> None:
         if self.freq not in _PERIODS:
             raise UserError(f"freq is one of {', '.join(_PERIODS)}, not {self.freq!r}.")
-        _zone(self.tz)
+        zone(self.tz)
 
     @property
     def now(self) -> pd.Timestamp:
@@ -77,9 +74,14 @@ class Calendar:
         starts: pd.Series[Any] = periods.dt.start_time.astype("datetime64[us]")
         return starts
 
-    def start(self, day: str | dt.date) -> pd.Timestamp:
+    def start(self, day: Moment) -> pd.Timestamp:
         """Return the first day of the period of a day, or of a month such as ``"2025-10"``."""
-        first = _parsed(day)
+        try:
+            first = pd.Timestamp(day)
+        except ValueError:
+            raise UserError(
+                f"{day!r} is no moment: write one such as 2025-10 or 2025-10-31."
+            ) from None
         if first.tzinfo is not None:
             first = first.tz_convert(self.tz).tz_localize(None)
         return first.to_period(_PERIODS[self.freq]).start_time
@@ -101,7 +103,7 @@ class Calendar:
         filled[numbers] = filled[numbers].mask(nothing, 0)
         return filled.sort_values(keys, ignore_index=True)
 
-    def finish(self, table: pd.DataFrame, name: str, since: str | dt.date | None) -> pd.DataFrame:
+    def finish(self, table: pd.DataFrame, name: str, since: Moment | None) -> pd.DataFrame:
         """Leave out the periods before *since*, and say of each other one in which state it is."""
         if since is not None:
             table = table[table[name] >= self.start(since)].reset_index(drop=True)
@@ -118,42 +120,7 @@ class Calendar:
         return starts.map(state).astype(pd.CategoricalDtype(STATES, ordered=True))
 
 
-def moment(value: str | dt.date | pd.Timestamp, tz: str = "UTC") -> pd.Timestamp:
-    """Return the moment, in UTC, that somebody means by "as of".
-
-    Parameters
-    ----------
-    value
-        A time, in *tz* if it has no zone. A date is the end of that day, and a month the end of
-        that month, as in a balance sheet "as of 31 October".
-    tz
-        The name of a time zone.
-
-    Raises
-    ------
-    UserError
-        It is no time, or there is no such zone.
-
-    Examples
-    --------
-    >>> moment("2025-10-31", "Europe/Berlin")
-    Timestamp('2025-10-31 23:00:00+0000', tz='UTC')
-    >>> moment("2025-10") == moment("2025-11-01 00:00")
-    True
-    """
-    _zone(tz)
-    day = isinstance(value, dt.date) and not isinstance(value, dt.datetime)
-    parsed = _parsed(value)
-    if day or (isinstance(value, str) and _DATE.fullmatch(value)):
-        parsed = (pd.Period(str(value)) + 1).start_time
-    if parsed.tzinfo is None:
-        parsed = parsed.tz_localize(tz, ambiguous=True, nonexistent="shift_forward")
-    return parsed.tz_convert("UTC").as_unit("us")
-
-
-def known_at(
-    ledger: Ledger, as_of: str | dt.date | pd.Timestamp | None = None, tz: str = "UTC"
-) -> Ledger:
+def known_at(ledger: Ledger, as_of: Moment | None = None, tz: str = "UTC") -> Ledger:
     """Return the ledger as it stood at a moment: with what was paid before it.
 
     Without a moment, it is the ledger itself: its rows are what was known when it was read. Where
@@ -166,37 +133,3 @@ def known_at(
     then = moment(as_of, tz)
     rows = ledger.rows[ledger.rows["paid_at"] < then].reset_index(drop=True)
     return replace(ledger, rows=rows, as_of=then)
-
-
-def whole(ledger: Ledger, what: str) -> None:
-    """Refuse a ledger that was cut to a window, for an answer that needs the whole history.
-
-    Raises
-    ------
-    UserError
-        It was cut.
-    """
-    if ledger.cut:
-        raise UserError(
-            f"{what} needs every payment, and these are only those {ledger.cut}: read them "
-            "without a window, and pass since= for what to show."
-        )
-
-
-def _parsed(value: str | dt.date | pd.Timestamp) -> pd.Timestamp:
-    try:
-        parsed = pd.Timestamp(value)
-    except ValueError:
-        parsed = pd.Timestamp("NaT")
-    if pd.isna(parsed):
-        raise UserError(f"{value!r} is no time: write one such as 2025-10 or 2025-10-31.")
-    return parsed
-
-
-def _zone(name: str) -> None:
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        raise UserError(
-            f"There is no time zone {name!r}: write one such as Europe/Berlin."
-        ) from None

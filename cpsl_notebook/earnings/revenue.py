@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 import pandas as pd
 
 from cpsl_notebook.earnings.entries import AMOUNTS, entries, totals
 from cpsl_notebook.earnings.ledger import Ledger
 from cpsl_notebook.earnings.periods import Calendar, known_at
+from cpsl_notebook.earnings.times import Moment
 
 __all__ = ["revenue"]
 
@@ -20,8 +19,8 @@ def revenue(
     freq: str = "MS",
     *,
     tz: str = "UTC",
-    since: str | dt.date | None = None,
-    as_of: str | dt.date | pd.Timestamp | None = None,
+    since: Moment | None = None,
+    as_of: Moment | None = None,
 ) -> pd.DataFrame:
     """Add up payments by period, app, kind and currency.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -10,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from cpsl_notebook.earnings.chains import GRACE_DAYS, Chain, chains, due_dates, month_ends
-from cpsl_notebook.earnings.entries import monthly_sales, needs
+from cpsl_notebook.earnings.entries import monthly_sales
 from cpsl_notebook.earnings.ledger import Ledger
-from cpsl_notebook.earnings.periods import Calendar, known_at, whole
+from cpsl_notebook.earnings.periods import Calendar, known_at
+from cpsl_notebook.earnings.times import Moment
 
 __all__ = ["Subscriptions", "subscriptions"]
 
@@ -120,7 +120,7 @@ def subscriptions(
     what: str,
     *,
     tz: str = "UTC",
-    as_of: str | dt.date | pd.Timestamp | None = None,
+    as_of: Moment | None = None,
     basis: str = "gross",
 ) -> Subscriptions:
     """Put the monthly payments of a ledger into chains.
@@ -143,8 +143,6 @@ def subscriptions(
     UserError
         The ledger was cut, lacks a field, or has a kind that is neither one-time nor monthly.
     """
-    whole(ledger, what)
-    needs(ledger, what, f"{basis}_cents")
     known = known_at(ledger, as_of, tz)
     calendar = Calendar(known.as_of, tz)
     sales = _in_order(monthly_sales(known, what, basis), calendar)
