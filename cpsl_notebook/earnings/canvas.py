@@ -126,8 +126,8 @@ def titled(axes: Axes, title: str) -> None:
     lines = 0
     if labels:
         across = axes.get_subplotspec().get_gridspec().ncols  # type: ignore[union-attr]
-        width = axes.figure.get_figwidth() / across - 0.8  # type: ignore[union-attr]
-        columns = max(1, int(width / (0.5 + 0.075 * max(map(len, labels)))))
+        width = axes.figure.get_figwidth() / across - 0.4  # type: ignore[union-attr]
+        columns = max(1, int(width / (0.45 + 0.07 * max(map(len, labels)))))
         lines = math.ceil(len(labels) / columns)
         axes.legend(
             loc="lower left",

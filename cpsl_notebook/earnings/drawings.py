@@ -59,9 +59,8 @@ def revenue(table: pd.DataFrame) -> list[Axes]:
             first = back.any() and not below.any()
             _bars(axes, back, states, COLORS["red"], "refunds" if first else "", below)
             bottom, below = bottom + gross, below + back
-        axes.plot(
-            range(len(net)), _numbers(net), color=INK, marker="o", ms=3.5, lw=1.5, label="net"
-        )
+        axes.plot(range(len(net)), _numbers(net), color="white", lw=3.5)  # seen on any color
+        axes.plot(range(len(net)), _numbers(net), color=INK, lw=1.7, marker="o", ms=4, label="net")
         _finish(axes, f"Revenue · {title}", currency, net.index.to_series())
         drawn.append(axes)
     caption(drawn[0], table)
