@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from cpsl_notebook import frames
 from cpsl_notebook.core import make_client
+from cpsl_notebook.earnings.roles import needs_prices
 from cpsl_notebook.errors import UserError
 
 if TYPE_CHECKING:
@@ -119,11 +121,12 @@ class Client:
             name, and ``app``. See `cpsl_notebook.frames` for the types. ``attrs`` says where the
             rows are from, as strings that Parquet and pickle keep: ``app``, ``gateway``,
             ``read_at`` (when reading began, UTC), ``currency``, ``window`` (empty for the whole
-            history) and ``unparsed`` (how many values fit no column).
+            history) and ``unparsed`` (how many values fit no column); where no name says whether
+            an amount is cents or currency, also the apps' ``prices``, which may.
         """
         read_at = self._clock()
         named = ((app, self.core.list_payments(self.reference(app))) for app in self._names(apps))
-        return self._told(frames.payments_frame(named), read_at)
+        return self._priced(self._told(frames.payments_frame(named), read_at))
 
     def get_earnings(self, *apps: str) -> pd.DataFrame:
         """Read the earnings summaries of one app, of several, or of all.
@@ -180,6 +183,14 @@ class Client:
         """Add to a frame's attributes where and when it was read."""
         gateway = str(getattr(self.core, "gateway_url", ""))
         frame.attrs |= {"gateway": gateway, "read_at": _iso(read_at), "window": ""}
+        return frame
+
+    def _priced(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Add the apps' prices, where only they can tell whether an amount is cents or currency."""
+        if needs_prices(frame):
+            prices = {app: self.get_app(app).get("price_in_cents") for app in frame["app"].unique()}
+            known = {app: price for app, price in prices.items() if type(price) is int}
+            frame.attrs["prices"] = json.dumps(known)
         return frame
 
     def _names(self, apps: tuple[str, ...]) -> list[str]:

@@ -5,13 +5,15 @@ import json
 
 import pandas as pd
 import pytest
+from gateway import APP, TOKEN, Gateway, as_json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cpsl_notebook import UserError
+import cpsl
+from cpsl_notebook import Client, UserError
 from cpsl_notebook.earnings.bookkeeping import build
 from cpsl_notebook.earnings.ledger import COLUMNS, DETAILS
-from cpsl_notebook.frames import payments_frame
+from cpsl_notebook.frames import earnings_frame, payments_frame
 
 PLAIN = [
     {
@@ -67,6 +69,12 @@ PLAIN = [
 EPOCHS = {
     row["payment_id"]: int(dt.datetime.fromisoformat(row["paid_at"]).timestamp()) for row in PLAIN
 }
+
+
+@pytest.fixture
+def gateway():
+    with Gateway() as started:
+        yield started
 
 
 def camel_case(row):
@@ -177,6 +185,21 @@ def test_five_styles_of_naming_have_the_same_details(style):
     assert styled["payout_id"].equals(plain["payout_id"])
     assert styled["subscription"].equals(plain["subscription"])
     assert types(styled) == types(plain) == COLUMNS | DETAILS
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_five_styles_of_naming_give_the_same_answers(style):
+    plain, styled = payments().capsule, payments(style).capsule
+    shown = styled.payouts(tz="Europe/Berlin")
+    shown["payout_state"] = shown["payout_state"].replace("held", "Held")
+    shown = shown.sort_values("payout_state", ignore_index=True)
+    assert shown.equals(plain.payouts(tz="Europe/Berlin"))
+    summary = earnings_frame([("shop", {"gross_cents": 7900, "fee_cents": 790, "net_cents": 7110})])
+    ours, theirs = (
+        found[found["severity"].isin(["error", "information"])].reset_index(drop=True)
+        for found in (plain.reconcile(summary), styled.reconcile(summary))
+    )
+    assert ours["check"].tolist() == ["negatives"] and ours.equals(theirs)
 
 
 def test_an_empty_frame_has_an_empty_ledger_of_the_same_types():
@@ -311,6 +334,27 @@ def test_payments_that_were_never_paid_are_left_out_and_a_strange_status_is_aske
     with pytest.raises(UserError, match="status `disputed` paid"):
         build(payments(rows=rows))
     assert len(build(payments(rows=rows), roles={"payment_status": None}).rows) == 5
+
+
+def test_a_status_is_of_payouts_where_its_values_are():
+    rows = [
+        {"paid_at": "2026-01-01", "net_cents": 9, "amount_cents": 10, "status": status}
+        for status in ("Paid out", "In progress", "Failed")
+    ]
+    frame = payments_frame([("shop", rows)])
+    assert frame.capsule.ledger()["payout_state"].tolist() == ["Paid out", "In progress", "Failed"]
+    assert len(build(frame).rows) == 3
+
+
+def test_the_client_brings_the_prices_where_only_they_can_tell(gateway):
+    rows = [{"paid_at": "2026-01-01T00:00:00Z", "amount": 15}]
+    gateway.on("list_payments", as_json(rows), as_json([{"amount_cents": 15}]))
+    gateway.on("get_app", as_json({"id": APP, "name": "shop", "price_in_cents": 1500}))
+    with Client(cpsl.Client(token=TOKEN, gateway_url=gateway.url)) as client:
+        frame = client.list_payments(APP)
+        assert frame.capsule.ledger()["gross_cents"].tolist() == [1500]
+        assert "prices" not in client.list_payments(APP).attrs
+    assert gateway.count("get_app") == 1
 
 
 def test_a_day_means_up_to_its_end_in_the_zone():

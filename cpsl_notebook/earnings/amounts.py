@@ -12,7 +12,6 @@ import pandas as pd
 import pyarrow as pa
 from pandas.api import types
 
-from cpsl_notebook.earnings.roles import says_cents
 from cpsl_notebook.errors import UserError
 
 __all__ = ["Unit", "cents", "unit"]
@@ -94,11 +93,6 @@ def unit(
             'apps\' prices do not decide it: pass amounts="cents" or amounts="currency".'
         )
     return said.pop()
-
-
-def needs_prices(name: Hashable | None) -> bool:
-    """Say whether the unit of a column of amounts is open after reading its name."""
-    return name is not None and not says_cents(name)
 
 
 def _mostly(matches: pd.Series[Any]) -> bool:

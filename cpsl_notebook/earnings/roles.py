@@ -16,9 +16,20 @@ from typing import Any
 import pandas as pd
 from pandas.api import types
 
+from cpsl_notebook.earnings.values import key
 from cpsl_notebook.errors import UserError
 
-__all__ = ["AMOUNTS", "ROLES", "Roles", "infer", "listed", "says_cents", "table", "words"]
+__all__ = [
+    "AMOUNTS",
+    "ROLES",
+    "Roles",
+    "infer",
+    "listed",
+    "needs_prices",
+    "says_cents",
+    "table",
+    "words",
+]
 
 ROLES = {
     "id": "payment_id",
@@ -72,7 +83,11 @@ _NAMES = {
         "net(_(revenue|earnings|sales?|proceeds))?",
         "developer(_(share|earnings|revenue|cut|net))?|earnings|earned|proceeds|seller_share",
     ),
-    "payout_state": ("payout_(state|status)", "(transfer|settlement)_(state|status)"),
+    "payout_state": (
+        "payout_(state|status)",
+        "(transfer|settlement)_(state|status)",
+        "status|state",  # where its values are those of payouts
+    ),
     "payment_status": ("payment_(status|state)", "status|state"),
     "subscription": ("subscription(_(id|uid|uuid|key|ref))?", "sub(_(id|uid|uuid))?"),
     "payout_id": ("payout_(id|uid|uuid|ref|reference|number)", "(transfer|settlement)_id"),
@@ -83,6 +98,8 @@ _NAMES = {
 }
 _UNIT_WORDS = {"in", "cent", "cents", "minor", "unit", "units", "usd", "eur", "gbp", "dollars"}
 _AMOUNT_WORDS = {"amount", "amounts", "money", "payment", "sum", "total", "totals", "value"}
+_STATES = ("payment_status", "payout_state")
+_PAYOUT_STATES = {"paidout", "needsonboarding"}  # as no payment's status is called
 _WRAPPERS = {"attributes", "charge", "data", "payment", "sale", "transaction"}
 
 
@@ -161,6 +178,14 @@ def table(frame: pd.DataFrame, roles: Roles) -> pd.DataFrame:
     return pd.DataFrame(shown, dtype="string")
 
 
+def needs_prices(frame: pd.DataFrame) -> bool:
+    """Say whether a name leaves open what the gross amounts of payments are in."""
+    if not len(frame) or not frame.columns.is_unique:
+        return False
+    found = infer(frame).columns
+    return "gross" in found and not says_cents(found["gross"])
+
+
 def words(name: Hashable) -> list[str]:
     """Take a name apart: ``amounts.grossCents`` is "amounts", "gross", "cents"."""
     found = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", str(name))
@@ -192,6 +217,7 @@ def _fitting(frame: pd.DataFrame, role: str, taken: set[str | None]) -> list[Has
         column: _said(column, role)
         for column in frame.columns
         if column not in taken and _type_fits(frame[column].dtype, role)
+        if role not in _STATES or _of_payouts(frame[column]) == (role == "payout_state")
     }
     for names in _NAMES[role]:
         fitting: list[Hashable] = [
@@ -201,6 +227,14 @@ def _fitting(frame: pd.DataFrame, role: str, taken: set[str | None]) -> list[Has
         if fitting:
             return exact or fitting
     return []
+
+
+def _of_payouts(column: pd.Series[Any]) -> bool:
+    """Say whether states are of payouts: by the column's name, else by what it holds."""
+    name = words(column.name)
+    if name not in (["status"], ["state"]):
+        return not {"payout", "transfer", "settlement"}.isdisjoint(name)
+    return any(key(str(value)) in _PAYOUT_STATES for value in column.dropna().unique())
 
 
 def _said(column: Hashable, role: str) -> str:
