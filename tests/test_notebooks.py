@@ -9,7 +9,8 @@ import nbformat
 import pytest
 from nbconvert import HTMLExporter
 
-QUICKSTART = Path(__file__).parent.parent / "notebooks" / "quickstart.ipynb"
+NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+QUICKSTART = NOTEBOOKS / "quickstart.ipynb"
 KERNEL = ["--IPKernelApp.log_level=ERROR"]
 
 
@@ -53,6 +54,19 @@ def test_the_quickstart_runs_from_a_clean_kernel(quickstart):
     assert "net_cents" in data(quickstart, "payments =")["text/html"]
     assert "image/png" in data(quickstart, "import matplotlib")
     assert "You said **Hello**" in data(quickstart, "%%capsule echo")["text/plain"]
+
+
+def test_the_close_of_a_month_runs_from_a_clean_kernel(tmp_path, monkeypatch):
+    monkeypatch.setenv("CAPSULE_HOME", str(tmp_path / "home"))
+    notebook = execute(nbformat.read(NOTEBOOKS / "earnings.ipynb", as_version=4), tmp_path)
+    assert "balanced, as of" in data(notebook, "findings =")["text/html"]
+    assert "not balanced" not in data(notebook, "findings =")["text/html"]
+    assert "provisional" in data(notebook, "mrr =")["text/html"]
+    pictures = [cell for cell in notebook.cells if ".plot." in cell.source]
+    assert len(pictures) == 6
+    assert all("image/png" in cell.outputs[-1]["data"] for cell in pictures)
+    assert "Empty DataFrame" in data(notebook, "import tempfile")["text/plain"]  # nothing changed
+    assert "@example" not in nbformat.writes(notebook)  # payers are masked
 
 
 def test_the_quickstart_in_the_repository_is_clean_and_calls_nothing_outside(root):
