@@ -78,8 +78,8 @@ class Panel:
         self._growing = Growing()
         self._taken = 0  # pieces of the reply
         self._painted = ""  # the rest, as it was painted last
-        self._arrived = self._paid = 0.0  # when text last came; until when painting is paid for
-        self._blocks = ""
+        self._painted_at = self._paid = 0.0  # and when; until when painting is paid for
+        self._blocks: list[Any] = []
         # Shared by all pieces: a layout and a style for each would be two more widgets.
         self._shared = {"layout": widgets.Layout(margin="0"), "style": HTMLStyle()}
         self._status = self._html(self._state())
@@ -97,41 +97,34 @@ class Panel:
     def paint(self) -> None:
         """Show what has arrived, unless it is not yet worth it; called ten times a second."""
         self._status.value = self._state()
-        blocks = blocks_html(self._reply)
-        if blocks != self._blocks:
-            self._blocks = blocks
-            self._below.value = _page(blocks, ' role="status"')
-        now = time.monotonic()
-        if self._take():
-            self._arrived = now
-        if self._growing.rest != self._painted and self._is_worth_it(now):
+        pieces = self._reply.pieces[self._taken :]
+        self._taken += len(pieces)
+        self._growing.add("".join(pieces))
+        began = time.monotonic()
+        if began < self._paid:
+            return
+        if self._growing.rest != self._painted and self._is_worth_it(began):
             self._paint_text()
-            self._paid = now + _SHARE * (time.monotonic() - now)
+        if self._reply.blocks != self._blocks:
+            self._blocks = list(self._reply.blocks)
+            self._below.value = _page(blocks_html(self._reply), ' role="status"')
+        self._paid = began + _SHARE * (time.monotonic() - began)
 
     def close(self) -> None:
         """Close every widget, so that nothing of the panel is left in the kernel."""
         _close(self._view)
 
-    def _take(self) -> bool:
-        """Take the pieces that have arrived; return whether there were any."""
-        pieces = self._reply.pieces[self._taken :]
-        self._taken += len(pieces)
-        self._growing.add("".join(pieces))
-        return bool(pieces)
-
     def _is_worth_it(self, now: float) -> bool:
-        if now < self._paid:
-            return False
         large = len(self._growing.rest) > _LARGE
         grown = len(self._growing.rest) >= len(self._painted) * _GROWTH
-        return grown or not large or now - self._paid > _PATIENCE
+        return grown or not large or now - self._painted_at > _PATIENCE
 
     def _paint_text(self) -> None:
         piece = self._growing.settle()
         if piece:
             shown = self._html(_page(self._markdown(piece)))
             self._body.children = (*self._body.children[:-1], shown, self._tail)
-        self._painted = self._growing.rest
+        self._painted, self._painted_at = self._growing.rest, time.monotonic()
         self._tail.value = _page(self._markdown(self._painted), ' role="status"')
 
     def _markdown(self, text: str) -> str:

@@ -123,6 +123,21 @@ class Notebook:
             index,
         )
 
+    def result(self, index: int) -> str:
+        """Run a cell and return its value, as text."""
+        self.run(index)
+        return "".join(self.outputs(index)[-1]["data"]["text/plain"])
+
+    def theme(self, name: str) -> None:
+        """Change JupyterLab's theme."""
+        self.page.evaluate(
+            """name => void window.jupyterapp.commands
+                .execute("apputils:change-theme", {theme: name})""",
+            name,
+        )
+        light = "true" if "Light" in name else "false"
+        self.page.locator(f"body[data-jp-theme-light={light}]").wait_for(state="attached")
+
     def cell(self, index: int):
         """Return a cell on the page."""
         return self.page.locator(".jp-Notebook .jp-Cell").nth(index)

@@ -3,6 +3,7 @@
 from html.parser import HTMLParser
 
 import pytest
+from attacks import ATTACKS, KINDS, hostile_block
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,32 +11,6 @@ from cpsl_notebook import Reply, UserError
 from cpsl_notebook.markdown import DARK, LIGHT, STYLE, clean, settled, to_html
 from cpsl_notebook.render import html, plain
 
-ATTACKS = [
-    "<script>canary()</script>",
-    "<img src=x onerror=canary()>",
-    "<svg onload=canary()></svg>",
-    '<iframe srcdoc="<script>canary()</script>"></iframe>',
-    "<style>@import url(https://evil.example/x)</style>",
-    '<form action="https://evil.example"><button>x</button></form>',
-    '<meta http-equiv="refresh" content="0;url=https://evil.example">',
-    "[click](javascript:canary())",
-    "[click](JaVaScRiPt&colon;canary())",
-    "[click](data:text/html,<script>canary()</script>)",
-    "[click](vbscript:canary())",
-    "[click](file:///etc/passwd)",
-    "<javascript:canary()>",
-    '[a](https://ok.example "\\"onmouseover=canary() x=\\"")',
-    '[a](https://ok.example "</a><script>canary()</script>")',
-    "![beacon](https://evil.example/pixel.png)",
-    "![beacon](data:image/svg+xml,<svg onload=canary()>)",
-    "[![beacon](https://evil.example/pixel.png)](https://ok.example)",
-    "```html\n<script>canary()</script>\n```",
-    '```"><script>canary()</script>\ncode\n```',
-    "| <script>canary()</script> |\n| --- |\n| <img src=x onerror=canary()> |",
-    "[ref]: javascript:canary()\n\n[ref]",
-    "<https://evil.example/\"onmouseover='canary()'>",
-    "&#x3C;script&#x3E;canary()&#x3C;/script&#x3E;",
-]
 SAFE_TAGS = set(
     "div p strong em code pre ul ol li h1 h2 h3 h4 h5 h6 a table thead tbody tr th td hr br "
     "blockquote s span".split()
@@ -80,17 +55,9 @@ def test_text_cannot_run_or_fetch_anything(attack, status):
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-@pytest.mark.parametrize(
-    "kind",
-    ["notification", "image", "table_preview", "suggestions", "activity", "task_card", "other"],
-)
+@pytest.mark.parametrize("kind", KINDS)
 def test_blocks_cannot_run_or_fetch_anything(attack, kind):
-    payload = dict.fromkeys(
-        ["text", "detail", "url", "alt", "title", "mode", "label", "message", "width"], attack
-    )
-    payload["table"] = {"columns": [attack, {"label": attack}], "rows": [[attack, {"a": attack}]]}
-    payload["suggestions"] = [{"label": attack, "value": attack}, attack, None]
-    block = {"id": attack, "type": kind, "payload": payload}
+    block = hostile_block(attack, kind)
     for status in ("running", "complete"):
         inspect(reply_with("", status, blocks=[block]))
     inspect(reply_with(blocks=[block | {"type": attack}]))
