@@ -1,5 +1,6 @@
 """Where the settings come from, how the gateway is reached, and that a client can be shared."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from gateway import APP, PATIENCE, TOKEN, Directory, Gateway, Proxy, as_json
 
 import cpsl
 from cpsl.config import config_path, is_loopback, load
+from cpsl.network import Timeout
+from cpsl.options import Options
 
 LIVE = ("https://api.capsule.new", "gateway.capsule.new:443")
 HERE, HERE_TOO = "http://127.0.0.1:8081", "http://127.0.0.1:9091"
@@ -315,6 +318,27 @@ def test_a_proxy_that_refuses_is_no_connection(monkeypatch):
 
 
 # Sharing.
+
+
+def test_the_settings_are_as_documented_unless_others_are_given():
+    documented = Options(
+        timeout=Timeout(connect=5, read=120),
+        max_retries=2,
+        max_answer_bytes=1024**3,
+        max_reply_bytes=64 * 1024**2,
+        max_event_bytes=16 * 1024**2,
+        max_url_bytes=8192,
+        allow_insecure=False,
+        pickle_token=False,
+    )
+    with cpsl.Client(TOKEN) as client:
+        assert client._options == documented
+    given = dataclasses.asdict(documented) | {"timeout": (1, 2), "max_retries": 7}
+    with cpsl.Client(TOKEN, **given) as client:
+        assert client._options == dataclasses.replace(
+            documented, timeout=Timeout(connect=1, read=2), max_retries=7
+        )
+        assert (client._transport.timeout, client._transport.max_retries) == (Timeout(1, 2), 7)
 
 
 def test_connections_are_used_again():
