@@ -58,15 +58,17 @@ def line_options(text: str, namespace: Mapping[str, Any]) -> tuple[str, argparse
     """
     name = (text.split() or [""])[0]
     if name == "ask":
-        return "ask", _ask_options(Line(text, namespace, prose=True))
+        options = _ask_options(Line(text, namespace, prose=True))
+        return "help" if options.help else "ask", options
     line = Line(text, namespace)
     name, *words = line.words() or ["help"]
     if name in ("-h", "--help"):
         name = "help"
-    options = _parsed(COMMANDS[known_command(name)], words)
-    options.semicolon = line.quiet
-    if options.help:
+    command = COMMANDS[known_command(name)]
+    if {"-h", "--help"} & set(words):
         return "help", argparse.Namespace(subcommand=name)
+    options = _parsed(command, words)
+    options.semicolon = line.quiet
     return name, options
 
 
@@ -110,7 +112,7 @@ def _ask_options(line: Line) -> argparse.Namespace:
     text = line.text[start:]
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" and text[0] not in text[1:-1]:
         text = text[1:-1]
-    options.app = line.filled(app)
+    options.app, options.subcommand = line.filled(app), "ask"
     options.template = line.source(text)
     options.text = options.template if options.raw else line.filled(text)
     options.quiet = options.quiet or line.quiet

@@ -11,6 +11,7 @@ from nbconvert import HTMLExporter
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 QUICKSTART = NOTEBOOKS / "quickstart.ipynb"
+EXPLORING = NOTEBOOKS / "exploring.ipynb"
 KERNEL = ["--IPKernelApp.log_level=ERROR"]
 
 
@@ -67,6 +68,23 @@ def test_the_close_of_a_month_runs_from_a_clean_kernel(tmp_path, monkeypatch):
     assert all("image/png" in cell.outputs[-1]["data"] for cell in pictures)
     assert "Empty DataFrame" in data(notebook, "import tempfile")["text/plain"]  # nothing changed
     assert "@example" not in nbformat.writes(notebook)  # payers are masked
+
+
+def test_exploring_is_a_session_of_prompting_on_support_ops(tmp_path, monkeypatch):
+    monkeypatch.setenv("CAPSULE_HOME", str(tmp_path / "home"))
+    notebook = execute(nbformat.read(EXPLORING, as_version=4), tmp_path)
+    preview = next(c for c in notebook.cells if "--dry-run" in c.source and "%%" in c.source)
+    assert "| Queue | urgent | Threads |" in preview.outputs[0]["text"]
+    assert "Not sent: a prompt for support-ops, turn 2" in preview.outputs[0]["text"]
+    assert "riskiest" in data(notebook, "%%capsule -o riskiest")["text/plain"]
+    plan = next(c for c in notebook.cells if "two-step triage plan" in c.source).outputs[-1]["data"]
+    assert "Two-step triage plan" in plan["text/plain"] and "turn 3" in plan["text/html"]
+    refunds = data(notebook, "%%capsule -s refunds -o urgent_refunds")
+    assert "urgent threads matching" in refunds["text/plain"]
+    assert "conversation refunds · turn 2" in refunds["text/html"]
+    history = data(notebook, "history =")["text/plain"]
+    assert "template" in history and "refunds" in history
+    assert "Find threads about refunds." in (tmp_path / "answers.md").read_text()
 
 
 def test_the_quickstart_in_the_repository_is_clean_and_calls_nothing_outside(root):
