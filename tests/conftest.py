@@ -21,9 +21,9 @@ def no_real_login(monkeypatch, tmp_path):
     monkeypatch.setenv("CAPSULE_HOME", str(tmp_path / "capsule"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def workspace(tmp_path_factory):
-    """A local workspace for tests that only read from it or talk in conversations of their own."""
+    """A local workspace: one for each module, since tests add apps to it."""
     with local.start(tmp_path_factory.mktemp("workspace") / "data", pace=0) as started:
         yield started
 

@@ -105,6 +105,17 @@ class Notebook:
         if wait:
             self.page.evaluate("() => window.ran.then(() => null)")
 
+    def run_from(self, index: int) -> None:
+        """Run a cell and all below it, as the menu does; do not wait for them."""
+        self.page.evaluate(
+            """index => {
+                window.jupyterapp.shell.currentWidget.content.activeCellIndex = index;
+                window.ran = window.jupyterapp.commands.execute("notebook:run-all-below");
+                return null;
+            }""",
+            index,
+        )
+
     def interrupt(self) -> None:
         """Interrupt the kernel, as the menu does."""
         self.page.evaluate(

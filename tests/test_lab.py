@@ -78,7 +78,7 @@ PALE = """node => {
         const ground = behind(element), colour = channels(getComputedStyle(element).color);
         for (let e = element; e; e = e.parentElement)
             colour[3] = (colour[3] ?? 1) * getComputedStyle(e).opacity;
-        const [low, high] = [luminance(over(colour, ground)), luminance(ground)].sort();
+        const [low, high] = [luminance(over(colour, ground)), luminance(ground)].sort((a, b) => a - b);
         if ((high + 0.05) / (low + 0.05) < 4.5) pale.push(texts.currentNode.data);
     }
     return pale;

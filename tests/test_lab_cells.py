@@ -72,8 +72,8 @@ def test_cells_typed_in_jupyterlab(page, tmp_path, pictures):
         (shown,) = notebook.outputs(APPLE)
         assert "turn 2; this cell was turn 1" in "".join(shown["data"]["text/html"])
 
-        notebook.run(WRONG, wait=False)
-        notebook.run(AFTER)
+        notebook.run_from(WRONG)
+        page.evaluate("() => window.ran.then(() => null)")
         notebook.wait_idle()
         (error,) = notebook.outputs(WRONG)
         assert error["traceback"] == [
