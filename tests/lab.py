@@ -103,7 +103,7 @@ class Notebook:
             index,
         )
         if wait:
-            self.page.evaluate("() => window.ran.then(() => null)")
+            self.wait_ran()
 
     def run_from(self, index: int) -> None:
         """Run a cell and all below it, as the menu does; do not wait for them."""
@@ -121,6 +121,10 @@ class Notebook:
         self.page.evaluate(
             "() => window.jupyterapp.commands.execute('notebook:interrupt-kernel').then(() => null)"
         )
+
+    def wait_ran(self) -> None:
+        """Wait until what was run last has run, or was cancelled."""
+        self.page.evaluate("() => window.ran.then(() => null)")
 
     def wait_idle(self) -> None:
         """Wait until the kernel has nothing to do."""

@@ -118,7 +118,7 @@ def test_nothing_that_an_app_sends_runs_or_is_fetched(watched, root, tmp_path):
 
         (tmp_path / "go").touch()
         panel.locator(".capsule-footer").wait_for()
-        notebook.wait_idle()
+        notebook.wait_ran()
         notebook.run(FAILING)
         assert notebook.cell(FAILING).locator(".capsule-reply").count() > 30
         page.screenshot(path=root / "build" / "screenshots" / "attacks.png")

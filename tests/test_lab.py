@@ -145,7 +145,7 @@ def test_a_reply_is_seen_growing_in_colours_that_can_be_read_and_becomes_static(
 
     (folder / "go").touch()
     cell.locator(".capsule-footer").wait_for()
-    notebook.wait_idle()
+    notebook.wait_ran()
     assert cell.get_by_role("button", name="Stop").count() == 0
     assert cell.locator(".jp-Cell-outputWrapper").evaluate(PALE) == []
     page.screenshot(path=pictures / f"done-{theme}.png")
@@ -184,7 +184,7 @@ def test_a_saved_reply_is_there_when_the_notebook_is_opened_without_a_kernel(
 def stopped(notebook, index, within=5_000):
     """Wait until a cell's reply is marked as stopped, and the cell behind it did not run."""
     notebook.cell(index).locator(".capsule-footer").wait_for(timeout=within)
-    notebook.wait_idle()
+    notebook.wait_ran()
     (shown, error) = notebook.outputs(index)
     assert "stopped" in "".join(shown["data"]["text/html"])
     assert error["output_type"] == "error" and len(error["traceback"]) == 1

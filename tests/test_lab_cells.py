@@ -73,8 +73,7 @@ def test_cells_typed_in_jupyterlab(page, tmp_path, pictures):
         assert "turn 2; this cell was turn 1" in "".join(shown["data"]["text/html"])
 
         notebook.run_from(WRONG)
-        page.evaluate("() => window.ran.then(() => null)")
-        notebook.wait_idle()
+        notebook.wait_ran()
         (error,) = notebook.outputs(WRONG)
         assert error["traceback"] == [
             "UsageError: %%capsule has no option --nwe: did you mean --new?"

@@ -74,7 +74,7 @@ def test_a_click_on_the_link_and_on_the_pages_button_logs_in(
     confirm.close()
 
     cell.get_by_text(f"Logged in; the token is in {config}.").wait_for()
-    notebook.wait_idle()
+    notebook.wait_ran()
     (shown,) = notebook.outputs(LOGIN)
     assert set(shown["data"]) == {"text/html", "text/plain"}
     assert f"token = {workspace.token}\n" in config.read_text()
@@ -98,7 +98,7 @@ def test_a_login_counts_down_and_its_cell_can_be_interrupted(notebook, page, con
 
     notebook.interrupt()
     cell.get_by_text("an earlier one stands").wait_for()
-    notebook.wait_idle()
+    notebook.wait_ran()
     shown, error = notebook.outputs(LOGIN)
     assert "Stopped." in "".join(shown["data"]["text/plain"])
     assert error["output_type"] == "error" and len(error["traceback"]) == 1
