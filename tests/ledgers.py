@@ -1,5 +1,7 @@
 """Ledgers written by hand, a line per payment."""
 
+from dataclasses import replace
+
 import pandas as pd
 
 from cpsl_notebook.earnings.ledger import COLUMNS, DETAILS, Ledger
@@ -39,9 +41,16 @@ def ledger(*payments, as_of="2027-01-01", cut="", missing=()):
         else:
             frame[name] = frame[name].astype(dtype)
     rows = frame.sort_values(["paid_at", "payment_id"], ignore_index=True)
-    return Ledger(
-        rows, moment(as_of), cut, frozenset(missing), reasons=dict.fromkeys(missing, "no field")
-    )
+    reasons = dict.fromkeys(missing, "no field")
+    known = Ledger(rows, moment(as_of), cut, frozenset(missing), reasons=reasons)
+    return at(known, as_of)
+
+
+def at(known, as_of, tz="UTC"):
+    """What a ledger told at a moment."""
+    then = moment(as_of, tz)
+    rows = known.rows[~(known.rows["paid_at"] >= then)].reset_index(drop=True)
+    return replace(known, rows=rows, as_of=then)
 
 
 def in_utc(time):

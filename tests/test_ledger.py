@@ -366,6 +366,24 @@ def test_a_day_means_up_to_its_end_in_the_zone():
     assert len(build(frame, as_of="2026-03-01", tz="Europe/Berlin").rows) == 3
 
 
+def test_a_month_means_up_to_its_end_and_a_time_is_itself():
+    frame = payments()
+    assert len(build(frame, as_of="2026-02").rows) == 3
+    assert len(build(frame, as_of="2026").rows) == 5
+    assert len(build(frame, as_of=dt.date(2026, 2, 28)).rows) == 3
+    assert len(build(frame, as_of=pd.Period("2026-02")).rows) == 3
+    assert len(build(frame, as_of=dt.datetime(2026, 2, 28)).rows) == 2
+    assert build(frame, as_of="2026-02", tz="Europe/Berlin").as_of == pd.Timestamp(
+        "2026-02-28 23:00", tz="UTC"
+    )
+
+
+@pytest.mark.parametrize("said", ["soon", "10/11/2026", "2026-13", "2026-02-30", "0026", None])
+def test_a_moment_written_in_another_way_is_an_error_that_shows_how(said):
+    with pytest.raises(UserError, match=r"is no moment: write one such as '2026-10', '2026-10-31'"):
+        build(payments(), as_of=said or pd.NaT)
+
+
 def test_nothing_is_answered_for_a_moment_after_the_reading():
     frame = payments()
     frame.attrs["read_at"] = "2026-03-10T08:00:00+00:00"
@@ -373,6 +391,10 @@ def test_nothing_is_answered_for_a_moment_after_the_reading():
     assert build(frame, as_of="2026-03-10").as_of == pd.Timestamp("2026-03-10 08:00", tz="UTC")
     with pytest.raises(UserError, match=r"were read at 2026-03-10 08:00 UTC\. Read them again"):
         build(frame, as_of="2026-03-11")
+    # The month of the reading is not over: it is known up to the reading.
+    assert build(frame, as_of="2026-03").as_of == pd.Timestamp("2026-03-10 08:00", tz="UTC")
+    with pytest.raises(UserError, match="Read them again"):
+        build(frame, as_of="2026-04")
 
 
 def test_a_frame_from_parquet_has_the_same_ledger(tmp_path):
@@ -389,7 +411,7 @@ def test_the_ledger_of_a_ledger_is_itself():
     assert ledger.capsule.ledger().equals(ledger)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=8)
 @given(st.permutations(PLAIN))
 def test_the_order_of_the_payments_does_not_matter(rows):
     assert payments(rows=rows).capsule.ledger().equals(payments().capsule.ledger())

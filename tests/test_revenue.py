@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ledgers import buy, by_month, column, ledger, pay
+from ledgers import at, buy, by_month, column, ledger, pay
 
 from cpsl_notebook import UserError
 from cpsl_notebook.earnings.payers import payers, top_payers
@@ -49,9 +49,8 @@ def test_a_refund_is_a_negative_amount_or_a_row_of_that_kind():
             buy("2025-01-10", gross=4900),
             buy("2025-01-11", gross=-500),
             pay("2025-01-12", gross=-700, kind="refund"),
-        ),
-        since="2025-01",
-        as_of="2025-01-31",
+            as_of="2025-01-31",
+        )
     )
     assert column(table, "refunds_cents", kind="one_time") == [-500]
     assert column(table, "refunds_cents", kind="refund") == [-700]
@@ -87,7 +86,7 @@ def test_a_day_of_23_hours_and_one_of_25_are_each_one_day():
 )
 def test_a_period_is_named_by_its_first_day(freq, first, count):
     days = ("2024-02-28", "2024-02-29", "2024-03-01")  # a leap year
-    table = revenue(ledger(*map(buy, days)), freq, as_of="2024-03-01")
+    table = revenue(ledger(*map(buy, days), as_of="2024-03-01"), freq)
     assert len(table) == count
     assert table["period"].iloc[0] == pd.Timestamp(first)
     assert table["gross_cents"].sum() == 3 * 4900
@@ -100,15 +99,17 @@ def test_a_month_is_running_then_provisional_for_15_days_then_final():
         ("2025-10-31", "provisional"),  # a date is the end of that day
         ("2025-11-15T23:59:59Z", "provisional"),
         ("2025-11-15", "final"),
+        ("2025-10", "provisional"),  # and a month the end of that month
+        ("2025", "final"),
     ]:
-        assert column(revenue(paid, as_of=as_of), "state")[0] == state
+        assert column(revenue(at(paid, as_of)), "state")[0] == state
 
 
 def test_as_of_a_date_knows_what_was_paid_on_that_day_in_the_zone_and_nothing_later():
     paid = ledger(buy("2025-10-31T22:59:59Z"), buy("2025-10-31T23:00:00Z"))
-    assert revenue(paid, as_of="2025-10-31")["payments"].sum() == 2
-    assert revenue(paid, as_of="2025-10-31", tz="Europe/Berlin")["payments"].sum() == 1
-    assert revenue(paid, as_of=pd.Timestamp("2025-10-31").date())["payments"].sum() == 2
+    assert revenue(at(paid, "2025-10-31"))["payments"].sum() == 2
+    assert revenue(at(paid, "2025-10-31", "Europe/Berlin"))["payments"].sum() == 1
+    assert revenue(at(paid, pd.Timestamp("2025-10-31").date()))["payments"].sum() == 2
 
 
 def test_what_lies_before_since_is_not_shown():
@@ -144,9 +145,9 @@ def test_without_payments_there_are_the_columns_with_their_types():
         (lambda paid: revenue(paid, "M"), "freq is one of D, W, MS, QS, YS, not 'M'"),
         (lambda paid: revenue(paid, tz="Mars"), "no time zone 'Mars'"),
         (lambda paid: revenue(paid, since="soon"), "'soon' is no moment"),
-        (lambda paid: revenue(paid, as_of="soon"), "'soon' is no moment"),
         (lambda paid: payers(paid, unit="head"), "unit is"),
         (lambda paid: payers(paid, basis="grand"), "basis is"),
+        (lambda paid: top_payers(paid, 0), r"how many to show, such as 10, not 0"),
     ],
 )
 def test_what_cannot_be_understood_is_an_error_that_says_what_can(call, said):
@@ -170,6 +171,17 @@ def test_payers_are_new_once_and_returning_after():
     assert column(table, "returning_payers") == [0, 0, 1]
     assert column(table, "arpp_cents") == [7350, None, 4900]
     assert column(payers(paid, basis="net"), "arpp_cents") == [6615, None, 4410]  # less a tenth
+    assert column(table, "revenue_cents") == [14700, 0, 9800]
+    assert column(payers(paid, basis="net"), "revenue_cents") == [13230, 0, 8820]
+
+
+def test_a_month_in_which_a_payer_was_only_refunded_has_no_active_payer():
+    # January: $49.00 less a tenth. February: $10.00 of it goes back, and $1.00 of the fee.
+    rows = [buy("2025-01-05"), buy("2025-02-05", gross=-1000)]
+    table = payers(ledger(*rows, as_of="2025-02"), basis="net")
+    assert column(table, "active_payers") == [1, 0]
+    assert column(table, "revenue_cents") == [4410, -900]
+    assert column(table, "arpp_cents") == [4410, None]
 
 
 def test_an_average_is_rounded_half_up_to_a_cent():

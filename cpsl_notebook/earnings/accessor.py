@@ -11,25 +11,32 @@ import pandas as pd
 from cpsl_notebook.earnings import excel, snapshots
 from cpsl_notebook.earnings import roles as naming
 from cpsl_notebook.earnings.amounts import Unit
-from cpsl_notebook.earnings.answers import Answers
 from cpsl_notebook.earnings.bookkeeping import build, find_roles
-from cpsl_notebook.earnings.ledger import COLUMNS, Ledger
+from cpsl_notebook.earnings.ledger import COLUMNS
 from cpsl_notebook.earnings.masking import masked
 from cpsl_notebook.earnings.payouts import payouts
+from cpsl_notebook.earnings.plots import Plots
 from cpsl_notebook.earnings.reconcile import is_balanced, reconcile
+from cpsl_notebook.earnings.recurring import Recurring
 from cpsl_notebook.earnings.results import result
+from cpsl_notebook.earnings.sales import Sales
 from cpsl_notebook.earnings.times import Moment
 
 __all__ = ["Earnings"]
 
 
 @pd.api.extensions.register_dataframe_accessor("capsule")
-class Earnings(Answers):
-    """What follows from payments.
+class Earnings(Sales, Recurring):
+    """What follows from payments: for each question a table, and under `plot` a picture.
 
-    ``as_of`` says for which moment an answer holds, by default the time of reading; a day means its
-    end, in the zone *tz*. Amounts are integer cents; ``money=True`` gives exact decimals in
-    currency.
+    Amounts are ``Int64`` cents in columns whose names end in ``_cents``, or exact decimals in
+    currency with ``money=True``; counts are ``Int64``, ratios ``Float64``, periods their first day,
+    apps, kinds, currencies and states categories; what is not known is missing. Currencies have
+    rows of their own and are never added. Every answer says in its corner, and in
+    ``attrs["as_of"]``, for which moment it holds: the time of reading, or ``as_of``, where a day, a
+    month or a year means its end in the zone *tz*. A period is ``running`` until it ends,
+    ``provisional`` for the 15 days in which a late renewal can still arrive, then ``final``. A frame
+    without payments gives tables without rows.
 
     Examples
     --------
@@ -39,8 +46,10 @@ class Earnings(Answers):
     [1500]
     """
 
-    def __init__(self, frame: pd.DataFrame) -> None:
-        self._frame = frame
+    @property
+    def plot(self) -> Plots:
+        """Pictures of the answers, such as ``payments.capsule.plot.mrr()``."""
+        return Plots(self)
 
     @property
     def roles(self) -> pd.DataFrame:
@@ -156,6 +165,3 @@ class Earnings(Answers):
     def to_excel(self, path: str | Path, *, tz: str = "UTC") -> Path:
         """Write the table to an Excel file, with its times as the clocks of *tz* show them."""
         return excel.write(self._frame, path, tz)
-
-    def _ledger(self, as_of: Moment | None = None, tz: str = "UTC") -> Ledger:
-        return build(self._frame, as_of=as_of, tz=tz)

@@ -21,7 +21,7 @@ from pandas.api import types
 from cpsl_notebook.earnings.amounts import Unit, cents, unit
 from cpsl_notebook.earnings.ledger import COLUMNS, DETAILS, Ledger
 from cpsl_notebook.earnings.roles import AMOUNTS, ROLES, Roles, infer, listed, says_cents
-from cpsl_notebook.earnings.times import Moment, moment
+from cpsl_notebook.earnings.times import Moment, first_day, moment, zone
 from cpsl_notebook.earnings.values import KINDS, PAYOUT_STATES, categories, key, text, times
 from cpsl_notebook.errors import UserError
 
@@ -57,8 +57,9 @@ def build(
     amounts
         ``"cents"`` or ``"currency"``: what the amounts are in whose names do not say it.
     as_of
-        Up to when: payments from then on are left out. A day means up to its end, in *tz*. By
-        default the time of reading, or where the frame does not tell it, the last payment.
+        Up to when: payments from then on are left out. A day, a month or a year means up to its end
+        in *tz*, or up to the reading where it is not over. By default the time of reading, or where
+        the frame does not tell it, the last payment.
     strict
         Whether a value that cannot be read is an error; otherwise it is missing, with a warning.
 
@@ -210,19 +211,20 @@ def _as_of(frame: pd.DataFrame, rows: pd.DataFrame, as_of: Moment | None, tz: st
     A service's clock may be ahead of ours, so a payment may be later than the reading.
     """
     read = moment(frame.attrs["read_at"]) if "read_at" in frame.attrs else pd.NaT
-    known = [time for time in (read, rows["paid_at"].max()) if not pd.isna(time)]
+    after_last = rows["paid_at"].max() + pd.Timedelta(1, "us")
+    known = [time for time in (read, after_last) if not pd.isna(time)]
     latest = max(known, default=pd.Timestamp.now("UTC").as_unit("us"))
     if as_of is None:
         return latest
     asked = moment(as_of, tz)
     if pd.isna(read) or asked <= latest:
         return asked
-    if asked - latest >= pd.Timedelta(days=1):
+    if first_day(as_of, tz).tz_localize(zone(tz), nonexistent="shift_forward") > latest:
         raise UserError(
             f"What happened until {asked:%Y-%m-%d %H:%M} UTC is not known: these payments were read "
             f"at {read:%Y-%m-%d %H:%M} UTC. Read them again."
         )
-    return latest  # the day of the reading, which is not over
+    return latest  # the day or the month of the reading, which is not over
 
 
 def _unparsed(frame: pd.DataFrame, found: Roles) -> dict[str, int]:

@@ -13,6 +13,9 @@ The rules, for the payments of one payer to one app in one currency, in order of
   subscription; else it belongs to no chain.
 - A payment whose subscription is known does all this among the chains of that subscription, and
   those of which the subscription is not known.
+- A subscription that begins while the due date of another is open, so that its payment would have
+  settled it, has taken the other's place, unless the other is paid as well: what was paid for the
+  other is not in force any more from that day on, though its days of grace are not over.
 """
 
 from __future__ import annotations
@@ -61,6 +64,8 @@ class Chain:
         Whether it began beside a chain in force.
     due
         Its open due date, in days since 1970.
+    until
+        The last day on which the amount last paid is in force, if nothing more is paid.
     """
 
     rows: list[int]
@@ -70,9 +75,10 @@ class Chain:
     subscription: int
     extra: bool
     due: int = 0
+    until: int = 0
 
     def __post_init__(self) -> None:
-        self.due = _due(self.start + 1, self.day)
+        self._open()
 
     @property
     def unclassified(self) -> bool:
@@ -83,9 +89,18 @@ class Chain:
         """Settle the open due date."""
         row, _, _, self.cents, subscription = payment
         self.rows.append(row)
-        self.due = _due(self.start + len(self.rows), self.day)
+        self._open()
         if subscription >= 0:
             self.subscription = subscription
+
+    def give_way(self, day: int) -> None:
+        """Let another subscription, that begins on *day*, take its place."""
+        self.until = max(self.due, day) - 1
+
+    def _open(self) -> None:
+        """Open the next due date."""
+        self.due = _due(self.start + len(self.rows), self.day)
+        self.until = self.due + GRACE_DAYS
 
 
 def month_ends(months: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -151,9 +166,22 @@ def chains(payments: Iterable[Payment]) -> list[Chain]:
         extra = any(
             not chain.unclassified and subscription in (chain.subscription, -1) for chain in live
         )
+        replaced = None if extra else _replaced(live, day)
+        if replaced:
+            replaced.give_way(day)
         live.append(Chain([row], month, day - _due(month, 1) + 1, cents, subscription, extra))
         found.append(live[-1])
     return found
+
+
+def _replaced(live: list[Chain], day: int) -> Chain | None:
+    """Find the chain whose place another takes that begins on a day: all are of other subscriptions."""
+    in_question = [
+        chain
+        for chain in live
+        if chain.due - EARLY_DAYS <= day <= chain.until and not chain.unclassified
+    ]
+    return min(in_question, key=lambda chain: abs(chain.due - day), default=None)
 
 
 def _renewed(live: list[Chain], payment: Payment) -> Chain | None:

@@ -20,36 +20,10 @@ def cohorts(
     unit: str = "app",
     tz: str = "UTC",
     since: Moment | None = None,
-    as_of: Moment | None = None,
 ) -> pd.DataFrame:
-    """Follow the payers whose first monthly payment was in the same month.
-
-    A payer is there in a month that closes with a subscription of theirs in force, by the rules of
-    `mrr`; what they bought once, before or after, does not matter.
-
-    Parameters
-    ----------
-    ledger, basis, unit, tz, as_of
-        As for `mrr`.
-    since
-        The first cohort to show.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``cohort`` (the first day of its month), ``app`` (with that unit), ``currency``; ``payers``,
-        the size of the cohort; ``age``, in months, 0 for its first; ``active_payers`` and
-        ``mrr_cents`` at the end of that month; ``retention`` (active ÷ size, ``Float64``);
-        ``state`` of that month. Every cohort has a row for each age of the oldest; where the month
-        has not ended, the three are missing.
-
-    Raises
-    ------
-    UserError
-        As `mrr`.
-    """
+    """Follow those who came in the same month; `cpsl_notebook.earnings.recurring` tells of it."""
     groups, amount = groups_of(unit), amount_of(basis)
-    subs = subscriptions(ledger, "cohorts", basis=basis, tz=tz, as_of=as_of)
+    subs = subscriptions(ledger, "cohorts", basis=basis, tz=tz)
     moved = subs.movements(groups, amount)
     moved = moved[moved["after"] > 0].rename(columns={"first": "cohort"})
     keys = ["cohort", *groups, "month"]

@@ -21,54 +21,10 @@ def mrr(
     unit: str = "app",
     tz: str = "UTC",
     since: Moment | None = None,
-    as_of: Moment | None = None,
 ) -> pd.DataFrame:
-    """Return the monthly recurring revenue at the end of each month, and what moved it.
-
-    Payments of a monthly kind form chains, by the rules in `cpsl_notebook.earnings.chains`; a late
-    renewal moves nothing. A month closes with what was paid for the periods in force on its last
-    day; while a due date is open, for 15 days of grace, with the amount before. Refunds and
-    one-time sales never move it.
-
-    Parameters
-    ----------
-    ledger
-        The whole history.
-    basis
-        ``"gross"`` or ``"net"``: which amount counts.
-    unit
-        Whose closings are compared: ``"app"``, those of each payer and app; ``"payer"``, those of
-        each payer over all apps, so that one who changes from an app to another is not lost.
-    tz
-        The zone whose days count.
-    since
-        The first month to show; it does not change what is counted.
-    as_of
-        The moment from which to look back; a date is the end of that day.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``month`` (its first day), ``app`` (with that unit), ``currency``; in cents ``opening_cents``,
-        ``new_cents`` (payers who never subscribed before), ``expansion_cents``,
-        ``contraction_cents`` and ``churn_cents`` (both negative), ``reactivation_cents`` (payers who
-        come back), ``closing_cents``; ``unclassified_cents`` (monthly payments that renew nothing
-        and do not recur, such as a proration: not counted); ``payers`` (with a subscription at the
-        end); ``state``. Opening and movements add up to the closing.
-
-    Raises
-    ------
-    UserError
-        The ledger was cut, lacks a field, or has a kind that is neither one-time nor monthly.
-
-    Notes
-    -----
-    The movements are those of ChartMogul's MRR movements. An extra payment stands in
-    ``unclassified_cents`` until its amount recurs, which can be a month and 15 days later: from then
-    on it counts as a second subscription from its first day.
-    """
+    """Return the recurring revenue of each month; `cpsl_notebook.earnings.recurring` tells of it."""
     groups, amount = groups_of(unit), amount_of(basis)
-    subs = subscriptions(ledger, "mrr", basis=basis, tz=tz, as_of=as_of)
+    subs = subscriptions(ledger, "mrr", basis=basis, tz=tz)
     columns = [f"{name}_cents" for name in ("opening", *_MOVEMENTS, "closing", "unclassified")]
     columns.append("payers")
     extra = subs.unclassified.rename(columns={amount: "unclassified_cents"})
@@ -86,32 +42,10 @@ def churn(
     unit: str = "app",
     tz: str = "UTC",
     since: Moment | None = None,
-    as_of: Moment | None = None,
 ) -> pd.DataFrame:
-    """Return how many payers, and how much recurring revenue, each month lost of what it opened with.
-
-    Parameters
-    ----------
-    ledger, basis, unit, tz, since, as_of
-        As for `mrr`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``month``, ``app`` (with that unit), ``currency``; ``opening_payers``, ``churned_payers`` and
-        ``reactivated_payers``; ``payer_churn`` (churned ÷ opening); ``opening_cents``,
-        ``contraction_cents``, ``churn_cents``, ``expansion_cents`` and ``reactivation_cents``, as in
-        `mrr`; ``gross_retention``, what is left of the opening after churn and contraction, and
-        ``net_retention``, the same with expansion, both ÷ opening; ``state``. Ratios are
-        ``Float64``, and missing where the opening is zero. Who comes back counts in neither.
-
-    Raises
-    ------
-    UserError
-        As `mrr`.
-    """
+    """Return what each month lost of its opening; `cpsl_notebook.earnings.recurring` tells of it."""
     groups, amount = groups_of(unit), amount_of(basis)
-    subs = subscriptions(ledger, "churn", basis=basis, tz=tz, as_of=as_of)
+    subs = subscriptions(ledger, "churn", basis=basis, tz=tz)
     counts = ["opening_payers", "churned_payers", "reactivated_payers"]
     cents = [f"{name}_cents" for name in ("opening", "contraction", "churn", "expansion")]
     rows = _classified(subs.movements(groups, amount))

@@ -6,8 +6,9 @@ import pandas as pd
 
 from cpsl_notebook.earnings.entries import amount_of, entries, groups_of, totals
 from cpsl_notebook.earnings.ledger import Ledger
-from cpsl_notebook.earnings.periods import Calendar, known_at
+from cpsl_notebook.earnings.periods import Calendar
 from cpsl_notebook.earnings.times import Moment
+from cpsl_notebook.errors import UserError
 
 __all__ = ["payers", "top_payers"]
 
@@ -20,46 +21,23 @@ def payers(
     basis: str = "gross",
     tz: str = "UTC",
     since: Moment | None = None,
-    as_of: Moment | None = None,
 ) -> pd.DataFrame:
-    """Count who paid, by period, app and currency.
-
-    Parameters
-    ----------
-    ledger
-        The payments. Of a part of them, who is new cannot be said.
-    freq, tz, since, as_of
-        As for `revenue`.
-    unit
-        ``"app"``: per app, a payer with two apps in both. ``"payer"``: over all apps, once.
-    basis
-        ``"gross"`` or ``"net"``: which sum of `revenue` the average is of.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``period``, ``app`` (with that unit), ``currency``, ``active_payers`` (with a sale in the
-        period), ``new_payers`` (with their first), ``returning_payers`` (the others),
-        ``arpp_cents`` (the average revenue per active payer, rounded half up to a cent; missing
-        where nobody paid), ``state``. Payments without a payer do not count.
-
-    Raises
-    ------
-    UserError
-        As `revenue`; or the payments have no field for the payer.
-    """
+    """Count who paid; `cpsl_notebook.earnings.sales` tells of it."""
     amount = amount_of(basis)
     ledger.need("payers", "payer", amount)
-    known = known_at(ledger, as_of, tz)
-    calendar = Calendar(known.as_of, tz, freq)
+    calendar = Calendar(ledger.as_of, tz, freq)
     groups = groups_of(unit)
-    rows = entries(known).dropna(subset="payer")
+    rows = entries(ledger).dropna(subset="payer")
     rows = rows.assign(period=calendar.starts(rows["paid_at"]))
     counts = _counts(rows[~rows["refund"]], groups)
     sums = totals(rows, ["period", *groups])[["period", *groups, amount]]
-    table = calendar.with_empty(counts.merge(sums, on=["period", *groups]), groups, "period")
-    table["arpp_cents"] = _average(table.pop(amount), table["active_payers"])
-    if known.cut:
+    keys = ["period", *groups]
+    table = calendar.with_empty(sums.merge(counts, on=keys, how="left"), groups, "period")
+    numbers = ["active_payers", "new_payers", "returning_payers"]
+    table[numbers] = table[numbers].fillna(0)  # nobody bought, though somebody was refunded
+    table["revenue_cents"] = table.pop(amount)
+    table["arpp_cents"] = _average(table["revenue_cents"], table["active_payers"])
+    if ledger.cut:
         table[["new_payers", "returning_payers"]] = pd.NA
     return calendar.finish(table, "period", since)
 
@@ -70,33 +48,14 @@ def top_payers(
     *,
     tz: str = "UTC",
     since: Moment | None = None,
-    as_of: Moment | None = None,
 ) -> pd.DataFrame:
-    """Return the payers who brought most, by net, over all apps, for each currency.
-
-    Parameters
-    ----------
-    ledger
-        The payments; a part of them will do.
-    n
-        How many for each currency; of equal ones, first by name.
-    tz, as_of
-        As for `revenue`.
-    since
-        The first day that counts, or the first of a month such as ``"2025-10"``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``currency``, ``rank``, ``payer``, ``payments``, ``gross_cents``, ``refunds_cents``,
-        ``fee_cents``, ``net_cents``, and ``share``: the part of the net of all payments in that
-        currency, from 0 to 1, missing where that is not positive.
-    """
+    """Return who brought most; `cpsl_notebook.earnings.sales` tells of it."""
     ledger.need("top_payers", "payer", "net_cents")
-    known = known_at(ledger, as_of, tz)
-    rows = entries(known)
+    if not isinstance(n, int) or n < 1:
+        raise UserError(f"top_payers() takes how many to show, such as 10, not {n!r}.")
+    rows = entries(ledger)
     if since is not None:
-        calendar = Calendar(known.as_of, tz, "D")
+        calendar = Calendar(ledger.as_of, tz, "D")
         rows = rows[calendar.local(rows["paid_at"]) >= calendar.start(since)]
     table = totals(rows, ["currency", "payer"])
     whole = table.groupby("currency", observed=True, dropna=False)["net_cents"].transform("sum")

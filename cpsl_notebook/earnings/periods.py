@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from cpsl_notebook.earnings.ledger import Ledger
-from cpsl_notebook.earnings.times import Moment, moment, zone
+from cpsl_notebook.earnings.times import Moment, first_day, zone
 from cpsl_notebook.errors import UserError
 
-__all__ = ["PROVISIONAL_DAYS", "STATES", "Calendar", "known_at"]
+__all__ = ["PROVISIONAL_DAYS", "STATES", "Calendar"]
 
 PROVISIONAL_DAYS = 15
 """Days after its end in which a period can still change: those of grace for a renewal."""
@@ -76,15 +75,7 @@ class Calendar:
 
     def start(self, day: Moment) -> pd.Timestamp:
         """Return the first day of the period of a day, or of a month such as ``"2025-10"``."""
-        try:
-            first = pd.Timestamp(day)
-        except ValueError:
-            raise UserError(
-                f"{day!r} is no moment: write one such as 2025-10 or 2025-10-31."
-            ) from None
-        if first.tzinfo is not None:
-            first = first.tz_convert(self.tz).tz_localize(None)
-        return first.to_period(_PERIODS[self.freq]).start_time
+        return first_day(day, self.tz).to_period(_PERIODS[self.freq]).start_time
 
     def with_empty(self, table: pd.DataFrame, groups: list[str], name: str) -> pd.DataFrame:
         """Add the periods, up to now, that a group of the table has no row for, with zeros.
@@ -118,18 +109,3 @@ class Calendar:
         state[(ends > self.now).to_numpy()] = "running"
         state[(settled <= self.now).to_numpy()] = "final"
         return starts.map(state).astype(pd.CategoricalDtype(STATES, ordered=True))
-
-
-def known_at(ledger: Ledger, as_of: Moment | None = None, tz: str = "UTC") -> Ledger:
-    """Return the ledger as it stood at a moment: with what was paid before it.
-
-    Without a moment, it is the ledger itself: its rows are what was known when it was read. Where
-    this machine's clock is behind the service's, that is the time of the last row.
-    """
-    if as_of is None:
-        last = ledger.rows["paid_at"].max()
-        after = last + pd.Timedelta(1, "us")
-        return replace(ledger, as_of=ledger.as_of if last is pd.NaT else max(ledger.as_of, after))
-    then = moment(as_of, tz)
-    rows = ledger.rows[ledger.rows["paid_at"] < then].reset_index(drop=True)
-    return replace(ledger, rows=rows, as_of=then)

@@ -8,11 +8,10 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from cpsl_notebook.earnings.chains import GRACE_DAYS, Chain, chains, due_dates, month_ends
+from cpsl_notebook.earnings.chains import Chain, chains, due_dates, month_ends
 from cpsl_notebook.earnings.entries import monthly_sales
 from cpsl_notebook.earnings.ledger import Ledger
-from cpsl_notebook.earnings.periods import Calendar, known_at
-from cpsl_notebook.earnings.times import Moment
+from cpsl_notebook.earnings.periods import Calendar
 
 __all__ = ["Subscriptions", "subscriptions"]
 
@@ -120,7 +119,6 @@ def subscriptions(
     what: str,
     *,
     tz: str = "UTC",
-    as_of: Moment | None = None,
     basis: str = "gross",
 ) -> Subscriptions:
     """Put the monthly payments of a ledger into chains.
@@ -133,8 +131,6 @@ def subscriptions(
         The answer that needs them, named in an error.
     tz
         The zone whose days count.
-    as_of
-        The moment from which to look back; a date is the end of that day.
     basis
         ``"net"`` where that amount is needed of every payment.
 
@@ -143,9 +139,8 @@ def subscriptions(
     UserError
         The ledger was cut, lacks a field, or has a kind that is neither one-time nor monthly.
     """
-    known = known_at(ledger, as_of, tz)
-    calendar = Calendar(known.as_of, tz)
-    sales = _in_order(monthly_sales(known, what, basis), calendar)
+    calendar = Calendar(ledger.as_of, tz)
+    sales = _in_order(monthly_sales(ledger, what, basis), calendar)
     return _frames(sales, _chains(sales), calendar)
 
 
@@ -191,8 +186,9 @@ def _frames(sales: pd.DataFrame, found: list[Chain], calendar: Calendar) -> Subs
     nth = np.arange(len(rows)) - np.repeat(np.cumsum(length) - length, length)
     periods["month"] = start + nth
     periods["due"] = due_dates(start + nth, day)
-    grace = np.where(nth + 1 == np.repeat(length, length), GRACE_DAYS, -1)
-    periods["until"] = due_dates(start + nth + 1, day) + grace
+    until = np.repeat(np.array([chain.until for chain in kept], dtype=np.int64), length)
+    is_last = nth + 1 == np.repeat(length, length)
+    periods["until"] = np.where(is_last, until, due_dates(start + nth + 1, day) - 1)
     none = np.ones(len(sales), dtype=bool)
     none[rows] = False
     unclassified = sales.loc[none, [*_OWNER, "month", *_AMOUNTS]]

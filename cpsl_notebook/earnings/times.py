@@ -1,4 +1,4 @@
-"""Moments that people name: a day, or a time in their zone."""
+"""Moments that people name: a year, a month, a day, or a time in their zone."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ import pandas as pd
 
 from cpsl_notebook.errors import UserError
 
-__all__ = ["Moment", "moment", "zone"]
+__all__ = ["Moment", "first_day", "moment", "zone"]
 
-Moment = str | dt.date | pd.Timestamp
+Moment = str | dt.date | pd.Period | pd.Timestamp
+
+_PERIOD = r"[12]\d{3}(-\d\d(-\d\d)?)?"
+_TIME = r"[12]\d{3}-\d\d-\d\d[T ]\d\d(:?\d\d){0,2}([.,]\d+)?\s*(Z|[+-]\d\d(:?\d\d)?)?"
 
 
 def zone(tz: str) -> zoneinfo.ZoneInfo:
@@ -26,25 +29,72 @@ def zone(tz: str) -> zoneinfo.ZoneInfo:
 
 
 def moment(value: Moment, tz: str = "UTC") -> pd.Timestamp:
-    """Return a moment in UTC; a day is its end, a time without a zone is in *tz*.
+    """Return the moment up to which somebody looks back, in UTC.
+
+    A year, a month or a day means its end: who asks how things stood in October means all of it. A
+    time, and so a ``datetime`` or a ``Timestamp``, is itself; without a zone it is in *tz*.
+
+    Raises
+    ------
+    UserError
+        It is written in another way. ``10/11/2026`` is two days to two people.
 
     Examples
     --------
+    >>> moment("2026-10")
+    Timestamp('2026-11-01 00:00:00+0000', tz='UTC')
     >>> moment("2026-10-31", "Europe/Berlin")
     Timestamp('2026-10-31 23:00:00+0000', tz='UTC')
     >>> moment("2026-10-31 12:00")
     Timestamp('2026-10-31 12:00:00+0000', tz='UTC')
     """
-    is_day = isinstance(value, dt.date) and not isinstance(value, dt.datetime)
-    is_day = is_day or bool(re.fullmatch(r"\s*\d{4}-\d\d-\d\d\s*", str(value)))
+    named = _named(value)
+    return _in_utc(_end(named) if isinstance(named, pd.Period) else named, tz)
+
+
+def first_day(value: Moment, tz: str = "UTC") -> pd.Timestamp:
+    """Return the first day that somebody wants to see, as the clocks of *tz* show it, at midnight.
+
+    Raises
+    ------
+    UserError
+        As `moment`.
+
+    Examples
+    --------
+    >>> first_day("2026-10")
+    Timestamp('2026-10-01 00:00:00')
+    >>> first_day("2026-10-31T23:30Z", "Europe/Berlin")
+    Timestamp('2026-11-01 00:00:00')
+    """
+    named = _named(value)
+    if isinstance(named, pd.Period):
+        return named.start_time
+    return _in_utc(named, tz).tz_convert(zone(tz)).tz_localize(None).normalize()
+
+
+def _named(value: Moment) -> pd.Period | pd.Timestamp:
+    """Return the period or the time that somebody named."""
+    text = str(value).strip()
     try:
-        named = pd.Timestamp(value)
-    except (ValueError, TypeError):
-        named = pd.NaT  # type: ignore[assignment]
-    if pd.isna(named):
-        raise UserError(f"{value!r} is no moment: write it as '2026-10-31' or '2026-10-31 12:00'.")
-    if is_day:
-        named += pd.Timedelta(days=1)
-    if named.tzinfo is None:
-        named = named.tz_localize(zone(tz), ambiguous=False, nonexistent="shift_forward")
-    return named.tz_convert("UTC").as_unit("us")
+        if re.fullmatch(_PERIOD, text):
+            return pd.Period(text)
+        if isinstance(value, pd.Period):
+            return value
+        if re.fullmatch(_TIME, text):
+            return pd.Timestamp(text)
+    except (ValueError, OverflowError):
+        pass
+    raise UserError(
+        f"{value!r} is no moment: write one such as '2026-10', '2026-10-31' or '2026-10-31 12:00'."
+    )
+
+
+def _end(period: pd.Period) -> pd.Timestamp:
+    return (period + 1).start_time
+
+
+def _in_utc(time: pd.Timestamp, tz: str) -> pd.Timestamp:
+    if time.tzinfo is None:
+        time = time.tz_localize(zone(tz), ambiguous=False, nonexistent="shift_forward")
+    return time.tz_convert("UTC").as_unit("us")
