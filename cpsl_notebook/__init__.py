@@ -55,6 +55,7 @@ def __getattr__(name: str) -> Any:
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Register the magics and their completion; what ``%load_ext cpsl_notebook`` calls."""
+    from cpsl_notebook import asked
     from cpsl_notebook.completion import Completion
     from cpsl_notebook.core import check_installed
     from cpsl_notebook.magics import CapsuleMagics
@@ -63,6 +64,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     unload_ipython_extension(shell)  # loaded twice, nothing is there twice
     shell.register_magics(CapsuleMagics)
     Completion(shell).install()
+    asked.install(shell)
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
@@ -70,6 +72,7 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
 
     The conversations and settings of this kernel are kept, for the extension may be loaded again.
     """
+    from cpsl_notebook import asked
     from cpsl_notebook.completion import Completion
 
     for kind in ("line", "cell"):
@@ -78,3 +81,4 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
     if magics in shell.configurables:
         shell.configurables.remove(magics)
     Completion.remove_from(shell)
+    asked.remove_from(shell)

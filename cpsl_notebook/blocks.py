@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from html import escape
+from textwrap import indent
 from typing import Any
 
 import pandas as pd
 
 from cpsl_notebook.markdown import clean, image
+from cpsl_notebook.options import asking
 
 __all__ = ["block_html", "block_table", "block_text", "quiet_line", "text_table"]
 
@@ -69,7 +71,7 @@ def block_text(block: Block, app: str) -> str:
         case "table_preview":  # it closes one, or holds no rows
             return ""
         case "suggestions":
-            items = [f"- {label}: {how}" for label, how in _suggestions(block, app)]
+            items = [_suggestion_text(*item) for item in _suggestions(block, app)]
             return "\n".join([f"{_title(block)}:", *items]) if items else ""
         case "image":
             return f"[image: {_string(payload.get('alt')) or 'without a description'}]"
@@ -120,22 +122,25 @@ def _title(block: Block) -> str:
 
 
 def _suggestions(block: Block, app: str) -> list[tuple[str, str]]:
-    """Return the label of each suggestion, and the line that sends it."""
+    """Return the label of each suggestion, and what sends it: one line, whoever wrote it."""
     items = _payload(block).get("suggestions")
     found = []
     for item in items if isinstance(items, list) else []:
         if not isinstance(item, dict):
             continue
-        asked = " ".join((_string(item.get("value")) or _string(item.get("label"))).split())
-        label = _string(item.get("label")) or asked
-        if label:
-            found.append((label, f"%capsule ask {clean(app)} {asked}"))
+        label, value = (" ".join(_string(item.get(key)).split()) for key in ("label", "value"))
+        if label or value:
+            found.append((label or value, asking(clean(app), value or label)))
     return found
+
+
+def _suggestion_text(label: str, how: str) -> str:
+    return f"- {label}:\n\n{indent(how, '    ')}\n" if "\n" in how else f"- {label}: {how}"
 
 
 def _suggestions_html(block: Block, app: str) -> str:
     items = [
-        f"<li>{escape(label)}<br><code>{escape(how)}</code></li>"
+        f'<li>{escape(label)}<br><code style="white-space:pre-wrap">{escape(how)}</code></li>'
         for label, how in _suggestions(block, app)
     ]
     return f"<p>{escape(_title(block))}:</p><ul>{''.join(items)}</ul>" if items else ""

@@ -95,7 +95,7 @@ class CapsuleMagics(Magics):
             options.text, left = filled.text, tuple(filled.left)
         self._ask(options, left)
 
-    def _ask(self, options: argparse.Namespace, left: tuple[str, ...] = ()) -> None:
+    def _ask(self, options: argparse.Namespace, left: tuple[str, ...] = ()) -> Reply | None:
         from cpsl_notebook.display import choose
         from cpsl_notebook.function import place
         from cpsl_notebook.question import Question
@@ -107,25 +107,27 @@ class CapsuleMagics(Magics):
             from cpsl_notebook.markdown import clean
 
             print(clean(self._desk.preview(question)))  # noqa: T201
-            return
+            return None
         reply = self._desk.ask(question, choose("quiet" if options.quiet else self.display))
         if options.out:
             self.shell.push({options.out: reply})
         if reply.error is not None:
             raise reply.error
+        return reply
 
     def _line(self, line: str) -> Any:
         name, options = line_options(line, self.shell.user_ns)
         run: Callable[[argparse.Namespace], Any] = getattr(self, f"_do_{name}")
         value = run(options)
-        silent = getattr(options, "semicolon", False) and self._stands_alone(line)
-        return None if silent else value
+        shown = name == "ask" or getattr(options, "semicolon", False)
+        return None if shown and self._stands_alone(line) else value
 
     def _stands_alone(self, line: str) -> bool:
         """Say whether the magic is a statement of its own, and not the value of an assignment."""
         ran = getattr(self.shell.displayhook, "exec_result", None)
         cell = ran.info.raw_cell if ran is not None else ""
-        return bool(re.search(rf"^\s*%?capsule\s+{re.escape(line.strip())}\s*$", cell, re.M))
+        words = r"[\s\\]+".join(map(re.escape, line.split()))  # a line may go on after a backslash
+        return bool(re.search(rf"^\s*%?\s*capsule\s+{words}\s*$", cell, re.M))
 
     @property
     def _desk(self) -> Desk:
@@ -136,8 +138,8 @@ class CapsuleMagics(Magics):
     def _share(self, change: dict[str, Any]) -> None:
         setattr(self._desk.settings, change["name"], change["new"])
 
-    def _do_ask(self, options: argparse.Namespace) -> None:
-        self._ask(options)
+    def _do_ask(self, options: argparse.Namespace) -> Reply | None:
+        return self._ask(options)
 
     def _do_help(self, options: argparse.Namespace) -> None:
         name = options.subcommand

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
 import functools
+import itertools
 import keyword
 import re
+import shlex
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -14,7 +17,10 @@ from cpsl_notebook.commands import CELL, COMMANDS, Command, parser_arguments
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.line import Line
 
-__all__ = ["cell_options", "line_options", "parser_of"]
+__all__ = ["asking", "cell_options", "line_options", "parser_of"]
+
+_WORD = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\S)+""")
+_OPTION = re.compile(r"-(?!\d|-?$)")  # a number, and a dash alone, are words of the text
 
 
 class Parser(argparse.ArgumentParser):
@@ -92,14 +98,34 @@ def known_command(name: str) -> str:
     raise UserError(f"There is no `%capsule {name}`: {choice}", "UsageError")
 
 
+def asking(app: str, text: str) -> str:
+    """Return what sends a text as it stands: a line, or a cell where a line would read it otherwise.
+
+    Examples
+    --------
+    >>> print(asking("support-ops", "Which are urgent?"))
+    %capsule ask support-ops Which are urgent?
+    >>> print(asking("support-ops", "What does $HOME hold?"))
+    %%capsule support-ops --raw
+    What does $HOME hold?
+    """
+    line = f"ask {app} {text}"
+    if len(text.splitlines()) == 1 and not text.endswith("\\"):  # it would go on below
+        with contextlib.suppress(UserError):
+            name, options = line_options(line, {})
+            if (name, options.app, options.text, options.quiet) == ("ask", app, text, False):
+                return f"%capsule {line}"
+    return f"%%capsule {shlex.quote(app)} --raw\n{text}"
+
+
 def _ask_options(line: Line) -> argparse.Namespace:
     """Read ``ask``: options, the app, options, and then the text to the end of the line."""
     command = COMMANDS["ask"]
     actions = parser_of(command)._option_string_actions
     words, app, start = [], "", len(line.text)
     waiting = False  # for the value of an option
-    for word in list(re.finditer(r"\S+", line.text))[1:]:
-        if waiting or word[0].startswith("-"):
+    for word in itertools.islice(_WORD.finditer(line.text), 1, None):
+        if waiting or _OPTION.match(word[0]):
             words.append(word[0])
             action = actions.get(word[0])
             waiting = not waiting and action is not None and action.nargs != 0
@@ -112,7 +138,7 @@ def _ask_options(line: Line) -> argparse.Namespace:
     text = line.text[start:]
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" and text[0] not in text[1:-1]:
         text = text[1:-1]
-    options.app, options.subcommand = line.filled(app), "ask"
+    options.app, options.subcommand = " ".join(line.words(app)), "ask"
     options.template = line.source(text)
     options.text = options.template if options.raw else line.filled(text)
     options.quiet = options.quiet or line.quiet

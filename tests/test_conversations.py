@@ -101,28 +101,6 @@ def test_a_reply_in_a_prompt_is_its_text(shell, workspace):
     assert got[-1] == "Shorten: **4** threads"
 
 
-def test_ask_on_a_line_sends_its_text_as_it_stands(shell, workspace):
-    got = []
-    workspace.app("noting")(lambda session, text: got.append(text) or "ok")
-    shell.run("n = 3\napp = 'noting'")
-    lines = {
-        "noting What's up,  and  is #5 done?": "What's up,  and  is #5 done?",
-        "$app -o kept How many of $n, {{ n + 1 }} and $5?": "How many of 3, 4 and $5?",
-        "-q --new noting -5 or 5? # really": None,
-        'noting "quoted # and ; whole";': "quoted # and ; whole",
-        "noting --raw {{ n }} and $n": "{{ n }} and $n",
-        'noting say "yes" or "no"': 'say "yes" or "no"',
-    }
-    for line, text in lines.items():
-        ran = shell.try_to_run(f"%capsule ask {line}")
-        if text is None:
-            assert "has no option -5" in ran.error._render_traceback_()[0]
-        else:
-            assert (ran.error, got[-1]) == (None, text)
-    assert shell.variables["kept"].template == "How many of $n, {{ n + 1 }} and $5?"
-    assert shell.run("%capsule ask noting --dry-run x").text.startswith("Not sent")
-
-
 FORMS = {
     "json": ('Here it is:\n```json\n{"a": [1, "é"]}\n```', "no json at all"),
     "table": ("| a | b |\n| --- | --- |\n| 1 | x |", "no table at all"),

@@ -93,7 +93,10 @@ EXAMPLES = [(name, COMMANDS[name].examples) for name in COMMANDS if name != "log
 @pytest.mark.parametrize(("name", "examples"), EXAMPLES, ids=[name for name, _ in EXAMPLES])
 def test_the_examples_in_the_help_work(asked, name, examples):
     asked.run("%capsule use diet-coach")
+    before = len(asked.run("%capsule history").value)
     asked.run(examples)
+    questions = examples.count("%capsule ask")
+    assert len(asked.run("%capsule history").value) == before + questions
 
 
 def test_the_examples_of_the_cell_magic_work(shell):

@@ -212,7 +212,7 @@ def test_a_picture_from_elsewhere_is_never_shown(url):
 def test_suggestions_say_how_to_send_them():
     items = [{"label": "Urgent ones", "target": "composer", "value": "Which are <urgent>?"}]
     reply = reply_with(blocks=[{"type": "suggestions", "payload": {"suggestions": items}}])
-    assert "<code>%capsule ask shop Which are &lt;urgent&gt;?</code>" in html(reply)
+    assert ">%capsule ask shop Which are &lt;urgent&gt;?</code>" in html(reply)
     assert "- Urgent ones: %capsule ask shop Which are <urgent>?" in plain(reply)
 
 
