@@ -2,7 +2,7 @@
 # make test    run every test
 # make lab     open JupyterLab on the quickstart
 # make lint    ruff and mypy
-# make bench   measure the client against the official SDK
+# make bench   measure the client against the official SDK, the frames against pandas and others
 # make lock    renew the pinned versions; make protos renews what capsule.proto describes
 
 PYTHON ?= python3
@@ -45,6 +45,7 @@ $(READY): requirements.lock pyproject.toml cpsl/pyproject.toml
 bench: $(READY)
 	$(BIN)/python benchmarks/client.py
 	$(BIN)/python benchmarks/display.py
+	$(BIN)/python benchmarks/frames.py
 
 lock: $(READY)
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 \

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-from collections.abc import Iterator
-from typing import Any, Self
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any, Self, TypeVar
 
 import requests
 
@@ -17,9 +18,11 @@ from cpsl.network import Seconds, Timeout
 from cpsl.options import Options
 from cpsl.status import required, whole
 from cpsl.stream import Stream
-from cpsl.transport import Transport, quoted
+from cpsl.transport import Progress, Transport, quoted
 
 __all__ = ["Client"]
+
+T = TypeVar("T")
 
 
 class Client:
@@ -267,6 +270,37 @@ class Client:
         payments: list[dict[str, Any]] = self._get(app, "/payments", timeout)
         return payments if isinstance(payments, list) else whole(payments, "payments")
 
+    def read_payments(
+        self,
+        app: str,
+        *,
+        timeout: Seconds | None = None,
+        progress: Progress | None = None,
+    ) -> bytearray:
+        """Return the payments of an app as the bytes of the service's JSON.
+
+        For long ledgers: a decoder that makes columns of them needs a fraction of the memory that
+        the objects of `list_payments` take. An answer that is an error is raised as one.
+
+        Parameters
+        ----------
+        app
+            Name or id of the app.
+        timeout
+            For this call, as for the client.
+        progress
+            Called as the answer arrives, with the bytes so far and, where the service says it,
+            how many there will be, else ``None``.
+
+        Examples
+        --------
+        ::
+
+            table = polars.read_json(bytes(client.read_payments("support-ops")))
+        """
+        read = functools.partial(self._transport.body, progress=progress)
+        return self._got(app, "/payments", timeout, read)
+
     def get_earnings(self, app: str, *, timeout: Seconds | None = None) -> dict[str, Any]:
         """Return the earnings summary of an app, as the service gives it.
 
@@ -423,15 +457,18 @@ class Client:
             raise
 
     def _get(self, app: str, rest: str, timeout: Seconds | None) -> Any:
+        return self._got(app, rest, timeout, self._transport.json)[0]
+
+    def _got(self, app: str, rest: str, timeout: Seconds | None, read: Callable[..., T]) -> T:
         try:
             with self._located(app) as app_id:
-                return self._transport.json(
+                return read(
                     "GET",
                     f"/api/v1/apps/{app_id}{rest}",
                     repeatable=True,
                     limit=self._options.max_answer_bytes,
                     timeout=Timeout.of(timeout, self._transport.timeout),
-                )[0]
+                )
         except AppNotFoundError:
             raise
         except NotFoundError as caught:

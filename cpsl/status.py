@@ -25,6 +25,7 @@ from cpsl.errors import (
 from cpsl.retry import Failure
 
 __all__ = [
+    "LARGEST_ERROR",
     "failure_from_response",
     "one_line",
     "rate_limited",
@@ -37,7 +38,7 @@ __all__ = [
 ]
 
 _LONGEST_DETAIL = 300  # characters of the service's own message
-_LARGEST_ERROR = 64 * 1024  # bytes
+LARGEST_ERROR = 64 * 1024  # bytes
 _MESSAGES = ("error", "message", "detail", "err_msg")
 _ONLY_IN_ERRORS = frozenset({*_MESSAGES, "ok", "status", "code", "type", "request_id"})
 
@@ -153,7 +154,7 @@ def _error_of(
 
 def _detail(response: requests.Response, settings: Settings) -> str:
     try:
-        body = response.raw.read(_LARGEST_ERROR, decode_content=True)
+        body = response.raw.read(LARGEST_ERROR, decode_content=True)
     except (HTTPError, OSError):
         return ""
     try:

@@ -28,11 +28,12 @@ from cpsl.errors import (
 )
 from cpsl.network import Timeout, broken, error_from_exception, framed
 from cpsl.retry import Failure, with_retries, without_frames
-from cpsl.status import failure_from_response, one_line, reported_error
+from cpsl.status import LARGEST_ERROR, failure_from_response, one_line, reported_error
 
-__all__ = ["Timeout", "Transport", "ca_bundle", "quoted", "request_id"]
+__all__ = ["Progress", "Timeout", "Transport", "ca_bundle", "quoted", "request_id"]
 
 T = TypeVar("T")
+Progress = Callable[[int, int | None], object]
 
 
 class _Session(requests.Session):
@@ -111,6 +112,38 @@ class Transport:
 
         return with_retries(
             lambda: self._attempt(method, path, read, Abort(), body=body, timeout=timeout),
+            self.max_retries,
+            repeatable=repeatable,
+        )
+
+    def body(
+        self,
+        method: str,
+        path: str,
+        *,
+        repeatable: bool,
+        limit: int,
+        timeout: Timeout | None = None,
+        progress: Progress | None = None,
+    ) -> bytearray:
+        """Send a request and return a JSON answer as it came, for a decoder of the caller's.
+
+        Parameters
+        ----------
+        repeatable, limit
+            As for `json`.
+        progress
+            Called as the answer arrives, with the bytes so far and, where it is known, their sum.
+        """
+
+        def read(response: requests.Response) -> bytearray:
+            body = _body(response, self.settings.http_url, limit, progress)
+            if len(body) <= LARGEST_ERROR:
+                self._parsed(body, response)  # raises what the service reports
+            return body
+
+        return with_retries(
+            lambda: self._attempt(method, path, read, Abort(), timeout=timeout),
             self.max_retries,
             repeatable=repeatable,
         )
@@ -203,7 +236,7 @@ class Transport:
         weakref.finalize(session, adapter.close).atexit = False
         return session
 
-    def _parsed(self, body: bytes, response: requests.Response) -> Any:
+    def _parsed(self, body: bytes | bytearray, response: requests.Response) -> Any:
         try:
             answer = json.loads(body)
         except (ValueError, RecursionError):
@@ -246,15 +279,19 @@ def quoted(text: str) -> str:
     return quote(text, safe="")
 
 
-def _body(response: requests.Response, url: str, limit: int) -> bytes:
+def _body(
+    response: requests.Response, url: str, limit: int, progress: Progress | None = None
+) -> bytearray:
     """Read a whole body of bounded size."""
-    pieces, size = [], 0
+    body = bytearray()  # not a list of pieces: joining them would need the memory twice
     for piece in response.iter_content(1 << 16):
-        size += len(piece)
-        if size > limit:
+        if len(body) + len(piece) > limit:
             raise TooLargeError(f"The answer is larger than {limit:,} bytes: ask for less at once.")
-        pieces.append(piece)
+        body += piece
+        if progress is not None:
+            left = response.raw.length_remaining
+            progress(len(body), None if left is None else len(body) + left)
     # What broke off within the headers looks like an answer that is empty.
-    if response.raw.length_remaining or not (pieces or framed(response)):
+    if response.raw.length_remaining or not (body or framed(response)):
         raise broken(url)
-    return b"".join(pieces)
+    return body

@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from cpsl_notebook import frames
-from cpsl_notebook.core import make_client
+from cpsl_notebook.core import make_client, same_class
 from cpsl_notebook.earnings.roles import needs_prices
 from cpsl_notebook.errors import UserError
+from cpsl_notebook.progress import Reading, reading
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,8 +126,10 @@ class Client:
             an amount is cents or currency, also the apps' ``prices``, which may.
         """
         read_at = self._clock()
-        named = ((app, self.core.list_payments(self.reference(app))) for app in self._names(apps))
-        return self._priced(self._told(frames.payments_frame(named), read_at))
+        names = self._names(apps)
+        with reading(len(names)) as bar:
+            frame = frames.payments_frame((app, self._payments(app, bar)) for app in names)
+        return self._priced(self._told(frame, read_at))
 
     def get_earnings(self, *apps: str) -> pd.DataFrame:
         """Read the earnings summaries of one app, of several, or of all.
@@ -178,6 +181,13 @@ class Client:
         apps: list[dict[str, Any]] = (self._directory or self.core.list_apps)()
         self._listed = [str(app["name"]) for app in apps]
         return apps
+
+    def _payments(self, app: str, bar: Reading) -> Any:
+        """Read an app's payments: as bytes where the client hands them over, else decoded."""
+        bar.begin(app)
+        if same_class(self.core.list_payments, getattr(self.core, "read_payments", None)):
+            return self.core.read_payments(self.reference(app), progress=bar.received)
+        return self.core.list_payments(self.reference(app))
 
     def _told(self, frame: pd.DataFrame, read_at: datetime) -> pd.DataFrame:
         """Add to a frame's attributes where and when it was read."""

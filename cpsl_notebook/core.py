@@ -11,7 +11,7 @@ from typing import Any
 
 from cpsl_notebook.errors import UserError
 
-__all__ = ["check_installed", "make_client", "takes"]
+__all__ = ["check_installed", "make_client", "same_class", "takes"]
 
 
 def check_installed() -> None:
@@ -45,6 +45,17 @@ def make_client(**options: Any) -> Any:
 def takes(method: Callable[..., Any], option: str) -> bool:
     """Say whether a method of the client at hand takes an option beyond the documented ones."""
     return option in inspect.signature(method).parameters
+
+
+def same_class(documented: Callable[..., Any], bonus: Callable[..., Any] | None) -> bool:
+    """Say whether a method beyond the documented ones is there, and of the same class.
+
+    Somebody's own client that overrides the documented one must not be passed by.
+    """
+    homes = {
+        getattr(method, "__qualname__", "").rpartition(".")[0] for method in (documented, bonus)
+    }
+    return bonus is not None and len(homes) == 1
 
 
 def _installed(name: str) -> bool:

@@ -35,11 +35,13 @@ from cpsl.retry import Failure, with_retries
 CALLS = {
     "get_app": lambda client: client.get_app(APP),
     "list_payments": lambda client: client.list_payments(APP),
+    "read_payments": lambda client: client.read_payments(APP),
     "create_checkout": lambda client: client.create_checkout(APP),
     "chat": lambda client: client.chat(APP, "hello"),
     "stream": lambda client: list(client.stream(APP, "hello")),
 }
-READS = ("get_app", "list_payments")
+READS = ("get_app", "list_payments", "read_payments")
+SENT = {call: call for call in CALLS} | {"read_payments": "list_payments"}  # the same request
 
 # Fault: what is answered, the error, and how often a read and a message or checkout are then sent.
 EVERYWHERE = {
@@ -121,7 +123,8 @@ TABLE = [
     for rows, calls in ((EVERYWHERE, CALLS), (WHOLE, [*READS, "create_checkout", "chat"]))
     for fault, row in rows.items()
     for call in calls
-    if (call, fault) != ("list_payments", "an object that lacks all")  # it is a list
+    if not ("payments" in call and fault == "an object that lacks all")  # it is a list
+    if not (call == "read_payments" and fault == "JSON of another shape")  # nobody has read it
 ]
 
 
@@ -150,13 +153,13 @@ def client_of(gateway, **options):
 
 @pytest.mark.parametrize(("call", "given", "error", "reads", "messages"), TABLE)
 def test_every_fault_of_every_call(gateway, call, given, error, reads, messages):
-    gateway.otherwise = lambda request: given if request.call == call else well(request)
+    gateway.otherwise = lambda r: given if r.call == SENT[call] else well(r)
     limits = {"max_answer_bytes": 100_000, "max_reply_bytes": 100_000}
     silent = HOLD in given.parts
     client = client_of(gateway, timeout=(5, 0.2 if silent else 20), **limits)
     with client, pytest.raises(error) as caught:
         CALLS[call](client)
-    assert gateway.count(call) == (reads if call in READS else messages)
+    assert gateway.count(SENT[call]) == (reads if call in READS else messages)
     assert isinstance(caught.value, cpsl.CapsuleError)
     assert caught.value.__context__ is caught.value.__cause__ is None
     gateway.wait_until_left()
@@ -164,26 +167,26 @@ def test_every_fault_of_every_call(gateway, call, given, error, reads, messages)
 
 @pytest.mark.parametrize("call", CALLS)
 def test_an_order_is_served_well_after_it_was_refused_for_now(gateway, call):
-    gateway.on(call, rate_limited(after=0), rate_limited())
+    gateway.on(SENT[call], rate_limited(after=0), rate_limited())
     with client_of(gateway) as client:
         assert CALLS[call](client)
-    assert gateway.count(call) == 3
+    assert gateway.count(SENT[call]) == 3
 
 
 @pytest.mark.parametrize("call", READS)
 def test_a_read_survives_faults_that_pass(gateway, call):
-    gateway.on(call, dropped(), failed(503))
+    gateway.on(SENT[call], dropped(), failed(503))
     with client_of(gateway) as client:
         assert CALLS[call](client)
-    assert gateway.count(call) == 3
+    assert gateway.count(SENT[call]) == 3
 
 
 @pytest.mark.parametrize("call", CALLS)
 def test_max_retries_0_means_one_request(gateway, call):
-    gateway.otherwise = lambda r: rate_limited(after=0) if r.call == call else well(r)
+    gateway.otherwise = lambda r: rate_limited(after=0) if r.call == SENT[call] else well(r)
     with client_of(gateway, max_retries=0) as client, pytest.raises(cpsl.RateLimitedError):
         CALLS[call](client)
-    assert gateway.count(call) == 1
+    assert gateway.count(SENT[call]) == 1
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -268,7 +271,7 @@ def test_a_message_is_sent_when_the_third_connection_is_made(gateway, refusals, 
     refusals += [refusal("no"), refusal("no")]
     with client_of(gateway) as client:
         assert CALLS[call](client)
-    assert gateway.count(call) == 1
+    assert gateway.count(SENT[call]) == 1
 
 
 @pytest.mark.parametrize(
@@ -373,7 +376,7 @@ def test_a_timeout_that_is_none_is_refused(timeout):
 
 @pytest.mark.parametrize("call", CALLS)
 def test_a_timeout_can_be_given_for_one_call(gateway, call):
-    gateway.otherwise = lambda request: stalled() if request.call == call else well(request)
+    gateway.otherwise = lambda request: stalled() if request.call == SENT[call] else well(request)
     arguments = (APP, "hello") if call in ("chat", "stream") else (APP,)
     with client_of(gateway) as client, pytest.raises(TimeoutError):
         outcome = getattr(client, call)(*arguments, timeout=(5, 0.1))
@@ -473,7 +476,7 @@ def test_an_unknown_id_is_a_value_error(named):
 @pytest.mark.parametrize("call", CALLS)
 def test_a_name_is_looked_up_again_after_nothing_was_found(named, call):
     client, gateway, directory = named
-    on = "get_app" if call == "create_checkout" else call
+    on = "get_app" if call == "create_checkout" else SENT[call]
     gateway.on(on, failed(404))
     arguments = ("support-ops", "hi") if call in ("chat", "stream") else ("support-ops",)
     with pytest.raises(cpsl.NotFoundError):

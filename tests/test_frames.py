@@ -1,6 +1,7 @@
 """From JSON to DataFrames: types, exactness, no field lost, whatever the service calls things."""
 
 import datetime as dt
+import json
 import pickle
 
 import pandas as pd
@@ -8,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cpsl_notebook import Client, UserError
+import cpsl
+from cpsl_notebook import Client, UserError, progress
 from cpsl_notebook.frames import apps_frame, earnings_frame, payments_frame
 
 EMPTY = {
@@ -349,6 +351,76 @@ def test_types_and_values_do_not_depend_on_the_order_of_the_records(records, cha
     pd.testing.assert_frame_equal(
         straight.iloc[order].reset_index(drop=True), shuffled, check_like=True
     )
+
+
+JSON = st.recursive(
+    VALUES | st.sampled_from([2**63, -(2**70), 1e300, float("nan"), float("inf"), "\ud800"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@UNHURRIED
+@given(st.lists(st.dictionaries(NAMES, JSON, max_size=4), max_size=5), st.booleans())
+def test_the_bytes_of_an_answer_give_the_same_frame_as_its_objects(records, enveloped):
+    text = json.dumps({"data": records, "total": len(records)} if enveloped else records)
+    body = bytearray(text.replace("1e+300", "1e400").encode())
+    decoded = payments_frame([("shop", json.loads(body))])
+    pd.testing.assert_frame_equal(payments_frame([("shop", body)]), decoded)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"[]", b"{}", b' {"payments": null}', b'\xef\xbb\xbf[{"id": 1}]', b'[{"id": "\\ud800"}]'),
+        *(b'[{"id": 1, "id": 2}]', b'{"a": [], "a": [{"id": 1}]}', b'[1, "x", {"id": 2}, null]'),
+        *('[{"id": "é"}]'.encode("utf-16"), b'[{"n": 1e400}, {"n": -Infinity}, {"n": 0.1}]'),
+        b'{"errors": [], "data": {"items": [{"id": 1}], "total": 1}}',
+    ],
+)
+def test_bytes_of_any_form_give_the_same_frame_as_pythons_own_decoder(body):
+    pd.testing.assert_frame_equal(
+        payments_frame([("shop", body)]), payments_frame([("shop", json.loads(body))])
+    )
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b'[{"id": 1}', b'[{"id": "\xff"}]', b"[] []"])
+def test_bytes_that_are_no_json_are_an_error(body):
+    with pytest.raises(UserError, match="no JSON"):
+        payments_frame([("shop", body)])
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"payments": [{"id": 1}], "has_more": true}', b'{"a": 1}', b"5"]
+)
+def test_bytes_that_are_not_the_whole_are_an_error_as_well(body):
+    with pytest.raises(UserError, match="payments of shop"):
+        payments_frame([("shop", body)])
+
+
+def test_a_client_that_reads_payments_its_own_way_is_not_passed_by(workspace):
+    class Audited(cpsl.Client):
+        def list_payments(self, app):
+            return [{"id": "mine"}]
+
+    with Audited(token=workspace.token, gateway_url=workspace.http_url) as core:
+        assert Client(core).list_payments("deal-desk")["id"].tolist() == ["mine"]
+
+
+def test_a_long_reading_shows_how_far_it_is(workspace, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "_OPTIONS", progress._OPTIONS | {"delay": 0, "mininterval": 0})
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    workspace.client().list_payments("support-ops", "deal-desk")
+    shown = capsys.readouterr().err
+    for part in ("support-ops (1 of 2)", "deal-desk (2 of 2)"):
+        assert f"Reading {part}: 100%" in shown
+    assert shown.endswith(" \r")  # the terminal is cleared of it
+
+
+def test_a_short_reading_shows_nothing(workspace, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    workspace.client().list_payments("deal-desk")
+    assert capsys.readouterr().err == ""
 
 
 def test_earnings_have_one_row_per_app_on_a_plain_index(workspace):

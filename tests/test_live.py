@@ -236,3 +236,19 @@ def test_the_second_interrupt_does_not_disturb_what_the_first_one_began():
             signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
         stopper.stop()
+
+
+def test_a_long_reading_leaves_a_line_of_text_and_a_short_one_nothing(front):
+    read = "%capsule payments support-ops deal-desk;"
+    assert not [m for m in front.run(read) if m["msg_type"] == "stream"]
+    front.run(
+        "from cpsl_notebook import progress\nprogress._OPTIONS |= dict(delay=0, mininterval=0)"
+    )
+    shown = [m["content"] for m in front.run(read) if m["msg_type"] == "stream"]
+    assert {content["name"] for content in shown} == {"stdout"}
+    lines = "".join(content["text"] for content in shown).split("\r")
+    assert any("Reading support-ops (1 of 2): 100%" in line for line in lines)
+    assert "Reading deal-desk (2 of 2): 100%" in lines[-1] and lines[-1].endswith("\n")
+    silent = front.client.execute(read, allow_stdin=False)  # as a scheduled notebook runs
+    assert not [m for m in front.messages(silent) if m["msg_type"] == "stream"]
+    assert front.value("len(ipywidgets.widgets.widget._instances)") == "0"

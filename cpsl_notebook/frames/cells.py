@@ -6,9 +6,11 @@ is kept of them are Arrow arrays, which hold a million strings or integers witho
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import operator
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -22,6 +24,7 @@ ARROW_TYPES = {
     int: pa.int64(),
     str: pa.large_string(),
 }
+_POOL = pa.system_memory_pool()  # Arrow's own takes half as much again for arrays as small as these
 _SURROGATES = re.compile("[\ud800-\udfff]")  # halves of a character, which JSON can spell
 _NO_FIELDS: dict[str, Any] = {}
 
@@ -40,7 +43,7 @@ class Cells:
         self.others: list[tuple[int, Any]] = []
         self._chunks: dict[type, list[tuple[int, pa.Array]]] = {}
 
-    def add(self, values: list[Any], start: int) -> None:
+    def add(self, values: Sequence[Any], start: int) -> None:
         """Take the values of a batch of records, ``None`` where there is none.
 
         Parameters
@@ -56,6 +59,17 @@ class Cells:
             array = self._array(mine, kind, start)
             if array is not None:
                 self._chunks.setdefault(kind, []).append((start, array))
+
+    def add_texts(self, values: Sequence[Any], start: int) -> bool:
+        """Take values if they are all texts, as most are, and say whether they were."""
+        if type(next(filter(None, values), None)) is not str:
+            return False
+        try:
+            array = pa.array(values, ARROW_TYPES[str], memory_pool=_POOL)
+        except (TypeError, ValueError):
+            return False
+        self._chunks.setdefault(str, []).append((start, array))
+        return True
 
     def count(self, *kinds: type) -> int:
         """Return how many values are of these types."""
@@ -78,7 +92,7 @@ class Cells:
         """
         arrow, pieces, row = ARROW_TYPES[kind], [], 0
         for start, array in self._chunks.get(kind, ()):
-            pieces += [pa.nulls(start - row, arrow), array]
+            pieces += [pa.nulls(start - row, arrow), array] if start > row else [array]
             row = start + len(array)
         return pa.chunked_array([*pieces, pa.nulls(length - row, arrow)], arrow)
 
@@ -90,13 +104,13 @@ class Cells:
             yield from zip(rows.to_pylist(), column.take(rows).to_pylist(), strict=True)
         yield from self.others
 
-    def _array(self, values: list[Any], kind: type, start: int) -> pa.Array | None:
+    def _array(self, values: Sequence[Any], kind: type, start: int) -> pa.Array | None:
         """Return an array of the values that one can hold; keep the rest."""
         if kind not in ARROW_TYPES:
             self._keep(values, start)
             return None
         try:
-            array = pa.array(values, ARROW_TYPES[kind])
+            array = pa.array(values, ARROW_TYPES[kind], memory_pool=_POOL)
         except (OverflowError, UnicodeEncodeError):
             self._keep([None if _holdable(value) else value for value in values], start)
             array = pa.array([v if _holdable(v) else None for v in values], ARROW_TYPES[kind])
@@ -106,7 +120,7 @@ class Cells:
             array = pc.if_else(pc.is_nan(array), pa.scalar(None, pa.float64()), array)
         return array
 
-    def _keep(self, values: list[Any], start: int) -> None:
+    def _keep(self, values: Sequence[Any], start: int) -> None:
         self.others += [(start + i, value) for i, value in enumerate(values) if value is not None]
 
 
@@ -119,9 +133,10 @@ class Fields:
 
     def add(self, records: list[dict[str, Any]], start: int = 0) -> None:
         """Take a batch of records, the first of which is row *start*."""
-        for name in dict.fromkeys(itertools.chain.from_iterable(records)):
-            values = [record.get(name) for record in records]
+        for name, values in _by_name(records):
             cells = self._cells.setdefault(name, Cells())
+            if cells.add_texts(values, start):
+                continue
             if dict in set(map(type, values)):
                 inner = [value if type(value) is dict else _NO_FIELDS for value in values]
                 self._inner.setdefault(name, Fields()).add(inner, start)
@@ -153,6 +168,17 @@ class Fields:
                 yield prefix + name, cells
             if inner is not None:
                 yield from inner._walk(f"{prefix}{name}.")
+
+
+def _by_name(records: list[dict[str, Any]]) -> Iterable[tuple[str, Sequence[Any]]]:
+    """Turn records into the values of each field."""
+    names = list(records[0])
+    if len(names) > 1 and set(map(len, records)) == {len(names)}:
+        with contextlib.suppress(KeyError):
+            rows = list(map(operator.itemgetter(*names), records))  # if all have the same fields
+            return zip(names, zip(*rows, strict=True), strict=True)
+    every = dict.fromkeys(itertools.chain.from_iterable(records))
+    return ((name, [record.get(name) for record in records]) for name in every)
 
 
 def _holdable(value: Any) -> bool:

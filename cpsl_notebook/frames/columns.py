@@ -15,7 +15,7 @@ from cpsl_notebook.frames.cells import Cells
 
 __all__ = ["STRING", "categories", "last_word", "typed"]
 
-STRING = pd.StringDtype("pyarrow")  # what pandas 3 takes; pandas 2.2 would choose Python's objects
+STRING = pd.StringDtype()  # in whichever storage the version of pandas, and its Parquet, takes
 
 Reader = Callable[[Cells, int], pa.ChunkedArray]
 
@@ -153,7 +153,7 @@ def _cents(cells: Cells, length: int) -> pa.ChunkedArray:
 
 def _times(cells: Cells, length: int) -> pa.ChunkedArray:
     """Read times as text and as epochs."""
-    read = [pa.chunked_array([pa.nulls(length, times.TIMESTAMP)])]
+    read = []
     if cells.count(str):
         read.append(times.from_strings(cells.column(str, length)))
     for kind in (int, float):
@@ -161,7 +161,9 @@ def _times(cells: Cells, length: int) -> pa.ChunkedArray:
             read.append(
                 times.from_numbers(cells.column(kind, length).cast(pa.float64(), safe=False))
             )
-    return pc.coalesce(*read)
+    if not read:
+        return pa.chunked_array([pa.nulls(length, times.TIMESTAMP)])
+    return read[0] if len(read) == 1 else pc.coalesce(*read)
 
 
 def _objects(cells: Cells, length: int) -> pd.Series[Any]:

@@ -1,0 +1,130 @@
+"""From a million payments to a typed DataFrame, ours and others', in one run: ``make bench``."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+WORKER = Path(__file__).with_name("frames_worker.py")
+ROWS, LITTLE, ROUNDS = 1_000_000, 100, 3
+DICTS = {
+    "ours_from_dicts": "ours",
+    "dataframe_from_dicts": "pd.DataFrame and coercion",
+    "normalize_from_dicts": "pd.json_normalize and coercion",
+    "polars_from_dicts": "polars",
+}
+GATEWAY = {
+    "ours_from_gateway": "ours",
+    "normalize_from_gateway": "pd.json_normalize(client.list_payments(app)) and coercion",
+    "polars_from_gateway": "polars, of the bytes",
+    "duckdb_from_gateway": "DuckDB, of the bytes",
+}
+
+
+def main() -> None:
+    """Measure every way in turn, each in a process of its own, and print the medians."""
+    rows = int(sys.argv[1]) if len(sys.argv) > 1 else ROWS
+    with tempfile.TemporaryDirectory() as folder:
+        payments = Path(folder, "all")
+        for path, count in ((payments, rows), (payments.with_name("little"), LITTLE)):
+            path.write_text(json.dumps([payment(number) for number in range(count)]))
+        title = f"{rows:,} payments of ten fields, one nested"
+        report(f"{title}, from dicts (aim: 4 s, 300 MB)", DICTS, str(payments))
+        with gateway(Path(folder)) as url:
+            size = payments.stat().st_size / 1e6
+            aim = "aim: time 0.33, memory 0.50 of json_normalize"
+            report(f"the same from the gateway, {size:,.0f} MB ({aim})", GATEWAY, url)
+
+
+def report(title: str, ways: dict[str, str], source: str) -> None:
+    """Print a table: medians, and ours as a part of each."""
+    rounds = [{way: measure(way, source) for way in ways} for _ in range(ROUNDS)]
+    medians = {
+        way: [
+            statistics.median(figures[way][what] for figures in rounds)
+            for what in ("seconds", "peak")
+        ]
+        for way in ways
+    }
+    print(f"\n{title}\n{'':60}{'time':>9}{'memory':>10}{'ours is':>17}")
+    ours = next(iter(medians.values()))
+    for way, (seconds, peak) in medians.items():
+        ratios = f"{ours[0] / seconds:9.2f}{ours[1] / peak:8.2f}"
+        print(f"{ways[way]:60}{seconds:7.2f} s{peak:7.0f} MB{ratios}")
+
+
+def measure(way: str, source: str) -> dict[str, float]:
+    """Run one way in a process of its own."""
+    command = [sys.executable, str(WORKER), way, source]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    figures: dict[str, float] = json.loads(ran.stdout.splitlines()[-1])
+    return figures
+
+
+def payment(number: int) -> dict[str, Any]:
+    """Make up one payment."""
+    gross = 100 * (number % 90 + 10)
+    paid_at = datetime(2025, 1, 1, tzinfo=UTC) + timedelta(seconds=31 * number)
+    return {
+        "payment_id": f"pay_{number:016x}",
+        "paid_at": paid_at.isoformat().replace("+00:00", "Z"),
+        "payer": {
+            "id": f"cus_{number % 50_021:08x}",
+            "email": f"payer{number % 50_021}@example.com",
+        },
+        "kind": "monthly" if number % 3 else "one_time",
+        "currency": "USD",
+        "gross_cents": gross,
+        "fee_cents": gross // 10,
+        "net_cents": gross - gross // 10,
+        "payout_state": ("Paid out", "In progress", "Failed")[number % 17 % 3],
+        "subscription_id": f"sub_{number % 40_009:012x}" if number % 3 else None,
+    }
+
+
+@contextlib.contextmanager
+def gateway(folder: Path) -> Iterator[str]:
+    """Serve the payments; an app's id is the name of a file."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            path = folder / FILES[self.path.split("/")[4]]
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(path.stat().st_size))
+            self.end_headers()
+            with path.open("rb") as file:
+                shutil.copyfileobj(file, self.wfile, 1 << 20)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+FILES = {
+    f"00000000-0000-4000-8000-00000000000{n}": name for n, name in enumerate(("little", "all"))
+}
+
+if __name__ == "__main__":
+    main()

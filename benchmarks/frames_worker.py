@@ -1,0 +1,145 @@
+"""One way from payments to a typed frame, in a process of its own; prints seconds and memory.
+
+``frames_worker.py WAY SOURCE``: a way is a function below; the source is a file of payments, which
+are decoded before the measuring begins, or the address of a gateway that serves them. The memory is
+the process's peak above what it held when the measuring began.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+LITTLE, ALL = (f"00000000-0000-4000-8000-00000000000{number}" for number in range(2))  # app ids
+TIMES, CATEGORIES = ("paid_at",), ("kind", "currency", "payout_state")
+CENTS = ("gross_cents", "fee_cents", "net_cents")
+STRINGS = ("payment_id", "payer.id", "payer.email")
+
+
+def coerced(frame: Any) -> Any:
+    """Give the columns the types that ours have, by name: the reader knows them beforehand."""
+    import pandas as pd
+
+    for name in CENTS:
+        frame[name] = frame[name].astype("Int64")
+    for name in CATEGORIES:
+        frame[name] = frame[name].astype("category")
+    for name in STRINGS:
+        frame[name] = frame[name].astype("string")
+    for name in TIMES:
+        times = pd.to_datetime(frame[name], utc=True, format="ISO8601")
+        frame[name] = times.astype("datetime64[us, UTC]")
+    return frame
+
+
+def ours_from_dicts(records: list[dict[str, Any]]) -> Any:
+    from cpsl_notebook.frames import payments_frame
+
+    return payments_frame([("shop", records)])
+
+
+def dataframe_from_dicts(records: list[dict[str, Any]]) -> Any:
+    import pandas as pd
+
+    frame = pd.DataFrame(records)
+    payer = pd.DataFrame(frame.pop("payer").tolist()).add_prefix("payer.")
+    return coerced(pd.concat([frame, payer], axis=1))
+
+
+def normalize_from_dicts(records: list[dict[str, Any]]) -> Any:
+    import pandas as pd
+
+    return coerced(pd.json_normalize(records))
+
+
+def polars_from_dicts(records: list[dict[str, Any]]) -> Any:
+    import polars as pl
+
+    return polars_typed(pl.DataFrame(records, infer_schema_length=None))
+
+
+def polars_typed(frame: Any) -> Any:
+    import polars as pl
+
+    return frame.unnest("payer").with_columns(
+        pl.col("paid_at").str.to_datetime(time_zone="UTC"), pl.col(CATEGORIES).cast(pl.Categorical)
+    )
+
+
+def ours_from_gateway(url: str, app: str) -> Any:
+    import cpsl
+    from cpsl_notebook import Client
+
+    return Client(cpsl.Client(token="bench", gateway_url=url)).list_payments(app)
+
+
+def normalize_from_gateway(url: str, app: str) -> Any:
+    import cpsl
+
+    return normalize_from_dicts(cpsl.Client(token="bench", gateway_url=url).list_payments(app))
+
+
+def polars_from_gateway(url: str, app: str) -> Any:
+    import polars as pl
+
+    import cpsl
+
+    body = cpsl.Client(token="bench", gateway_url=url).read_payments(app)
+    return polars_typed(pl.read_json(bytes(body), infer_schema_length=None))
+
+
+def duckdb_from_gateway(url: str, app: str) -> Any:
+    import tempfile
+
+    import duckdb
+
+    import cpsl
+
+    body = cpsl.Client(token="bench", gateway_url=url).read_payments(app)
+    with tempfile.NamedTemporaryFile(suffix=".json") as file:
+        file.write(body)
+        file.flush()
+        return duckdb.sql(
+            "SELECT * EXCLUDE (payer), payer.id AS payer_id, payer.email AS payer_email "
+            f"FROM read_json('{file.name}', maximum_object_size=10000000)"
+        ).df()
+
+
+def main() -> None:
+    """Run the way on little first, so that what it imports is there."""
+    way, source = globals()[sys.argv[1]], sys.argv[2]
+    if source.startswith("http"):
+        way(source, LITTLE)
+        figures = measured(lambda: way(source, ALL))
+    else:
+        records = json.loads(Path(source).read_bytes())
+        way(records[:100])
+        figures = measured(lambda: way(records))
+    print(json.dumps(figures))
+
+
+def measured(work: Callable[[], Any]) -> dict[str, float]:
+    """Return the seconds that work takes, and by how many MB memory rises above what it was."""
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before = _memory("VmRSS")
+    started = time.perf_counter()
+    result = work()
+    seconds = time.perf_counter() - started
+    return {"seconds": seconds, "peak": _memory("VmHWM") - before, "rows": len(result)}
+
+
+def _memory(what: str) -> float:
+    """Return a figure of this process's memory in MB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    line = next(line for line in lines if line.startswith(what))
+    return int(line.split()[1]) / 1024
+
+
+if __name__ == "__main__":
+    main()
