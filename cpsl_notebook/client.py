@@ -12,6 +12,7 @@ from cpsl_notebook import frames
 from cpsl_notebook.core import make_client, same_class
 from cpsl_notebook.earnings.roles import needs_prices
 from cpsl_notebook.errors import UserError
+from cpsl_notebook.frames.window import Side, Window
 from cpsl_notebook.progress import Reading, reading
 
 if TYPE_CHECKING:
@@ -107,13 +108,27 @@ class Client:
         url: str = self.core.create_checkout(self.reference(app), return_url)
         return url
 
-    def list_payments(self, *apps: str) -> pd.DataFrame:
+    def list_payments(
+        self,
+        *apps: str,
+        since: Side | None = None,
+        until: Side | None = None,
+        month: str | None = None,
+        tz: str = "UTC",
+    ) -> pd.DataFrame:
         """Read the payments of one app, of several, or of all.
 
         Parameters
         ----------
         apps
             Names or ids; none means every app of the workspace.
+        since, until
+            Only the payments from the one up to, not including, the other: days, which begin at
+            midnight in *tz*, or times; those without a zone are in *tz*.
+        month
+            Only the payments of a calendar month in *tz*, such as ``"2025-10"``.
+        tz
+            The name of a time zone.
 
         Returns
         -------
@@ -122,14 +137,21 @@ class Client:
             name, and ``app``. See `cpsl_notebook.frames` for the types. ``attrs`` says where the
             rows are from, as strings that Parquet and pickle keep: ``app``, ``gateway``,
             ``read_at`` (when reading began, UTC), ``currency``, ``window`` (empty for the whole
-            history) and ``unparsed`` (how many values fit no column); where no name says whether
-            an amount is cents or currency, also the apps' ``prices``, which may.
+            history, else its two sides in UTC with ``/`` between them) and ``unparsed`` (how many
+            values fit no column); where no name says whether an amount is cents or currency, also
+            the apps' ``prices``, which may.
+
+        Raises
+        ------
+        UserError
+            A side of the window cannot be read, or a payment has no time to choose it by.
         """
+        window = Window.of(since, until, month, tz)
         read_at = self._clock()
         names = self._names(apps)
         with reading(len(names)) as bar:
             frame = frames.payments_frame((app, self._payments(app, bar)) for app in names)
-        return self._priced(self._told(frame, read_at))
+        return window.cut(self._priced(self._told(frame, read_at)))
 
     def get_earnings(self, *apps: str) -> pd.DataFrame:
         """Read the earnings summaries of one app, of several, or of all.

@@ -183,11 +183,16 @@ COMMANDS = {
     "app": _command("app", "APP", "one app's metadata", _APP, examples="%capsule app support-ops"),
     "payments": _command(
         "payments",
-        "[APP ...]",
+        "[APP ...] [--month MONTH]",
         "payments of these apps, or of all",
         _APPS,
+        Argument("--month", metavar="MONTH", help="only those of a month, such as 2025-10"),
+        Argument("--since", metavar="DAY", help="only those from this day or time on"),
+        Argument("--until", metavar="DAY", help="only those before this day or time"),
+        Argument("--tz", metavar="ZONE", default="UTC", help="the time zone of these; UTC"),
         examples="""\
 payments = %capsule payments support-ops
+october = %capsule payments --month 2025-10 --tz America/New_York
 payments.groupby("payout_state", observed=True)["net_cents"].sum()""",
     ),
     "earnings": _command(

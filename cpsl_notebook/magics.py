@@ -156,7 +156,8 @@ class CapsuleMagics(Magics):
         return self._desk.client.get_app(options.app)
 
     def _do_payments(self, options: argparse.Namespace) -> pd.DataFrame:
-        return self._desk.client.list_payments(*options.apps)
+        window = {name: getattr(options, name) for name in ("since", "until", "month", "tz")}
+        return self._desk.client.list_payments(*options.apps, **window)
 
     def _do_earnings(self, options: argparse.Namespace) -> pd.DataFrame:
         return self._desk.client.get_earnings(*options.apps)

@@ -76,7 +76,7 @@ def test_since_chooses_the_cohorts_to_show():
 
 def test_a_ledger_that_was_cut_is_refused_and_an_empty_one_has_no_cohorts():
     with pytest.raises(UserError, match=r"cohorts.* needs the whole history"):
-        cohorts(ledger(pay("2025-01-10"), cut="from 2025-01-01"))
+        cohorts(ledger(pay("2025-01-10"), cut="2025-01-01T00:00:00Z/"))
     assert cohorts(ledger()).empty and "retention" in cohorts(ledger())
 
 

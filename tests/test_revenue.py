@@ -197,7 +197,7 @@ def test_a_payer_of_two_apps_counts_in_both_or_once():
 
 
 def test_of_a_part_of_the_payments_who_is_new_is_not_known():
-    table = payers(ledger(buy("2025-01-05"), as_of="2025-01-31", cut="from 2025-01-01"))
+    table = payers(ledger(buy("2025-01-05"), as_of="2025-01-31", cut="2025-01-01T00:00:00Z/"))
     assert column(table, "active_payers") == [1]
     assert column(table, "new_payers") == column(table, "returning_payers") == [None]
 

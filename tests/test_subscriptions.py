@@ -312,7 +312,7 @@ def test_an_amount_that_is_missing_is_an_error_that_names_the_payment():
 def test_a_ledger_that_was_cut_is_refused():
     for answer, name in [(mrr, "mrr"), (churn, "churn")]:
         with pytest.raises(UserError, match=f"{name}.* needs the whole history.*since="):
-            answer(ledger(*monthly("2025-01-10", 3), cut="from 2025-01-01"))
+            answer(ledger(*monthly("2025-01-10", 3), cut="2025-01-01T00:00:00Z/"))
 
 
 def test_since_chooses_what_is_shown_and_not_what_is_counted():

@@ -44,8 +44,8 @@ class Ledger:
     as_of
         The moment up to which the rows tell what happened, in UTC: the time of reading.
     cut
-        The window that the rows were cut to, such as ``"from 2025-10-01"``; empty for the whole
-        history.
+        The window that the rows were cut to, its two sides with ``/`` between them, such as
+        ``"2025-10-01T00:00:00Z/"``; empty for the whole history.
     missing
         The columns for which the payments have no field.
     derived
@@ -67,6 +67,12 @@ class Ledger:
     unpaid: int = 0
     reasons: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def until(self) -> pd.Timestamp:
+        """The moment up to which the rows reach: ``as_of``, or earlier the window's end."""
+        end = self.cut.partition("/")[2]
+        return min(self.as_of, pd.Timestamp(end).as_unit("us")) if end else self.as_of
+
     def need(self, answer: str, *columns: str, whole: bool = False) -> None:
         """Raise an error that says what an answer needs and this ledger lacks.
 
@@ -82,12 +88,12 @@ class Ledger:
         Examples
         --------
         >>> rows = pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in COLUMNS.items()})
-        >>> ledger = Ledger(rows, pd.Timestamp("2026-11-01", tz="UTC"), cut="from 2026-10-01")
+        >>> ledger = Ledger(rows, pd.Timestamp("2026-11-01", tz="UTC"), cut="2026-10-01T00:00:00Z/")
         >>> ledger.need("revenue", "gross_cents")
         >>> ledger.need("mrr", whole=True)
         Traceback (most recent call last):
         cpsl_notebook.errors.UserError: mrr() needs the whole history, and these payments were cut
-        (from 2026-10-01): read them without a window; since= chooses what is shown.
+        (2026-10-01T00:00:00Z/): read them without a window; since= chooses what is shown.
         """
         if whole and self.cut:
             raise UserError(

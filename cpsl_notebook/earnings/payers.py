@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 
 from cpsl_notebook.earnings.entries import amount_of, entries, groups_of, totals
@@ -32,7 +34,8 @@ def payers(
     counts = _counts(rows[~rows["refund"]], groups)
     sums = totals(rows, ["period", *groups])[["period", *groups, amount]]
     keys = ["period", *groups]
-    table = calendar.with_empty(sums.merge(counts, on=keys, how="left"), groups, "period")
+    reached = replace(calendar, as_of=ledger.until)
+    table = reached.with_empty(sums.merge(counts, on=keys, how="left"), groups, "period")
     numbers = ["active_payers", "new_payers", "returning_payers"]
     table[numbers] = table[numbers].fillna(0)  # nobody bought, though somebody was refunded
     table["revenue_cents"] = table.pop(amount)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 
 from cpsl_notebook.earnings.entries import AMOUNTS, entries, totals
@@ -26,7 +28,7 @@ def revenue(
     rows = entries(ledger)
     rows = rows.assign(period=calendar.starts(rows["paid_at"]))
     sums = totals(rows, ["period", *_GROUPS])
-    filled = calendar.with_empty(sums, _GROUPS, "period")
+    filled = replace(calendar, as_of=ledger.until).with_empty(sums, _GROUPS, "period")
     for amount in set(AMOUNTS) & ledger.missing:
         filled[amount] = pd.Series(pd.NA, index=filled.index, dtype="Int64")
     return calendar.finish(filled, "period", since)

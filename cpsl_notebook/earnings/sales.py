@@ -47,8 +47,8 @@ class Sales(Answers):
         pandas.DataFrame
             ``period``, ``app``, ``kind``, ``currency``, ``payments`` (how many sales),
             ``gross_cents`` (of sales), ``refunds_cents`` (negative, on the day of the refund),
-            ``fee_cents``, ``net_cents``, ``state``. A period without payments has zeros; a sum of
-            which a part is missing is missing.
+            ``fee_cents``, ``net_cents``, ``state``. A period without payments has zeros, up to now
+            or to the end of the window that was read; a sum of which a part is missing is missing.
 
         Raises
         ------
