@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from matplotlib.colors import to_rgb
 
 import cpsl_notebook.earnings.accessor  # noqa: F401 (registers payments.capsule)
 from cpsl_notebook import UserError
-from cpsl_notebook.earnings.canvas import COLORS, INK
+from cpsl_notebook.earnings.canvas import COLORS, INK, shades
+from cpsl_notebook.frames import earnings_frame
 
 LIGHT, DARK = "#ffffff", "#111111"  # the pages of JupyterLab
 
@@ -54,14 +56,119 @@ def heights(axes):
     } - {0}
 
 
-def test_each_answer_has_a_picture_of_its_name(payments):
-    answers = "revenue payers top_payers mrr churn cohorts".split()
-    answers += [name for name in ("payouts",) if hasattr(payments.capsule, name)]
-    for name in answers:
-        for axes in drawn(getattr(payments.capsule.plot, name)()):
-            assert axes.has_data()
-            assert axes.figure.get_suptitle() == ""
-            assert "as of 2025-04-01" in axes.figure.get_supxlabel()
+NAMES = "revenue payers top_payers mrr churn cohorts payouts reconcile".split()
+
+
+def picture(payments, name):
+    """The axes of a picture by its name."""
+    sums = [("shop", {"gross_cents": 1, "fee_cents": 1, "net_cents": 1})]
+    more = [earnings_frame(sums)] if name == "reconcile" else []
+    return drawn(getattr(payments.capsule.plot, name)(*more))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_answer_has_a_picture_of_its_name(payments, name):
+    for axes in picture(payments, name):
+        assert axes.has_data()
+        assert axes.figure.get_suptitle() == ""
+        assert "as of 2025-04-01" in axes.figure.get_supxlabel()
+
+
+@pytest.fixture(scope="module")
+def many():
+    """Four apps with long names, payers with longer ones, four years, three currencies."""
+    rows = []
+    for number in range(4):
+        app, currency = (
+            f"the-app-with-the-number-{number}",
+            ["USD", "USD", "EUR", "CHF"][number],
+        )
+        for month in range(48):
+            payer = f"somebody.with.a.long.name.{month % 12}@a-long-domain.example.com"
+            paid_at = f"{2022 + month // 12}-{month % 12 + 1:02}-{number + 1:02}"
+            state = ["Paid out", "In progress", "Failed", "Needs onboarding"][month % 4]
+            more = {"app": app, "currency": currency, "payout_state": state}
+            rows.append(pay(paid_at, payer, 15_000_000 + number, **more))
+            if month % 4 == number:
+                rows.append(buy(paid_at, payer, -70_000_000, **more))
+    frame = ledger(*rows).rows.drop(columns=["payment_status", "payout_id", "payout_at"])
+    frame.attrs["read_at"] = "2026-01-20T00:00:00Z"
+    return frame
+
+
+def boxes(texts):
+    return [text.get_window_extent() for text in texts if text.get_text() and text.get_visible()]
+
+
+def overlapping(found):
+    return [
+        (one, other)
+        for number, one in enumerate(found)
+        for other in found[:number]
+        if one.shrunk(0.98, 0.9).overlaps(other.shrunk(0.98, 0.9))
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_of_many_apps_no_label_lies_over_another_nor_a_legend_over_data(many, name):
+    every = picture(many, name)
+    (page,) = {axes.figure.bbox for axes in every}
+    assert not overlapping(boxes(axes._left_title for axes in every))
+    for axes in every:
+        for ticks in (axes.get_xticklabels(), axes.get_yticklabels()):
+            assert not overlapping(boxes(ticks))
+        assert not overlapping(boxes(axes.texts))
+        shown = boxes([*axes.get_yticklabels(), *axes.texts, axes._left_title])
+        assert all(page.x0 - 1 <= box.x0 and box.x1 <= page.x1 + 1 for box in shown)
+        data = axes.get_window_extent()
+        assert data.height > 60
+        if legend := axes.get_legend():
+            box = legend.get_window_extent()
+            assert data.y1 - 2 <= box.y0 < box.y1 <= axes._left_title.get_window_extent().y0 + 2
+
+
+def test_revenue_shows_the_five_largest_sources_and_the_others_together(many):
+    dollars = many[many["currency"] == "USD"].copy()
+    dollars["app"] = dollars["app"].astype(str) + dollars["payer"].str[26:28]
+    (axes,) = drawn(dollars.capsule.plot.revenue())
+    named = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert named[0] == "net" and named[-2:] == ["others", "refunds"] and len(named) == 8
+    gross = sum(bar.get_height() for bars in axes.containers[:-1] for bar in bars)
+    assert gross == dollars.capsule.revenue()["gross_cents"].sum()
+
+
+@pytest.mark.parametrize(
+    ("gross", "ticks"),
+    [
+        (1, {"$0.00"}),
+        (150_000, {"$0", "$1,000"}),
+        (10**8, {"$0", "$200k"}),
+        (10**10, {"$0", "$100M"}),
+    ],
+)
+def test_axes_are_in_currency_whatever_its_size(gross, ticks):
+    frame = ledger(buy("2025-01-10", gross=gross)).rows.drop(columns="payment_status")
+    (axes,) = drawn(frame.capsule.plot.revenue(as_of="2025-01"))
+    assert ticks <= set(labels(axes.yaxis))
+
+
+def test_payouts_are_written_to_the_cent_with_the_oldest(payments):
+    (axes,) = drawn(payments.capsule.plot.payouts())
+    # $49.00 less a tenth, of 5 March, seen at the end of 31 March: 26 days ago.
+    assert [text.get_text() for text in axes.texts] == [" $44.10\n oldest: 26 days"]
+
+
+def test_reconciliation_is_a_light_for_each_check_the_worst_first(payments):
+    (axes,) = picture(payments, "reconcile")
+    said = dict(zip(labels(axes.yaxis), [text.get_text() for text in axes.texts], strict=True))
+    assert axes.get_title("left") == "Reconciliation: not balanced"
+    assert said["currencies"] == "3 errors: 1 payments in USD"
+    assert said["payout ids"] == "not checked: the payments have no payout_id"
+    assert said["negatives"] == "1 for information: negative: a refund?"
+    assert said["net"] == "passed"
+    lights = [line.get_color() for line in axes.lines]
+    worst = ["red", "orange", "blue", "teal"]
+    assert lights == sorted(lights, key=[COLORS[name] for name in worst].index)
 
 
 def test_mrr_draws_what_months_closed_with_and_what_moved_them(payments):
@@ -103,7 +210,7 @@ def test_the_heat_map_leaves_blank_what_is_not_over(payments):
 
 def test_options_are_those_of_the_answer(payments):
     weeks = drawn(payments.capsule.plot.revenue("W", since="2025-03", tz="Europe/Berlin"))
-    assert labels(weeks[0].xaxis)[0].startswith("24 Feb")
+    assert labels(weeks[0].xaxis)[0].startswith("3 Mar")
     with pytest.raises(UserError, match="leave money= out"):
         payments.capsule.plot.mrr(money=True)
     with pytest.raises(UserError, match="freq is one of"):
@@ -126,14 +233,31 @@ def contrast(one, other):
     return (light + 0.05) / (dark + 0.05)
 
 
-def test_texts_and_bars_can_be_read_on_a_light_page_and_on_a_dark_one(payments):
-    (axes, *_) = drawn(payments.capsule.plot.mrr())
-    assert axes.figure.patch.get_alpha() == 0 and axes.patch.get_alpha() == 0
-    written = [axes.title, *axes.get_xticklabels(), *axes.get_yticklabels()]
-    assert {text.get_color() for text in written if text.get_text()} == {INK}
+@pytest.mark.parametrize("name", NAMES)
+def test_texts_and_bars_can_be_read_on_a_light_page_and_on_a_dark_one(payments, name):
+    every = picture(payments, name)
+    assert every[0].figure.patch.get_alpha() == 0
+    for axes in every:
+        assert axes.patch.get_alpha() == 0
+        within = set(axes.texts) if name == "cohorts" else set()  # on the colors of their cells
+        written = set(axes.findobj(matplotlib.text.Text)) - within
+        assert {to_rgb(text.get_color()) for text in written if text.get_text()} == {to_rgb(INK)}
+        for text in within:
+            age, row = text.get_position()
+            image = axes.images[0]
+            cell = image.to_rgba(image.get_array())[int(row), int(age)]
+            assert contrast(text.get_color(), cell) > 4
+        colors = {to_rgb(bar.get_facecolor()) for bars in axes.containers for bar in bars}
+        colors |= {to_rgb(line.get_color()) for line in axes.lines if line.get_color() != "white"}
+        assert all(contrast(color, page) > 2 for color in colors for page in (LIGHT, DARK))
     for page in (LIGHT, DARK):
         assert contrast(INK, page) > 3.9
         assert all(contrast(color, page) > 2 for color in COLORS.values())
+
+
+def test_no_cell_of_the_heat_map_looks_like_the_page():
+    ends = [shades()(0.0), shades()(1.0)]
+    assert contrast(ends[0], LIGHT) > 1.3 and contrast(ends[1], DARK) > 2
 
 
 def test_without_matplotlib_it_says_how_to_install_it():

@@ -12,16 +12,23 @@ from cpsl_notebook.errors import UserError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
 
 __all__ = [
     "COLORS",
     "INK",
     "alphas",
+    "amount",
     "caption",
     "groups",
     "in_currency",
     "months",
+    "numbers",
     "panels",
+    "room",
+    "shades",
+    "short",
+    "titled",
 ]
 
 INK = "#808080"  # as far from white as from a dark page
@@ -37,11 +44,23 @@ COLORS = {
 }
 _SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "INR": "₹", "BRL": "R$", "CAD": "CA$", "AUD": "A$"}
 _COLUMNS = 3  # of small multiples
-_TICKS = 9
 
 
-def panels(count: int, *, rows: int = 1, height: float = 3.4) -> list[list[Axes]]:
+def panels(
+    count: int, *, rows: int = 1, height: float = 3.4, across: int = _COLUMNS
+) -> list[list[Axes]]:
     """Return *count* panels, each of *rows* axes one below the other, on a clear background.
+
+    Parameters
+    ----------
+    count
+        How many panels.
+    rows
+        Of how many axes each is.
+    height
+        That of axes, in inches.
+    across
+        How many panels stand side by side, at most.
 
     Raises
     ------
@@ -57,7 +76,7 @@ def panels(count: int, *, rows: int = 1, height: float = 3.4) -> list[list[Axes]
             "A plot needs matplotlib: install it with pip install matplotlib, or with this package "
             'as pip install ".[plots]".'
         ) from None
-    across = min(count, _COLUMNS)
+    across = min(count, across)
     down = math.ceil(count / across)
     width = 7.5 if across == 1 else 5.0 * across
     figure, grid = plt.subplots(
@@ -94,20 +113,44 @@ def groups(table: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
 def in_currency(axis: Any, currency: str) -> None:
     """Write an axis of cents as amounts of currency."""
 
-    def amount(cents: float, _: object = None) -> str:
+    def tick(cents: float, _: object = None) -> str:
         low, high = axis.get_view_interval()
-        digits = 0 if high - low >= 500 else 2
-        sign = "-" if cents < 0 else ""
-        symbol = _SYMBOLS.get(currency)
-        number = f"{abs(cents) / 100:,.{digits}f}"
-        return f"{sign}{symbol}{number}" if symbol else f"{sign}{number} {currency}".rstrip()
+        largest = max(abs(low), abs(high)) / 100
+        for size, letter, least in ((1_000_000, "M", 2_000_000), (1_000, "k", 100_000)):
+            if cents and largest >= least:
+                return _written(f"{abs(cents) / 100 / size:,.4g}{letter}", cents, currency)
+        return amount(cents, currency, 0 if high - low >= 500 else 2)
 
-    axis.set_major_formatter(amount)
+    axis.set_major_formatter(tick)
+
+
+def amount(cents: float, currency: str, digits: int = 2) -> str:
+    """Write cents in currency.
+
+    Examples
+    --------
+    >>> amount(-123456, "USD"), amount(150, "CHF", 0)
+    ('-$1,234.56', '2 CHF')
+    """
+    return _written(f"{abs(cents) / 100:,.{digits}f}", cents, currency)
+
+
+def _written(number: str, cents: float, currency: str) -> str:
+    sign = "-" if cents < 0 else ""
+    symbol = _SYMBOLS.get(currency)
+    return f"{sign}{symbol}{number}" if symbol else f"{sign}{number} {currency}".rstrip()
+
+
+def shades() -> Colormap:
+    """Return shades of blue of which none vanishes on a light page or a dark one."""
+    import matplotlib.colors
+
+    return matplotlib.colors.LinearSegmentedColormap.from_list("", ["#c3d9ef", "#1f5fa8"])
 
 
 def months(axes: Axes, days: pd.Series[Any]) -> None:
     """Name the periods below bars that stand at 0, 1, 2 and so on."""
-    step = math.ceil(len(days) / _TICKS)
+    step = math.ceil(len(days) / (room(axes) / 0.75))
     shown = list(range((len(days) - 1) % step, len(days), step))
     monthly = bool((days.dt.day == 1).all())
     names, year = [], None
@@ -120,14 +163,39 @@ def months(axes: Axes, days: pd.Series[Any]) -> None:
     axes.set_xlim(-0.7, len(days) - 0.3)
 
 
+def short(text: object, letters: int = 36) -> str:
+    """Return a text, or its beginning and its end.
+
+    Examples
+    --------
+    >>> short("ada.of.a.very.long.name@a.example", 20)
+    'ada.of.a.very.l…mple'
+    """
+    text = str(text)
+    if len(text) <= letters:
+        return text
+    kept = letters * 3 // 4
+    return f"{text[:kept]}…{text[kept + 1 - letters :]}"
+
+
+def room(axes: Axes) -> float:
+    """Return about how wide axes are, in inches, without what stands beside them."""
+    across = axes.get_subplotspec().get_gridspec().ncols  # type: ignore[union-attr]
+    width: float = axes.figure.get_figwidth() / across  # type: ignore[union-attr]
+    return width - 0.8
+
+
 def titled(axes: Axes, title: str) -> None:
-    """Put a title above the axes, and between them a legend of what has a label."""
+    """Put a title above the axes, on two lines where one is too short, and below it a legend."""
+    if len(title) > room(axes) / 0.1:
+        title = "\n".join(short(part, int(room(axes) / 0.1)) for part in title.split(" · ", 1))
     labels = axes.get_legend_handles_labels()[1]
     lines = 0
     if labels:
-        across = axes.get_subplotspec().get_gridspec().ncols  # type: ignore[union-attr]
-        width = axes.figure.get_figwidth() / across - 0.4  # type: ignore[union-attr]
+        width = room(axes) + 0.4
+        one_line = sum(0.5 + 0.068 * len(label) for label in labels) < width
         columns = max(1, int(width / (0.45 + 0.07 * max(map(len, labels)))))
+        columns = len(labels) if one_line else columns
         lines = math.ceil(len(labels) / columns)
         axes.legend(
             loc="lower left",
@@ -158,6 +226,11 @@ def caption(axes: Axes, table: pd.DataFrame) -> None:
 def alphas(states: pd.Series[Any]) -> list[float]:
     """Return how solid each period is drawn."""
     return [1.0 if state == "final" else 0.5 for state in states]
+
+
+def numbers(cents: pd.Series[Any]) -> Any:
+    """Return cents or counts as floats: only for drawing, missing ones as none."""
+    return cents.astype("Float64").fillna(0).to_numpy(float)
 
 
 def _plain(axes: Axes) -> None:

@@ -7,10 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cpsl_notebook.earnings import drawings
+from cpsl_notebook.earnings import drawings, standings
 from cpsl_notebook.errors import UserError
 
 __all__ = ["Plots"]
+
+_PICTURES = {
+    name: getattr(module, name) for module in (drawings, standings) for name in module.__all__
+}
 
 
 class Plots:
@@ -58,5 +62,6 @@ class Plots:
     def _draw(self, name: str, *what: Any, **options: Any) -> Any:
         if options.pop("money", False):
             raise UserError("A plot is in currency already: leave money= out.")
-        axes = getattr(drawings, name)(getattr(self._answers, name)(*what, **options))
+        table = getattr(self._answers, name)(*what, **options)
+        axes = _PICTURES[name](table)
         return axes[0] if len(axes) == 1 else np.array(axes)
