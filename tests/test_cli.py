@@ -2,27 +2,21 @@
 
 import contextlib
 import csv
-import errno
-import fcntl
 import io
 import json
 import os
-import pty
 import re
-import select
 import shlex
 import signal
-import struct
 import subprocess
 import sys
-import termios
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import yaml
+from terminal import Terminal
 
 import cpsl
 from cpsl import output
@@ -117,69 +111,6 @@ def answered(monkeypatch, capsys):
         return status, *capsys.readouterr()
 
     return ask
-
-
-# Takes the terminal that it was given as its own, so that Ctrl-C reaches the command.
-IN_TERMINAL = """if True:
-    import fcntl, os, sys, termios
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-    os.execv(sys.executable, [sys.executable, "-m", "cpsl", *sys.argv[1:]])
-"""
-
-
-class Terminal:
-    """A command that runs in a terminal of its own."""
-
-    def __init__(self, *arguments, columns=80, **environ):
-        self.seen = b""
-        self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", IN_TERMINAL, *arguments],
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            env={**os.environ, "COLUMNS": "", "PYTHONUNBUFFERED": "", **environ},
-            start_new_session=True,
-        )
-        os.close(slave)
-
-    @property
-    def status(self):
-        return self._process.wait(timeout=30)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
-        os.close(self._master)
-
-    def read_until(self, text):
-        """Read until the terminal has shown this; without it, until the command's end."""
-        wanted = text.encode() if text is not None else None
-        deadline = time.monotonic() + 30
-        while wanted is None or wanted not in self.seen:
-            ready, _, _ = select.select([self._master], [], [], max(0, deadline - time.monotonic()))
-            assert ready, f"no {text!r} in {self.seen!r}"
-            try:
-                data = os.read(self._master, 4096)
-            except OSError as error:  # how Linux says that the terminal's last user has gone
-                assert error.errno == errno.EIO
-                data = b""
-            if not data:
-                assert wanted is None, f"no {text!r} in {self.seen!r}"
-                break
-            self.seen += data
-        return self.seen.decode()
-
-    def type(self, text):
-        os.write(self._master, text.encode())
-
-    def end(self):
-        return self.read_until(None)
 
 
 # ------------------------------------------------------------------ the command line itself
@@ -466,7 +397,7 @@ def test_a_terminal_shows_the_reply_while_it_arrives(at_the_shop):
         go_on.wait(30)
         yield ", last words"
 
-    with Terminal("chat", "gradual", "hi") as terminal:
+    with Terminal("-m", "cpsl", "chat", "gradual", "hi") as terminal:
         shown = terminal.read_until("first words")
         assert "last words" not in shown
         go_on.set()
@@ -476,25 +407,25 @@ def test_a_terminal_shows_the_reply_while_it_arrives(at_the_shop):
 
 
 def test_a_terminal_is_told_how_to_continue_and_that_works():
-    with Terminal("chat", "echo", "one", columns=200) as terminal:
+    with Terminal("-m", "cpsl", "chat", "echo", "one", columns=200) as terminal:
         shown = terminal.end()
     again = re.search(r"To continue: cpsl (chat echo --session \S+) TEXT", shown)[1]
-    with Terminal(*again.split(), "two") as terminal:
+    with Terminal("-m", "cpsl", *again.split(), "two") as terminal:
         assert terminal.end().startswith("two (2)\r\n")
 
 
 def test_escape_sequences_never_reach_a_terminal():
-    with Terminal("chat", "nasty", "hi") as terminal:
+    with Terminal("-m", "cpsl", "chat", "nasty", "hi") as terminal:
         shown = terminal.end()
     assert shown.startswith(CLEAN.replace("\n", "\r\n") + "\r\n")
     assert not set(shown.replace("\r\n", "")) & CONTROLS
-    with Terminal("chat", "nasty", "hi", "--json") as terminal:
+    with Terminal("-m", "cpsl", "chat", "nasty", "hi", "--json") as terminal:
         shown = terminal.end()
     assert not set(shown.replace("\r\n", "")) & CONTROLS
 
 
 def test_a_reply_that_breaks_off_keeps_what_arrived_and_ends_in_a_line():
-    with Terminal("chat", "broken", "hi") as terminal:
+    with Terminal("-m", "cpsl", "chat", "broken", "hi") as terminal:
         shown = terminal.end()
     assert terminal.status == 1
     first, second = shown.splitlines()
@@ -527,7 +458,7 @@ def test_ctrl_c_stops_a_reply_in_one_line(at_the_shop):
         go_on.wait(30)
 
     try:
-        with Terminal("chat", "thinker", "hi") as terminal:
+        with Terminal("-m", "cpsl", "chat", "thinker", "hi") as terminal:
             terminal.read_until("Let me think")
             terminal.type("\x03")
             shown = terminal.end()
@@ -539,7 +470,7 @@ def test_ctrl_c_stops_a_reply_in_one_line(at_the_shop):
 
 
 def test_a_message_too_long_for_a_stream_is_sent_all_the_same():
-    with Terminal("chat", "echo", "long " * 4000, columns=1000) as terminal:
+    with Terminal("-m", "cpsl", "chat", "echo", "long " * 4000, columns=1000) as terminal:
         shown = terminal.end()
     assert terminal.status == 0
     assert "long  (1)" in shown
@@ -547,7 +478,7 @@ def test_a_message_too_long_for_a_stream_is_sent_all_the_same():
 
 @pytest.mark.parametrize("columns", [40, 80, 200])
 def test_a_table_fits_the_terminal_and_keeps_the_money(columns):
-    with Terminal("payments", "deal-desk", columns=columns) as terminal:
+    with Terminal("-m", "cpsl", "payments", "deal-desk", columns=columns) as terminal:
         table, _, hidden = terminal.end().partition("cpsl: Not shown")
     header, *rows = table.splitlines()
     assert max(map(len, [header, *rows])) <= columns
@@ -560,7 +491,7 @@ def test_a_table_fits_the_terminal_and_keeps_the_money(columns):
 
 def test_a_token_typed_at_a_terminal_is_not_shown(at_the_shop, tmp_path):
     config = tmp_path / "private" / "config.ini"
-    with Terminal("login", "--token-stdin", CONFIG_PATH=str(config)) as terminal:
+    with Terminal("-m", "cpsl", "login", "--token-stdin", CONFIG_PATH=str(config)) as terminal:
         terminal.read_until("Token (not shown): ")
         terminal.type(at_the_shop.token + "\r")
         shown = terminal.end()
@@ -570,7 +501,9 @@ def test_a_token_typed_at_a_terminal_is_not_shown(at_the_shop, tmp_path):
 
 
 def test_a_terminal_counts_down_while_a_login_waits_and_ctrl_c_ends_it(tmp_path):
-    with Terminal("login", "--no-browser", CONFIG_PATH=str(tmp_path / "config.ini")) as terminal:
+    with Terminal(
+        "-m", "cpsl", "login", "--no-browser", CONFIG_PATH=str(tmp_path / "config.ini")
+    ) as terminal:
         terminal.read_until("Waiting for the confirmation, 4:5")
         terminal.type("\x03")
         shown = terminal.end()

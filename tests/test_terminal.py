@@ -1,0 +1,65 @@
+"""Replies in IPython in a real terminal."""
+
+import threading
+
+import pytest
+from terminal import Terminal
+
+PROMPT = "In ["
+
+
+@pytest.fixture
+def ipython(workspace, tmp_path):
+    """IPython in a terminal, with the extension loaded."""
+    options = ["--no-banner", "--simple-prompt", "--colors=nocolor", "--no-confirm-exit"]
+    environ = workspace.environ | {"IPYTHONDIR": str(tmp_path / "ipython")}
+    with Terminal("-m", "IPython", *options, **environ) as terminal:
+        terminal.read_until("In [1]: ")
+        terminal.type("%load_ext cpsl_notebook\n")
+        terminal.read_until("In [2]: ")
+        yield terminal
+
+
+def test_the_reply_is_written_as_it_comes_and_never_redrawn(ipython, workspace):
+    go_on = threading.Event()
+
+    @workspace.app("gradual")
+    def gradual(session, text):
+        yield "**first**\x1b[2J words\u202e"
+        go_on.wait(30)
+        yield ", last words"
+
+    try:
+        ipython.type("%%capsule gradual\nhi\n\n\n")
+        shown = ipython.read_until("words")
+        assert "last words" not in shown
+    finally:
+        go_on.set()
+    shown = ipython.read_until("In [3]: ")
+    shown = shown[shown.index("**first**") :]
+    reply, footer = shown.split("\r\n")[:2]
+    assert reply == "**first**[2J words, last words"
+    assert footer.startswith("[gradual · conversation ")
+    assert not set("\x1b\b\u202e") & set(shown)
+
+
+def test_ctrl_c_stops_the_reply_and_the_conversation_goes_on(ipython, workspace):
+    go_on = threading.Event()
+
+    @workspace.app("thinker")
+    def thinker(session, text):
+        yield f"Turn {len(session.history) + 1}: "
+        if text == "think":
+            go_on.wait(30)
+
+    try:
+        ipython.type("%%capsule thinker\nthink\n\n\n")
+        ipython.read_until("Turn 1: ")
+        ipython.type("\x03")
+        shown = ipython.read_until("In [3]: ")
+    finally:
+        go_on.set()
+    assert "stopped" in shown
+    assert "Stopped: what had arrived is kept." in shown and "Traceback" not in shown
+    ipython.type("%%capsule thinker\nagain\n\n\n")
+    assert "Turn 2: " in ipython.read_until("In [4]: ")
