@@ -21,7 +21,7 @@ demo: $(READY)
 	$(BIN)/python notebooks/demo.py
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lab: $(READY)
 	$(BIN)/jupyter lab notebooks/quickstart.ipynb
