@@ -14,8 +14,8 @@ __all__ = [
     "PermissionDeniedError",
     "ProtocolError",
     "RateLimitedError",
-    "StreamInterruptedError",
-    "StreamTimedOutError",
+    "StreamInterrupted",
+    "StreamTimedOut",
     "TLSError",
     "TimedOutError",
     "TooLargeError",
@@ -41,8 +41,8 @@ class CapsuleError(RuntimeError):
         ├── TLSError                  the gateway's certificate could not be verified
         ├── ProtocolError             an answer that is not what the protocol says
         ├── TooLargeError             an answer above the size limit
-        └── StreamInterruptedError    a stream that broke off after it had begun
-            └── StreamTimedOutError   by a silence longer than was allowed [TimedOutError]
+        └── StreamInterrupted         a stream that broke off after it had begun
+            └── StreamTimedOut        by a silence longer than was allowed [TimedOutError]
 
     Parameters
     ----------
@@ -141,11 +141,11 @@ class TooLargeError(CapsuleError):
     """The answer, or one event of a stream, is larger than the limit."""
 
 
-class StreamInterruptedError(CapsuleError):
+class StreamInterrupted(CapsuleError):  # noqa: N818 - no error of the caller's, as KeyboardInterrupt
     """A stream broke off before its end; ``text`` is what had arrived."""
 
     text: str = ""
 
 
-class StreamTimedOutError(StreamInterruptedError, TimedOutError):
+class StreamTimedOut(StreamInterrupted, TimedOutError):  # noqa: N818
     """A stream was silent for longer than was allowed; ``text`` is what had arrived."""

@@ -19,8 +19,8 @@ from cpsl.errors import (
     CapsuleError,
     GatewayError,
     ProtocolError,
-    StreamInterruptedError,
-    StreamTimedOutError,
+    StreamInterrupted,
+    StreamTimedOut,
     TooLargeError,
 )
 from cpsl.models import StreamChunk
@@ -92,7 +92,7 @@ class Stream:
 
         Raises
         ------
-        StreamInterruptedError
+        StreamInterrupted
             The connection broke before the reply's end, or was silent for too long.
         GatewayError
             The service reported an error within the stream.
@@ -169,7 +169,7 @@ class Stream:
             return read(_AT_ONCE, decode_content=True)
         except (ReadTimeoutError, TimeoutError):
             what = f"The service was silent for {self._silence:g} s within its reply"
-            failure = self._interrupted(what, StreamTimedOutError)
+            failure = self._interrupted(what, StreamTimedOut)
         except (HTTPError, OSError):
             failure = self._interrupted("The connection broke before the reply's end")
         except BaseException as caught:  # an interrupt, for one
@@ -190,8 +190,8 @@ class Stream:
         )
 
     def _interrupted(
-        self, what: str, kind: type[StreamInterruptedError] = StreamInterruptedError
-    ) -> StreamInterruptedError:
+        self, what: str, kind: type[StreamInterrupted] = StreamInterrupted
+    ) -> StreamInterrupted:
         error = kind(
             f"{what}; {len(self.text):,} characters had arrived. Ask again to get all of it.",
             request_id=self.request_id or None,
@@ -250,7 +250,7 @@ class Stream:
         """Return the error that an answer stands for which is no event stream."""
         try:
             body = self._read(response.raw.read)
-        except StreamInterruptedError:
+        except StreamInterrupted:
             body = b""
         finally:
             response.close()

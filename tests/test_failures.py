@@ -501,7 +501,7 @@ def test_there_is_one_tree():
         cpsl.AppNotFoundError: ValueError,
         cpsl.CannotConnectError: ConnectionError,
         cpsl.TimedOutError: TimeoutError,
-        cpsl.StreamTimedOutError: TimeoutError,
+        cpsl.StreamTimedOut: TimeoutError,
         cpsl.CapsuleError: RuntimeError,
     }
     assert all(issubclass(kind, cpsl.CapsuleError) for kind in CLASSES)

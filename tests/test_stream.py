@@ -221,7 +221,7 @@ def test_text_and_session_are_sent_as_they_are(gateway, client):
 def interrupted(client):
     """Read a stream that is to break off; return the error and the stream."""
     stream = client.stream(APP, "hello")
-    with pytest.raises(cpsl.StreamInterruptedError) as caught:
+    with pytest.raises(cpsl.StreamInterrupted) as caught:
         list(stream)
     assert caught.value.__context__ is caught.value.__cause__ is None
     assert list(stream) == []
