@@ -468,8 +468,10 @@ def test_the_history_ends_on_the_day_that_is_given_and_each_day_keeps_its_paymen
         other.today = usual.today
         again = other.client().list_payments()
         assert again.equals(frames[1])
-    with local.start(tmp_path, today=day) as again:
+    with local.start(tmp_path, today="2026-03-01") as again:
         assert again.client().list_payments().equals(frames[0])
+        with pytest.raises(UserError, match="today= is a day such as '2026-10-31', not 'soon'"):
+            again.today = "soon"
 
 
 def test_a_workspace_of_an_earlier_form_is_brought_up_to_date(tmp_path):

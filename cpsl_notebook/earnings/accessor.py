@@ -8,25 +8,22 @@ from pathlib import Path
 
 import pandas as pd
 
-from cpsl_notebook.earnings import excel, snapshots
+from cpsl_notebook.earnings import excel
 from cpsl_notebook.earnings import roles as naming
 from cpsl_notebook.earnings.amounts import Unit
 from cpsl_notebook.earnings.bookkeeping import build, find_roles
+from cpsl_notebook.earnings.closing import Closing
 from cpsl_notebook.earnings.ledger import COLUMNS
 from cpsl_notebook.earnings.masking import masked
-from cpsl_notebook.earnings.payouts import payouts
 from cpsl_notebook.earnings.plots import Plots
-from cpsl_notebook.earnings.reconcile import is_balanced, reconcile
 from cpsl_notebook.earnings.recurring import Recurring
-from cpsl_notebook.earnings.results import result
 from cpsl_notebook.earnings.sales import Sales
-from cpsl_notebook.earnings.times import Moment
 
 __all__ = ["Earnings"]
 
 
 @pd.api.extensions.register_dataframe_accessor("capsule")
-class Earnings(Sales, Recurring):
+class Earnings(Sales, Recurring, Closing):
     """What follows from payments: for each question a table, and under `plot` a picture.
 
     Amounts are ``Int64`` cents in columns whose names end in ``_cents``, or exact decimals in
@@ -107,7 +104,13 @@ class Earnings(Sales, Recurring):
         -------
         pandas.DataFrame
             ``payment_id, app, paid_at, payer, kind, currency, gross_cents, fee_cents, net_cents,
-            payout_state``, in order of time.
+            payout_state``, in order of time; amounts are ``Int64`` cents, times are in UTC.
+
+        Raises
+        ------
+        UserError
+            The app, the time or the amounts have no column, or more than one; the unit of the
+            amounts is open; *strict* and a value cannot be read.
         """
         rows = build(self._frame, roles=roles, amounts=amounts, strict=strict).rows[list(COLUMNS)]
         if mask_payers:
@@ -116,52 +119,36 @@ class Earnings(Sales, Recurring):
         rows.attrs = {name: self._frame.attrs[name] for name in kept if name in self._frame.attrs}
         return rows
 
-    def payouts(
-        self, *, as_of: Moment | None = None, tz: str = "UTC", money: bool = False
-    ) -> pd.DataFrame:
-        """Show what is not paid out, by state and age; see `cpsl_notebook.earnings.payouts`."""
-        ledger = self._ledger(as_of, tz)
-        return result(payouts(ledger, tz=tz), ledger, money=money)
-
-    def reconcile(
-        self,
-        earnings: pd.DataFrame,
-        *,
-        roles: Mapping[str, str | None] | None = None,
-        amounts: Unit | None = None,
-        strict: bool = False,
-        money: bool = False,
-    ) -> pd.DataFrame:
-        """Check the payments against each other and the summaries; `reconcile` has the rules.
-
-        ``attrs["balanced"]`` is ``"yes"`` only where every check could run and none found an error;
-        the corner of the table says it too.
-        """
-        ledger = self._ledger()
-        findings = reconcile(ledger, earnings, roles=roles, amounts=amounts, strict=strict)
-        balanced = is_balanced(findings)
-        note = "balanced" if balanced else "not balanced"
-        answer = result(findings, ledger, money=money, note=note)
-        answer.attrs["balanced"] = "yes" if balanced else "no"
-        return answer
-
-    def snapshot(self, path: str | Path, *, as_of: Moment | None = None, tz: str = "UTC") -> Path:
-        """Freeze the ledger in a Parquet file that is not there yet, and return its path.
+    def to_excel(self, path: str | Path, *, tz: str = "UTC") -> Path:
+        """Write the table, payments or an answer, to an Excel file; needs openpyxl.
 
         Parameters
         ----------
         path
-            The file.
-        as_of
-            The close, such as ``"2026-10-31"``; payments from later on are left out.
+            The file; one that is there is overwritten.
+        tz
+            The zone whose clocks show the times, for Excel knows no zones; headings name it.
+
+        Returns
+        -------
+        pathlib.Path
+            The file. What is text stays text, also where it begins with ``=``; integers beyond 15
+            digits become text, for Excel would round them; lists become JSON.
+
+        Raises
+        ------
+        UserError
+            openpyxl is not installed, the file cannot be written, or there are more rows than a
+            sheet holds.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from cpsl_notebook.frames import payments_frame
+        >>> payments = payments_frame([("shop", [{"paid_at": "2026-01-31T23:30Z"}])])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = payments.capsule.to_excel(f"{folder}/payments.xlsx", tz="Europe/Berlin")
+        ...     str(pd.read_excel(path)["paid_at (Europe/Berlin)"][0])
+        '2026-02-01 00:30:00'
         """
-        return snapshots.write(self._ledger(as_of, tz), path)
-
-    def diff(self, path: str | Path) -> pd.DataFrame:
-        """Show what has changed since a snapshot: ``change, app, payment_id, field, before, after``."""
-        ledger = self._ledger()
-        return result(snapshots.diff(ledger, snapshots.read(path)), ledger)
-
-    def to_excel(self, path: str | Path, *, tz: str = "UTC") -> Path:
-        """Write the table to an Excel file, with its times as the clocks of *tz* show them."""
         return excel.write(self._frame, path, tz)

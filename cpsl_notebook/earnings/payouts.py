@@ -23,48 +23,7 @@ _AGES = {
 
 
 def payouts(ledger: Ledger, *, tz: str = "UTC") -> pd.DataFrame:
-    """Add up what is not paid out, by app, currency and payout state.
-
-    The states are those of the reading. For an earlier moment, what was paid out after it is shown
-    as ``"Paid out later"``, where the payments tell when they were paid out.
-
-    Parameters
-    ----------
-    ledger
-        The payments.
-    tz
-        The zone whose calendar days count.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``app, currency, payout_state, payments, net_cents``, of that ``days_0_7_cents,
-        days_8_30_cents, days_31_90_cents, days_over_90_cents``, by the age of the payment in
-        calendar days, and the oldest: ``oldest_days, oldest_paid_at, oldest_payment_id``. A state
-        that nobody knows has a row; so has ``"Unknown"``, where there is none.
-
-    Raises
-    ------
-    UserError
-        The payments have no payout state or no net amount.
-
-    Examples
-    --------
-    >>> rows = pd.DataFrame(
-    ...     {
-    ...         "payment_id": ["p1", "p2"],
-    ...         "app": "shop",
-    ...         "paid_at": pd.to_datetime(["2026-01-01", "2026-01-30"], utc=True),
-    ...         "currency": "USD",
-    ...         "net_cents": pd.array([1350, 4410], "Int64"),
-    ...         "payout_state": "In progress",
-    ...         "payout_at": pd.to_datetime([None, None], utc=True),
-    ...     }
-    ... )
-    >>> waiting = payouts(Ledger(rows, pd.Timestamp("2026-02-01", tz="UTC")))
-    >>> waiting[["net_cents", "days_0_7_cents", "days_31_90_cents", "oldest_days"]].values.tolist()
-    [[5760, 4410, 0, 30]]
-    """
+    """Add up what is not paid out; `cpsl_notebook.earnings.closing` tells of it."""
     ledger.need("payouts", "payout_state", "net_cents")
     state = _states(ledger)
     rows = ledger.rows.assign(payout_state=state)[state != _PAID_OUT]

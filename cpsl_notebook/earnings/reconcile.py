@@ -39,31 +39,7 @@ def reconcile(
     amounts: Unit | None = None,
     strict: bool = False,
 ) -> pd.DataFrame:
-    """Check a ledger, by itself and against the earnings summaries of its apps.
-
-    Parameters
-    ----------
-    ledger
-        The whole history.
-    earnings
-        The summaries, one row per app, as `cpsl_notebook.Client.get_earnings` gives them.
-    roles, amounts
-        Which columns of *earnings* are ``gross``, ``fee`` and ``net``, and what they are in, where
-        their names do not say it.
-    strict
-        Whether to raise an error unless the ledger is balanced.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``severity`` (``error``, ``not checked``, ``information``, ``passed``), ``check``, ``app``,
-        ``payment_id``, ``expected_cents``, ``found_cents``, ``finding``; the worst first.
-
-    Raises
-    ------
-    UserError
-        The payments were cut to a window, or *strict* and the ledger is not balanced.
-    """
+    """Check a ledger and the summaries; `cpsl_notebook.earnings.closing` tells of it."""
     ledger.need("reconcile", "gross_cents", whole=True)
     parts = [_run(name, severity, check, ledger) for name, (severity, check) in OF_PAYMENTS.items()]
     sums = compare(ledger, earnings, roles, amounts)

@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from cpsl_notebook.errors import UserError
 from cpsl_notebook.local.samples import ledger
 from cpsl_notebook.local.samples.threads import Thread, sample_threads
 
@@ -91,7 +92,7 @@ class Store:
         two workspaces on one file may stand at different days.
     """
 
-    def __init__(self, path: Path, today: date = ledger.TODAY) -> None:
+    def __init__(self, path: Path, today: date | str = ledger.TODAY) -> None:
         self._path = path
         path.touch(mode=0o600)
         with self._database() as database:
@@ -113,7 +114,8 @@ class Store:
         return self._today
 
     @today.setter
-    def today(self, day: date) -> None:
+    def today(self, day: date | str) -> None:
+        day = _day(day)
         with self._database() as database:
             database.execute("BEGIN IMMEDIATE")
             if not database.execute(f"{_LEDGER} LIMIT 1", (day.isoformat(),)).fetchone():
@@ -276,3 +278,11 @@ def _now() -> str:
 
 def _iso(time: datetime) -> str:
     return time.isoformat().replace("+00:00", "Z")
+
+
+def _day(day: date | str) -> date:
+    """Return a day, also where it is written as ``2026-10-31``."""
+    try:
+        return day if isinstance(day, date) else date.fromisoformat(day)
+    except (TypeError, ValueError):
+        raise UserError(f"today= is a day such as '2026-10-31', not {day!r}.") from None

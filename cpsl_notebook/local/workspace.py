@@ -40,7 +40,7 @@ def start(
     *,
     port: int = 0,
     pace: float = 0.02,
-    today: date = TODAY,
+    today: date | str = TODAY,
     on_login: Callable[[str], None] | None = None,
 ) -> Workspace:
     """Start a local workspace in this process.
@@ -54,8 +54,9 @@ def start(
     pace
         Seconds between two words of a sample app's streamed reply.
     today
-        The day on which the history of payments ends. Another day has other payments; apps and
-        conversations are the same. What `Workspace.client` reads, it reads at that day's end.
+        The day on which the history of payments ends, such as ``"2026-10-31"``. Another day has
+        other payments; apps and conversations are the same. What `Workspace.client` reads, it reads
+        at that day's end.
     on_login
         Called with the link of each login that is asked for, which carries the secret that
         confirms it.
@@ -107,7 +108,7 @@ class Workspace:
         folder: Folder,
         port: int,
         pace: float,
-        today: date,
+        today: date | str,
         on_login: Callable[[str], None] | None,
     ) -> None:
         try:
@@ -159,7 +160,7 @@ class Workspace:
         return self._store.today
 
     @today.setter
-    def today(self, day: date) -> None:
+    def today(self, day: date | str) -> None:
         self._store.today = day
 
     def app(
