@@ -175,7 +175,7 @@ class Desk:
         if earlier is None:
             return Conversation(reply.app, name)
         if self.settings.resume and (not claims or known.resume_unless_held(earlier)):
-            reply.notices.append(f"Resumed {earlier.described}.")
+            reply.notices.append(f"{'Resumed' if claims else 'Resumes'} {earlier.described}.")
             return earlier
         held = "; another kernel has it" if self.settings.resume else ""
         reply.notices.append(
@@ -190,7 +190,7 @@ class Desk:
         """Return what sends the prompt: a call that gives the stream, or the whole answer."""
         too_long = len(quote(reply.prompt, safe="")) > _LONGEST_IN_URL
         if question.stream and too_long:
-            reply.notices.append("The prompt is too long to be streamed; it was sent whole.")
+            reply.notices.append("Too long for a stream's URL, the prompt goes through chat.")
         client = self.client
         method = client.stream if question.stream and not too_long else client.chat
         timeout = question.timeout or self.settings.timeout
@@ -211,15 +211,19 @@ class Desk:
             reply.error = _unknown_session(reply.error, conversation)
             return  # nothing came back: the conversation stands where it was
         self.conversations.has_used(reply.app)
+        asked = conversation.label
         if once:
             return
-        asked = conversation.label
-        if self.conversations.answered(conversation, reply.session_id):
-            reply.notices.append(
+        if not (reply.session_id or conversation.session_id):
+            self.conversations.start_anew(reply.app, conversation.name)
+            reply.lost = "The service named no session: the next cell starts another conversation."
+        elif self.conversations.answered(conversation, reply.session_id):
+            reply.lost = (
                 f"The service did not go on with conversation {asked} and started another: it does "
                 "not know what was said before."
             )
-        reply.conversation, reply.turn = conversation.label, conversation.turns
+        reply.notices += filter(None, [reply.lost])
+        reply.conversation, reply.turn = conversation.label, conversation.turns or 1
         reply.turn_before = self._turn_before(reply)
 
     def _turn_before(self, reply: Reply) -> int | None:
@@ -233,8 +237,7 @@ class Desk:
 
 def _unknown_session(error: Exception | None, conversation: Conversation) -> Exception | None:
     """Say what a 404 may mean: the app is there, for its name was looked up."""
-    unknown = type(error).__name__ == "NotFoundError"
-    if error is None or not unknown or not conversation.session_id:
+    if type(error).__name__ != "NotFoundError" or not conversation.session_id:
         return error
     return UserError(
         f"{error} The service may no longer know conversation {conversation.label}: `%capsule "

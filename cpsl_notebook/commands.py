@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from cpsl_notebook.question import LONGEST_SILENCE
+
 __all__ = ["CELL", "COMMANDS", "Argument", "Command", "overview"]
 
 
@@ -69,7 +71,7 @@ class Command:
 def seconds(value: str) -> float:
     """Read a number of seconds."""
     with contextlib.suppress(ValueError):
-        if 0 < float(value) < float("inf"):
+        if 0 < float(value) <= LONGEST_SILENCE:
             return float(value)
     raise argparse.ArgumentTypeError(f"{value!r} is no number of seconds")
 

@@ -110,16 +110,24 @@ class Conversations:
         self._go_on(conversation)
         return True
 
-    def use(self, app: str, session_id: str, name: str = "") -> Conversation:
-        """Let the next cell continue the conversation of this id; a known one's start is enough."""
-        known = [c for c in self._stored() if c.app == app and c.session_id.startswith(session_id)]
-        exact = [c for c in known if c.session_id == session_id]
-        if len(known) > 1 and not exact:
-            raise UserError(f"{len(known)} conversations with {app} begin with {session_id}.")
-        found = (exact or known or [Conversation(app, name, session_id)])[0]
-        found.name = name or found.name
-        self._go_on(found)
-        return found
+    def use(self, conversation: Conversation, name: str = "") -> None:
+        """Let the next cell continue a conversation, under another name if one is given."""
+        conversation.name = name or conversation.name
+        self._go_on(conversation)
+
+    def matching(self, start: str, app: str = "") -> list[Conversation]:
+        """Return the conversations whose id begins so: this notebook's, or else any notebook's."""
+        here = [c for c in self.everywhere() if c.workspace == self._workspace]
+        for known in (self.all(), here):
+            found = [c for c in known if c.session_id.startswith(start) and app in ("", c.app)]
+            if found:
+                exact = [c for c in found if c.session_id == start]
+                return list({(c.app, c.session_id): c for c in exact or found}.values())
+        return []
+
+    def is_held(self, conversation: Conversation) -> bool:
+        """Say whether another kernel of this machine, which still runs, asked last in it."""
+        return _is_held(conversation)
 
     def apps(self) -> list[str]:
         """Return the apps that this kernel has talked to; if none, those the notebook has."""

@@ -15,7 +15,7 @@ from IPython.core.getipython import get_ipython
 from IPython.display import display
 
 from cpsl_notebook.markdown import clean
-from cpsl_notebook.render import footer, html, plain
+from cpsl_notebook.render import blocks_text, footer, html, plain
 from cpsl_notebook.reply import Reply
 
 __all__ = ["Display", "choose", "front_end"]
@@ -72,7 +72,7 @@ def front_end() -> str:
 
 
 class _Quiet:
-    """Shows nothing."""
+    """Shows nothing, but for what must be said."""
 
     def start(self, reply: Reply, stop: Callable[[], None]) -> None:
         pass
@@ -81,7 +81,8 @@ class _Quiet:
         pass
 
     def finish(self, reply: Reply) -> None:
-        pass
+        if reply.lost:
+            sys.stderr.write(f"{clean(reply.lost)}\n")
 
 
 class _Final(_Quiet):
@@ -177,6 +178,10 @@ class _Text(_Quiet):
         self._held = ""
 
     def update(self, reply: Reply) -> None:
+        if not reply.form:  # else it is shown once it is known to be of that form
+            self._write(reply)
+
+    def _write(self, reply: Reply) -> None:
         piece = self._held + "".join(reply.pieces[self._written :])
         self._written = len(reply.pieces)
         whole = piece.removesuffix("\r")  # half of a line end, perhaps
@@ -188,8 +193,11 @@ class _Text(_Quiet):
         if _says_nothing(reply):
             return
         self.update(reply)
-        blocks = plain(reply)[len(clean(reply.text).strip()) :].strip()
-        lines = [blocks, *reply.notices, f"[{footer(reply)}]"]
+        lines = [
+            plain(reply) if reply.form else blocks_text(reply),
+            *reply.notices,
+            f"[{footer(reply)}]",
+        ]
         sys.stdout.write("\n" + "\n".join(filter(None, map(clean, lines))) + "\n")
 
 

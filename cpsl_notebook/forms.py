@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 from cpsl_notebook.blocks import text_table
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.markdown import tables, to_html
 from cpsl_notebook.reply import Reply
 
-__all__ = ["form_html", "misfit"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["form_html", "form_text", "misfit"]
 
 
 def misfit(reply: Reply) -> UserError | None:
@@ -27,12 +31,22 @@ def misfit(reply: Reply) -> UserError | None:
 def form_html(reply: Reply) -> str:
     """Return the text of an answer that is what it was meant to be: JSON in lines, or its tables."""
     if reply.form == "json":
-        value = json.dumps(reply.json(), indent=2, ensure_ascii=False)
+        value = form_text(reply)
         fence = "`" * 3
         while fence in value:
             fence += "`"
         return to_html(f"{fence}json\n{value}\n{fence}")
-    frames = [text_table(rows) for rows in tables(reply.text)]
     return "\n".join(
-        frame.to_html(index=False, escape=True, border=0, na_rep="") for frame in frames
+        frame.to_html(index=False, escape=True, border=0, na_rep="") for frame in _tables(reply)
     )
+
+
+def form_text(reply: Reply) -> str:
+    """Return the same as text for a terminal."""
+    if reply.form == "json":
+        return json.dumps(reply.json(), indent=2, ensure_ascii=False)
+    return "\n\n".join(frame.to_string(index=False, na_rep="") for frame in _tables(reply))
+
+
+def _tables(reply: Reply) -> list[pd.DataFrame]:
+    return [text_table(rows) for rows in tables(reply.text)]

@@ -53,7 +53,7 @@ def ask(
     Returns
     -------
     Reply
-        The reply; ``str(reply)`` is its text.
+        The reply; ``str(reply)`` is its text. As the last line of its cell it is not shown again.
 
     Raises
     ------
@@ -87,6 +87,7 @@ def ask(
     reply = at.ask(question, choose("quiet" if quiet else at.settings.display))
     if reply.error is not None:
         raise reply.error
+    reply.shown = not quiet
     return reply
 
 

@@ -51,6 +51,7 @@ class Line:
 
     def __init__(self, text: str, namespace: Mapping[str, Any], *, prose: bool = False) -> None:
         self._namespace = namespace
+        self._hint = " (--raw sends it as it is.)" if prose else ""
         self._sources: list[str] = []
         self._values: list[Callable[[], list[str]]] = []
         text = _VARIABLE.sub(self._variable, self._without_braces(text))
@@ -107,7 +108,8 @@ class Line:
         from cpsl_notebook.prompt import near
 
         raise UserError(
-            f"${name}: there is no variable {name}{near(name, self._namespace)}", "NameError"
+            f"${name}: there is no variable {name}{near(name, self._namespace)}{self._hint}",
+            "NameError",
         )
 
     def _place(self, source: str, value: Callable[[], list[str]]) -> str:

@@ -13,6 +13,7 @@ from traitlets import Bool, Enum, Float, Unicode
 from cpsl_notebook.commands import CELL, COMMANDS, overview
 from cpsl_notebook.errors import UserError, told
 from cpsl_notebook.options import cell_options, known_command, line_options
+from cpsl_notebook.question import LONGEST_SILENCE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +35,7 @@ class CapsuleMagics(Magics):
         None,
         allow_none=True,
         min=0.001,
+        max=LONGEST_SILENCE,
         help="The longest silence to bear, in seconds; None: the client's.",
     ).tag(config=True)
     display = Enum(

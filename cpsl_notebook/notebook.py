@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 __all__ = ["notebook_name"]
@@ -28,5 +29,19 @@ def notebook_name(
     """
     for name in (namespace.get("__vsc_ipynb_file__"), environ.get("JPY_SESSION_NAME")):
         if isinstance(name, str) and name:
-            return name, True
+            return _absolute(name, namespace), True
     return _this_process, False
+
+
+def _absolute(name: str, namespace: Mapping[str, Any]) -> str:
+    """Return a path that no other notebook has: a relative one is relative to the server's root.
+
+    A kernel starts in the notebook's folder, and IPython keeps the folders it was in, the first one
+    first.
+    """
+    path = Path(name)
+    if path.is_absolute():
+        return name
+    folders = namespace.get("_dh")
+    start = Path(folders[0]) if isinstance(folders, list) and folders else Path.cwd()
+    return str(start / path.name)

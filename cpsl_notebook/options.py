@@ -156,6 +156,8 @@ def _parsed(command: Command, words: list[str]) -> argparse.Namespace:
         hint = f"did you mean {near[0]}?" if near else "`%capsule help` shows what there is."
         what = "has no option" if word.startswith("-") else "has no use for the word"
         raise UserError(f"{parser.prog} {what} {word}: {hint}", "UsageError")
+    if {"--json", "--table"} <= set(words):
+        raise UserError("An answer is --json or --table, not both: leave one out.", "UsageError")
     out = getattr(options, "out", None)
     if out is not None and (not out.isidentifier() or keyword.iskeyword(out)):
         raise UserError(f"--out {out!r} is no name of a variable.", "UsageError")

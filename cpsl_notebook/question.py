@@ -7,7 +7,9 @@ from typing import Literal
 
 from cpsl_notebook.errors import UserError
 
-__all__ = ["Question", "Settings"]
+__all__ = ["LONGEST_SILENCE", "Question", "Settings"]
+
+LONGEST_SILENCE = 1_000_000.0  # seconds; what waits for a socket takes no number of any size
 
 
 @dataclass
@@ -72,8 +74,19 @@ class Question:
         UserError
             There is nothing to send, or the words contradict each other.
         """
-        if not isinstance(self.text, str) or not self.text.strip():
+        for name in ("text", "app", "session"):
+            value = getattr(self, name)
+            if not isinstance(value, str):
+                kind = type(value).__name__
+                raise UserError(
+                    f"The {name} must be a string, no {kind}: give str(…).", "TypeError"
+                )
+        if not self.text.strip():
             raise UserError("The prompt is empty: write it below the %%capsule line.")
+        if self.form not in (None, "json", "table"):
+            raise UserError(f"An answer cannot be of the form {self.form!r}: name json or table.")
+        if self.timeout is not None and not _is_silence(self.timeout):
+            raise UserError(f"timeout={self.timeout!r}: give seconds, above 0 and up to a million.")
         if self.once and (self.new or self.session):
             raise UserError("--once is a conversation of its own: leave out --new and --session.")
         if any("\ud800" <= character <= "\udfff" for character in self.text):
@@ -86,6 +99,10 @@ class Question:
             return ""
         first = " ".join(self.left[0].split())
         first = first if len(first) <= 40 else f"{first[:40]}…"
-        more = f" and {len(self.left) - 1:,} more like it" if len(self.left) > 1 else ""
-        verb = "were" if more else "was"
-        return f"{first}{more} {verb} sent as it stands: it holds no expression."
+        if len(self.left) == 1:
+            return f"{first} stays as it is: it holds no expression."
+        return f"{first} and {len(self.left) - 1:,} more stay as they are: they hold no expression."
+
+
+def _is_silence(value: object) -> bool:
+    return isinstance(value, int | float) and 0 < value <= LONGEST_SILENCE

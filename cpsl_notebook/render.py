@@ -7,11 +7,11 @@ of it is passed on as it is: Markdown is rendered here, and every other value is
 from __future__ import annotations
 
 from cpsl_notebook.blocks import block_html, block_text, quiet_line
-from cpsl_notebook.forms import form_html
+from cpsl_notebook.forms import form_html, form_text
 from cpsl_notebook.markdown import STYLE, clean, to_html
 from cpsl_notebook.reply import Reply
 
-__all__ = ["blocks_html", "footer", "framed", "html", "plain"]
+__all__ = ["blocks_html", "blocks_text", "footer", "framed", "html", "plain"]
 
 _LONGEST_REASON = 200  # characters of an error that the footer repeats
 
@@ -29,9 +29,13 @@ def html(reply: Reply) -> str:
 
 
 def _text_html(reply: Reply) -> str:
-    if reply.form and reply.status == "complete" and reply.error is None:
+    if _is_of_its_form(reply):
         return form_html(reply)
     return to_html(reply.text, remote_images=reply.remote_images)
+
+
+def _is_of_its_form(reply: Reply) -> bool:
+    return bool(reply.form) and reply.status == "complete" and reply.error is None
 
 
 def framed(inner: str, attributes: str = "") -> str:
@@ -51,8 +55,13 @@ def blocks_html(reply: Reply) -> str:
 
 def plain(reply: Reply) -> str:
     """Return the reply's own text, cleaned; tables and other blocks as lines below it."""
-    parts = [clean(reply.text).strip(), *(block_text(block, reply.app) for block in reply.blocks)]
-    return "\n\n".join(filter(None, parts))
+    text = form_text(reply) if _is_of_its_form(reply) else reply.text.strip()
+    return "\n\n".join(filter(None, [clean(text), blocks_text(reply)]))
+
+
+def blocks_text(reply: Reply) -> str:
+    """Return the reply's blocks as text."""
+    return "\n\n".join(filter(None, (block_text(block, reply.app) for block in reply.blocks)))
 
 
 def footer(reply: Reply) -> str:

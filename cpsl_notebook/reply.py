@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from IPython.core.getipython import get_ipython
+
 from cpsl_notebook.errors import UserError
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ class Reply:
         ``"running"``, ``"complete"``, ``"incomplete"``, ``"stopped"`` or ``"failed"``.
     notices
         What the user should know besides, a line each.
+    lost
+        The notice that the conversation did not go on, or cannot; it is never left out.
     notification
         The app's latest word on what it does; empty once something else has followed it.
     remote_images
@@ -55,6 +59,8 @@ class Reply:
         The cell that asked; empty and ``None`` where it was no cell.
     error
         What ended the reply, where that was not its own end.
+    shown
+        Whether the cell that asked has it below it, though its last line may be the reply again.
 
     Examples
     --------
@@ -77,6 +83,7 @@ class Reply:
     turn_before: int | None = field(default=None, repr=False)
     status: str = "running"
     notices: list[str] = field(default_factory=list)
+    lost: str = field(default="", repr=False)
     notification: str = field(default="", repr=False)
     remote_images: bool = field(default=False, repr=False)
     sent_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -85,6 +92,7 @@ class Reply:
     cell_id: str = ""
     execution_count: int | None = None
     error: Exception | None = field(default=None, repr=False)
+    shown: bool = field(default=False, repr=False)
 
     def __str__(self) -> str:
         return self.text
@@ -93,6 +101,13 @@ class Reply:
         from cpsl_notebook.render import html, plain
 
         return {"text/html": html(self), "text/plain": plain(self)}
+
+    def _ipython_display_(self) -> None:
+        """Show nothing, once, where the cell has just shown the reply; else as ever."""
+        shell: Any = get_ipython()
+        shown, self.shown = self.shown, False
+        if not (shown and shell is not None and shell.execution_count == self.execution_count):
+            raise NotImplementedError  # IPython's word for "some other way"
 
     @property
     def text(self) -> str:

@@ -6,6 +6,7 @@ import argparse
 import difflib
 from typing import TYPE_CHECKING, Any
 
+from cpsl_notebook.conversation import Conversation
 from cpsl_notebook.errors import UserError
 
 if TYPE_CHECKING:
@@ -68,16 +69,22 @@ class Sessions:
                 f"This notebook has no earlier conversation with {_named(app, options)}: "
                 "`%capsule session list --all` shows those of every notebook."
             )
+        held = self._desk.conversations.is_held(earlier)
         self._desk.conversations.resume(earlier)
         print(f"The next cell for {_named(app, options)} continues {earlier.described}.")  # noqa: T201
+        if held:
+            print("Another kernel speaks in it too: what is said there is heard here.")  # noqa: T201
 
     def _use(self, options: argparse.Namespace, session_id: str, app: str = "") -> None:
-        known = {
-            c.app for c in self._desk.conversations.all() if c.session_id.startswith(session_id)
-        }
-        app = self.existing(app or (known.pop() if len(known) == 1 else ""))
-        used = self._desk.conversations.use(app, session_id, options.session)
-        print(f"The next cell for {_named(app, options)} continues {used.session_id}.")  # noqa: T201
+        known = self._desk.conversations
+        found = known.matching(session_id, app)
+        if len(found) > 1:
+            raise UserError(f"{len(found)} conversations begin with {session_id}: give more of it.")
+        app = self.existing(found[0].app if found else app)
+        chosen = found[0] if found else Conversation(app, session_id=session_id)
+        known.use(chosen, options.session)
+        which = f"{chosen.session_id}{'' if found else ', which is not in the table'}"
+        print(f"The next cell for {chosen.words} continues {which}.")  # noqa: T201
 
     def _forget(self, options: argparse.Namespace, *words: str) -> None:
         known = [c.session_id for c in self._desk.conversations.all()]

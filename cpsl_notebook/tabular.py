@@ -33,6 +33,8 @@ def markdown(table: pd.DataFrame | pd.Series[Any]) -> str:
     | billing | 12 |
     """
     frame = _with_index(table)
+    if not len(frame.columns):
+        return f"(A table of {len(frame):,} rows without columns.)"
     shown = frame.iloc[:_ROWS, :_COLUMNS]
     names = [_cell(_name(column)) for column in shown.columns]
     lines: list[str] = []
@@ -66,6 +68,8 @@ def _with_index(table: pd.DataFrame | pd.Series[Any]) -> pd.DataFrame:
 
 
 def _left_out(frame: pd.DataFrame, rows: int, cut: bool) -> list[str]:
+    if frame.empty:
+        return ["", "(The table has no rows.)"]
     left = []
     if rows < len(frame):
         left.append(f"{len(frame) - rows:,} of {len(frame):,} rows")

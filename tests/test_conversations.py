@@ -12,13 +12,14 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from gateway import Gateway, failed
+from gateway import Gateway, event, failed, streamed, words
 from shells import new_shell
 
 import cpsl
-from cpsl_notebook import Client, Reply
+from cpsl_notebook import Client, Reply, local
 from cpsl_notebook.asking import desk
 from cpsl_notebook.conversation import Conversation, Conversations
+from cpsl_notebook.notebook import notebook_name
 from cpsl_notebook.store import Store
 
 
@@ -70,7 +71,7 @@ def test_a_dry_run_shows_what_would_be_sent_and_sends_nothing(shell, workspace):
     shell.run("n = 4")
     shown = shell.run("%%capsule dry --dry-run -o never\nShow {{ n }} of {{ .x }}.").text
     assert "Not sent: a prompt for dry, a new conversation; 19 characters, 19 bytes." in shown
-    assert "{{ .x }} was sent as it stands" in shown
+    assert "{{ .x }} stays as it is: it holds no expression." in shown
     assert shown.endswith("\nShow 4 of {{ .x }}.\n")
     assert got == [] and "never" not in shell.variables
     assert len(shell.run("%capsule session").value) == len(shell.run("%capsule history").value) == 0
@@ -106,6 +107,8 @@ FORMS = {
     "table": ("| a | b |\n| --- | --- |\n| 1 | x |", "no table at all"),
 }
 
+AS_TEXT = {"json": '\n{\n  "a": [\n    1,\n    "é"\n  ]\n}\n', "table": "\n a b\n 1 x\n"}
+
 
 @pytest.mark.parametrize("form", FORMS)
 def test_an_answer_that_is_meant_to_be_of_a_form_is_shown_so_or_fails(shell, workspace, form):
@@ -120,7 +123,11 @@ def test_an_answer_that_is_meant_to_be_of_a_form_is_shown_so_or_fails(shell, wor
         )
     else:
         assert list(good.tables[0].columns) == ["a", "b"] and "<table" in shown
+    shell.run("%config CapsuleMagics.display = 'text'")
+    shown = shell.run(f"%%capsule formal --{form}\n0").text
+    assert shown.startswith(AS_TEXT[form]) and "```" not in shown and "|" not in shown
     ran = shell.try_to_run(f"%%capsule formal --{form} -o bad\n1")
+    assert FORMS[form][1] in ran.text
     assert f"no {form.upper() if form == 'json' else form}" in ran.error._render_traceback_()[0]
     assert shell.variables["bad"].text == FORMS[form][1]
 
@@ -139,6 +146,78 @@ def test_a_conversation_can_be_forgotten_and_named_by_its_first_letters(shell):
     assert last(shell).turn == 1
     assert "Forgot 2 conversations." in shell.run("%capsule session forget --all").text
     assert len(shell.run("%capsule session").value) == 0
+
+
+def test_a_named_conversation_goes_on_under_its_name(shell):
+    shell.run("%%capsule diet-coach -s other\nan apple")
+    other = last(shell).session_id
+    shown = shell.run(f"%capsule session use {other[:8]}").text
+    assert shown == f"The next cell for diet-coach -s other continues {other}.\n"
+    shell.run(f"%capsule session use {other[:8]} -s third")
+    shell.run("%%capsule diet-coach -s third\nan apple")
+    assert (last(shell).session_id, last(shell).turn) == (other, 2)
+
+
+def test_a_conversation_of_another_notebook_is_known_by_its_first_letters(shell, monkeypatch):
+    for _ in range(2):
+        shell.run("%%capsule diet-coach\nan apple")
+    first = last(shell).session_id
+    shell.run("%%capsule diet-coach --new\nan apple")
+    monkeypatch.setenv("JPY_SESSION_NAME", "/books/two.ipynb")
+    with kernel() as other:
+        other.run(f"%capsule session use {first[:8]}")
+        other.run("%%capsule\nan apple")
+        assert (last(other).session_id, last(other).turn) == (first, 3)
+        assert "which is not in the table" in other.run("%capsule session use zzz").text
+        assert "conversations begin with" in other.error("%capsule session use ''")
+
+
+def test_a_service_that_names_no_session_is_said_and_no_turn_is_counted():
+    app = "00000000-0000-4000-8000-000000000001"
+    with Gateway() as gateway, new_shell() as shell:
+        shell.run("%load_ext cpsl_notebook")
+        desk().connect(Client(cpsl.Client(token="x", gateway_url=gateway.url)))
+        for _ in range(2):
+            gateway.on("stream", streamed(*words("yes"), event({}, "done")))
+            said = shell.run(f"%%capsule {app}\nx").text
+            assert "The service named no session: the next cell starts another" in said
+            assert last(shell).turn == 1
+        assert [request.session_id for request in gateway.requests] == ["", ""]
+
+
+def test_a_lost_conversation_is_said_even_where_nothing_is_shown(shell):
+    shell.run("%%capsule diet-coach\nan apple")
+    shell.run("%capsule session use 00000000-0000-0000-0000-000000000000 diet-coach")
+    shown = shell.run("%%capsule diet-coach -q\nan apple")
+    assert shown.text.startswith("The service did not go on with conversation 00000000")
+    assert len(shown.text.splitlines()) == 1 and shown.outputs == []
+
+
+def test_the_local_workspace_is_known_by_its_data_and_not_by_its_port(tmp_path, monkeypatch):
+    monkeypatch.setenv("JPY_SESSION_NAME", "/books/one.ipynb")
+    ids, ports = [], []
+    for folder in ("one", "one", "two"):
+        with local.start(tmp_path / folder, pace=0) as started, new_shell() as shell:
+            ports.append(started.http_url)
+            shell.run("%load_ext cpsl_notebook\n%capsule local")
+            shell.run("%config CapsuleMagics.resume = True")
+            shell.run("%%capsule diet-coach\nan apple")
+            ids.append((last(shell).session_id, last(shell).turn))
+    assert ids[1] == (ids[0][0], 2)
+    assert ids[2][0] != ids[0][0] and ids[2][1] == 1
+    assert ports[0] != ports[1]
+
+
+def test_notebooks_of_one_name_in_two_folders_are_two(tmp_path, monkeypatch):
+    names = []
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        monkeypatch.chdir(tmp_path / folder)
+        with new_shell() as shell:
+            shell.run("%cd ..")  # afterwards, as a notebook may
+            names.append(notebook_name(shell.variables, {"JPY_SESSION_NAME": "b/Untitled.ipynb"}))
+    assert names == [(str(tmp_path / folder / "Untitled.ipynb"), True) for folder in ("a", "b")]
+    assert notebook_name({}, {"JPY_SESSION_NAME": "/a/b.ipynb"}) == ("/a/b.ipynb", True)
 
 
 def test_the_list_of_all_tells_the_notebooks_apart(shell, monkeypatch):
@@ -239,6 +318,17 @@ def test_two_kernels_of_one_notebook_never_share_a_conversation_by_accident(work
     # The latest conversation was the second kernel's, which is gone: it is free.
     with running_kernel(workspace) as (_, (three, _, said)):
         assert three == two and "Resumed" in said
+
+
+def test_a_conversation_that_another_kernel_has_can_be_shared_on_purpose(workspace, monkeypatch):
+    for name, value in {**workspace.environ, "JPY_SESSION_NAME": "/books/one.ipynb"}.items():
+        monkeypatch.setenv(name, value)
+    with running_kernel(workspace) as (_, (one, _, _)), new_shell() as other:
+        other.run("%load_ext cpsl_notebook")
+        shown = other.run("%capsule session resume diet-coach").text
+        assert "Another kernel speaks in it too" in shown
+        other.run("%%capsule diet-coach\nan apple")
+        assert (last(other).session_id, last(other).turn) == (one.strip(), 2)
 
 
 # The store.

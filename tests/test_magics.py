@@ -94,9 +94,10 @@ def test_a_prompt_too_long_for_the_streams_url_is_sent_whole(shell, workspace):
     got = []
     workspace.app("lengthy")(lambda session, text: got.append(text) or "ok")
     prompt = "é" * 50_000
-    shell.run(f"%%capsule lengthy\n{prompt}")
-    assert got == [prompt]
-    assert any("too long to be streamed" in notice for notice in last(shell).notices)
+    shown = shell.run(f"%%capsule lengthy\n{prompt}").text
+    assert got.pop() == prompt and "the prompt goes through chat.\n[lengthy" in shown
+    shown = shell.run(f"%%capsule lengthy --dry-run\n{prompt}").text
+    assert got == [] and "the prompt goes through chat.\n\nééé" in shown
 
 
 def test_the_prompt_arrives_as_it_stands_but_for_the_last_newline(shell, workspace):
@@ -265,6 +266,9 @@ BAD_INPUT = {
     "help for what there is not": ("%capsule help paymets", "did you mean payments?"),
     "an ending that says nothing": ("%capsule history --save x.txt", ".jsonl, .parquet, .md"),
     "a line without a text": ("%capsule ask support-ops", "name the app, then say it"),
+    "endless seconds": ("%%capsule support-ops --timeout 1e300\nx", "no number of seconds"),
+    "two forms": ("%%capsule support-ops --json --table\nx", "not both"),
+    "a missing variable of a question": ("%capsule ask diet-coach costs $x", "(--raw sends it"),
     "once and new": ("%%capsule diet-coach --once --new\nx", "leave out --new"),
 }
 

@@ -163,6 +163,11 @@ def test_a_large_table_says_what_it_left_out():
     assert len(markdown(pd.DataFrame({f"c{n}": ["x" * 5_000] * 40 for n in range(9)}))) < 15_000
 
 
+def test_a_table_with_nothing_in_it_says_so():
+    assert markdown(pd.DataFrame({"a": []})) == "| a |\n| --- |\n\n(The table has no rows.)"
+    assert markdown(pd.DataFrame(index=range(3))) == "(A table of 3 rows without columns.)"
+
+
 def test_an_index_is_shown_where_it_says_something():
     table = pd.DataFrame({"queue": ["a", "b", "a"], "n": [1, 2, 3]})
     assert markdown(table.groupby("queue")["n"].sum()).startswith("| queue | n |\n| --- | --- |")
