@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from html import escape
 from textwrap import indent
 from typing import Any
 
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from cpsl_notebook.markdown import clean, image
 from cpsl_notebook.options import asking
 
-__all__ = ["block_html", "block_table", "block_text", "quiet_line", "text_table"]
+__all__ = ["block_html", "block_table", "block_text", "quiet_line", "table_html", "text_table"]
 
 Block = dict[str, Any]
 
@@ -43,8 +45,7 @@ def block_html(block: Block, app: str, *, remote_images: bool = False) -> str:
     table = block_table(block)
     if table is not None:
         title = _string(_payload(block).get("title"))
-        shown = table.map(_string).to_html(index=False, escape=True, border=0)
-        return (f"<p><strong>{escape(title)}</strong></p>" if title else "") + shown
+        return (f"<p><strong>{escape(title)}</strong></p>" if title else "") + table_html(table)
     payload = _payload(block)
     match block.get("type"):
         case "image":
@@ -94,6 +95,25 @@ def block_table(block: Block) -> pd.DataFrame | None:
     else:
         frame = _from_lists([row if isinstance(row, list) else [row] for row in rows], columns)
     return frame if len(frame.columns) else None
+
+
+def table_html(table: pd.DataFrame) -> str:
+    """Return a table as HTML: columns of numbers to the right, as one reads them, the rest not."""
+    sides = [
+        ' style="text-align:right"' if is_numeric_dtype(column.infer_objects()) else ""
+        for _, column in table.items()
+    ]
+
+    def row(tag: str, values: Iterable[Any]) -> str:
+        cells = (
+            f"<{tag}{side}>{escape(_string(value))}</{tag}>"
+            for side, value in zip(sides, values, strict=True)
+        )
+        return f"<tr>{''.join(cells)}</tr>"
+
+    body = "\n".join(row("td", values) for values in table.itertuples(index=False, name=None))
+    head = row("th", table.columns)
+    return f"<table><thead>{head}</thead>\n<tbody>{body}</tbody></table>"
 
 
 def text_table(rows: list[list[str]]) -> pd.DataFrame:
@@ -182,4 +202,4 @@ def _column_name(column: Any) -> str:
 
 
 def _string(value: Any) -> str:
-    return "" if value is None else clean(str(value))
+    return "" if value is None or value is pd.NA else clean(str(value))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from cpsl_notebook.blocks import text_table
+from cpsl_notebook.blocks import table_html, text_table
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.markdown import tables, to_html
 from cpsl_notebook.reply import Reply
@@ -36,9 +36,7 @@ def form_html(reply: Reply) -> str:
         while fence in value:
             fence += "`"
         return to_html(f"{fence}json\n{value}\n{fence}")
-    return "\n".join(
-        frame.to_html(index=False, escape=True, border=0, na_rep="") for frame in _tables(reply)
-    )
+    return "\n".join(map(table_html, _tables(reply)))
 
 
 def form_text(reply: Reply) -> str:

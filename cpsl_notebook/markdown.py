@@ -41,6 +41,8 @@ def _style() -> str:
         *(f".capsule-reply pre [class^={kind}]{{color:var(--capsule-{kind})}}" for kind in "kscm"),
         *(f".capsule-reply pre .{kind}{{color:var(--capsule-n)}}" for kind in ("nf", "nc", "nb")),
     ]
+    rules.append(".capsule-reply table{margin-left:0}")  # as in an output, where it is in a widget
+    rules.append(".capsule-reply :is(td,th){text-align:left}")
     return f"<style>{''.join(rules)}</style>"
 
 

@@ -19,7 +19,9 @@ _LONGEST_REASON = 200  # characters of an error that the footer repeats
 def html(reply: Reply) -> str:
     """Return the reply as HTML that runs nothing and, but for remote images, fetches nothing."""
     text = _text_html(reply)
-    parts = [STYLE if "<pre>" in text else "", text, blocks_html(reply)]
+    blocks = blocks_html(reply)
+    styled = any(tag in text + blocks for tag in ("<pre>", "<table>"))
+    parts = [STYLE if styled else "", text, blocks]
     if reply.status == "running":
         parts.append(quiet_line(reply.notification or "…", 'role="status"'))
     else:

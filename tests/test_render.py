@@ -99,8 +99,8 @@ def test_a_table_block_becomes_a_table_with_its_title_and_all_its_rows():
     for piece in (
         "By queue",
         "<th>Queue</th>",
-        "<th>Threads</th>",
-        "<td>33</td>",
+        '<th style="text-align:right">Threads</th>',
+        '<td style="text-align:right">33</td>',
         "<td>mobile</td>",
     ):
         assert piece in shown
