@@ -190,6 +190,9 @@ def test_five_styles_of_naming_have_the_same_details(style):
 @pytest.mark.parametrize("style", STYLES)
 def test_five_styles_of_naming_give_the_same_answers(style):
     plain, styled = payments().capsule, payments(style).capsule
+    for name in ("revenue", "payers", "top_payers", "mrr", "churn", "cohorts"):
+        ours, theirs = (getattr(each, name)(tz="Europe/Berlin") for each in (plain, styled))
+        assert len(ours) and ours.equals(theirs), name
     shown = styled.payouts(tz="Europe/Berlin")
     shown["payout_state"] = shown["payout_state"].replace("held", "Held")
     shown = shown.sort_values("payout_state", ignore_index=True)

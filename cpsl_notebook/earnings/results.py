@@ -14,6 +14,17 @@ __all__ = ["result"]
 _SUFFIX = "_cents"
 
 
+class _Answer(pd.DataFrame):
+    """A table that says its moment also where it has no rows, in whose text pandas shows no corner.
+
+    What is made from it is a plain DataFrame.
+    """
+
+    def __repr__(self) -> str:
+        text: str = super().__repr__()
+        return f"{text}\n{self.columns.name}" if self.empty else text
+
+
 def result(
     frame: pd.DataFrame, ledger: Ledger, *, money: bool = False, note: str = ""
 ) -> pd.DataFrame:
@@ -40,12 +51,14 @@ def result(
     as of 2026-11-01 00:00 UTC    net
     0                           13.50
     """
-    answer = frame.copy()
+    answer = _Answer(frame)
     if money:
         names = [name for name in frame.columns if str(name).endswith(_SUFFIX)]
         for name in names:
             answer[name] = in_currency(answer[name])
-        answer = answer.rename(columns={name: name.removesuffix(_SUFFIX) for name in names})
+        answer = _Answer(
+            answer.rename(columns={name: name.removesuffix(_SUFFIX) for name in names})
+        )
     said = f"as of {ledger.as_of:%Y-%m-%d %H:%M} UTC"
     answer.columns.name = f"{note}, {said}" if note else said
     answer.attrs = {"as_of": ledger.as_of.isoformat()}
