@@ -132,7 +132,8 @@ def _read(
             continue
         given = frame[found.columns[role]].reset_index(drop=True)
         columns[name] = _converted(name, given, units.get(role))
-        lost = int((columns[name].isna() & given.notna() & (given.astype("string") != "")).sum())
+        unreadable = given[columns[name].isna() & given.notna()]
+        lost = int((unreadable.astype("string") != "").sum())
         if lost:
             unread[name] = unread.get(name, 0) + lost
     if "currency" not in found.columns:

@@ -20,13 +20,22 @@ The rules, for the payments of one payer to one app in one currency, in order of
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["EARLY_DAYS", "GRACE_DAYS", "Chain", "Payment", "chains", "due_dates", "month_ends"]
+__all__ = [
+    "EARLY_DAYS",
+    "GRACE_DAYS",
+    "Chain",
+    "Payment",
+    "chains",
+    "due_dates",
+    "month_ends",
+    "one_chain",
+]
 
 EARLY_DAYS = 7
 GRACE_DAYS = 15
@@ -172,6 +181,14 @@ def chains(payments: Iterable[Payment]) -> list[Chain]:
         live.append(Chain([row], month, day - _due(month, 1) + 1, cents, subscription, extra))
         found.append(live[-1])
     return found
+
+
+def one_chain(payments: Sequence[Payment]) -> list[Chain]:
+    """Return what `chains` does of payments that are known to renew one another in turn."""
+    _, month, day, *_ = payments[0]
+    rows = [row for row, *_ in payments]
+    *_, cents, subscription = payments[-1]
+    return [Chain(rows, month, day - _due(month, 1) + 1, cents, subscription, extra=False)]
 
 
 def _replaced(live: list[Chain], day: int) -> Chain | None:

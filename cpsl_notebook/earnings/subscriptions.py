@@ -6,9 +6,18 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from cpsl_notebook.earnings.chains import Chain, chains, due_dates, month_ends
+from cpsl_notebook.earnings.chains import (
+    EARLY_DAYS,
+    GRACE_DAYS,
+    Chain,
+    chains,
+    due_dates,
+    month_ends,
+    one_chain,
+)
 from cpsl_notebook.earnings.entries import monthly_sales
 from cpsl_notebook.earnings.ledger import Ledger
 from cpsl_notebook.earnings.periods import Calendar
@@ -164,15 +173,34 @@ def _chains(sales: pd.DataFrame) -> list[Chain]:
     payments = list(
         zip(range(len(sales)), *(sales[name].tolist() for name in columns), strict=True)
     )
-    owners = sales["owner"].to_numpy()
-    bounds = [0, *(np.flatnonzero(np.diff(owners)) + 1).tolist(), len(payments)]
-    nobody = sales["payer"].isna().to_numpy()
+    starts = np.flatnonzero(np.diff(sales["owner"].to_numpy(), prepend=-1))
+    bounds = pairwise([*starts.tolist(), len(payments)])
+    nobody = sales["payer"].isna().to_numpy()[starts].tolist()
+    in_turn = _in_turn(sales, starts).tolist()
     return [
         chain
-        for start, end in pairwise(bounds)
-        if start < end and not nobody[start]
-        for chain in chains(payments[start:end])
+        for (start, end), unknown, is_one in zip(bounds, nobody, in_turn, strict=True)
+        if not unknown
+        for chain in (chains if not is_one else one_chain)(payments[start:end])
     ]
+
+
+def _in_turn(sales: pd.DataFrame, starts: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Say whose payments each settle the due date of the one before: most payers', seen at once.
+
+    *starts* are the rows of the payers' first payments.
+    """
+    if not len(starts):
+        return np.array([], dtype=bool)
+    month, day, name = (sales[key].to_numpy() for key in ("month", "day", "subscription"))
+    lengths = np.diff([*starts, len(sales)])
+    first = np.repeat(starts, lengths)
+    nth = np.arange(len(sales)) - first
+    due = due_dates(month[first] + nth, day[first] - month_ends(month[first] - 1))
+    on_time = (due - EARLY_DAYS <= day) & (day <= due + GRACE_DAYS)
+    of_one = (name < 0) | (name == np.repeat(np.maximum.reduceat(name, starts), lengths))
+    in_turn: npt.NDArray[np.bool_] = np.logical_and.reduceat(on_time & of_one, starts)
+    return in_turn
 
 
 def _frames(sales: pd.DataFrame, found: list[Chain], calendar: Calendar) -> Subscriptions:
