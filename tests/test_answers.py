@@ -1,6 +1,7 @@
 """What every answer of ``payments.capsule`` has in common, and one quarter in all of them."""
 
 import inspect
+import pickle
 from decimal import Decimal
 
 import pandas as pd
@@ -143,7 +144,9 @@ def test_an_answer_without_rows_says_as_of_when_too(payments):
     assert nothing.empty
     for shown in (repr(nothing), nothing.to_html(), nothing._repr_html_()):
         assert "as of 2026-02-01 00:00 UTC" in shown
+    assert repr(nothing).startswith("Empty DataFrame\n")
     assert type(nothing.query("net_cents > 0")) is pd.DataFrame
+    assert pickle.loads(pickle.dumps(nothing)).equals(nothing)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -79,7 +79,7 @@ def test_what_is_not_paid_out_is_shown_by_state_with_its_age():
 
 def test_the_age_of_a_payment_counts_the_days_of_a_zone():
     # 02:00 UTC on 24 March is still 23 March in New York.
-    one = frame(waiting(1, "2026-03-24T02:00:00Z"))
+    one = frame(waiting(1, "2026-03-24T02:00:00Z"), read_at="2026-04-02T00:00:00Z")
     assert one.capsule.payouts(as_of=AS_OF)["oldest_days"].item() == 7
     assert one.capsule.payouts(as_of=AS_OF, tz="America/New_York")["oldest_days"].item() == 8
 
@@ -226,6 +226,22 @@ def test_information_leaves_a_ledger_balanced():
     ]
     assert left["finding"].iloc[0] == "46 days after the payment before"
     assert answer.attrs["balanced"] == "yes"
+
+
+@pytest.mark.parametrize(
+    ("paid_at", "check"),
+    [
+        ("2026-02-01T09:00:00Z", ["repeated"]),  # a day later, to the second
+        ("2026-02-01T09:00:01Z", []),
+        ("2026-03-15T23:59:59Z", []),  # a month and 15 days after 31 January
+        ("2026-03-16T00:00:00Z", ["renewals"]),
+    ],
+)
+def test_the_bounds_of_what_is_told_for_information(paid_at, check):
+    first = payment(1, "2026-01-31T09:00:00Z", kind="monthly", payer="ada")
+    second = payment(2, paid_at, kind="monthly", payer="ada")
+    _, left = findings([first, second])
+    assert left["check"].tolist() == check
 
 
 @pytest.mark.parametrize(

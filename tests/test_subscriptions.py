@@ -163,6 +163,9 @@ def test_a_payment_settles_the_due_date_it_is_nearest_to():
     table = mrr(ledger(*rows, as_of="2025-02-28"))
     assert column(table, "closing_cents") == [6400, 6400, 5000]
     assert not table["unclassified_cents"].any()
+    # Also where its amount is that of the other: b closes with $15, and a is gone after 25 February.
+    rows = [*rows[:4], pay("2025-02-16", gross=1500)]
+    assert column(mrr(ledger(*rows, as_of="2025-02-28")), "closing_cents") == [6400, 6400, 1500]
 
 
 def test_a_partial_refund_in_a_later_month_moves_nothing():

@@ -99,14 +99,15 @@ def payout_ids(ledger: Ledger) -> pd.DataFrame:
 
 
 def gaps(ledger: Ledger) -> pd.DataFrame:
-    """Find renewals later than a month and 15 days after the payment before."""
+    """Find renewals later than a month and 15 days, by UTC's calendar, after the payment before."""
     _look_at(ledger, "payer", "kind")
     rows = ledger.rows[(ledger.rows["kind"] == "monthly") & (ledger.rows["gross_cents"] > 0)]
     chains = [rows[name].astype("string").fillna("") for name in ("app", "payer", "subscription")]
-    before = rows["paid_at"].groupby(chains).shift()
-    late = (rows["paid_at"] > before + pd.DateOffset(months=1) + _GRACE) & rows["payer"].notna()
-    days = (rows["paid_at"] - before).dt.days
-    findings = rows.loc[late, ["app", "payment_id"]]
+    day = rows["paid_at"].dt.normalize()
+    before = day.groupby(chains).shift()
+    late = (day > before + pd.DateOffset(months=1) + _GRACE) & rows["payer"].notna()
+    days = (day - before).dt.days
+    findings: pd.DataFrame = rows.loc[late, ["app", "payment_id"]]
     return findings.assign(finding=days[late].map("{:.0f} days after the payment before".format))
 
 

@@ -22,7 +22,9 @@ class _Answer(pd.DataFrame):
 
     def __repr__(self) -> str:
         text: str = super().__repr__()
-        return f"{text}\n{self.columns.name}" if self.empty else text
+        if not self.empty:
+            return text
+        return f"{text.replace(type(self).__name__, 'DataFrame', 1)}\n{self.columns.name}"
 
 
 def result(
