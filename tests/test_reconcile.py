@@ -260,6 +260,21 @@ def test_what_could_not_run_is_said_and_is_not_balanced(without, check):
     assert answer.attrs["balanced"] == "no"
 
 
+def test_since_shows_the_findings_of_later_payments_and_counts_the_others():
+    wrong = [row | {"net_cents": row["net_cents"] + 1} for row in GOOD]
+    answer, left = findings(wrong, since="2026-03")
+    net = left[left["check"] == "net"]
+    assert net["payment_id"].fillna("").tolist() == ["pay_3", ""]
+    assert net["paid_at"].iloc[0] == pd.Timestamp("2026-03-05", tz="UTC")
+    assert net["finding"].tolist()[1] == "2 of earlier payments"
+    assert answer.attrs["balanced"] == "no"
+    # 5 March in Berlin begins an hour before it does in UTC.
+    early = [GOOD[0] | {"net_cents": 1, "paid_at": "2026-03-04T23:30:00Z"}]
+    for tz, shown in [("UTC", ["1 of earlier payments"]), ("Europe/Berlin", ["gross − fee ≠ net"])]:
+        _, left = findings(early, since="2026-03-05", tz=tz)
+        assert left[left["check"] == "net"]["finding"].tolist() == shown
+
+
 def test_strict_raises_unless_all_is_balanced():
     findings(GOOD, strict=True)
     with pytest.raises(UserError, match=r"1 errors, 0 checks.*The first: net: shop pay_1: gross"):

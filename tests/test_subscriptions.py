@@ -78,6 +78,16 @@ def test_a_payer_who_skips_two_months_and_returns_churned_and_is_reactivated():
     assert column(rates, "reactivated_payers") == [0, 0, 0, 0, 1]
 
 
+def test_who_comes_back_or_is_new_counts_in_no_retention():
+    # Bo stays at $15. In May ada comes back, and cy is new: of bo's $15, all is kept.
+    ada = map(pay, ["2025-01-10", "2025-02-10", "2025-05-10"])
+    rows = [*ada, *monthly("2025-01-05", 5, "bo"), pay("2025-05-11", "cy")]
+    may = churn(ledger(*rows, as_of="2025-05")).iloc[-1]
+    assert (may["opening_payers"], may["opening_cents"]) == (1, 1500)
+    assert (may["gross_retention"], may["net_retention"], may["payer_churn"]) == (1, 1, 0)
+    assert (may["reactivated_payers"], may["reactivation_cents"]) == (1, 1500)
+
+
 def test_a_late_renewal_moves_nothing():
     # Due on the 28th; paid 15 days late each time, in the month after.
     days = ["2025-01-28", "2025-03-15", "2025-04-12"]  # due 28 February and 28 March

@@ -21,7 +21,7 @@ from pandas.api import types
 from cpsl_notebook.earnings.amounts import Unit, cents, unit
 from cpsl_notebook.earnings.ledger import COLUMNS, DETAILS, Ledger
 from cpsl_notebook.earnings.roles import AMOUNTS, ROLES, Roles, infer, listed, says_cents
-from cpsl_notebook.earnings.times import Moment, first_day, moment, zone
+from cpsl_notebook.earnings.times import Moment, first_day, in_utc, moment
 from cpsl_notebook.earnings.values import KINDS, PAYOUT_STATES, categories, key, text, times
 from cpsl_notebook.errors import UserError
 
@@ -220,7 +220,7 @@ def _as_of(frame: pd.DataFrame, rows: pd.DataFrame, as_of: Moment | None, tz: st
     asked = moment(as_of, tz)
     if pd.isna(read) or asked <= latest:
         return asked
-    if first_day(as_of, tz).tz_localize(zone(tz), nonexistent="shift_forward") > latest:
+    if in_utc(first_day(as_of, tz), tz) > latest:
         raise UserError(
             f"What happened until {asked:%Y-%m-%d %H:%M} UTC is not known: these payments were read "
             f"at {read:%Y-%m-%d %H:%M} UTC. Read them again."

@@ -1,8 +1,8 @@
 """The checks of a reconciliation that look at the payments alone.
 
 Each takes a ledger and returns what it found, one row per payment, with any of the columns
-``app, payment_id, expected_cents, found_cents, finding``; it raises `CannotRunError` where the payments
-lack what it looks at.
+``app, payment_id, paid_at, expected_cents, found_cents, finding``; it raises `CannotRunError` where
+the payments lack what it looks at.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from cpsl_notebook.earnings.ledger import Ledger
 
 __all__ = ["OF_PAYMENTS", "CannotRunError"]
 
+_PAYMENT = ["app", "payment_id", "paid_at"]
 _GRACE = pd.Timedelta(days=15)
 _DAY = pd.Timedelta(days=1)
 
@@ -30,7 +31,7 @@ def complete(ledger: Ledger) -> pd.DataFrame:
     parts = []
     for name in columns:
         unread = ledger.rows[ledger.rows[name].isna()]
-        parts.append(unread[["app", "payment_id"]].assign(finding=f"no {name}"))
+        parts.append(unread[_PAYMENT].assign(finding=f"no {name}"))
     return pd.concat(parts)
 
 
@@ -62,8 +63,8 @@ def duplicates(ledger: Ledger) -> pd.DataFrame:
     _look_at(ledger, "payment_id")
     rows = ledger.rows[ledger.rows["payment_id"].notna()]
     again = rows[rows.duplicated(["app", "payment_id"], keep=False)]
-    counts = again.groupby(["app", "payment_id"], observed=True).size()
-    findings = counts.reset_index(name="rows")
+    by = again.groupby(["app", "payment_id"], observed=True)["paid_at"]
+    findings = by.agg(rows="size", paid_at="max").reset_index()
     return findings.assign(finding=findings["rows"].map("{} rows bear this id".format))
 
 
@@ -88,8 +89,8 @@ def payout_ids(ledger: Ledger) -> pd.DataFrame:
     _look_at(ledger, "payout_state", "payout_id")
     rows = ledger.rows
     is_out, has_id = rows["payout_state"] == "Paid out", rows["payout_id"].notna()
-    without = rows.loc[is_out & ~has_id, ["app", "payment_id"]]
-    beyond = rows.loc[~is_out & has_id, ["app", "payment_id"]]
+    without = rows.loc[is_out & ~has_id, _PAYMENT]
+    beyond = rows.loc[~is_out & has_id, _PAYMENT]
     return pd.concat(
         [
             without.assign(finding="paid out, but in no payout"),
@@ -107,16 +108,14 @@ def gaps(ledger: Ledger) -> pd.DataFrame:
     before = day.groupby(chains).shift()
     late = (day > before + pd.DateOffset(months=1) + _GRACE) & rows["payer"].notna()
     days = (day - before).dt.days
-    findings: pd.DataFrame = rows.loc[late, ["app", "payment_id"]]
+    findings: pd.DataFrame = rows.loc[late, _PAYMENT]
     return findings.assign(finding=days[late].map("{:.0f} days after the payment before".format))
 
 
 def negatives(ledger: Ledger) -> pd.DataFrame:
     """Find negative amounts: refunds."""
     rows = ledger.rows
-    findings = rows.loc[
-        (rows["gross_cents"] < 0).fillna(False), ["app", "payment_id", "gross_cents"]
-    ]
+    findings = rows.loc[(rows["gross_cents"] < 0).fillna(False), [*_PAYMENT, "gross_cents"]]
     return findings.rename(columns={"gross_cents": "found_cents"}).assign(
         finding="negative: a refund?"
     )
@@ -164,7 +163,7 @@ def _found(
     finding: str,
 ) -> pd.DataFrame:
     where = where.fillna(False).astype(bool)
-    findings = rows.loc[where, ["app", "payment_id"]].assign(found_cents=found[where])
+    findings = rows.loc[where, _PAYMENT].assign(found_cents=found[where])
     if expected is not None:
         findings = findings.assign(expected_cents=expected[where])
     return findings.assign(finding=finding)

@@ -13,7 +13,7 @@ from cpsl_notebook.earnings.answers import Answers
 from cpsl_notebook.earnings.payouts import payouts
 from cpsl_notebook.earnings.reconcile import is_balanced, reconcile
 from cpsl_notebook.earnings.results import result
-from cpsl_notebook.earnings.times import Moment
+from cpsl_notebook.earnings.times import Moment, first_day, in_utc
 
 __all__ = ["Closing"]
 
@@ -72,14 +72,17 @@ class Closing(Answers):
         roles: Mapping[str, str | None] | None = None,
         amounts: Unit | None = None,
         strict: bool = False,
+        since: Moment | None = None,
+        tz: str = "UTC",
         money: bool = False,
     ) -> pd.DataFrame:
         """Check the payments against each other and against the service's summaries.
 
-        Errors: an id, a time or an amount is missing that others have; gross − fee is not net; the
-        fee of a sale, a tenth by the service's terms, is off by a cent or more; an id stands twice;
-        currencies are mixed; a sum is not what the summary says. For information: gaps in renewals,
-        negative amounts, the same payer and amount within a day, payouts without an id.
+        It holds for the reading, as the summaries do. Errors: an id, a time or an amount is missing
+        that others have; gross − fee is not net; the fee of a sale, a tenth by the service's terms,
+        is off by a cent or more; an id stands twice; currencies are mixed; a sum is not what the
+        summary says. For information: gaps in renewals, negative amounts, the same payer and amount
+        within a day, payouts without an id.
 
         Parameters
         ----------
@@ -90,6 +93,9 @@ class Closing(Answers):
             where their names do not say it.
         strict
             Whether to raise an error unless all is balanced, for scheduled jobs.
+        since, tz
+            The first day, or month, of which findings are shown one by one; those of earlier
+            payments are counted, and all are checked.
         money
             Exact decimals in currency, under names without ``_cents``.
 
@@ -97,10 +103,10 @@ class Closing(Answers):
         -------
         pandas.DataFrame
             ``severity`` (``error``, ``not checked``, ``information``, ``passed``), ``check``,
-            ``app``, ``payment_id``, ``expected_cents``, ``found_cents``, ``finding``; the worst
-            first, and a row for each check that found nothing or could not run. ``"balanced"``, in
-            the corner and as ``attrs["balanced"] == "yes"``, is said only where every check could
-            run and none found an error.
+            ``app``, ``payment_id``, ``paid_at``, ``expected_cents``, ``found_cents``, ``finding``;
+            the worst first, and a row for each check that found nothing or could not run.
+            ``"balanced"``, in the corner and as ``attrs["balanced"] == "yes"``, is said only where
+            every check could run and none found an error.
 
         Raises
         ------
@@ -117,7 +123,10 @@ class Closing(Answers):
         ['error', 'fee', 150, 140]
         """
         ledger = self._ledger()
-        findings = reconcile(ledger, earnings, roles=roles, amounts=amounts, strict=strict)
+        first = None if since is None else in_utc(first_day(since, tz), tz)
+        findings = reconcile(
+            ledger, earnings, roles=roles, amounts=amounts, strict=strict, since=first
+        )
         balanced = is_balanced(findings)
         note = "balanced" if balanced else "not balanced"
         answer = result(findings, ledger, money=money, note=note)

@@ -25,6 +25,7 @@ _TYPES: dict[str, Any] = {
     "check": "string",
     "app": "string",
     "payment_id": "string",
+    "paid_at": "datetime64[us, UTC]",
     "expected_cents": "Int64",
     "found_cents": "Int64",
     "finding": "string",
@@ -38,10 +39,14 @@ def reconcile(
     roles: Mapping[str, str | None] | None = None,
     amounts: Unit | None = None,
     strict: bool = False,
+    since: pd.Timestamp | None = None,
 ) -> pd.DataFrame:
     """Check a ledger and the summaries; `cpsl_notebook.earnings.closing` tells of it."""
     ledger.need("reconcile", "gross_cents", whole=True)
-    parts = [_run(name, severity, check, ledger) for name, (severity, check) in OF_PAYMENTS.items()]
+    parts = [
+        _run(name, severity, check, ledger, since)
+        for name, (severity, check) in OF_PAYMENTS.items()
+    ]
     sums = compare(ledger, earnings, roles, amounts)
     parts.append(_typed([row | {"check": "sums"} for row in sums]))
     findings = pd.concat(parts).sort_values("severity", kind="stable", ignore_index=True)
@@ -56,15 +61,26 @@ def is_balanced(findings: pd.DataFrame) -> bool:
 
 
 def _run(
-    name: str, severity: str, check: Callable[[Ledger], pd.DataFrame], ledger: Ledger
+    name: str,
+    severity: str,
+    check: Callable[[Ledger], pd.DataFrame],
+    ledger: Ledger,
+    since: pd.Timestamp | None,
 ) -> pd.DataFrame:
+    """Return what a check found; what is of earlier payments than to be shown, as a number."""
     try:
         found = check(ledger)
     except CannotRunError as reason:
         return _typed([{"severity": "not checked", "check": name, "finding": str(reason)}])
     if found.empty:
         return _typed([{"severity": "passed", "check": name, "finding": "found nothing"}])
-    return _typed(found.assign(severity=severity, check=name))
+    found = found.assign(severity=severity, check=name)
+    if since is None or "paid_at" not in found:
+        return _typed(found)
+    shown = found[~(found["paid_at"] < since)]
+    earlier = len(found) - len(shown)
+    hidden = {"severity": severity, "check": name, "finding": f"{earlier} of earlier payments"}
+    return pd.concat([_typed(shown), _typed([hidden] if earlier else [])])
 
 
 def _typed(rows: pd.DataFrame | list[dict[str, Any]]) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from cpsl_notebook.errors import UserError
 
-__all__ = ["Moment", "first_day", "moment", "zone"]
+__all__ = ["Moment", "first_day", "in_utc", "moment", "zone"]
 
 Moment = str | dt.date | pd.Period | pd.Timestamp
 
@@ -49,7 +49,7 @@ def moment(value: Moment, tz: str = "UTC") -> pd.Timestamp:
     Timestamp('2026-10-31 12:00:00+0000', tz='UTC')
     """
     named = _named(value)
-    return _in_utc(_end(named) if isinstance(named, pd.Period) else named, tz)
+    return in_utc(_end(named) if isinstance(named, pd.Period) else named, tz)
 
 
 def first_day(value: Moment, tz: str = "UTC") -> pd.Timestamp:
@@ -70,7 +70,7 @@ def first_day(value: Moment, tz: str = "UTC") -> pd.Timestamp:
     named = _named(value)
     if isinstance(named, pd.Period):
         return named.start_time
-    return _in_utc(named, tz).tz_convert(zone(tz)).tz_localize(None).normalize()
+    return in_utc(named, tz).tz_convert(zone(tz)).tz_localize(None).normalize()
 
 
 def _named(value: Moment) -> pd.Period | pd.Timestamp:
@@ -94,7 +94,11 @@ def _end(period: pd.Period) -> pd.Timestamp:
     return (period + 1).start_time
 
 
-def _in_utc(time: pd.Timestamp, tz: str) -> pd.Timestamp:
+def in_utc(time: pd.Timestamp, tz: str) -> pd.Timestamp:
+    """Return a time in UTC; without a zone it is what the clocks of *tz* show.
+
+    Of two moments that they show alike it is the later one, and of one that they skip the next.
+    """
     if time.tzinfo is None:
         time = time.tz_localize(zone(tz), ambiguous=False, nonexistent="shift_forward")
     return time.tz_convert("UTC").as_unit("us")
