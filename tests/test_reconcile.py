@@ -106,7 +106,7 @@ def test_payouts_without_states_are_an_error_that_lists_the_columns():
         frame(*rows).capsule.payouts()
 
 
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=5)
 @given(
     st.lists(
         st.tuples(

@@ -359,7 +359,7 @@ payments = st.builds(
     st.sampled_from([None, None, "a"]),
 )
 ledgers = st.lists(payments, max_size=14)
-few = settings(deadline=None, max_examples=6)
+few = settings(deadline=None, max_examples=4)
 
 
 @few

@@ -18,10 +18,19 @@ _PICTURES = {
 
 
 class Plots:
-    """Pictures of the answers; needs matplotlib.
+    r"""Pictures of the answers; needs matplotlib.
 
     Each takes the options of the answer of its name, and returns the axes as pandas' plots do: one,
-    or an array where there are several. Axes in currency show one currency each.
+    or an array where there are several. Axes in currency show one currency each; months that are not
+    final are paler. The background is clear, for light pages and dark ones.
+
+    Examples
+    --------
+    >>> from cpsl_notebook.frames import payments_frame
+    >>> row = {"paid_at": "2026-01-31", "kind": "one_time", "gross_cents": 4900, "fee_cents": 490}
+    >>> axes = payments_frame([("shop", [row])]).capsule.plot.revenue(as_of="2026-02")
+    >>> axes.get_title(loc="left"), [label.get_text() for label in axes.get_xticklabels()]
+    ('Revenue · USD', ['Jan\n2026', 'Feb'])
     """
 
     def __init__(self, answers: Any) -> None:
