@@ -6,6 +6,7 @@ import pickle
 
 import pandas as pd
 import pytest
+from gateway import APP, TOKEN, Gateway, as_json, failed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -151,12 +152,21 @@ def test_the_services_own_app_field_steps_aside_where_it_differs():
     assert list(df.columns) == ["app", "id"]
     df = frame({"app": "0815", "id": "a"})
     assert df.to_dict("records") == [{"app": "shop", "service.app": "0815", "id": "a"}]
+    df = frame({"app": {"id": 1}, "id": "a"}, {"app": "b", "service.app": "c"}, {"app": "shop"})
+    assert list(df.columns) == ["app", "app.id", "service.app_", "id", "service.app"]
+    assert df["service.app_"].tolist()[1] == "b" and df["app.id"].tolist()[0] == 1
 
 
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
         ("paid_at", "2025-10-31T23:59:59Z", "2025-10-31T23:59:59+00:00"),
+        ("paid_at", "2025-10-31T23:59:59", "2025-10-31T23:59:59+00:00"),
+        ("paid_at", "2025-10-31 23:59", "2025-10-31T23:59:00+00:00"),
+        ("paid_at", "2025-10-31T23:59:59.5Z", "2025-10-31T23:59:59.500000+00:00"),
+        ("paid_at", "2025-10-31T23:59:59,123456789-0230", "2025-11-01T02:29:59.123456+00:00"),
+        ("paid_at", "2025-10-31T23:59:59.123456789012Z", "2025-10-31T23:59:59.123456+00:00"),
+        ("created", "1761955199", "2025-10-31T23:59:59+00:00"),
         ("paidAt", "2025-10-31T23:59:59.123456+02:00", "2025-10-31T21:59:59.123456+00:00"),
         ("date", "2025-10-31", "2025-10-31T00:00:00+00:00"),
         ("created", 1761955199, "2025-10-31T23:59:59+00:00"),
@@ -280,9 +290,13 @@ def test_many_records_give_the_same_as_few(monkeypatch):
         | ({"payer": {"name": "a", "age": n}} if n % 3 else {"payer": "b", "late": True})
         for n in range(100)
     ]
+    records[50] = "odd"
+    records[60] |= {'a "quoted" field': 1, "nothing": float("nan")}
     whole = frame(*records)
     monkeypatch.setattr("cpsl_notebook.frames.answers._BATCH", 7)
     pd.testing.assert_frame_equal(frame(*records), whole)
+    body = json.dumps(records).encode()
+    pd.testing.assert_frame_equal(payments_frame([("shop", body)]), whole)
 
 
 def test_a_frame_says_where_its_rows_are_from(workspace):
@@ -309,8 +323,8 @@ def test_what_is_said_of_a_frame_survives_parquet_and_pickle(tmp_path, workspace
     df = workspace.client().list_payments("deal-desk")
     df.to_parquet(tmp_path / "payments.parquet")
     for again in (pd.read_parquet(tmp_path / "payments.parquet"), pickle.loads(pickle.dumps(df))):
-        assert again.attrs == df.attrs
-        pd.testing.assert_frame_equal(again, df)
+        assert again.attrs == df.attrs and types(again) == types(df)
+        pd.testing.assert_frame_equal(again.astype(df.dtypes), df)  # pandas 2.2 stores strings anew
 
 
 def test_records_that_are_no_objects_are_kept_too():
@@ -384,7 +398,9 @@ def test_bytes_of_any_form_give_the_same_frame_as_pythons_own_decoder(body):
     )
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b'[{"id": 1}', b'[{"id": "\xff"}]', b"[] []"])
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b'[{"id": 1}', b'[{"id": "\xff"}]', b"[] []", b"[" * 99_999]
+)
 def test_bytes_that_are_no_json_are_an_error(body):
     with pytest.raises(UserError, match="no JSON"):
         payments_frame([("shop", body)])
@@ -421,6 +437,33 @@ def test_a_short_reading_shows_nothing(workspace, monkeypatch, capsys):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     workspace.client().list_payments("deal-desk")
     assert capsys.readouterr().err == ""
+
+
+def test_what_fits_no_column_is_told_in_the_frame_and_not_by_a_warning_a_row(recwarn):
+    df = frame(*[{"gross_cents": "much", "paid_at": "soon", "n": 1.5}] * 9, {"n": "x"})
+    assert df.attrs["unparsed"] == "19" and len(recwarn) == 0
+
+
+def test_payments_are_of_all_apps_or_of_one_or_of_several_and_always_name_the_app(workspace):
+    client = workspace.client()
+    several = [(), ("support-ops",), ("deal-desk",), ("support-ops", "deal-desk")]
+    read = {apps: client.list_payments(*apps) for apps in several}
+    for apps, df in read.items():
+        assert df.columns[0] == "app" and str(df["app"].dtype) == "category"
+        assert set(df["app"]) == set(apps or ("support-ops", "deal-desk"))
+    assert len(read[()]) == len(read["support-ops", "deal-desk"]) > len(read["support-ops",]) > 0
+    assert client.list_payments("deal-desk", "deal-desk").equals(read["deal-desk",])
+
+
+@pytest.mark.parametrize("read", ["list_payments", "get_earnings"])
+def test_an_app_that_fails_fails_the_call(read):
+    other = "00000000-0000-4000-8000-000000000002"
+    with Gateway() as gateway, cpsl.Client(token=TOKEN, gateway_url=gateway.url) as core:
+        well = {"list_payments": [{"id": "a"}], "get_earnings": {"net_cents": 1}}[read]
+        gateway.on(read, as_json(well), failed(500))
+        with pytest.raises(cpsl.GatewayError):
+            getattr(Client(core), read)(APP, other)
+        assert gateway.count(read) == 2
 
 
 def test_earnings_have_one_row_per_app_on_a_plain_index(workspace):

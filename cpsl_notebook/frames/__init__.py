@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -38,7 +38,7 @@ import pyarrow as pa
 
 from cpsl_notebook import earnings as _earnings  # noqa: F401  (adds payments.capsule)
 from cpsl_notebook.frames.answers import batches, records, summary
-from cpsl_notebook.frames.cells import Fields
+from cpsl_notebook.frames.cells import Fields, by_name
 from cpsl_notebook.frames.columns import STRING, categories, last_word, typed
 
 __all__ = ["UNPARSED", "apps_frame", "earnings_frame", "payments_frame"]
@@ -63,7 +63,7 @@ def apps_frame(apps: list[dict[str, Any]]) -> pd.DataFrame:
     if not apps:
         return _typed_empty(dict.fromkeys(("id", "name", "hostname"), "string"), {})
     fields = Fields()
-    fields.add(apps)
+    fields.add(by_name(apps))
     return _table({}, fields, len(apps))
 
 
@@ -118,18 +118,18 @@ def earnings_frame(named: Iterable[tuple[str, Any]]) -> pd.DataFrame:
 
 def _frame(named: Iterable[tuple[str, list[Any]]]) -> pd.DataFrame:
     """Return the records of apps as one table, with the app of each."""
-    fields, lengths = Fields(), dict[str, int]()
+    fields, lengths = Fields(), list[tuple[str, int]]()
+    length = 0
     for app, found in named:
-        start = sum(lengths.values())
         with _no_collection():
-            for batch in batches(found):
-                fields.add(_without_app(batch, app), start)
-                start += len(batch)
-        lengths[app] = len(found)
-    names = [pa.repeat(pa.scalar(app, pa.large_string()), count) for app, count in lengths.items()]
+            for start, batch in batches(found):
+                fields.add(_without_app(batch, app), length + start)
+        lengths.append((app, len(found)))
+        length += len(found)
+    names = [pa.repeat(pa.scalar(app, pa.large_string()), count) for app, count in lengths]
     column = categories(pa.chunked_array(names, pa.large_string()))
-    frame = _table({"app": column}, fields, sum(lengths.values()))
-    frame.attrs["app"] = ", ".join(lengths)
+    frame = _table({"app": column}, fields, length)
+    frame.attrs["app"] = ", ".join(dict(lengths))
     return frame
 
 
@@ -162,20 +162,20 @@ def _table(given: dict[str, pd.Series[Any]], fields: Fields, length: int) -> pd.
     return frame
 
 
-def _without_app(batch: list[dict[str, Any]], app: str) -> list[dict[str, Any]]:
-    """Take the app out of records that name it; a field of that name for something else moves."""
-    if not any("app" in record for record in batch):
+def _without_app(batch: Mapping[str, Sequence[Any]], app: str) -> Mapping[str, Sequence[Any]]:
+    """Take out the field that names the app; a field of that name for something else moves."""
+    if "app" not in batch:
         return batch
-    return [_renamed(record, app) if "app" in record else record for record in batch]
-
-
-def _renamed(record: dict[str, Any], app: str) -> dict[str, Any]:
-    given = record["app"]
-    if isinstance(given, dict):
-        return record  # its fields have names of their own
-    if given is None or given == app:
-        return {name: value for name, value in record.items() if name != "app"}
-    return {"service.app" if name == "app" else name: value for name, value in record.items()}
+    rest = {name: values for name, values in batch.items() if name != "app"}
+    objects = [value if type(value) is dict else None for value in batch["app"]]
+    others = [None if value == app or type(value) is dict else value for value in batch["app"]]
+    name = "service.app"
+    while name in rest:
+        name += "_"
+    moved = {"app": objects, name: others}  # the fields of an object have names of their own
+    return {
+        name: values for name, values in moved.items() if any(v is not None for v in values)
+    } | rest
 
 
 def _currencies(frame: pd.DataFrame) -> str:

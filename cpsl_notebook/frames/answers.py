@@ -1,35 +1,25 @@
 """What the service answers: a list of records, or an envelope around one.
 
-An answer is given decoded, or as the bytes of its JSON. Of bytes only the envelope is decoded at
-once; the records are, batch by batch, when their turn comes. The fast decoder refuses what Python's
-own takes in a way of its own (``NaN``, ``1e400``, half characters); those go to Python's.
+An answer is given decoded, or as the bytes of its JSON.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from cpsl_notebook.errors import UserError
+from cpsl_notebook.frames.decoding import Records, Undecoded, opened
 
 __all__ = ["batches", "records", "summary"]
 
-_FIRST = re.compile(rb"\s*(.)")
 _BATCH = 1 << 12  # records that are Python objects at one time: few enough for the CPU's cache
 _MORE_WORDS = {"hasmore", "more", "next", "cursor"} | {
     f"next{what}" for what in ("cursor", "page", "pagetoken", "token", "url", "link")
 }
 _COUNT_WORDS = {"total", "totalcount", "totalresults", "count"}
 _TROUBLES = {"error", "errors", "warnings"}  # lists in an envelope that are no records
-
-
-class _Undecoded(list[msgspec.Raw]):
-    """The items of a JSON array, each as its bytes within the answer."""
 
 
 def records(answer: Any, app: str) -> list[Any]:
@@ -48,7 +38,7 @@ def records(answer: Any, app: str) -> list[Any]:
         There is no list, a choice of them, or the envelope says that it is not the whole.
     """
     if isinstance(answer, bytes | bytearray):
-        answer = _decoded(answer, _opened)
+        answer = opened(answer)
     found = _find_records(answer)
     if found is None:
         raise UserError(f"The payments of {app} came without a list of them: check the gateway.")
@@ -60,15 +50,11 @@ def records(answer: Any, app: str) -> list[Any]:
     return found
 
 
-def batches(found: list[Any]) -> Iterator[list[dict[str, Any]]]:
-    """Iterate over records in parts; one that is no object becomes its field ``value``."""
+def batches(found: list[Any]) -> Iterator[tuple[int, Mapping[str, Sequence[Any]]]]:
+    """Iterate over records in parts: where each begins, and the values of its fields."""
+    known = Records()
     for start in range(0, len(found), _BATCH):
-        batch = found[start : start + _BATCH]
-        if isinstance(found, _Undecoded):
-            batch = _decoded(b"[%b]" % b",".join(batch), msgspec.json.decode)
-        if set(map(type, batch)) != {dict}:
-            batch = [item if isinstance(item, dict) else {"value": item} for item in batch]
-        yield batch
+        yield start, known.values(type(found)(found[start : start + _BATCH]))
 
 
 def summary(answer: Any, app: str) -> dict[str, Any]:
@@ -83,26 +69,6 @@ def summary(answer: Any, app: str) -> dict[str, Any]:
         raise UserError(f"The earnings of {app} are no JSON object: check the gateway's address.")
     values = list(answer.values())
     return values[0] if len(values) == 1 and isinstance(values[0], dict) else answer
-
-
-def _decoded(text: bytes | bytearray, decode: Callable[[Any], Any]) -> Any:
-    """Decode JSON the fast way, or Python's where that refuses."""
-    with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
-        return decode(text)
-    with contextlib.suppress(ValueError, RecursionError):
-        return json.loads(text)
-    raise UserError("The payments came as something that is no JSON: check the gateway's address.")
-
-
-def _opened(text: Any) -> Any:
-    """Decode JSON but for the items of its arrays."""
-    first = _FIRST.match(text)
-    if first is not None and first[1] == b"{":
-        fields = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
-        return {name: _opened(value) for name, value in fields.items()}
-    if first is not None and first[1] == b"[":
-        return _Undecoded(msgspec.json.decode(text, type=list[msgspec.Raw]))
-    return msgspec.json.decode(text)
 
 
 def _find_records(answer: Any) -> list[Any] | None:
@@ -124,8 +90,8 @@ def _find_records(answer: Any) -> list[Any] | None:
 
 
 def _holds_objects(value: Any) -> bool:
-    if isinstance(value, _Undecoded):
-        return all(bytes(memoryview(item)[:1]) == b"{" for item in value)
+    if isinstance(value, Undecoded):
+        return value.holds_objects()
     return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 

@@ -10,13 +10,13 @@ import contextlib
 import itertools
 import operator
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["Cells", "Fields"]
+__all__ = ["Cells", "Fields", "by_name"]
 
 ARROW_TYPES = {
     bool: pa.bool_(),
@@ -131,15 +131,19 @@ class Fields:
         self._cells: dict[str, Cells] = {}
         self._inner: dict[str, Fields] = {}
 
-    def add(self, records: list[dict[str, Any]], start: int = 0) -> None:
-        """Take a batch of records, the first of which is row *start*."""
-        for name, values in _by_name(records):
+    def add(self, batch: Mapping[str, Sequence[Any]], start: int = 0) -> None:
+        """Take the values of a batch of records, the first of which is row *start*."""
+        for name, values in batch.items():
             cells = self._cells.setdefault(name, Cells())
             if cells.add_texts(values, start):
                 continue
-            if dict in set(map(type, values)):
-                inner = [value if type(value) is dict else _NO_FIELDS for value in values]
-                self._inner.setdefault(name, Fields()).add(inner, start)
+            kinds = set(map(type, values))
+            if dict in kinds:
+                whole = kinds == {dict} and all(values)
+                inner = values if whole else [v if type(v) is dict else _NO_FIELDS for v in values]
+                self._inner.setdefault(name, Fields()).add(by_name(inner), start)
+                if whole:
+                    continue
                 values = [None if type(value) is dict and value else value for value in values]
             cells.add(values, start)
 
@@ -170,15 +174,15 @@ class Fields:
                 yield from inner._walk(f"{prefix}{name}.")
 
 
-def _by_name(records: list[dict[str, Any]]) -> Iterable[tuple[str, Sequence[Any]]]:
-    """Turn records into the values of each field."""
+def by_name(records: Sequence[dict[str, Any]]) -> dict[str, Sequence[Any]]:
+    """Turn records into the values of each field, ``None`` where a record has none."""
     names = list(records[0])
     if len(names) > 1 and set(map(len, records)) == {len(names)}:
         with contextlib.suppress(KeyError):
             rows = list(map(operator.itemgetter(*names), records))  # if all have the same fields
-            return zip(names, zip(*rows, strict=True), strict=True)
+            return dict(zip(names, zip(*rows, strict=True), strict=True))
     every = dict.fromkeys(itertools.chain.from_iterable(records))
-    return ((name, [record.get(name) for record in records]) for name in every)
+    return {name: tuple([record.get(name) for record in records]) for name in every}
 
 
 def _holdable(value: Any) -> bool:

@@ -15,7 +15,7 @@ from cpsl_notebook.frames.cells import Cells
 
 __all__ = ["STRING", "categories", "last_word", "typed"]
 
-STRING = pd.StringDtype()  # in whichever storage the version of pandas, and its Parquet, takes
+STRING = pd.StringDtype("pyarrow")  # what pandas 3 takes; pandas 2.2 would choose Python's objects
 
 Reader = Callable[[Cells, int], pa.ChunkedArray]
 

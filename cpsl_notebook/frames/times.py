@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -46,6 +48,8 @@ def from_strings(values: pa.ChunkedArray) -> pa.ChunkedArray:
     >>> [str(time) for time in from_strings(texts)]
     ['2025-10-31 00:00:00+00:00', '2025-10-31 21:59:59.500000+00:00', 'None']
     """
+    with contextlib.suppress(pa.ArrowInvalid):
+        return _within(values.cast(TIMESTAMP))  # all in the one form that Arrow reads
     times = _within(cast_each(_canonical(values), TIMESTAMP))
     digits = pc.if_else(pc.match_substring_regex(values, _DIGITS), values, None)
     if digits.null_count == len(digits):
