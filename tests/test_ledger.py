@@ -67,9 +67,6 @@ PLAIN = [
         ]
     )
 ]
-EPOCHS = {
-    row["payment_id"]: int(dt.datetime.fromisoformat(row["paid_at"]).timestamp()) for row in PLAIN
-}
 
 
 @pytest.fixture
@@ -116,7 +113,7 @@ def nested(row):
 def epochs(row):
     return {
         "transaction_id": row["payment_id"],
-        "timestamp": EPOCHS[row["payment_id"]] * 1000,
+        "timestamp": int(dt.datetime.fromisoformat(row["paid_at"]).timestamp()) * 1000,
         "buyer": row["payer"],
         "billing_type": {"monthly": "Monthly", "one_time": "One-time"}[row["kind"]],
         "currency": "USD",
@@ -203,12 +200,43 @@ def test_five_styles_of_naming_give_the_same_answers(style):
     shown["payout_state"] = shown["payout_state"].replace("held", "Held")
     shown = shown.sort_values("payout_state", ignore_index=True)
     assert shown.equals(plain.payouts(tz="Europe/Berlin"))
+    for answer in ("revenue", "mrr"):
+        mine, theirs = (getattr(each, answer)(as_of="2026-04") for each in (plain, styled))
+        pd.testing.assert_frame_equal(theirs, mine)
     summary = earnings_frame([("shop", {"gross_cents": 7900, "fee_cents": 790, "net_cents": 7110})])
     ours, theirs = (
         found[found["severity"].isin(["error", "information"])].reset_index(drop=True)
         for found in (plain.reconcile(summary), styled.reconcile(summary))
     )
     assert ours["check"].tolist() == ["negatives"] and ours.equals(theirs)
+
+
+PAYMENTS = st.fixed_dictionaries(
+    {
+        "paid_at": st.datetimes(dt.datetime(2025, 1, 1), dt.datetime(2026, 6, 30)).map(
+            lambda time: time.strftime("%Y-%m-%dT%H:%M:%SZ")
+        ),
+        "payer": st.sampled_from(["ada@a.example", "bob@b.example", "eve@e.example"]),
+        "kind": st.sampled_from(["monthly", "one_time"]),
+        "gross_cents": st.integers(1, 10**7),
+        "payout_state": st.sampled_from(["Paid out", "Needs onboarding", "In progress", "Failed"]),
+        "payout_id": st.sampled_from(["po1", "po2"]),
+        "subscription_id": st.sampled_from(["s1", "s2"]),
+    }
+)
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.lists(PAYMENTS, min_size=1, max_size=12))
+def test_whatever_was_paid_five_styles_of_naming_give_the_same_ledger(rows):
+    for number, row in enumerate(rows):
+        fee = row["gross_cents"] // 10
+        row |= {"payment_id": f"pay_{number}", "currency": "USD", "fee_cents": fee}
+        row["net_cents"] = row["gross_cents"] - fee
+    plain = build(payments(rows=rows)).rows
+    for style in STYLES:
+        styled = build(payments(style, rows), amounts="currency").rows
+        pd.testing.assert_frame_equal(styled, plain)
 
 
 def test_an_empty_frame_has_an_empty_ledger_of_the_same_types():

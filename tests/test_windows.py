@@ -120,11 +120,10 @@ def test_a_window_of_a_month_has_no_zeros_for_months_that_were_not_read(workspac
         assert cut.capsule.revenue()[column].tolist() == same[column].tolist()
 
 
-@pytest.mark.parametrize("answer", ["mrr", "churn", "cohorts"])
-def test_an_answer_that_needs_the_whole_history_refuses_a_window(workspace, answer):
+def test_an_answer_that_needs_the_whole_history_refuses_a_window(workspace):
     cut = workspace.client().list_payments(since="2026-02-01")
     with pytest.raises(UserError, match=r"needs the whole history.*read them without a window"):
-        getattr(cut.capsule, answer)()
+        cut.capsule.mrr()
 
 
 def test_the_magic_and_the_client_cut_alike_and_say_which_window_it_was(workspace):
