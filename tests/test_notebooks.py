@@ -66,6 +66,7 @@ def test_the_close_of_a_month_runs_from_a_clean_kernel(tmp_path, monkeypatch):
     pictures = [cell for cell in notebook.cells if ".plot." in cell.source]
     assert len(pictures) == 7
     assert all("image/png" in cell.outputs[-1]["data"] for cell in pictures)
+    assert not any("needs_background" in cell.outputs[-1]["metadata"] for cell in pictures)
     assert "Empty DataFrame" in data(notebook, "import tempfile")["text/plain"]  # nothing changed
     assert "@example" not in nbformat.writes(notebook)  # payers are masked
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from ledgers import buy, ledger, pay
 from matplotlib.colors import to_rgb
+from matplotlib_inline import backend_inline
 
 import cpsl_notebook.earnings.accessor  # noqa: F401 (registers payments.capsule)
 from cpsl_notebook import UserError
@@ -237,7 +238,8 @@ def test_each_answer_has_a_picture_that_can_be_read_on_a_light_page_and_on_a_dar
         assert axes.has_data() and axes.patch.get_alpha() == 0
         within = set(axes.texts) if name == "cohorts" else set()  # on the colors of their cells
         written = set(axes.findobj(matplotlib.text.Text)) - within
-        assert {to_rgb(text.get_color()) for text in written if text.get_text()} == {to_rgb(INK)}
+        for text in written:
+            assert not text.get_text() or contrast(text.get_color(), INK) < 1.05
         for text in within:
             age, row = text.get_position()
             image = axes.images[0]
@@ -246,6 +248,8 @@ def test_each_answer_has_a_picture_that_can_be_read_on_a_light_page_and_on_a_dar
         colors = {to_rgb(bar.get_facecolor()) for bars in axes.containers for bar in bars}
         colors |= {to_rgb(line.get_color()) for line in axes.lines if line.get_color() != "white"}
         assert all(contrast(color, page) > 2 for color in colors for page in (LIGHT, DARK))
+    # Jupyter paints no page of its own behind it, which would be wrong in one theme or the other.
+    assert backend_inline._fetch_figure_metadata(figure) is None
     for page in (LIGHT, DARK):
         assert contrast(INK, page) > 3.9
         assert all(contrast(color, page) > 2 for color in COLORS.values())

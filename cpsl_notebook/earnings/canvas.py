@@ -32,6 +32,9 @@ __all__ = [
 ]
 
 INK = "#808080"  # as far from white as from a dark page
+# Jupyter puts a dark page behind a clear figure whose tick labels are all lighter than the middle,
+# and a light one where all are darker: with some on either side it leaves the page as it is.
+_INK_BELOW = "#7e7e7e"
 COLORS = {
     "blue": "#3f83c9",
     "light blue": "#7fb2e5",
@@ -238,5 +241,6 @@ def _plain(axes: Axes) -> None:
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(INK)
     axes.tick_params(colors=INK, labelcolor=INK, length=0)
+    axes.tick_params(axis="x", labelcolor=_INK_BELOW)
     axes.grid(axis="y", color=INK, alpha=0.25, linewidth=0.8)
     axes.set_axisbelow(True)

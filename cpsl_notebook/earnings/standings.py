@@ -136,7 +136,7 @@ def reconcile(table: pd.DataFrame) -> list[Axes]:
     axes.set_yticks(range(len(checks)), [str(check) for check, _ in checks])
     axes.set_ylim(len(checks) - 0.5, -0.5)
     axes.set_xlim(0, 1)
-    axes.set_xticks([])
+    axes.set_xticks([0.5], [""])
     axes.grid(visible=False)
     axes.spines["bottom"].set_visible(False)
     balanced = {"yes": ": balanced", "no": ": not balanced"}
