@@ -144,7 +144,7 @@ def test_a_ledger_without_faults_is_balanced():
         *("complete", "net", "fee", "duplicates", "currencies"),
         *("payout ids", "renewals", "negatives", "repeated", "sums"),
     ]
-    assert "`net_cents` of the summary is the sum of net_cents" in answer["finding"].tolist()
+    assert "the net is the summary's `net_cents`" in answer["finding"].tolist()
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_a_summary_that_says_something_else_is_an_error_that_names_the_field():
     assert left[["severity", "expected_cents", "found_cents"]].to_numpy().tolist() == [
         ["error", 790, 791]
     ]
-    assert left["finding"].item() == "`fee_cents` of the summary is not the sum of fee_cents"
+    assert left["finding"].item() == "the fee is not the summary's `fee_cents`"
 
 
 def test_a_summary_under_other_names_is_compared():

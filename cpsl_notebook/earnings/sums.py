@@ -74,7 +74,7 @@ def _of_app(
         "severity": "passed" if same else "error",
         "expected_cents": summed,
         "found_cents": said,
-        "finding": f"`{field}` of the summary is {'' if same else 'not '}the sum of {name}",
+        "finding": f"the {role} is {'' if same else 'not '}the summary's `{field}`",
     }
 
 
