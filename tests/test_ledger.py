@@ -316,7 +316,7 @@ def test_a_factor_of_a_hundred_is_asked_for_where_the_price_does_not_decide(amou
         assert read == [amount * factor[unit] for amount in amounts]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=10)
 @given(st.lists(st.integers(-(2**63) + 1, 2**63 - 1), min_size=1, max_size=6), st.booleans())
 def test_cents_are_exact_to_the_last_of_64_bits(amounts, as_strings):
     rows = [
@@ -327,7 +327,7 @@ def test_cents_are_exact_to_the_last_of_64_bits(amounts, as_strings):
     assert ledger["gross_cents"].tolist() == amounts
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=10)
 @given(st.lists(st.integers(-(10**11), 10**11), min_size=1, max_size=6), st.booleans())
 def test_currency_is_exact_from_floats_and_from_strings(cents, as_strings):
     amounts = [f"{cent / 100:.2f}" if as_strings else cent / 100 for cent in cents]
