@@ -14,7 +14,7 @@ from cpsl_notebook.frames.decoding import Records, Undecoded, opened
 
 __all__ = ["batches", "records", "summary"]
 
-_BATCH = 1 << 12  # records that are Python objects at one time: few enough for the CPU's cache
+_BATCH = 1 << 10  # records that are objects at one time: few enough to use their memory again
 _MORE_WORDS = {"hasmore", "more", "next", "cursor"} | {
     f"next{what}" for what in ("cursor", "page", "pagetoken", "token", "url", "link")
 }
