@@ -1,6 +1,7 @@
 """What the tests share: a local workspace, and an environment that no real login can reach."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ import cpsl
 from cpsl_notebook import local
 
 CI = os.environ.get("CI") == "true"
+
+# A job in the background of a shell ignores interrupts, and so would all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
