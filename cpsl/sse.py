@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from cpsl.errors import TooLargeError
 
@@ -17,8 +18,7 @@ __all__ = ["DEFAULT_LIMIT", "Event", "EventDecoder"]
 DEFAULT_LIMIT = 16 * 1024 * 1024
 
 
-@dataclass(slots=True)  # not frozen, nor a named tuple: those take twice as long to make
-class Event:
+class Event(msgspec.Struct, gc=False):  # a dataclass takes three times as long to make
     """One event: its type (``"message"`` by default), its data, and the last event id so far."""
 
     type: str
@@ -83,9 +83,14 @@ class EventDecoder:
         *blocks, rest = text.split("\n\n")
         begun = bool(self._data or self._type)
         for block in blocks:
-            event = None if begun or len(block) > self._limit else self._simple(block)
-            if event is not None:
-                yield event
+            above, _, line = block.rpartition("\n")
+            if (
+                line.startswith("data: ")
+                and (not above or (above.startswith("event: ") and "\n" not in above))
+                and not begun
+                and len(block) <= self._limit
+            ):  # like most: one line of data, and perhaps a type above it
+                yield Event(above[7:] or "message", line[6:], self._id)
             else:
                 yield from self._lines([*block.split("\n"), ""])
                 begun = False
@@ -95,16 +100,6 @@ class EventDecoder:
         self._partial_size += len(unfinished)
         if self._held + self._partial_size > self._limit:
             raise self._too_large()
-
-    def _simple(self, block: str) -> Event | None:
-        """Return the event of a block like most: one line of data, and perhaps a type above it."""
-        kind = ""
-        if block.startswith("event: "):
-            line, _, block = block.partition("\n")
-            kind = line[7:]
-        if block.startswith("data: ") and "\n" not in block:
-            return Event(kind or "message", block[6:], self._id)
-        return None
 
     def _lines(self, lines: list[str]) -> Iterator[Event]:
         """Take lines that have ended."""

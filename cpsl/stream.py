@@ -200,7 +200,8 @@ class Stream:
         return error
 
     def _take(self, event: Event) -> StreamChunk:
-        chunk = StreamChunk(event.type, _data(event.data))
+        data = _data(event.data)
+        chunk = StreamChunk(event.type, data)
         text = chunk.text
         self._size += len(text)
         if self._size > self._reply_limit:
@@ -209,7 +210,7 @@ class Stream:
                 "or raise max_reply_bytes."
             )
         self._pieces.append(text)
-        if len(chunk.data) > 1 or not text or event.type in _MEANT:
+        if len(data) > 1 or not text or event.type in _MEANT:
             self._heed(chunk)
         return chunk
 
