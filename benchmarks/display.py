@@ -72,7 +72,9 @@ def measure(app, way):
     sizes.clear()
     began = time.process_time()
     ways[way](app)
-    return json.dumps([len(sizes), sum(sizes), time.process_time() - began])
+    figures[way] = [len(sizes), sum(sizes), time.process_time() - began]
+
+figures = {}
 """
 WATCH = """index => {
     const cell = window.jupyterapp.shell.currentWidget.content.widgets[index];
@@ -105,7 +107,8 @@ def measured(case: str, way: str) -> tuple[int, int, float, float, float]:
     with tempfile.TemporaryDirectory() as name, local.start(Path(name, "data")) as workspace:
         folder = Path(name)
         workspace.app(case)(lambda session, text: paced(case))
-        cells = [MEASURE, f"measure('{case}', 'quiet')", f"measure('{case}', '{way}')"]
+        measures = [f"measure('{case}', '{shown}')" for shown in ("quiet", way)]
+        cells = [MEASURE, *measures, "json.dumps(figures)"]
         notebook = nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, cells)))
         notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
         nbformat.write(notebook, folder / "bench.ipynb")
@@ -115,19 +118,15 @@ def measured(case: str, way: str) -> tuple[int, int, float, float, float]:
             opened = Notebook(page, url, "bench.ipynb")
             opened.run(0)
             opened.run(1)
-            reading = result(opened, 1)[2]
             page.evaluate(WATCH, 2)
             opened.run(2)
             page.wait_for_function("() => window.seen.late !== null")
             time.sleep(0.5)  # until the page rests
             seen = page.evaluate("() => window.seen")
-            messages, size, cpu = result(opened, 2)
+            opened.run(3)  # apart: another output would have the page read the reply again
+            figures = json.loads("".join(opened.outputs(3)[-1]["data"]["text/plain"]).strip("'"))
+    reading, (messages, size, cpu) = figures["quiet"][2], figures[way]
     return messages, size, cpu - reading, seen["frozen"] / 1e3, seen["late"] / 1e3
-
-
-def result(notebook: Notebook, index: int) -> list:
-    """Read what a cell measured: its last output."""
-    return json.loads("".join(notebook.outputs(index)[-1]["data"]["text/plain"]).strip("'"))
 
 
 def paced(case: str) -> Iterator[str]:

@@ -26,6 +26,8 @@ _LARGE = 4_000  # characters of a growing block that are worth some patience
 _PATIENCE = 0.25  # seconds for which a large block may wait to be painted again
 _GROWTH = 1.1
 _SHARE = 4  # of the time at most one part in so many goes into painting
+_SPARING = 40  # and no more than this, where it need not wait for longer than …
+_PAUSE = 0.2  # seconds
 
 
 class Growing:
@@ -108,7 +110,8 @@ class Panel:
         if self._reply.blocks != self._blocks:
             self._blocks = list(self._reply.blocks)
             self._below.value = _page(blocks_html(self._reply), ' role="status"')
-        self._paid = began + _SHARE * (time.monotonic() - began)
+        cost = time.monotonic() - began
+        self._paid = began + max(_SHARE * cost, min(_SPARING * cost, _PAUSE))
 
     def close(self) -> None:
         """Close every widget, so that nothing of the panel is left in the kernel."""

@@ -8,6 +8,7 @@ the reader allows it.
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from html import escape
 from typing import Any
@@ -34,12 +35,11 @@ _DARK_PAGES = ("[data-jp-theme-light=false]", ".vscode-dark", "html[theme=dark]"
 
 
 def _style() -> str:
-    """Write the style sheet; Pygments' class of a keyword begins with k, that of a string with s."""
+    """Write the style sheet."""
     dark = ",".join(f"{page} .capsule-reply" for page in _DARK_PAGES)
     rules = [
         f".capsule-reply{{{_variables(LIGHT)}}}{dark}{{{_variables(DARK)}}}",
-        *(f".capsule-reply pre [class^={kind}]{{color:var(--capsule-{kind})}}" for kind in "kscm"),
-        *(f".capsule-reply pre .{kind}{{color:var(--capsule-n)}}" for kind in ("nf", "nc", "nb")),
+        *(f".capsule-reply pre .{kind}{{color:var(--capsule-{kind})}}" for kind in LIGHT),
     ]
     rules.append(".capsule-reply table{margin-left:0}")  # as in an output, where it is in a widget
     rules.append(".capsule-reply :is(td,th){text-align:left}")
@@ -180,8 +180,6 @@ def _image(renderer: Any, tokens: Any, position: int, options: Any, env: Any) ->
 
 def _highlighted(source: str, language: str, _: str) -> str:
     """Mark up a fence's code; an empty string where its language is not known."""
-    from pygments import highlight
-    from pygments.formatters import HtmlFormatter
     from pygments.lexers import get_lexer_by_name
     from pygments.util import ClassNotFound
 
@@ -189,8 +187,25 @@ def _highlighted(source: str, language: str, _: str) -> str:
         lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
     except ClassNotFound:
         return ""
-    marked: str = highlight(source, lexer, HtmlFormatter(nowrap=True))
-    return marked
+    tokens = itertools.groupby(lexer.get_tokens(source), lambda token: _colour(token[0]))
+    return "".join(_span(colour, "".join(text for _, text in run)) for colour, run in tokens)
+
+
+def _span(colour: str, text: str) -> str:
+    """Return code as HTML, marked only where it has a colour: a page feels every element."""
+    text = escape(text, quote=False)
+    return f'<span class="{colour}">{text}</span>' if colour else text
+
+
+@functools.cache
+def _colour(kind: Any) -> str:
+    """Return the colour's name for a Pygments token: keyword, string, comment, number or name."""
+    from pygments.token import STANDARD_TYPES
+
+    short = next(STANDARD_TYPES[part] for part in reversed(kind.split()) if part in STANDARD_TYPES)
+    if short in ("nf", "nc", "nb"):
+        return "n"
+    return short[0] if short and short[0] in "kscm" else ""
 
 
 def _text(token: Token) -> str:
