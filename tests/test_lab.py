@@ -139,7 +139,7 @@ def test_a_reply_is_seen_growing_in_colours_that_can_be_read_and_becomes_static(
     assert "second part" not in cell.inner_text()
     assert cell.locator("strong").inner_text() == "The first part"
     assert cell.locator("[role=status]").filter(has_text="The first part").count() == 1
-    assert cell.locator("pre .nf").inner_text() == "first"
+    assert cell.locator("pre .n").inner_text() == "first"
     assert cell.locator(".jp-Cell-outputWrapper").evaluate(PALE) == []
     page.screenshot(path=pictures / f"streaming-{theme}.png")
 
