@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-__all__ = ["STYLE", "clean", "code", "image", "settled", "tables", "to_html"]
+__all__ = ["PART", "STYLE", "clean", "code", "image", "settled", "tables", "to_html"]
 
 # C0 and C1 controls but tab and line feed, and what reorders or hides text (Unicode TR 36).
 _CONTROLS = re.compile(
@@ -27,6 +27,8 @@ _LINK_SCHEMES = {"http", "https", "mailto"}
 # No SVG: what shows a saved notebook may take it for a document.
 _PICTURE = re.compile(r"data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/]+={0,2}")
 _WIDEST = 2_000  # pixels
+PART = "capsule-part"  # the class of a part of a long text
+_PART_LINES = 40
 
 # The colours of code; on either ground each has a contrast of 4.5 or more (WCAG 2.2, 1.4.3).
 LIGHT = {"k": "#b31d28", "s": "#0a3069", "c": "#57606a", "m": "#0550ae", "n": "#6639ba"}
@@ -41,6 +43,11 @@ def _style() -> str:
         f".capsule-reply{{{_variables(LIGHT)}}}{dark}{{{_variables(DARK)}}}",
         *(f".capsule-reply pre .{kind}{{color:var(--capsule-{kind})}}" for kind in LIGHT),
     ]
+    # What is not in view is not laid out; it is still found, read aloud and printed.
+    rules.append(
+        f".{PART}{{display:flow-root;overflow-x:auto;content-visibility:auto;"
+        f"contain-intrinsic-height:auto {_PART_LINES * 1.6:g}em}}"
+    )
     rules.append(".capsule-reply table{margin-left:0}")  # as in an output, where it is in a widget
     rules.append(".capsule-reply :is(td,th){text-align:left}")
     return f"<style>{''.join(rules)}</style>"
@@ -58,16 +65,30 @@ def clean(text: str) -> str:
     return _CONTROLS.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
-def to_html(text: str, *, remote_images: bool = False) -> str:
+def to_html(text: str, *, remote_images: bool = False, in_parts: bool = False) -> str:
     r"""Return Markdown as HTML that runs nothing and, but for remote images, fetches nothing.
+
+    Parameters
+    ----------
+    text
+        The Markdown.
+    remote_images
+        Whether pictures of other servers are shown.
+    in_parts
+        Whether a long text is divided, so that a page lays out only what is in view.
 
     Examples
     --------
     >>> to_html("**4** threads <script>")
     '<p><strong>4</strong> threads &lt;script&gt;</p>\n'
     """
-    rendered = _parser().render(clean(text), {"remote_images": remote_images})
-    return clean(rendered)  # twice: an entity may stand for a character
+    parser, env = _parser(), {"remote_images": remote_images}
+    tokens = parser.parse(clean(text), env)
+    parts = _parts(tokens) if in_parts else [tokens]
+    rendered = [parser.renderer.render(part, parser.options, env) for part in parts]
+    if len(rendered) > 1:
+        rendered = [f'<div class="{PART}">{part}</div>' for part in rendered]
+    return clean("".join(rendered))  # twice: an entity may stand for a character
 
 
 def settled(text: str) -> int:
@@ -128,6 +149,19 @@ def image(url: str, alt: str, width: Any = None, *, remote_images: bool = False)
         return f"[image: {said}]"
     link = f'<a href="{escape(url)}" target="_blank" rel="noopener noreferrer">{said}</a>'
     return f"[remote image, not loaded: {link}]"
+
+
+def _parts(tokens: list[Token]) -> list[list[Token]]:
+    """Divide a text between blocks, into parts of so many lines or more."""
+    parts: list[list[Token]] = [[]]
+    first = 0
+    for token in tokens:
+        opens = token.level == 0 and token.nesting >= 0
+        if opens and token.map and token.map[0] >= first + _PART_LINES:
+            parts.append([])
+            first = token.map[0]
+        parts[-1].append(token)
+    return parts
 
 
 @functools.cache

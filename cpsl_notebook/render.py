@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from cpsl_notebook.blocks import block_html, block_text, quiet_line
 from cpsl_notebook.forms import form_html, form_text
-from cpsl_notebook.markdown import STYLE, clean, to_html
+from cpsl_notebook.markdown import PART, STYLE, clean, to_html
 from cpsl_notebook.reply import Reply
 
 __all__ = ["blocks_html", "blocks_text", "footer", "framed", "html", "plain"]
@@ -20,7 +20,7 @@ def html(reply: Reply) -> str:
     """Return the reply as HTML that runs nothing and, but for remote images, fetches nothing."""
     text = _text_html(reply)
     blocks = blocks_html(reply)
-    styled = any(tag in text + blocks for tag in ("<pre>", "<table>"))
+    styled = any(tag in text + blocks for tag in ("<pre>", "<table>", f'class="{PART}"'))
     parts = [STYLE if styled else "", text, blocks]
     if reply.status == "running":
         parts.append(quiet_line(reply.notification or "…", 'role="status"'))
@@ -33,7 +33,7 @@ def html(reply: Reply) -> str:
 def _text_html(reply: Reply) -> str:
     if _is_of_its_form(reply):
         return form_html(reply)
-    return to_html(reply.text, remote_images=reply.remote_images)
+    return to_html(reply.text, remote_images=reply.remote_images, in_parts=True)
 
 
 def _is_of_its_form(reply: Reply) -> bool:

@@ -284,6 +284,29 @@ BLOCKS = [
 ]
 
 
+LONG = [f"Paragraph {n} of a long reply, with [a link][home] and `code`." for n in range(100)]
+
+
+def test_a_long_reply_is_divided_so_that_a_page_lays_out_only_what_is_in_view():
+    text = "\n\n".join([*LONG, "[home]: https://example.com/"])
+
+    divided = to_html(text, in_parts=True)
+
+    start, end = '<div class="capsule-part">', "</div>"
+    assert divided.count(start) == 5  # of 200 lines
+    assert divided.replace(start, "").replace(end, "") == to_html(text)
+    assert divided.count('href="https://example.com/"') == 100
+    page = html(Reply("support-ops", "All of them?", pieces=[text], status="complete"))
+    assert divided in page
+    assert STYLE in page and "content-visibility:auto" in STYLE
+
+
+def test_a_block_is_never_divided_and_a_short_text_not_either():
+    items = "\n".join(f"- item {n}\n\n  and its second paragraph" for n in range(100))
+    for text in (items, "```python\n" + "x = 1\n" * 200 + "```", "\n\n".join(LONG[:10])):
+        assert to_html(text, in_parts=True) == to_html(text)
+
+
 @given(st.lists(st.sampled_from(BLOCKS), max_size=6), st.data())
 def test_what_is_settled_stays_as_it_is_whatever_follows(blocks, data):
     text = "\n\n".join(blocks)
