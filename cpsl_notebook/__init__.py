@@ -55,7 +55,7 @@ def __getattr__(name: str) -> Any:
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Register the magics and their completion; what ``%load_ext cpsl_notebook`` calls."""
-    from cpsl_notebook import asked
+    from cpsl_notebook import typed
     from cpsl_notebook.completion import Completion
     from cpsl_notebook.core import check_installed
     from cpsl_notebook.magics import CapsuleMagics
@@ -64,7 +64,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     unload_ipython_extension(shell)  # loaded twice, nothing is there twice
     shell.register_magics(CapsuleMagics)
     Completion(shell).install()
-    asked.install(shell)
+    typed.install(shell)
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
@@ -72,7 +72,7 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
 
     The conversations and settings of this kernel are kept, for the extension may be loaded again.
     """
-    from cpsl_notebook import asked
+    from cpsl_notebook import typed
     from cpsl_notebook.completion import Completion
 
     for kind in ("line", "cell"):
@@ -81,4 +81,4 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
     if magics in shell.configurables:
         shell.configurables.remove(magics)
     Completion.remove_from(shell)
-    asked.remove_from(shell)
+    typed.remove_from(shell)

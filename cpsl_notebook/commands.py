@@ -141,9 +141,9 @@ Shorten this to one sentence: {{ answer }}""",
     more="""
 APP defaults to that of `%capsule use`, or to the only one that this notebook has used.
 
-{{ name }}, {{ table.head(3) }}: an expression of the notebook, in Jinja's syntax, is filled in. A
-DataFrame becomes a Markdown table, a Reply its text. A name that is missing is an error. All else
-is sent as it stands, {{ }} without an expression too; {{ "{{" }} gives two braces.
+{{ name }}, {{ table.head(3) }}: an expression of the notebook, in Jinja's syntax or in Python's, is
+filled in. A DataFrame becomes a Markdown table, a Reply its text. A name that is missing is an
+error. All else is sent as it stands, {{ }} without an expression too; {{ "{{" }} gives two braces.
 
 On the line, $name and {{ name }} are filled, `# comment` is left out, and `;` at the end is -q.""",
 )

@@ -1,19 +1,23 @@
 """Filling a prompt: expressions of the notebook between double braces, each filled once.
 
 What is between ``{{`` and ``}}`` is an expression of Jinja's, over the notebook's variables and
-Python's built-in functions. Whatever else a prompt holds is not touched, so JSON, code, LaTeX and the
-templates of other languages arrive byte for byte: Jinja's own ``{% %}`` and ``{# #}`` too, and double
-braces that hold no expression, such as ``{{ .Values.name }}``.
+Python's built-in functions; one that only Python can read is Python's, where it uses a variable of the
+notebook. Whatever else a prompt holds is not touched, so JSON, code, LaTeX and the templates of other
+languages arrive byte for byte: Jinja's own ``{% %}`` and ``{# #}`` too, and double braces that hold no
+expression, such as ``{{ .Values.name }}``.
 """
 
 from __future__ import annotations
 
+import ast
 import builtins
 import difflib
 import functools
 import inspect
 import keyword
 import re
+import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -71,6 +75,8 @@ def fill(text: str, namespace: Mapping[str, Any]) -> Filled:
     --------
     >>> fill("Compare {{ a + b }} with {{ .Values.c }} and {d}", {"a": 1, "b": 2})
     Filled(text='Compare 3 with {{ .Values.c }} and {d}', left=['{{ .Values.c }}'])
+    >>> fill("{{ [n * 2 for n in numbers] }}", {"numbers": [1, 2]}).text
+    '[2, 4]'
     """
     pieces, left, position = [], [], 0
     for braces in find(text, namespace):
@@ -84,7 +90,7 @@ def fill(text: str, namespace: Mapping[str, Any]) -> Filled:
 
 def find(text: str, namespace: Mapping[str, Any]) -> Iterator[Braces]:
     """Find the double braces of a text, with or without an expression; empty ones are none."""
-    compiled = functools.cache(functools.partial(_compiled, _environment(namespace)))
+    compiled = functools.cache(functools.partial(_compiled, _environment(namespace), namespace))
     start = text.find("{{")
     while start >= 0:
         end = _end(text, start)
@@ -107,7 +113,7 @@ def plain(value: Any) -> str:
     """
     if inspect.isroutine(value):
         raise TypeError(f"it is a function: call it, as in {getattr(value, '__name__', 'f')}()")
-    if type(value).__module__.partition(".")[0] == "pandas":
+    if "pandas" in sys.modules:  # else it cannot be a table of its
         from cpsl_notebook.tabular import is_table, markdown
 
         if is_table(value):
@@ -132,6 +138,9 @@ def evaluate(
         return show(braces.value(namespace))
     except UndefinedError as error:
         raise UserError(f"{shown}: {error.message} {_RAW}", "NameError") from error
+    except NameError as error:
+        missing_name = f"there is no variable {error.name}{near(str(error.name), namespace)}"
+        raise UserError(f"{shown}: {missing_name} {_RAW}", "NameError") from error
     except Exception as error:
         said = " ".join(str(error).split()) or "no message"
         raise UserError(f"{shown} fails: {said}", type(error).__name__) from error
@@ -169,7 +178,9 @@ def _end(text: str, start: int) -> int | None:
     return None
 
 
-def _compiled(environment: Environment, source: str) -> Callable[..., Any] | None:
+def _compiled(
+    environment: Environment, namespace: Mapping[str, Any], source: str
+) -> Callable[..., Any] | None:
     """Return what computes the expression in braces; ``None`` where they hold none."""
     expression = source[2:-2]
     if expression[0] in "-+":
@@ -179,10 +190,37 @@ def _compiled(environment: Environment, source: str) -> Callable[..., Any] | Non
     try:
         return environment.compile_expression(expression, undefined_to_none=False)
     except TemplateAssertionError as error:  # a filter or test that there is not
+        # Python reads `a | b` and `a is not None` otherwise; a misspelt filter is no name it knows.
+        python = _python(expression, lambda names: all(map(_known_in(namespace), names)))
+        if python is not None:
+            return python
         shown = " ".join(source.split())
         raise UserError(f"{shown}: {error.message} {_RAW}", "NameError") from error
     except TemplateSyntaxError:
+        return _python(expression, lambda names: any(name in namespace for name in names))
+
+
+def _python(
+    expression: str, is_meant: Callable[[set[str]], bool]
+) -> Callable[[Mapping[str, Any]], Any] | None:
+    """Return what computes an expression of Python's whose names say that it is meant as one."""
+    expression = expression.strip()
+    if expression.startswith("{"):
+        return None  # more likely the braces of another language than a set
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of doubtful syntax
+            tree = ast.parse(f"({expression}\n)", mode="eval")
+            code = compile(tree, "<prompt>", "eval")
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
         return None
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    if not is_meant(names):
+        return None
+    return lambda namespace: eval(code, dict(namespace))  # noqa: S307 - the notebook's own
+
+
+def _known_in(namespace: Mapping[str, Any]) -> Callable[[str], bool]:
+    return lambda name: name in namespace or hasattr(builtins, name)
 
 
 def _environment(namespace: Mapping[str, Any]) -> Environment:

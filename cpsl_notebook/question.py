@@ -100,8 +100,9 @@ class Question:
         first = " ".join(self.left[0].split())
         first = first if len(first) <= 40 else f"{first[:40]}…"
         if len(self.left) == 1:
-            return f"{first} stays as it is: it holds no expression."
-        return f"{first} and {len(self.left) - 1:,} more stay as they are: they hold no expression."
+            return f"{first} stays as it is: it holds no expression of this notebook."
+        more = f"{len(self.left) - 1:,} more"
+        return f"{first} and {more} stay as they are: they hold no expression of this notebook."
 
 
 def _is_silence(value: object) -> bool:

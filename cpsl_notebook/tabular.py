@@ -22,8 +22,8 @@ def is_table(value: Any) -> TypeGuard[pd.DataFrame | pd.Series[Any]]:
 def markdown(table: pd.DataFrame | pd.Series[Any]) -> str:
     """Return a table as Markdown, with a line below it that says what was left out.
 
-    An index is shown where it has a name or is more than numbers. At most 50 rows and 20 columns
-    are shown, 100 characters of a cell and 10,000 of all.
+    An index is shown unless it only counts the rows from 0. At most 50 rows and 20 columns are
+    shown, 100 characters of a cell and 10,000 of all.
 
     Examples
     --------
@@ -58,8 +58,8 @@ def _with_index(table: pd.DataFrame | pd.Series[Any]) -> pd.DataFrame:
         else table
     )
     index = frame.index
-    numbers = index.nlevels == 1 and index.name is None and pd.api.types.is_integer_dtype(index)
-    if numbers and isinstance(table, pd.DataFrame):
+    counts = isinstance(index, pd.RangeIndex) and (index.start, index.step) == (0, 1)
+    if counts and index.name is None and isinstance(table, pd.DataFrame):
         return frame
     levels = index.to_frame(index=False)
     levels.columns = pd.Index(["" if name is None else name for name in index.names])

@@ -71,7 +71,7 @@ def test_a_dry_run_shows_what_would_be_sent_and_sends_nothing(shell, workspace):
     shell.run("n = 4")
     shown = shell.run("%%capsule dry --dry-run -o never\nShow {{ n }} of {{ .x }}.").text
     assert "Not sent: a prompt for dry, a new conversation; 19 characters, 19 bytes." in shown
-    assert "{{ .x }} stays as it is: it holds no expression." in shown
+    assert "{{ .x }} stays as it is: it holds no expression of this notebook." in shown
     assert shown.endswith("\nShow 4 of {{ .x }}.\n")
     assert got == [] and "never" not in shell.variables
     assert len(shell.run("%capsule session").value) == len(shell.run("%capsule history").value) == 0

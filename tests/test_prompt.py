@@ -33,7 +33,11 @@ CORPUS = {
     "white space": "  two\t\ttabs  \n\n\n  and lines \r\n and \x0b\x0c\x85\u2028 end  ",
     "braces alone": "{{}} {{ }} {{\n}} }} {{ {{{{ }}}} {{{}}}",
     "an apostrophe": "{{ it's }} what isn't",
+    "Python of its own": "{{ [x for x in y] }} {{ {x for x in y} }} {{{name}}} {{1 & 2}} {{ a & b }}",
     "no expression": "{{ a + }} {{ for }} {{ x y }} {{ 'open }} {{ a }b }} {{ (a }}",
+    "a doctest": ">>> 1 + 1\n2\n>>> x\n... y\n",
+    "an IPython session": "In [1]: foo\n   ...: bar\nOut[1]: baz\n",
+    "an indented text": "    first\n  second\n",
     "a magic": "%capsule apps\n%%capsule x\n!ls\n?help\n;",
     "1 MB": "{ text } with {braces} and 100 % more; " * 26_000,
 }
@@ -81,6 +85,7 @@ def test_any_braces_are_filled_refused_or_left(text):
         assert "{{" in text or filled.text == text
 
 
+TABLE = pd.DataFrame({"queue": ["a", "b|c", None], "n": [1, 2, 3]})
 FILLED = {
     "{{ n }}, {{n}}": "1500, 1500",
     "{{ day }} {{ at }}": "2026-03-01 2026-03-01 09:30:00+00:00",
@@ -91,6 +96,11 @@ FILLED = {
     '{{ {"a": "}}"}["a"] }} {{ "{{" }} {{ {"a": {}} }}': "}} {{ {'a': {}}",
     "{{ result }} {{ 'y' if n > 9 else 'n' }} {{ -n }}": "9 y -1500",
     "{{\n  n\n}}": "1500",
+    # What Jinja cannot read, or reads otherwise, and Python can.
+    "{{ [row * 2 for row in table['n']] }} {{ f'{n:,}' }}": "[2, 4, 6] 1,500",
+    "{{ table[(table.n > 1) & (table.n < 3)].n.sum() }} {{ len(table[~table.few]) }}": "2 1",
+    "{{ day is not None }} {{ (few | many).sum() }}": "True 3",
+    "{{ sorted(\n  [3, n], key=lambda each: -each\n)\n}}": "[1500, 3]",
 }
 NAMES = {
     "n": 1500,
@@ -100,7 +110,9 @@ NAMES = {
     "share": np.float64(0.1),
     "big": np.int64(3),
     "text": "a {{ b }}",
-    "table": pd.DataFrame({"queue": ["a", "b|c", None], "n": [1, 2, 3]}),
+    "table": TABLE.assign(few=TABLE["n"] < 3),
+    "few": TABLE["n"] < 3,
+    "many": TABLE["n"] >= 3,
     "reply": Reply(app="x", prompt="y", pieces=["**4** ", "threads"]),
     "result": 9,
 }
@@ -120,6 +132,8 @@ REFUSED = {
     "{{ 1 / 0 }}": "{{ 1 / 0 }} fails: division by zero",
     "{{ table['x'] }}": "a DataFrame has no 'x'",
     "{{ table.head }}": "call it, as in head()",
+    "{{ [tabel for n in table] }}": "there is no variable tabel: did you mean table?",
+    "{{ [1 / 0 for n in table] }}": "fails: division by zero",
 }
 
 
@@ -148,7 +162,7 @@ def test_many_braces_take_seconds_not_hours(piece):
 
 
 def test_a_small_table_is_all_there():
-    assert markdown(NAMES["table"]) == (
+    assert markdown(TABLE) == (
         "| queue | n |\n| --- | --- |\n| a | 1 |\n| b\\|c | 2 |\n|  | 3 |"
     )
 
@@ -168,13 +182,23 @@ def test_a_table_with_nothing_in_it_says_so():
     assert markdown(pd.DataFrame(index=range(3))) == "(A table of 3 rows without columns.)"
 
 
-def test_an_index_is_shown_where_it_says_something():
+def test_an_index_is_shown_unless_it_only_counts_the_rows():
     table = pd.DataFrame({"queue": ["a", "b", "a"], "n": [1, 2, 3]})
     assert markdown(table.groupby("queue")["n"].sum()).startswith("| queue | n |\n| --- | --- |")
     assert "|  | n |" in markdown(table.describe())
-    assert markdown(table[table["n"] > 1]).startswith("| queue | n |")
+    assert markdown(table.head(2)).startswith("| queue | n |")
+    years = pd.DataFrame({"revenue": [10, 20]}, index=[2021, 2022])
+    assert "| 2021 | 10 |" in markdown(years)
+    assert "| 1 | b | 2 |" in markdown(table[table["n"] > 1])
     counts = markdown(table.groupby(["queue", "n"]).size())
     assert counts.startswith("| queue | n | value |")
+
+
+def test_a_table_of_a_class_of_its_own_is_a_table():
+    class Ours(pd.DataFrame):
+        pass
+
+    assert fill("{{ t }}", {"t": Ours({"a": [1]})}).text == "| a |\n| --- |\n| 1 |"
 
 
 def test_a_table_in_a_prompt_needs_no_further_package():

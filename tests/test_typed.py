@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from IPython.core.inputtransformer2 import TransformerManager
 from shells import new_shell
 
-from cpsl_notebook import Reply, asked
+from cpsl_notebook import Reply, typed
 from cpsl_notebook.blocks import block_html, block_text
 from cpsl_notebook.options import asking, line_options
 
@@ -44,7 +44,15 @@ def test_a_question_mark_asks_for_help_on_all_other_lines(shell):
     for line in ("%capsule?", "len?", "x = 1\nx?"):
         shell.run(line)
     assert len(pager) == 3
-    assert "not found" in shell.run("%capsule payments nobody?").text
+    assert "nobody?" in shell.error("%capsule payments nobody?")
+    assert "write `%capsule ask APP TEXT`" in shell.error("%capsule support-ops How many?")
+
+
+def test_a_cell_that_is_typed_in_a_terminal_is_complete_at_its_empty_line(shell):
+    complete = shell.shell.input_transformer_manager.check_complete
+    assert complete("%%capsule support-ops")[0] == "incomplete"
+    assert complete("%%capsule support-ops\n>>> 1 + 1")[0] == "incomplete"
+    assert complete("%%capsule support-ops\n>>> 1 + 1\n\n")[0] == "complete"
 
 
 def test_ask_on_a_line_sends_its_text_as_it_stands(shell, workspace):
@@ -119,7 +127,7 @@ def test_whatever_is_suggested_is_read_as_it_stands(text):
     """As IPython reads it, and then the magic; nothing is sent."""
     said = []
     manager = TransformerManager()
-    asked.install(SimpleNamespace(input_transformer_manager=manager))
+    typed.install(SimpleNamespace(input_transformer_manager=manager))
     reads = SimpleNamespace(
         run_line_magic=lambda name, line: said.append(line_options(line, {})[1].text),
         run_cell_magic=lambda name, line, body: said.append(body.removesuffix("\n")),
