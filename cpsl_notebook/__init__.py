@@ -55,6 +55,10 @@ def __getattr__(name: str) -> Any:
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Register the magics and their completion; what ``%load_ext cpsl_notebook`` calls."""
+    import warnings
+
+    from traitlets import TraitError
+
     from cpsl_notebook import typed
     from cpsl_notebook.completion import Completion
     from cpsl_notebook.core import check_installed
@@ -62,7 +66,14 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
 
     check_installed()
     unload_ipython_extension(shell)  # loaded twice, nothing is there twice
-    shell.register_magics(CapsuleMagics)
+    try:
+        shell.register_magics(CapsuleMagics)
+    except TraitError as error:
+        # What `%config` has refused stays in the shell's configuration all the same.
+        del shell.config.CapsuleMagics
+        warnings.warn_explicit(f"Settings were left out: {error}", UserWarning, __name__, 0)
+        load_ipython_extension(shell)
+        return
     Completion(shell).install()
     typed.install(shell)
 
@@ -77,8 +88,8 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
 
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("capsule", None)
-    magics = shell.magics_manager.registry.pop("CapsuleMagics", None)
-    if magics in shell.configurables:
-        shell.configurables.remove(magics)
+    shell.magics_manager.registry.pop("CapsuleMagics", None)
+    configurables = shell.configurables
+    configurables[:] = [one for one in configurables if type(one).__name__ != "CapsuleMagics"]
     Completion.remove_from(shell)
     typed.remove_from(shell)

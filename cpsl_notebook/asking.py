@@ -106,6 +106,12 @@ class Desk:
             raise UserError(f"Which app? This notebook talks to {', '.join(used)}: name one.")
         raise UserError("Which app? Name one (%%capsule APP); `%capsule apps` lists them.")
 
+    def existing_app(self, app: str = "") -> str:
+        """Return the app to talk to; one that the workspace does not have is noticed now."""
+        app = self.choose_app(app)
+        self.client.get_app(app)
+        return app
+
     def ask(self, question: Question, display: Display) -> Reply:
         """Send a prompt, show the reply as it comes, and return it.
 
@@ -124,6 +130,7 @@ class Desk:
             self._settle(reply, conversation, question.once)
             self.replies.append(reply)
             display.finish(reply)
+        self._keep(reply, conversation)
         return reply
 
     def preview(self, question: Question) -> str:
@@ -136,10 +143,14 @@ class Desk:
         """
         reply, conversation = self._prepared(question, claims=False)
         self._sender(reply, conversation, question)
-        label = f" of conversation {reply.conversation}" if reply.conversation else ""
-        turn = f"turn {reply.turn}{label}" if conversation.turns else f"a new conversation{label}"
+        if question.once:
+            where = "a throw-away conversation"
+        elif conversation.session_id:
+            where = f"turn {reply.turn} of conversation {reply.conversation}"
+        else:
+            where = f"a new conversation {reply.conversation}".rstrip()
         size = f"{len(reply.prompt):,} characters, {len(reply.prompt.encode()):,} bytes"
-        lines = [f"Not sent: a prompt for {reply.app}, {turn}; {size}.", *reply.notices]
+        lines = [f"Not sent: a prompt for {reply.app}, {where}; {size}.", *reply.notices]
         return "\n".join([*lines, "", reply.prompt])
 
     def _prepared(self, question: Question, *, claims: bool) -> tuple[Reply, Conversation]:
@@ -225,6 +236,15 @@ class Desk:
         reply.notices += filter(None, [reply.lost])
         reply.conversation, reply.turn = conversation.label, conversation.turns or 1
         reply.turn_before = self._turn_before(reply)
+
+    def _keep(self, reply: Reply, conversation: Conversation) -> None:
+        """Keep the conversation for a later kernel, if it is one of this notebook's."""
+        try:
+            if conversation.session_id and self.conversations.is_current(conversation):
+                self.conversations.keep(conversation)
+        except KeyboardInterrupt:
+            said = "the reply is whole, but its conversation is not kept for a later kernel."
+            reply.error = UserError(said, "Stopped")
 
     def _turn_before(self, reply: Reply) -> int | None:
         """Return which turn of its conversation the reply's cell was when it ran before."""

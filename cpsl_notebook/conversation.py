@@ -5,9 +5,9 @@ Session ids are kept on disk for a later kernel of the same notebook; prompts an
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
-import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -16,6 +16,7 @@ from cpsl_notebook.store import Store
 
 __all__ = ["Conversation", "Conversations"]
 
+_SAME_START = 60  # seconds by which two readings of a process's start may differ
 _COLUMNS = "app, name, session_id, turns, started_at, last_at, kernel, notebook, workspace"
 
 
@@ -34,7 +35,7 @@ class Conversation:
     started_at, last_at
         ISO 8601, in UTC; the latter empty before the first reply.
     kernel
-        The process that asked last in it, as ``pid@host``.
+        The process that asked last in it: its id, its host, and when it started.
     notebook, workspace
         Where it belongs.
     """
@@ -110,10 +111,15 @@ class Conversations:
         self._go_on(conversation)
         return True
 
-    def use(self, conversation: Conversation, name: str = "") -> None:
+    def use(self, conversation: Conversation, name: str = "") -> Conversation:
         """Let the next cell continue a conversation, under another name if one is given."""
+        session = (conversation.app, conversation.session_id)
+        for key, known in list(self._current.items()):
+            if (known.app, known.session_id) == session:  # it has one name, and one count of turns
+                conversation = self._current.pop(key)
         conversation.name = name or conversation.name
         self._go_on(conversation)
+        return conversation
 
     def matching(self, start: str, app: str = "") -> list[Conversation]:
         """Return the conversations whose id begins so: this notebook's, or else any notebook's."""
@@ -148,13 +154,27 @@ class Conversations:
         conversation.session_id = session_id or conversation.session_id
         conversation.turns += 1
         conversation.last_at = _now()
-        if conversation.session_id:
-            self._keep(conversation)
         return restarted
 
+    def keep(self, conversation: Conversation) -> None:
+        """Write a conversation to the store, for a later kernel."""
+        conversation.kernel = _this_kernel()
+        conversation.notebook, conversation.workspace = self._notebook, self._workspace
+        kept = vars(conversation)
+        self._store.write(
+            f"""INSERT INTO conversations ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+            ON CONFLICT DO UPDATE SET last_at = excluded.last_at, turns = excluded.turns,
+            name = excluded.name, kernel = excluded.kernel""",  # noqa: S608
+            *(kept[column] for column in _COLUMNS.split(", ")),
+        )
+
     def earlier(self, app: str, name: str = "") -> Conversation | None:
-        """Return the last conversation with an app that is kept for this notebook, if any."""
-        return next((c for c in self._stored() if (c.app, c.name) == (app, name)), None)
+        """Return the last conversation with an app that is kept for this notebook, if any.
+
+        One that another kernel has comes after all that are free.
+        """
+        known = [c for c in self._stored() if (c.app, c.name) == (app, name)]
+        return min(known, key=_is_held, default=None)
 
     def all(self) -> list[Conversation]:
         """Return this notebook's conversations, the latest first, and what is not stored yet."""
@@ -175,13 +195,15 @@ class Conversations:
         return current is not None and current.session_id == conversation.session_id
 
     def forget(self, session_ids: list[str]) -> None:
-        """Take conversations of this notebook out of the store, and out of this kernel.
+        """Take conversations of this notebook out of this kernel, and out of the store.
 
         Raises
         ------
         UserError
             The store cannot be written.
         """
+        for key in [k for k, c in self._current.items() if c.session_id in session_ids]:
+            del self._current[key]
         for session_id in session_ids:
             done = self._store.write(
                 "DELETE FROM conversations WHERE session_id = ? AND notebook = ? AND workspace = ?",
@@ -191,8 +213,6 @@ class Conversations:
                 raise UserError(
                     "The store of the conversations cannot be written: see the warning."
                 )
-        for key in [k for k, c in self._current.items() if c.session_id in session_ids]:
-            del self._current[key]
 
     def _go_on(self, conversation: Conversation) -> None:
         self._current[conversation.app, conversation.name] = conversation
@@ -216,42 +236,35 @@ class Conversations:
         )
         return bool(claimed)
 
-    def _keep(self, kept: Conversation) -> None:
-        kept.kernel, kept.notebook, kept.workspace = _this_kernel(), self._notebook, self._workspace
-        self._store.write(
-            f"""INSERT INTO conversations ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-            ON CONFLICT DO UPDATE SET last_at = excluded.last_at, turns = excluded.turns,
-            name = excluded.name, kernel = excluded.kernel""",  # noqa: S608
-            *(kept.app, kept.name, kept.session_id, kept.turns, kept.started_at, kept.last_at),
-            *(kept.kernel, kept.notebook, kept.workspace),
-        )
-
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _this_kernel() -> str:
-    return f"{os.getpid()}@{socket.gethostname()}"
+    return _kernel(os.getpid())
+
+
+@functools.cache
+def _kernel(pid: int) -> str:
+    return f"{pid}@{socket.gethostname()} {_started(pid) or 0:.0f}"
 
 
 def _is_held(conversation: Conversation) -> bool:
     """Say whether another process that still runs on this machine asked last in it."""
-    pid, _, host = conversation.kernel.partition("@")
-    if conversation.kernel == _this_kernel() or host != socket.gethostname() or not pid.isdecimal():
+    process, _, start = conversation.kernel.rpartition(" ")
+    pid, _, host = process.partition("@")
+    if conversation.kernel == _this_kernel() or host != socket.gethostname():
         return False
-    return _runs(int(pid))
+    started = _started(int(pid))  # another one, if its id was given away again
+    return started is not None and abs(started - float(start)) < _SAME_START
 
 
-def _runs(pid: int) -> bool:
-    if sys.platform == "win32":  # no signal is harmless there
-        import psutil  # it comes with ipykernel
+def _started(pid: int) -> float | None:
+    """Return when a process started, in seconds since 1970; ``None`` where there is none."""
+    import psutil
 
-        return bool(psutil.pid_exists(pid))
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass  # it is somebody else's
-    return True
+        return float(psutil.Process(pid).create_time())
+    except psutil.NoSuchProcess:
+        return None

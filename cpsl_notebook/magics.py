@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import re
+import linecache
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +79,8 @@ class CapsuleMagics(Magics):
                     caught.full = True
                 raise
             error = told(caught)
+        except KeyboardInterrupt:
+            error = UserError("interrupted before it was done.", "Stopped")
         # Raised out here, so that the one line has no "during handling of" before it.
         raise error
 
@@ -115,6 +118,7 @@ class CapsuleMagics(Magics):
             self.shell.push({options.out: reply})
         if reply.error is not None:
             raise reply.error
+        reply.shown = not options.quiet
         return reply
 
     def _line(self, line: str) -> Any:
@@ -122,14 +126,15 @@ class CapsuleMagics(Magics):
         run: Callable[[argparse.Namespace], Any] = getattr(self, f"_do_{name}")
         value = run(options)
         shown = name == "ask" or getattr(options, "semicolon", False)
-        return None if shown and self._stands_alone(line) else value
+        return None if shown and self._stands_alone() else value
 
-    def _stands_alone(self, line: str) -> bool:
+    def _stands_alone(self) -> bool:
         """Say whether the magic is a statement of its own, and not the value of an assignment."""
-        ran = getattr(self.shell.displayhook, "exec_result", None)
-        cell = ran.info.raw_cell if ran is not None else ""
-        words = r"[\s\\]+".join(map(re.escape, line.split()))  # a line may go on after a backslash
-        return bool(re.search(rf"^\s*%?\s*capsule\s+{words}\s*$", cell, re.M))
+        frame = sys._getframe()
+        while frame.f_globals is not self.shell.user_ns and frame.f_back is not None:
+            frame = frame.f_back
+        statement = linecache.getline(frame.f_code.co_filename, frame.f_lineno)
+        return statement.lstrip().startswith("get_ipython().run_line_magic(")
 
     @property
     def _desk(self) -> Desk:
@@ -148,7 +153,7 @@ class CapsuleMagics(Magics):
         print(COMMANDS[known_command(name)].help if name else overview(), end="")  # noqa: T201
 
     def _do_use(self, options: argparse.Namespace) -> None:
-        self.app = self._existing([options.app])
+        self.app = self._desk.existing_app(options.app)
         print(f"Cells without an app now talk to {options.app}.")  # noqa: T201
 
     def _do_apps(self, options: argparse.Namespace) -> pd.DataFrame:
@@ -219,9 +224,3 @@ class CapsuleMagics(Magics):
         from cpsl_notebook.sessions import Sessions
 
         return Sessions(self._desk).run(options)
-
-    def _existing(self, words: list[str]) -> str:
-        """Return the app named, or the one in use; a misspelt name is noticed now."""
-        app = self._desk.choose_app(words[0] if words else "")
-        self._desk.client.get_app(app)
-        return app

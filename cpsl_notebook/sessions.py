@@ -57,34 +57,35 @@ class Sessions:
         return sessions_frame(known, everywhere=options.all)
 
     def _new(self, options: argparse.Namespace, app: str = "") -> None:
-        app = self.existing(app)
+        app = self._desk.existing_app(app)
         self._desk.conversations.start_anew(app, options.session)
         print(f"The next cell for {_named(app, options)} starts a new conversation.")  # noqa: T201
 
     def _resume(self, options: argparse.Namespace, app: str = "") -> None:
-        app = self.existing(app)
+        app = self._desk.existing_app(app)
         earlier = self._desk.conversations.earlier(app, options.session)
         if earlier is None:
             raise UserError(
                 f"This notebook has no earlier conversation with {_named(app, options)}: "
                 "`%capsule session list --all` shows those of every notebook."
             )
-        held = self._desk.conversations.is_held(earlier)
+        held = self._said_if_held(earlier)
         self._desk.conversations.resume(earlier)
-        print(f"The next cell for {_named(app, options)} continues {earlier.described}.")  # noqa: T201
-        if held:
-            print("Another kernel speaks in it too: what is said there is heard here.")  # noqa: T201
+        print(f"The next cell for {_named(app, options)} continues {earlier.described}.{held}")  # noqa: T201
 
     def _use(self, options: argparse.Namespace, session_id: str, app: str = "") -> None:
         known = self._desk.conversations
         found = known.matching(session_id, app)
         if len(found) > 1:
             raise UserError(f"{len(found)} conversations begin with {session_id}: give more of it.")
-        app = self.existing(found[0].app if found else app)
+        for other in [] if found else known.matching(session_id):
+            raise UserError(f"{other.session_id} is a conversation with {other.app}, not {app}.")
+        app = self._desk.existing_app(found[0].app if found else app)
         chosen = found[0] if found else Conversation(app, session_id=session_id)
-        known.use(chosen, options.session)
+        held = self._said_if_held(chosen)
+        chosen = known.use(chosen, options.session)
         which = f"{chosen.session_id}{'' if found else ', which is not in the table'}"
-        print(f"The next cell for {chosen.words} continues {which}.")  # noqa: T201
+        print(f"The next cell for {chosen.words} continues {which}.{held}")  # noqa: T201
 
     def _forget(self, options: argparse.Namespace, *words: str) -> None:
         known = [c.session_id for c in self._desk.conversations.all()]
@@ -98,11 +99,10 @@ class Sessions:
         self._desk.conversations.forget(chosen)
         print(f"Forgot {len(chosen)} conversation{'' if len(chosen) == 1 else 's'}.")  # noqa: T201
 
-    def existing(self, app: str) -> str:
-        """Return the app named, or the one in use; a misspelt name is noticed now."""
-        app = self._desk.choose_app(app)
-        self._desk.client.get_app(app)
-        return app
+    def _said_if_held(self, conversation: Conversation) -> str:
+        if not self._desk.conversations.is_held(conversation):
+            return ""
+        return " Another kernel speaks in it too: what is said there is heard here."
 
 
 def _only(start: str, known: list[str]) -> str:

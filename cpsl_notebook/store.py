@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import sqlite3
+import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,7 +23,11 @@ _SCHEMA = """CREATE TABLE IF NOT EXISTS conversations (
     session_id TEXT NOT NULL, notebook TEXT NOT NULL, workspace TEXT NOT NULL, app TEXT NOT NULL,
     name TEXT NOT NULL, started_at TEXT NOT NULL, last_at TEXT NOT NULL, turns INTEGER NOT NULL,
     kernel TEXT NOT NULL DEFAULT '', PRIMARY KEY (session_id, notebook, workspace, app))"""
-_WAIT, _SHORT_WAIT = 30.0, 0.2  # seconds for another kernel to finish; once it did not, be brief
+_WAIT, _SHORT_WAIT = 10.0, 0.2  # seconds for another kernel to finish; once it did not, be brief
+_STEP = 0.02  # seconds
+_TAKEN = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+Rows = list[Any]
 
 
 def default_store() -> Path:
@@ -43,38 +50,52 @@ class Store:
         self._wait = _WAIT
         self._warned = False
 
-    def read(self, statement: str, *values: Any) -> list[Any]:
+    def read(self, statement: str, *values: Any) -> Rows:
         """Return the rows that a query finds; none where there is no store, or none to use."""
+
+        def found(database: sqlite3.Connection) -> Rows:
+            return database.execute(statement, values).fetchall() if _is_made(database) else []
+
         try:
-            if not self._path.exists():
-                return []
-            with contextlib.closing(self._connect()) as database:
-                if not _is_made(database):
-                    return []
-                return database.execute(statement, values).fetchall()
+            if self._path.exists():
+                return self._patiently(found)
         except (sqlite3.Error, OSError) as error:
             self._warn(error)
         return []
 
-    def write(self, statement: str, *values: Any) -> list[Any] | None:
+    def write(self, statement: str, *values: Any) -> Rows | None:
         """Change rows and return what the statement gives; ``None`` where it could not be done."""
+
+        def changed(database: sqlite3.Connection) -> Rows:
+            database.execute("BEGIN IMMEDIATE")  # to wait for others here, not halfway
+            database.execute(_SCHEMA)
+            _is_made(database)
+            rows = database.execute(statement, values).fetchall()
+            database.execute("COMMIT")
+            return rows
+
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._path.touch(mode=0o600)
-            with contextlib.closing(self._connect()) as database:
-                database.execute("BEGIN IMMEDIATE")  # to wait for others here, not halfway
-                database.execute(_SCHEMA)
-                _is_made(database)
-                rows = database.execute(statement, values).fetchall()
-                database.execute("COMMIT")
-                return rows
+            return self._patiently(changed)
         except (sqlite3.Error, OSError) as error:
             self._warn(error)
         return None
 
-    def _connect(self) -> sqlite3.Connection:
+    def _patiently(self, use: Callable[[sqlite3.Connection], Rows]) -> Rows:
+        """Use the database; wait for other kernels here, where an interrupt is heard at once."""
         place = f"file:{quote(str(self._path.absolute()))}?mode=rw"  # makes no file
-        return sqlite3.connect(place, self._wait, isolation_level=None, uri=True)
+        deadline = time.monotonic() + self._wait
+        while True:
+            connection = sqlite3.connect(place, timeout=0, isolation_level=None, uri=True)
+            with contextlib.closing(connection) as database:
+                try:
+                    return use(database)
+                except sqlite3.OperationalError as error:
+                    taken = error.sqlite_errorcode & 0xFF in _TAKEN
+                    if not taken or time.monotonic() > deadline:
+                        raise
+            time.sleep(random.uniform(0, _STEP))  # noqa: S311 - so that all have their turn
 
     def _warn(self, error: Exception) -> None:
         self._wait = _SHORT_WAIT

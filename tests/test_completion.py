@@ -94,6 +94,7 @@ def test_unloading_takes_the_completion_away_and_loading_twice_adds_one(shell):
     shell.run("%unload_ext cpsl_notebook")
     assert shell.shell.Completer.custom_matchers == []
     assert len(shell.shell.configurables) == before - 1
-    transformers = shell.shell.input_transformer_manager.token_transformers
-    assert not [one for one in transformers if one.__module__.startswith("cpsl_notebook")]
+    manager = shell.shell.input_transformer_manager
+    transforms = [*manager.cleanup_transforms, *manager.token_transformers]
+    assert not [one for one in transforms if one.__module__.startswith("cpsl_notebook")]
     assert "payments" not in tab(shell, "%capsule paym")

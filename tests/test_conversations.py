@@ -9,6 +9,8 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -78,6 +80,11 @@ def test_a_dry_run_shows_what_would_be_sent_and_sends_nothing(shell, workspace):
     shell.run("%%capsule dry\nx")
     shown = shell.run("%%capsule dry --dry-run\né").text
     assert f"turn 2 of conversation {last(shell).conversation}; 1 characters, 2 bytes" in shown
+    shown = shell.run("%%capsule dry --dry-run --once\nx").text
+    assert "a prompt for dry, a throw-away conversation; 1" in shown
+    assert "dry, a new conversation side; 1" in shell.run("%%capsule dry --dry-run -s side\nx").text
+    shell.run("%capsule session use unlisted dry")
+    assert "of conversation unlisted; 1" in shell.run("%%capsule dry --dry-run\nx").text
     assert "%capsule apps" in shell.error("%%capsule nope --dry-run\nx")
 
 
@@ -318,6 +325,44 @@ def test_two_kernels_of_one_notebook_never_share_a_conversation_by_accident(work
     # The latest conversation was the second kernel's, which is gone: it is free.
     with running_kernel(workspace) as (_, (three, _, said)):
         assert three == two and "Resumed" in said
+        # And while a third one has that, the first one's is.
+        with running_kernel(workspace) as (_, (four, _, said)):
+            assert four == one.strip() and "Resumed" in said
+
+
+def test_a_conversation_is_free_where_the_id_of_its_kernel_was_given_to_another(tmp_path):
+    known = conversations(tmp_path / "conversations.sqlite")
+    keep(known, Conversation("app"), "kept")
+    kept = known.earlier("app")
+    assert not known.is_held(kept)
+    kernel, started = kept.kernel.split(" ")
+    assert abs(float(started) - time.time()) < 86_400
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    other = kernel.replace(str(os.getpid()), str(process.pid))
+    with process:
+        kept.kernel = f"{other} {time.time():.0f}"
+        assert known.is_held(kept)
+        kept.kernel = f"{other} {float(started) - 3600:.0f}"
+        assert not known.is_held(kept)
+        process.kill()
+
+
+def test_a_conversation_has_one_name_and_one_count_of_turns(shell):
+    shell.run("%%capsule diet-coach\nan apple")
+    first = last(shell).session_id
+    said = shell.run(f"%capsule session use {first[:8]} -s fruit").text
+    assert "The next cell for diet-coach -s fruit continues" in said
+    shell.run("%%capsule diet-coach -s fruit\nan apple")
+    assert (last(shell).session_id, last(shell).turn, last(shell).conversation) == (
+        *(first, 2),
+        "fruit",
+    )
+    shell.run("%%capsule diet-coach\nan apple")
+    assert last(shell).session_id != first and last(shell).turn == 1
+    table = shell.run("%capsule session").value
+    assert sorted(zip(table["name"], table["turns"], strict=True)) == [("", 1), ("fruit", 2)]
+    line = shell.error(f"%capsule session use {first} support-ops")
+    assert line.endswith(f"{first} is a conversation with diet-coach, not support-ops.")
 
 
 def test_a_conversation_that_another_kernel_has_can_be_shared_on_purpose(workspace, monkeypatch):
@@ -341,7 +386,9 @@ from cpsl_notebook.store import Store
 path, name, count = sys.argv[1:]
 known = Conversations(Store(Path(path)), name, "workspace")
 for number in range(int(count)):
-    known.answered(known.current("app"), f"{name}-session")
+    spoken = known.current("app")
+    known.answered(spoken, f"{name}-session")
+    known.keep(spoken)
     print(number, flush=True)
 """
 
@@ -377,9 +424,14 @@ def conversations(path, notebook="/books/one.ipynb"):
     return Conversations(Store(path), notebook, "workspace")
 
 
+def keep(known, conversation, session_id):
+    known.answered(conversation, session_id)
+    known.keep(conversation)
+
+
 def test_a_full_disk_is_a_warning_and_what_was_there_is_kept(tmp_path):
     path = tmp_path / "conversations.sqlite"
-    conversations(path).answered(Conversation("app"), "kept")
+    keep(conversations(path), Conversation("app"), "kept")
     full = path.stat().st_size
 
     def limit():
@@ -404,19 +456,21 @@ def test_a_store_that_may_only_be_read_is_read(tmp_path):
     folder = Path(tempfile.mkdtemp())
     try:
         path = folder / "conversations.sqlite"
-        conversations(path).answered(Conversation("app"), "kept")
+        keep(conversations(path), Conversation("app"), "kept")
         before = path.read_bytes()
         folder.chmod(0o555)
         path.chmod(0o444)
         code = (
-            "import os, sys, warnings; from pathlib import Path\n"
+            "import os, psutil, sys, warnings; from pathlib import Path\n"
             "from cpsl_notebook.conversation import Conversation, Conversations\n"
             "from cpsl_notebook.store import Store\n"
             "if os.getuid() == 0: os.setuid(65534)\n"
             "known = Conversations(Store(Path(sys.argv[1])), '/books/one.ipynb', 'workspace')\n"
             "print(known.earlier('app').session_id)\n"
             "print(known.resume_unless_held(known.earlier('app')))\n"
-            "known.answered(Conversation('app'), 'new')\n"
+            "new = Conversation('app')\n"
+            "known.answered(new, 'new')\n"
+            "known.keep(new)\n"
             "print(known.current('app').session_id)"
         )
         command = [sys.executable, "-c", code, str(path)]
@@ -434,13 +488,13 @@ def damaged(path):
 
 
 def half(path):
-    conversations(path).answered(Conversation("app"), "kept")
+    keep(conversations(path), Conversation("app"), "kept")
     whole = path.read_bytes()
     path.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
 
 
 def locked(path):
-    conversations(path).answered(Conversation("app"), "kept")
+    keep(conversations(path), Conversation("app"), "kept")
     database = sqlite3.connect(path)
     database.execute("BEGIN EXCLUSIVE")
     return database
@@ -465,6 +519,36 @@ def test_a_store_that_is_spoilt_is_a_warning_and_the_cell_works(
         assert turns(path) == {"/books/one.ipynb": 1}
 
 
+@pytest.mark.parametrize("begun", [False, True])
+def test_waiting_for_a_store_that_another_kernel_holds_can_be_interrupted(shell, tmp_path, begun):
+    path = tmp_path / "capsule" / "conversations.sqlite"
+    path.parent.mkdir(exist_ok=True)
+    if begun:
+        shell.run("%%capsule diet-coach\nan apple")
+    with contextlib.closing(locked(path)):
+        main = threading.main_thread().ident
+
+        def interrupt():
+            while begun and len(desk().replies) < 2:  # the second one is whole
+                time.sleep(0.01)
+            time.sleep(0.3)
+            signal.pthread_kill(main, signal.SIGINT)
+
+        thread = threading.Thread(target=interrupt)
+        started = time.monotonic()
+        thread.start()
+        line = shell.error("%%capsule diet-coach -o kept\nan apple")
+        assert time.monotonic() - started < 8  # where the store has ten seconds
+        thread.join()
+    if begun:
+        assert line == (
+            "Stopped: the reply is whole, but its conversation is not kept for a later kernel."
+        )
+        assert shell.variables["kept"].status == "complete"
+    else:
+        assert line == "Stopped: interrupted before it was done."
+
+
 def test_a_store_of_the_first_layout_is_brought_up_to_date(tmp_path):
     path = tmp_path / "conversations.sqlite"
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
@@ -480,5 +564,5 @@ def test_a_store_of_the_first_layout_is_brought_up_to_date(tmp_path):
 
 def test_the_store_can_be_read_by_its_owner_alone(tmp_path):
     path = tmp_path / "home" / "conversations.sqlite"
-    conversations(path).answered(Conversation("app"), "kept")
+    keep(conversations(path), Conversation("app"), "kept")
     assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)

@@ -428,6 +428,17 @@ def test_loading_twice_and_unloading_leave_nothing_behind(shell):
     assert "not found" in shell.try_to_run("%capsule help").text
 
 
+def test_a_setting_that_was_refused_does_not_stand_in_the_way_of_loading_again(shell):
+    shell.run("%config CapsuleMagics.display = 'html'")
+    shell.run("%config CapsuleMagics.display = 'foo'\n%config CapsuleMagics.timeout = -1")
+    with pytest.warns(UserWarning, match="Settings were left out: The 'display' trait"):
+        shell.shell.run_cell("%reload_ext cpsl_notebook")
+    shell.run("%reload_ext cpsl_notebook")
+    assert shell.run("%config CapsuleMagics.display").value == "html"
+    names = [type(one).__name__ for one in shell.shell.configurables]
+    assert names.count("CapsuleMagics") == 1
+
+
 def test_help_names_every_subcommand_and_option(shell):
     from cpsl_notebook.commands import COMMANDS
 

@@ -162,9 +162,7 @@ def test_many_braces_take_seconds_not_hours(piece):
 
 
 def test_a_small_table_is_all_there():
-    assert markdown(TABLE) == (
-        "| queue | n |\n| --- | --- |\n| a | 1 |\n| b\\|c | 2 |\n|  | 3 |"
-    )
+    assert markdown(TABLE) == ("| queue | n |\n| --- | --- |\n| a | 1 |\n| b\\|c | 2 |\n|  | 3 |")
 
 
 def test_a_large_table_says_what_it_left_out():

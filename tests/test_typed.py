@@ -36,6 +36,12 @@ def test_a_line_asks_wherever_a_statement_can_stand_and_its_reply_is_a_value(she
     for alone in ("%capsule ask noting x?", "%capsule  ask noting x;", "capsule ask noting x"):
         assert shell.run(alone).value is None
     assert isinstance(shell.run("reply = %capsule ask noting x\nreply").value, Reply)
+    shell.run("%capsule ask noting x\nreply = %capsule ask noting x")
+    assert isinstance(shell.variables["reply"], Reply)
+    shell.run("%capsule apps;\napps = %capsule apps;")
+    assert "noting" in set(shell.variables["apps"]["name"])
+    assert shell.run("%capsule apps;").value is None
+    assert shell.run("%time %capsule ask noting once").text.count("conversation") == 1
 
 
 def test_a_question_mark_asks_for_help_on_all_other_lines(shell):
