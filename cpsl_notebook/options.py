@@ -110,7 +110,9 @@ def asking(app: str, text: str) -> str:
     What does $HOME hold?
     """
     line = f"ask {app} {text}"
-    if len(text.splitlines()) == 1 and not text.endswith("\\"):  # it would go on below
+    # The text is an app's: what it holds in braces must not be computed, not even to see what it is.
+    # And after a backslash, the line would go on below.
+    if "{{" not in line and len(text.splitlines()) == 1 and not text.endswith("\\"):
         with contextlib.suppress(UserError):
             name, options = line_options(line, {})
             if (name, options.app, options.text, options.quiet) == ("ask", app, text, False):

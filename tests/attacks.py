@@ -1,4 +1,15 @@
-"""What a hostile app might send: pieces that call ``canary()`` or fetch from a host of evil."""
+"""What a hostile app might send: pieces that call ``canary()`` or fetch from a host of evil.
+
+In a page there is no ``canary`` to call, which is noticed; in the kernel, it is the one below.
+"""
+
+RAN = []
+
+
+def canary():
+    """Take note that something ran in Python."""
+    RAN.append("ran")
+
 
 ATTACKS = [
     "<script>canary()</script>",
@@ -36,6 +47,8 @@ ATTACKS = [
     "</div></div><script>canary()</script>",
     "\\(\\href{javascript:canary()}{x}\\) $\\unicode{x}$",
     "\u202egnp.<script>canary()</script>\u2066",
+    "{{ __import__('attacks').canary() }}",
+    "{{ [__import__('attacks').canary() for _ in '1'] }} $canary {{ canary() }}",
     "\x1b]8;;https://evil.example\x07link\x1b]8;;\x07\x1b[2J<script>canary()</script>",
 ]
 FIELDS = (

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(
 DEFINE = """\
 import pathlib, sys, time
 sys.path.insert(0, {tests!r})
-from attacks import ATTACKS, KINDS, hostile_block
+from attacks import ATTACKS, KINDS, RAN, hostile_block
 from cpsl_notebook import local, ask
 
 def hostile(session, text):
@@ -52,8 +52,9 @@ raise error"""
 SING = (
     "from IPython.display import HTML\nHTML('<img src=\"https://evil.example/\" onerror=canary()>')"
 )
-CELLS = ["%load_ext cpsl_notebook\n%capsule local", DEFINE, "%%capsule hostile\nx", FAIL, SING]
-HOSTILE, FAILING, SINGING = 2, 3, 4
+CELLS = ["%load_ext cpsl_notebook\n%capsule local", DEFINE, "%%capsule hostile\nx", FAIL]
+CELLS += ["print('in the kernel:', RAN)", SING]
+HOSTILE, FAILING, KERNEL, SINGING = 2, 3, 4, 5
 
 
 class Watch:
@@ -123,6 +124,8 @@ def test_nothing_that_an_app_sends_runs_or_is_fetched(watched, root, tmp_path):
         assert notebook.cell(FAILING).locator(".capsule-reply").count() > 30
         page.screenshot(path=root / "build" / "screenshots" / "attacks.png")
         assert watched.saw_nothing()  # in the final output, and in errors
+        notebook.run(KERNEL)
+        assert notebook.outputs(KERNEL)[0]["text"] == "in the kernel: []\n"
 
         notebook.save()
         page.goto(f"{url}/lab/tree/bad.ipynb?reset")

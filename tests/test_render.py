@@ -3,7 +3,7 @@
 from html.parser import HTMLParser
 
 import pytest
-from attacks import ATTACKS, KINDS, hostile_block
+from attacks import ATTACKS, KINDS, RAN, hostile_block
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,6 +42,7 @@ def inspect(reply):
     shown = html(reply)
     Inspector().feed(shown)
     assert "<style" not in shown.replace(STYLE, "")
+    assert plain(reply) is not None and RAN == []
 
 
 def reply_with(text="", status="complete", **fields):
