@@ -11,8 +11,9 @@ from typing import Any
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from cpsl_notebook.markdown import clean, image
+from cpsl_notebook.markdown import image
 from cpsl_notebook.options import asking
+from cpsl_notebook.text import clean
 
 __all__ = ["block_html", "block_table", "block_text", "quiet_line", "table_html", "text_table"]
 

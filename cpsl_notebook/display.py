@@ -14,9 +14,9 @@ from typing import Any, Protocol
 from IPython.core.getipython import get_ipython
 from IPython.display import display
 
-from cpsl_notebook.markdown import clean
 from cpsl_notebook.render import blocks_text, footer, html, plain
 from cpsl_notebook.reply import Reply
+from cpsl_notebook.text import clean, split_whole
 
 __all__ = ["Display", "choose", "front_end"]
 
@@ -182,10 +182,9 @@ class _Text(_Quiet):
             self._write(reply)
 
     def _write(self, reply: Reply) -> None:
-        piece = self._held + "".join(reply.pieces[self._written :])
+        came = "".join(reply.pieces[self._written :])
         self._written = len(reply.pieces)
-        whole = piece.removesuffix("\r")  # half of a line end, perhaps
-        self._held = piece[len(whole) :]
+        whole, self._held = split_whole(self._held + came)
         sys.stdout.write(clean(whole))
         sys.stdout.flush()
 
@@ -193,6 +192,7 @@ class _Text(_Quiet):
         if _says_nothing(reply):
             return
         self.update(reply)
+        sys.stdout.write(clean(self._held))
         lines = [
             plain(reply) if reply.form else blocks_text(reply),
             *reply.notices,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import traceback
 from typing import Self
 
+from cpsl_notebook.text import clean
+
 __all__ = ["UserError", "told"]
 
 
@@ -34,11 +36,11 @@ class UserError(Exception):
         return super().__new__(named, message)
 
     def __init__(self, message: str = "", kind: str = "UserError") -> None:
-        super().__init__(message)
+        super().__init__(clean(message))
 
     def _render_traceback_(self) -> list[str]:
         if self.full:
-            return "".join(traceback.format_exception(self)).splitlines()
+            return clean("".join(traceback.format_exception(self))).splitlines()
         return [f"{type(self).__name__}: {self}"]
 
 

@@ -15,9 +15,10 @@ import ipywidgets as widgets
 from ipywidgets.widgets.widget_string import HTMLStyle
 
 from cpsl_notebook.blocks import quiet_line
-from cpsl_notebook.markdown import STYLE, clean, settled, to_html
+from cpsl_notebook.markdown import STYLE, settled, to_html
 from cpsl_notebook.render import blocks_html, framed
 from cpsl_notebook.reply import Reply
+from cpsl_notebook.text import clean, split_whole
 
 __all__ = ["Growing", "Panel"]
 
@@ -47,9 +48,7 @@ class Growing:
 
     def add(self, text: str) -> None:
         """Add what has arrived."""
-        text = self._held + text
-        whole = text.removesuffix("\r")  # half of a line end, perhaps
-        self._held = text[len(whole) :]
+        whole, self._held = split_whole(self._held + text)
         self.rest += clean(whole)
 
     def settle(self, at_least: int = _PIECE) -> str:

@@ -109,7 +109,7 @@ class CapsuleMagics(Magics):
         values = {name: getattr(options, name) for name in named}
         question = Question(**values, left=left, **place())
         if options.dry_run:
-            from cpsl_notebook.markdown import clean
+            from cpsl_notebook.text import clean
 
             print(clean(self._desk.preview(question)))  # noqa: T201
             return None

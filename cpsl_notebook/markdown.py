@@ -17,12 +17,10 @@ from urllib.parse import urlsplit
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-__all__ = ["PART", "STYLE", "clean", "code", "image", "settled", "tables", "to_html"]
+from cpsl_notebook.text import clean
 
-# C0 and C1 controls but tab and line feed, and what reorders or hides text (Unicode TR 36).
-_CONTROLS = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]"
-)
+__all__ = ["PART", "STYLE", "code", "image", "settled", "tables", "to_html"]
+
 _LINK_SCHEMES = {"http", "https", "mailto"}
 # No SVG: what shows a saved notebook may take it for a document.
 _PICTURE = re.compile(r"data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/]+={0,2}")
@@ -58,11 +56,6 @@ def _variables(colours: dict[str, str]) -> str:
 
 
 STYLE = _style()
-
-
-def clean(text: str) -> str:
-    """Remove control characters and bidirectional overrides; lines and tabs stay."""
-    return _CONTROLS.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def to_html(text: str, *, remote_images: bool = False, in_parts: bool = False) -> str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from cpsl_notebook.blocks import block_html, block_text, quiet_line
 from cpsl_notebook.forms import form_html, form_text
-from cpsl_notebook.markdown import PART, STYLE, clean, to_html
+from cpsl_notebook.markdown import PART, STYLE, to_html
 from cpsl_notebook.reply import Reply
+from cpsl_notebook.text import clean
 
 __all__ = ["blocks_html", "blocks_text", "footer", "framed", "html", "plain"]
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.getipython import get_ipython
 
 from cpsl_notebook.errors import UserError
+from cpsl_notebook.text import clean, joined
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,7 +113,7 @@ class Reply:
     @property
     def text(self) -> str:
         """The reply's text, Markdown as the app sent it."""
-        return "".join(self.pieces)
+        return joined("".join(self.pieces))
 
     @property
     def tables(self) -> list[pd.DataFrame]:
@@ -157,8 +158,8 @@ class Reply:
         """
         found = []
         for candidate in (self.text, *self.code):
-            with contextlib.suppress(ValueError):
-                found.append(json.loads(candidate))
+            with contextlib.suppress(ValueError, RecursionError):
+                found.append(json.loads(candidate, parse_constant=_refused))
         if len(found) == 1:
             return found[0]
         what = f"holds {len(found)} pieces of JSON" if found else "is no JSON"
@@ -171,16 +172,16 @@ class Reply:
             self.pieces.append(text)
             self.notification = ""
         for key in ("session_id", "request_id"):
-            if isinstance(data.get(key), str) and data[key]:
-                setattr(self, key, data[key])
+            if isinstance(data.get(key), str | int) and data[key]:
+                setattr(self, key, clean(str(data[key])))
         block = _block(data)
         if block is not None:
             self._put(block)
 
     def take_whole(self, response: Any) -> None:
         """Take the answer of a chat that was not streamed."""
-        self.session_id = response.session_id or ""
-        self.request_id = response.request_id or ""
+        self.session_id = clean(response.session_id or "")
+        self.request_id = clean(response.request_id or "")
         replies = response.raw.get("replies") if isinstance(response.raw, dict) else None
         replies = [reply for reply in replies or [] if isinstance(reply, dict)]
         texts = [reply["text"] for reply in replies if isinstance(reply.get("text"), str)]
@@ -202,11 +203,15 @@ class Reply:
         self.blocks.append(block)
 
 
+def _refused(constant: str) -> Any:
+    raise ValueError(f"{constant} is no JSON")  # Python reads NaN and Infinity all the same
+
+
 def _block(data: dict[str, Any]) -> dict[str, Any] | None:
     """Find a block in an event's data: the data itself, under ``block``, or as JSON."""
     candidates = [data, data.get("block")]
     if isinstance(data.get("block_json"), str):
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             candidates.append(json.loads(data["block_json"]))
     for candidate in candidates:
         if isinstance(candidate, dict) and {"type", "payload"} <= candidate.keys():

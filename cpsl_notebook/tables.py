@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from cpsl_notebook.errors import UserError
+from cpsl_notebook.text import clean
 
 if TYPE_CHECKING:
     from cpsl_notebook.asking import Desk
@@ -47,7 +48,7 @@ def history_frame(replies: list[Reply]) -> pd.DataFrame:
     """
     rows = [vars(reply) | {"reply": reply.text} for reply in replies]
     columns = {
-        name: pd.Series([_whole(row[name]) for row in rows], dtype=dtype)
+        name: pd.Series([_shown(row[name]) for row in rows], dtype=dtype)
         for name, dtype in _HISTORY.items()
     }
     return pd.DataFrame(columns)
@@ -96,9 +97,9 @@ def status(desk: Desk) -> dict[str, Any]:
     }
 
 
-def _whole(value: Any) -> Any:
-    """Return a value without half characters, which no column of strings can hold."""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+def _shown(value: Any) -> Any:
+    """Return a text as it can be shown: a terminal prints a table's cells as they are."""
+    return clean(value) if isinstance(value, str) else value
 
 
 def _times(values: list[str]) -> pd.Series[Any]:

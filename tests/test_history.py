@@ -75,7 +75,7 @@ def test_a_file_that_is_there_is_kept_unless_it_shall_be_replaced(asked, tmp_pat
 
 def test_half_of_a_character_in_a_reply_breaks_no_table():
     reply = Reply(app="x", prompt="y", pieces=["half \ud83d"])
-    assert history_frame([reply])["reply"][0] == "half ?"
+    assert history_frame([reply])["reply"][0] == "half \ufffd"
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cpsl_notebook import Reply, UserError
-from cpsl_notebook.markdown import DARK, LIGHT, STYLE, clean, settled, to_html
+from cpsl_notebook.markdown import DARK, LIGHT, STYLE, settled, to_html
 from cpsl_notebook.render import html, plain
+from cpsl_notebook.text import clean
 
 SAFE_TAGS = set(
     "div p strong em code pre ul ol li h1 h2 h3 h4 h5 h6 a table thead tbody tr th td hr br "
@@ -121,8 +122,8 @@ def test_links_to_the_web_open_apart_and_tell_nothing():
 
 
 def test_control_characters_and_bidirectional_overrides_are_removed():
-    dirty = "a\x1b[31mred\x1b]0;title\x07\u202egnp.exe\u2066\x00\x9bz\r\nnext\ttab"
-    assert clean(dirty) == "a[31mred]0;titlegnp.exez\nnext\ttab"
+    dirty = "a\x1b[31mred\x1b[0m\x1b]0;title\x07\u202egnp.exe\u2066\x00\x9bz\r\nnext\ttab"
+    assert clean(dirty) == "aredgnp.exe\nnext\ttab"
     reply = reply_with(dirty, notices=[dirty], conversation=dirty)
     for shown in (html(reply), plain(reply)):
         assert not set("\x1b\x07\u202e\u2066\x00\x9b") & set(shown)

@@ -26,6 +26,9 @@ def test_the_reply_is_written_as_it_comes_and_never_redrawn(ipython, workspace):
     @workspace.app("gradual")
     def gradual(session, text):
         yield "**first**\x1b[2J words\u202e"
+        yield "\x1b]0;a ti"
+        yield "tle\x07\x1b[3"
+        yield "1m"
         go_on.wait(30)
         yield ", last words"
 
@@ -38,7 +41,7 @@ def test_the_reply_is_written_as_it_comes_and_never_redrawn(ipython, workspace):
     shown = ipython.read_until("In [3]: ")
     shown = shown[shown.index("**first**") :]
     reply, footer = shown.split("\r\n")[:2]
-    assert reply == "**first**[2J words, last words"
+    assert reply == "**first** words, last words"
     assert footer.startswith("[gradual · conversation ")
     assert not set("\x1b\b\u202e") & set(shown)
 
