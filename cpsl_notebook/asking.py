@@ -127,9 +127,11 @@ class Desk:
         send = self._sender(reply, conversation, question)
         with Stopper() as stopper:
             _receive(reply, display, send, stopper)
-            self._settle(reply, conversation, question.once)
-            self.replies.append(reply)
-            display.finish(reply)
+            try:
+                self._settle(reply, conversation, question.once)
+            finally:
+                self.replies.append(reply)
+                display.finish(reply)
         self._keep(reply, conversation)
         return reply
 

@@ -15,13 +15,23 @@ from cpsl_notebook.markdown import image
 from cpsl_notebook.options import asking
 from cpsl_notebook.text import clean
 
-__all__ = ["block_html", "block_table", "block_text", "quiet_line", "table_html", "text_table"]
+__all__ = [
+    "block_html",
+    "block_table",
+    "block_text",
+    "quiet_line",
+    "table_html",
+    "text_table",
+    "typed",
+]
 
 Block = dict[str, Any]
 
 _QUIET = "opacity:.75;font-size:.85em"
 # No leading zero: 007 is a name, not a number.
 _INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")
+_MOST_ROWS, _MOST_COLUMNS = 100, 50  # of a table that are shown
+_SAID = ("label", "title", "message", "text", "detail", "name", "url", "task_id")
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?")
 
 
@@ -46,7 +56,9 @@ def block_html(block: Block, app: str, *, remote_images: bool = False) -> str:
     table = block_table(block)
     if table is not None:
         title = _string(_payload(block).get("title"))
-        return (f"<p><strong>{escape(title)}</strong></p>" if title else "") + table_html(table)
+        part, left = _bounded(table)
+        head = f"<p><strong>{escape(title)}</strong></p>" if title else ""
+        return head + table_html(part) + (quiet_line(left) if left else "")
     payload = _payload(block)
     match block.get("type"):
         case "image":
@@ -65,8 +77,9 @@ def block_text(block: Block, app: str) -> str:
     payload = _payload(block)
     table = block_table(block)
     if table is not None:
-        title = _string(payload.get("title"))
-        return f"{title}\n{table.map(_string).to_string(index=False)}".strip()
+        part, left = _bounded(table)
+        title, rows = _string(payload.get("title")), part.map(_string).to_string(index=False)
+        return "\n".join(filter(None, [title, rows, left]))
     match block.get("type"):
         case "notification" | "session_title" | "session_event":
             return ""
@@ -78,12 +91,12 @@ def block_text(block: Block, app: str) -> str:
         case "image":
             return f"[image: {_string(payload.get('alt')) or 'without a description'}]"
         case kind:
-            said = [_string(payload.get(key)) for key in ("label", "message", "text", "detail")]
+            said = [_string(payload.get(key)) for key in _SAID]
             return f"[{_string(kind)}] {' · '.join(filter(None, said))}".strip()
 
 
 def block_table(block: Block) -> pd.DataFrame | None:
-    """Return the table of a ``table_preview`` block, its values as they came."""
+    """Return the table of a ``table_preview`` block, its values as they came, its texts clean."""
     table = _payload(block).get("table")
     if block.get("type") != "table_preview" or not isinstance(table, dict):
         return None
@@ -101,7 +114,7 @@ def block_table(block: Block) -> pd.DataFrame | None:
 def table_html(table: pd.DataFrame) -> str:
     """Return a table as HTML: columns of numbers to the right, as one reads them, the rest not."""
     sides = [
-        ' style="text-align:right"' if is_numeric_dtype(column.infer_objects()) else ""
+        ' style="text-align:right"' if is_numeric_dtype(typed(column)) else ""
         for _, column in table.items()
     ]
 
@@ -115,6 +128,20 @@ def table_html(table: pd.DataFrame) -> str:
     body = "\n".join(row("td", values) for values in table.itertuples(index=False, name=None))
     head = row("th", table.columns)
     return f"<table><thead>{head}</thead>\n<tbody>{body}</tbody></table>"
+
+
+def typed(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Give a column of values as they came the type that all of them have."""
+    whole = all(type(value) is int and abs(value) < 1 << 63 for value in column.dropna())
+    return column.astype("Int64") if whole and column.count() else column.infer_objects()
+
+
+def _bounded(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Return as much of a table as a page can bear, and what to say of the rest."""
+    shown = table.iloc[:_MOST_ROWS, :_MOST_COLUMNS]
+    rows, columns = (whole - part for whole, part in zip(table.shape, shown.shape, strict=True))
+    left = [f"{rows:,} more rows"] * bool(rows) + [f"{columns:,} more columns"] * bool(columns)
+    return shown, f"{' and '.join(left)}: `%capsule last` has them in `tables`." if left else ""
 
 
 def text_table(rows: list[list[str]]) -> pd.DataFrame:
@@ -173,7 +200,7 @@ def _from_objects(rows: list[dict[str, Any]], columns: list[Any]) -> pd.DataFram
         dict.fromkeys(key for row in rows for key in row)
     )
     names = [_column_name(column) for column in columns] or keys
-    values = [[row.get(key) for key in keys] for row in rows]
+    values = [[_value(row.get(key)) for key in keys] for row in rows]
     return pd.DataFrame(values, columns=[_string(name) for name in names], dtype=object)
 
 
@@ -182,7 +209,7 @@ def _from_lists(rows: list[list[Any]], columns: list[Any]) -> pd.DataFrame:
     width = max([len(columns), *map(len, rows)])
     names = [_column_name(column) for column in columns]
     names += [str(number) for number in range(len(columns), width)]
-    values = [row + [None] * (width - len(row)) for row in rows]
+    values = [[*map(_value, row), *[None] * (width - len(row))] for row in rows]
     return pd.DataFrame(values, columns=names, dtype=object)
 
 
@@ -200,6 +227,10 @@ def _column_name(column: Any) -> str:
         keys = ("label", "title", "name", "key", "id")
         return next((_string(column[key]) for key in keys if column.get(key)), "")
     return _string(column)
+
+
+def _value(value: Any) -> Any:
+    return clean(value) if isinstance(value, str) else value
 
 
 def _string(value: Any) -> str:

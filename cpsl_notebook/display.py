@@ -44,31 +44,50 @@ def choose(kind: str = "auto") -> Display:
     ----------
     kind
         ``widget``, ``html``, ``text``, ``quiet``, or ``auto`` for what fits the front end. Where
-        nobody looks on, a widget or a page is shown only once it is finished.
+        nobody looks on, a widget or a page is shown only once it is finished; in a terminal, which
+        cannot repaint, it is text.
     """
     makers: dict[str, type[Display]] = {
         "widget": _Widget,
         "html": _Page,
         "text": _Text,
         "quiet": _Quiet,
+        "captured": _Final,
         "headless": _Final,
     }
     front = front_end()
-    if kind == "auto":
+    if kind == "auto" or (kind in ("widget", "html") and front != "widget"):
         kind = front
-    return makers["headless" if front == "headless" and kind in ("widget", "html") else kind]()
+    return makers[kind]()
 
 
 def front_end() -> str:
-    """Return what shows the output: ``widget``, ``text`` (a terminal) or ``headless`` (nobody)."""
+    """Return what shows the output.
+
+    ``widget``; ``text``, a terminal; ``captured``, an ``Output`` widget, which shows no update of
+    what it was given; or ``headless``, nobody.
+    """
     shell: Any = get_ipython()
     if not hasattr(shell, "kernel"):
         return "text"
     if threading.current_thread() is not threading.main_thread():
         return "headless"  # there is no cell to show it in while it grows
+    parent = shell.get_parent()
+    if _is_captured(parent.get("header", {}).get("msg_id")):
+        return "captured"
     # Under nbclient and its like there is nobody who could be asked for input.
-    content = shell.get_parent().get("content", {})
-    return "headless" if content.get("allow_stdin") is False else "widget"
+    return "headless" if parent.get("content", {}).get("allow_stdin") is False else "widget"
+
+
+def _is_captured(message_id: Any) -> bool:
+    """Say whether an ``Output`` widget takes what the running cell or callback shows."""
+    if "ipywidgets" not in sys.modules:
+        return False
+    from ipywidgets import Output
+    from ipywidgets.widgets.widget import _instances
+
+    outputs = [widget for widget in list(_instances.values()) if isinstance(widget, Output)]
+    return any(output.msg_id == message_id for output in outputs)
 
 
 class _Quiet:
@@ -114,8 +133,14 @@ class _Live(_Quiet, abc.ABC):
         self._ended.set()
         if self._painter is not None:
             self._painter.join()
-        self._handle.update(_bundle(reply), raw=True, metadata={"capsule": _metadata(reply)})
-        self._close()
+        bundle = {"text/plain": clean(reply.text)}  # should the rest fail, this is not lost
+        try:
+            bundle = _bundle(reply)
+        finally:
+            try:
+                self._handle.update(bundle, raw=True, metadata={"capsule": _metadata(reply)})
+            finally:
+                self._close()
 
     def _paint_until_ended(self) -> None:
         while not self._ended.wait(_TICK):

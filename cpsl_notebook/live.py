@@ -1,6 +1,6 @@
 """The panel that shows a reply while it streams.
 
-What is settled is sent once, as a widget of its own; only the block that still grows is sent again.
+What is settled is sent once, as a widget of its own; only what still grows or changes is sent again.
 So the traffic is proportional to the reply, however long it gets.
 """
 
@@ -14,15 +14,15 @@ import ipykernel
 import ipywidgets as widgets
 from ipywidgets.widgets.widget_string import HTMLStyle
 
-from cpsl_notebook.blocks import quiet_line
+from cpsl_notebook.blocks import block_html, quiet_line
 from cpsl_notebook.markdown import STYLE, settled, to_html
-from cpsl_notebook.render import blocks_html, framed
+from cpsl_notebook.render import framed
 from cpsl_notebook.reply import Reply
 from cpsl_notebook.text import clean, split_whole
 
 __all__ = ["Growing", "Panel"]
 
-_PIECE = 2_000  # characters of settled text that are worth a widget of their own
+_PIECE = 2_000  # characters that are worth a widget of their own
 _LARGE = 4_000  # characters of a growing block that are worth some patience
 _PATIENCE = 0.25  # seconds for which a large block may wait to be painted again
 _GROWTH = 1.1
@@ -62,6 +62,28 @@ class Growing:
         return piece
 
 
+class Gathered:
+    """The reply's blocks as HTML, a few of them together: what has not changed is not made again."""
+
+    def __init__(self) -> None:
+        self._made: list[tuple[Any, str]] = []  # each block, and its HTML
+
+    def groups(self, reply: Reply) -> list[str]:
+        """Return the HTML of the blocks, in groups of which only the last one grows."""
+        for place, block in enumerate(list(reply.blocks)):
+            if place == len(self._made):
+                self._made.append((None, ""))
+            if self._made[place][0] is not block:
+                shown = block_html(block, reply.app, remote_images=reply.remote_images)
+                self._made[place] = (block, shown)
+        groups = [""]
+        for _, shown in self._made:
+            if groups[-1] and len(groups[-1]) + len(shown) > _PIECE:
+                groups.append("")
+            groups[-1] += shown
+        return groups
+
+
 class Panel:
     """A status, a Stop button, and the reply so far.
 
@@ -81,11 +103,13 @@ class Panel:
         self._painted = ""  # the rest, as it was painted last
         self._painted_at = self._paid = 0.0  # and when; until when painting is paid for
         self._blocks: list[Any] = []
+        self._gathered = Gathered()
         # Shared by all pieces: a layout and a style for each would be two more widgets.
         self._shared = {"layout": widgets.Layout(margin="0"), "style": HTMLStyle()}
         self._status = self._html(self._state())
-        self._tail, self._below = self._html(), self._html()
+        self._tail = self._html()
         self._body = widgets.VBox([self._tail], layout=self._shared["layout"])
+        self._below = widgets.VBox(layout=self._shared["layout"])
         parts = [self._top(stop), self._html(STYLE), self._body, self._below]
         self._view = widgets.VBox(parts, layout=self._shared["layout"])
 
@@ -108,7 +132,7 @@ class Panel:
             self._paint_text()
         if self._reply.blocks != self._blocks:
             self._blocks = list(self._reply.blocks)
-            self._below.value = _page(blocks_html(self._reply), ' role="status"')
+            self._paint_blocks()
         cost = time.monotonic() - began
         self._paid = began + max(_SHARE * cost, min(_SPARING * cost, _PAUSE))
 
@@ -128,6 +152,15 @@ class Panel:
             self._body.children = (*self._body.children[:-1], shown, self._tail)
         self._painted, self._painted_at = self._growing.rest, time.monotonic()
         self._tail.value = _page(self._markdown(self._painted), ' role="status"')
+
+    def _paint_blocks(self) -> None:
+        pages = [_page(group, ' role="status"') for group in self._gathered.groups(self._reply)]
+        shown = list(self._below.children)
+        pages += [""] * (len(shown) - len(pages))  # a block may have become smaller
+        for widget, page in zip(shown, pages, strict=False):
+            widget.value = page  # sends nothing where it is what it was
+        if len(pages) > len(shown):
+            self._below.children = (*shown, *map(self._html, pages[len(shown) :]))
 
     def _markdown(self, text: str) -> str:
         return to_html(text, remote_images=self._reply.remote_images)

@@ -144,6 +144,9 @@ class CapsuleMagics(Magics):
 
     def _share(self, change: dict[str, Any]) -> None:
         setattr(self._desk.settings, change["name"], change["new"])
+        if change["name"] == "remote_images":  # also where a reply is shown again
+            for reply in self._desk.replies:
+                reply.remote_images = change["new"]
 
     def _do_ask(self, options: argparse.Namespace) -> Reply | None:
         return self._ask(options)

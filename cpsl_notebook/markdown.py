@@ -10,6 +10,8 @@ from __future__ import annotations
 import functools
 import itertools
 import re
+import time
+from collections.abc import Iterator
 from html import escape
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,10 +25,20 @@ __all__ = ["PART", "STYLE", "code", "image", "settled", "tables", "to_html"]
 
 _LINK_SCHEMES = {"http", "https", "mailto"}
 # No SVG: what shows a saved notebook may take it for a document.
-_PICTURE = re.compile(r"data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/]+={0,2}")
+_PICTURE = re.compile(r"data:image/(png|jpe?g|gif|webp);base64,[A-Za-z0-9+/]+={0,2}")
 _WIDEST = 2_000  # pixels
 PART = "capsule-part"  # the class of a part of a long text
 _PART_LINES = 40
+_DEEPEST = 40  # blocks within blocks; a text that goes deeper is shown as it came
+# Those whose lexers Pygments gets through at an even pace, whatever the code.
+_COLOURED = frozenset(
+    "Bash,Bash Session,C,C#,C++,Clojure,CSS,Dart,Diff,Docker,Elixir,Go,GraphQL,Haskell,HTML,Java,"
+    "JavaScript,JSON,JSX,Julia,Kotlin,Lua,Markdown,Nginx configuration file,Objective-C,Perl,PHP,"
+    "PowerShell,Protocol Buffer,Python,Python console session,Ruby,Rust,S,Scala,SCSS,SQL,Swift,"
+    "Terraform,TeX,TOML,TSX,TypeScript,VB.net,XML,YAML".split(",")
+)
+_LONGEST_CODE = 20_000  # characters
+_COLOUR_TIME = 0.2  # seconds for a block of code, after which the rest of it stays plain
 
 # The colours of code; on either ground each has a contrast of 4.5 or more (WCAG 2.2, 1.4.3).
 LIGHT = {"k": "#b31d28", "s": "#0a3069", "c": "#57606a", "m": "#0550ae", "n": "#6639ba"}
@@ -76,7 +88,10 @@ def to_html(text: str, *, remote_images: bool = False, in_parts: bool = False) -
     '<p><strong>4</strong> threads &lt;script&gt;</p>\n'
     """
     parser, env = _parser(), {"remote_images": remote_images}
-    tokens = parser.parse(clean(text), env)
+    text = clean(text)
+    tokens = parser.parse(text, env)
+    if any(token.level >= _DEEPEST - 2 for token in tokens):
+        return f"<pre>{escape(text)}</pre>"
     parts = _parts(tokens) if in_parts else [tokens]
     rendered = [parser.renderer.render(part, parser.options, env) for part in parts]
     if len(rendered) > 1:
@@ -159,7 +174,8 @@ def _parts(tokens: list[Token]) -> list[list[Token]]:
 
 @functools.cache
 def _parser() -> MarkdownIt:
-    parser = MarkdownIt("commonmark", {"html": False, "highlight": _highlighted})
+    options = {"html": False, "highlight": _highlighted, "maxNesting": _DEEPEST}
+    parser = MarkdownIt("commonmark", options)
     parser.enable(["table", "strikethrough"])
     parser.validateLink = _is_harmless  # type: ignore[method-assign]
     parser.add_render_rule("link_open", _open_link)
@@ -170,7 +186,7 @@ def _parser() -> MarkdownIt:
 @functools.cache
 def _block_parser() -> MarkdownIt:
     """Return a parser that only divides a text into blocks."""
-    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    parser = MarkdownIt("commonmark", {"html": False, "maxNesting": _DEEPEST}).enable("table")
     parser.core.ruler.enableOnly(["normalize", "block"])
     return parser
 
@@ -205,17 +221,40 @@ def _image(renderer: Any, tokens: Any, position: int, options: Any, env: Any) ->
     return image(url, alt, remote_images=env.get("remote_images", False))
 
 
+@functools.lru_cache(maxsize=32)  # what grows is painted again, and all of it once it is done
 def _highlighted(source: str, language: str, _: str) -> str:
-    """Mark up a fence's code; an empty string where its language is not known."""
+    """Mark up a fence's code; an empty string where it stays plain."""
     from pygments.lexers import get_lexer_by_name
-    from pygments.util import ClassNotFound
 
-    try:
-        lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
-    except ClassNotFound:
+    if language.lower() not in _coloured() or len(source) > _LONGEST_CODE:
         return ""
-    tokens = itertools.groupby(lexer.get_tokens(source), lambda token: _colour(token[0]))
-    return "".join(_span(colour, "".join(text for _, text in run)) for colour, run in tokens)
+    lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
+    tokens = _in_time(lexer.get_tokens(source), source)
+    runs = itertools.groupby(tokens, lambda token: _colour(token[0]))
+    return "".join(_span(colour, "".join(text for _, text in run)) for colour, run in runs)
+
+
+@functools.cache
+def _coloured() -> frozenset[str]:
+    """Return what the coloured languages are called."""
+    from pygments.lexers import get_all_lexers
+
+    known = get_all_lexers(plugins=False)
+    return frozenset(name for title, names, *_ in known if title in _COLOURED for name in names)
+
+
+def _in_time(tokens: Iterator[tuple[Any, str]], source: str) -> Iterator[tuple[Any, str]]:
+    """Give tokens until the time is up, and then the rest of the code as plain text."""
+    from pygments.token import Text
+
+    until = time.monotonic() + _COLOUR_TIME
+    done = 0
+    for kind, text in tokens:
+        yield kind, text
+        done += len(text)
+        if time.monotonic() > until:
+            yield Text, source[done:]
+            return
 
 
 def _span(colour: str, text: str) -> str:

@@ -67,6 +67,7 @@ def reading(parts: int) -> Iterator[Reading]:
         How many parts there are; apps, say.
     """
     shown: dict[str, dict[str, Any]] = {
+        "captured": {"disable": True},
         "headless": {"disable": True},
         "text": {"disable": None, "leave": False},  # None: unless it is no terminal
         "widget": {"file": sys.stdout},  # what goes to stderr looks like an error there

@@ -274,6 +274,19 @@ def test_a_session_that_the_service_answers_with_404_is_said():
         assert "may no longer know conversation s-1: `%capsule session new" in line
 
 
+def test_what_a_service_cut_in_two_or_made_up_as_an_id_breaks_nothing():
+    app = "00000000-0000-4000-8000-000000000001"
+    ids = {"session_id": "s\udc00\x1b]0;title\x07", "request_id": 7}
+    with Gateway() as gateway, new_shell() as shell:
+        shell.run("%load_ext cpsl_notebook")
+        desk().connect(Client(cpsl.Client(token="x", gateway_url=gateway.url)))
+        gateway.on("stream", streamed(*words("Hi \ud83d", "\ude00!"), event(ids, "done")))
+        shown = shell.run(f"%%capsule {app}\nx").text
+        assert shown.startswith("Hi 😀!") and "\x1b" not in shown
+        assert (last(shell).session_id, last(shell).request_id) == ("s\ufffd", "7")
+        assert list(shell.run("%capsule session").value["session_id"]) == ["s\ufffd"]
+
+
 def test_settings_outlive_a_reload(shell):
     shell.run(
         "%capsule use diet-coach\n%config CapsuleMagics.timeout = 30\n%reload_ext cpsl_notebook"

@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import threading
+import time
 
 import pytest
 from jupyter_client.manager import KernelManager
@@ -68,6 +69,19 @@ def front(tmp_path_factory, gate):
             gate.wait(60)
             yield "second part"
 
+        @workspace.app("greeter")
+        def greeter(session, text):
+            yield "Hello world"
+
+        @workspace.app("busy")
+        def busy(session, text):
+            payload = {"url": f"data:image/png;base64,{'A' * 100_000}", "alt": "a chart"}
+            yield {"id": "chart", "type": "image", "payload": payload}
+            for number in range(150):
+                yield {"type": "activity", "payload": {"label": f"Step {number} of many"}}
+                yield {"id": "last", "type": "task_card", "payload": {"message": str(number)}}
+                time.sleep(0.01)  # for the panel to be painted in between
+
         @workspace.app("broken")
         def broken(session, text):
             yield "what had arrived"
@@ -127,6 +141,36 @@ def test_the_traffic_is_proportional_to_the_reply(front):
     sent = sum(len(str(m["content"])) for m in comms)
     assert sent < 12 * 2_000 * len(PARAGRAPH)
     assert not any("text/markdown" in data for data in data_of(messages, "display_data"))
+
+
+def test_blocks_that_have_not_changed_are_not_sent_again(front):
+    messages = front.run("%%capsule busy\nx")
+    comms = "".join(str(m["content"]) for m in messages if m["msg_type"].startswith("comm_"))
+    assert comms.count("A" * 100_000) == 1
+    assert len(comms) < 100_000 + 40 * 150 * len("Step 100 of many")
+    (final,) = data_of(messages, "update_display_data")
+    assert "Step 149" in final["text/html"] and "Step 149" in final["text/plain"]
+    assert front.value("len(ipywidgets.widgets.widget._instances)") == "0"
+
+
+def test_where_rendering_fails_the_text_is_shown_all_the_same_and_no_widget_is_left(front):
+    front.run("from cpsl_notebook import display\nkept, display.html = display.html, None")
+    messages = front.run("%%capsule greeter\nx")
+    front.run("display.html = kept")
+    (final,) = data_of(messages, "update_display_data")
+    assert final == {"text/plain": "Hello world"}
+    assert "error" in kinds(messages)
+    assert front.value("len(ipywidgets.widgets.widget._instances)") == "0"
+
+
+def test_within_an_output_widget_which_takes_no_update_a_reply_is_shown_once(front):
+    messages = front.run(
+        "from cpsl_notebook import ask\nout = ipywidgets.Output()\n"
+        "with out:\n    ask('x', 'greeter')\nout.close(); out.layout.close()"
+    )
+    assert "update_display_data" not in kinds(messages)
+    (shown,) = data_of(messages, "display_data")
+    assert "Hello world" in shown["text/html"]
 
 
 @pytest.mark.parametrize(("prompt", "seen"), [("x", "first part"), ("silent", "Reading…")])

@@ -439,6 +439,22 @@ def test_a_setting_that_was_refused_does_not_stand_in_the_way_of_loading_again(s
     assert names.count("CapsuleMagics") == 1
 
 
+@pytest.mark.parametrize("kind", ["widget", "html"])
+def test_a_terminal_which_cannot_repaint_gets_text_whatever_is_set(shell, kind):
+    ran = shell.run(f"%config CapsuleMagics.display = '{kind}'\n%capsule ask diet-coach an apple")
+    assert ran.outputs == [] and ran.text.count("| apple |") == 1
+    assert "[diet-coach · conversation " in ran.text
+
+
+def test_whether_pictures_are_fetched_can_be_said_of_replies_that_are_there(shell):
+    shell.run("%capsule ask diet-coach an apple")
+    reply = shell.run("%capsule last").value
+    reply.take("message", {"text": "![a](https://example.com/a.png)"})
+    for allowed in (True, False):
+        shell.run(f"%config CapsuleMagics.remote_images = {allowed}")
+        assert ("<img" in reply._repr_mimebundle_()["text/html"]) == allowed
+
+
 def test_help_names_every_subcommand_and_option(shell):
     from cpsl_notebook.commands import COMMANDS
 

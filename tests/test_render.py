@@ -1,5 +1,7 @@
 """A reply as HTML and text: readable, and nothing in it runs or fetches."""
 
+import re
+import time
 from html.parser import HTMLParser
 
 import pytest
@@ -221,7 +223,8 @@ def test_suggestions_say_how_to_send_them():
 def test_tables_of_the_text_and_of_blocks_are_data_frames():
     text = "| queue | open | share | code |\n|---|---|---|---|\n| `a\\|b` | 4 | 1.5 | 007 |"
     text += "\n| b | | 2 | 1 |"
-    payload = {"table": {"columns": ["n"], "rows": [[2**60 + 1], [2]]}}
+    rows = [[2**60 + 1, 12, 1.0, "\x1b]0;title\x07a"], [2, None, 2.0, None]]
+    payload = {"table": {"columns": ["n", "gaps", "share", "\x1b[2Jname"], "rows": rows}}
     of_text, of_block = reply_with(
         text, blocks=[{"type": "table_preview", "payload": payload}]
     ).tables
@@ -229,6 +232,65 @@ def test_tables_of_the_text_and_of_blocks_are_data_frames():
     assert of_text["queue"].tolist() == ["a|b", "b"] and of_text["code"].tolist() == ["007", "1"]
     assert of_text["open"].isna().tolist() == [False, True]
     assert of_block["n"].tolist() == [2**60 + 1, 2]
+    assert list(map(str, of_block.dtypes))[:3] == ["Int64", "Int64", "float64"]
+    assert of_block["gaps"].isna().tolist() == [False, True]
+    assert of_block["name"][0] == "a"
+
+
+def test_a_huge_table_is_shown_in_part_and_is_whole_in_tables():
+    rows = [[n] * 60 for n in range(50_000)]
+    block = {"type": "table_preview", "payload": {"table": {"rows": rows}}}
+    reply = reply_with(blocks=[block])
+    for shown in (html(reply), plain(reply)):
+        assert "49,900 more rows and 10 more columns" in shown and len(shown) < 300_000
+    assert reply.tables[0].shape == (50_000, 60)
+
+
+def test_what_is_nested_deeply_is_not_left_out():
+    for depth in (15, 60):
+        text = "\n".join(f"{'  ' * level}- level {level};" for level in range(depth))
+        shown = html(reply_with(text))
+        assert [level for level in range(depth) if f"level {level};" not in shown] == []
+    assert "the end" in html(reply_with(f"{'>' * 200} the end"))
+
+
+HARD_CODE = {
+    "java": "a b ",
+    "csharp": "a\n ",
+    "c": "\n",
+    "javascript": "a.",
+    "autoit": " ",
+    "fan": "a",
+    "python": "  \n",
+}
+
+
+@pytest.mark.parametrize(("language", "piece"), HARD_CODE.items())
+def test_code_that_is_hard_to_colour_takes_no_longer_than_a_reader_waits(language, piece):
+    code = (piece * 20_000)[:19_999]
+    started = time.monotonic()
+    shown = to_html(f"~~~{language}\n{code}\n~~~")
+    assert time.monotonic() - started < 5  # where it was 10 to 70
+    assert "".join(re.findall("<[^>]*>|([^<]*)", shown)) == f"{code}\n\n"
+
+
+@pytest.mark.parametrize("language", ["python", "Py3", "json", "r", "c++", "bash", "yaml"])
+def test_code_of_the_usual_languages_has_colours(language):
+    assert "<span class=" in to_html(f'```{language}\nif x: "text" # 1\n```')
+
+
+def test_an_emoji_that_came_in_halves_is_one():
+    reply = Reply(app="x", prompt="y", pieces=["Hello \ud83d", "\ude00 world \ud83d"])
+    assert reply.text == "Hello 😀 world \ufffd"
+    reply.take("message", {"session_id": "s\ud83d\x1b[31m", "request_id": 7})
+    assert (reply.session_id, reply.request_id) == ("s\ufffd", "7")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "NaN", '{"a": Infinity}'])
+def test_what_python_alone_would_read_or_fail_on_is_no_json(text):
+    with pytest.raises(UserError, match="is no JSON"):
+        reply_with(text).json()
+    reply_with().take("message", {"block_json": text})
 
 
 def test_fenced_code_is_taken_out_as_it_is():
