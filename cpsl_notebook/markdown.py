@@ -58,8 +58,15 @@ def _style() -> str:
         f".{PART}{{display:flow-root;overflow-x:auto;content-visibility:auto;"
         f"contain-intrinsic-height:auto {_PART_LINES * 1.6:g}em}}"
     )
-    rules.append(".capsule-reply table{margin-left:0}")  # as in an output, where it is in a widget
-    rules.append(".capsule-reply :is(td,th){text-align:left}")
+    # A page's own rules have two classes: with three, these hold in a widget as in an output.
+    ours = ".capsule-reply" * 3
+    rules += [
+        f"{ours} table{{margin-left:0;overflow-wrap:normal}}",
+        f"{ours} :is(td,th){{text-align:left}}",
+        f"{ours} pre{{margin:0 0 1em;padding:.4em .7em;border-radius:3px;"
+        "background:rgba(128,128,128,.1);white-space:pre-wrap;overflow-wrap:anywhere}",
+        f"{ours} pre code{{padding:0;background:none}}",
+    ]
     return f"<style>{''.join(rules)}</style>"
 
 

@@ -45,7 +45,7 @@ def framed(inner: str, attributes: str = "") -> str:
     """Return HTML within the element that all that is shown of a reply stands in."""
     # Without the classes, MathJax turns "$5 and $10" into a formula.
     kinds = "capsule-reply mathjax_ignore tex2jax_ignore"
-    return f'<div class="{kinds}"{attributes}>{inner}</div>'
+    return f'<div class="{kinds}" style="overflow-wrap:anywhere"{attributes}>{inner}</div>'
 
 
 def blocks_html(reply: Reply) -> str:
