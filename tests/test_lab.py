@@ -50,6 +50,7 @@ CELLS = [
 STEPWISE, ENDLESS, SILENT, AFTER, RISKIEST, WIDGETS = range(2, 8)
 THEMES = ["JupyterLab Light", "JupyterLab Dark"]
 
+SIDE = "cell => getComputedStyle(cell).textAlign"
 # Every text within an element whose contrast with what is behind it is less than WCAG AA asks for.
 PALE = """node => {
     const channels = colour => colour.match(/[\\d.]+/g).map(Number);
@@ -141,6 +142,7 @@ def test_a_reply_is_seen_growing_in_colours_that_can_be_read_and_becomes_static(
     assert cell.locator("[role=status]").filter(has_text="The first part").count() == 1
     assert cell.locator("pre .n").inner_text() == "first"
     assert cell.locator(".jp-Cell-outputWrapper").evaluate(PALE) == []
+    assert cell.locator("td").evaluate(SIDE) == "left"
     page.screenshot(path=pictures / f"streaming-{theme}.png")
 
     (folder / "go").touch()
@@ -148,6 +150,7 @@ def test_a_reply_is_seen_growing_in_colours_that_can_be_read_and_becomes_static(
     notebook.wait_ran()
     assert cell.get_by_role("button", name="Stop").count() == 0
     assert cell.locator(".jp-Cell-outputWrapper").evaluate(PALE) == []
+    assert cell.locator("td").evaluate(SIDE) == "left"
     page.screenshot(path=pictures / f"done-{theme}.png")
     (shown,) = notebook.outputs(STEPWISE)
     assert set(shown["data"]) == {"text/html", "text/plain"}
