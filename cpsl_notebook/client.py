@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from cpsl_notebook import frames
 from cpsl_notebook.core import make_client, same_class
 from cpsl_notebook.earnings.roles import needs_prices
-from cpsl_notebook.errors import UserError
+from cpsl_notebook.errors import UserError, did_you_mean
 from cpsl_notebook.frames.window import Side, Window
 from cpsl_notebook.progress import Reading, reading
 
@@ -194,8 +193,7 @@ class Client:
         if app not in self._ids:
             self._ids = {known["name"]: known["id"] for known in self._directory()}
         if app not in self._ids:
-            near = difflib.get_close_matches(app, self._ids, cutoff=0.5)
-            choice = f"did you mean {' or '.join(near)}?" if near else "`%capsule apps` lists them."
+            choice = did_you_mean(app, self._ids, "`%capsule apps` lists them.")
             raise UserError(f"No app {app!r} in this workspace: {choice}", "AppNotFoundError")
         return self._ids[app]
 

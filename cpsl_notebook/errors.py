@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import traceback
+from collections.abc import Iterable
 from typing import Self
 
 from cpsl_notebook.text import clean
 
-__all__ = ["UserError", "told"]
+__all__ = ["UserError", "did_you_mean", "told"]
 
 
 class UserError(Exception):
@@ -53,3 +55,33 @@ def told(error: Exception) -> UserError:
     of_client = type(error).__module__.partition(".")[0] == "cpsl"
     hint = "" if of_client else " (--traceback shows where)"
     return UserError(said + hint, type(error).__name__)
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str = "", most: int = 3) -> str:
+    """Ask whether one of the nearest names is meant; say something else where none is near.
+
+    Parameters
+    ----------
+    word
+        What was typed.
+    known
+        The names that there are.
+    otherwise
+        What to say where none of them is near.
+    most
+        How many to name.
+
+    Examples
+    --------
+    >>> did_you_mean("PAYMENT", ["payments", "earnings"])
+    'did you mean payments?'
+    >>> did_you_mean("x", ["payments"], "there is only payments.")
+    'there is only payments.'
+    """
+    names = {name.casefold(): name for name in known}
+    typed = word.casefold()
+    begun = [name for name in names if typed and name.startswith(typed)]
+    found = begun or difflib.get_close_matches(typed, names)
+    if not found:
+        return otherwise
+    return f"did you mean {' or '.join(names[name] for name in found[:most])}?"

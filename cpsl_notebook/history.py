@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from cpsl_notebook.errors import UserError
+from cpsl_notebook.markdown import closed
 
 __all__ = ["save"]
 
@@ -36,14 +38,15 @@ def save(frame: pd.DataFrame, name: str, *, force: bool = False) -> Path:
     writer = _WRITERS.get(path.suffix.lower())
     if writer is None:
         raise UserError(f"{path.name}: end it in {', '.join(_WRITERS)}, to say what to write.")
-    if path.exists() and not force:
-        raise UserError(f"{path} is there already: name another, or --force replaces it.")
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch = path.with_name(f".{os.getpid()}.part")
     try:
+        if path.exists() and not force:
+            raise UserError(f"{path} is there already: name another, or --force replaces it.")
         writer(frame, scratch)
         scratch.replace(path)  # in one step: what was there is not lost where writing fails
     except OSError as error:
-        scratch.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            scratch.unlink()
         raise UserError(f"{path} cannot be written: {error.strerror}.") from None
     return path
 
@@ -68,7 +71,7 @@ def _turn(row: dict[Any, Any]) -> str:
     conversation = f", conversation {row['conversation']}" if row["conversation"] else ""
     ending = "" if row["status"] == "complete" else f" ({row['status']})"
     head = f"## {row['app']}{conversation}, turn {row['turn']}{ending}\n\n{at}"
-    return f"{head}\n\n{_fenced(row['prompt'])}\n\n{row['reply'].strip()}"
+    return f"{head}\n\n{_fenced(row['prompt'])}\n\n{closed(row['reply'].strip())}"
 
 
 def _fenced(text: str) -> str:

@@ -18,7 +18,7 @@ __all__ = ["Line"]
 
 # A word of its own, but for the marks of a sentence around it.
 _VARIABLE = re.compile(r'(?<![^\s"(])\$([^\W\d]\w*)(?=[,.;:?!)"]*(?:\s|$))')
-_PLACE = re.compile("\x00(\\d+)\x00")  # stands for a value: no cell can hold a NUL
+_PLACE = re.compile("\x00(\\d+)\x00")  # stands for a value
 _QUOTED = r"""(?:(?<!\S)|(?<==))(?:"(?:\\.|[^"\\])*"|'[^']*')"""
 _COMMENT = re.compile(_QUOTED + r"|(?<!\S)(\#.*)")
 _PROSE_COMMENT = re.compile(_QUOTED + r"|(?<!\S)(\#(?:\s.*)?$)")  # in prose, #5 is no comment
@@ -50,6 +50,8 @@ class Line:
     """
 
     def __init__(self, text: str, namespace: Mapping[str, Any], *, prose: bool = False) -> None:
+        if "\x00" in text:
+            raise UserError("The line holds a NUL character: take it out.", "UsageError")
         self._namespace = namespace
         self._hint = " (--raw sends it as it is.)" if prose else ""
         self._sources: list[str] = []

@@ -21,7 +21,7 @@ from markdown_it.token import Token
 
 from cpsl_notebook.text import clean
 
-__all__ = ["PART", "STYLE", "code", "image", "settled", "tables", "to_html"]
+__all__ = ["PART", "STYLE", "closed", "code", "image", "settled", "tables", "to_html"]
 
 _LINK_SCHEMES = {"http", "https", "mailto"}
 # No SVG: what shows a saved notebook may take it for a document.
@@ -147,6 +147,25 @@ def tables(text: str) -> list[list[list[str]]]:
 def code(text: str) -> list[str]:
     """Return the contents of the fenced code blocks of a Markdown text."""
     return [t.content for t in _block_parser().parse(clean(text)) if t.type == "fence"]
+
+
+def closed(text: str) -> str:
+    r"""Return a Markdown text with an end to the fence that it leaves open, as one that broke off.
+
+    Examples
+    --------
+    >>> print(closed("~~~python\nx = 1"))
+    ~~~python
+    x = 1
+    ~~~
+    """
+    tokens = _block_parser().parse(text)
+    if not tokens or tokens[-1].type != "fence" or tokens[-1].map is None:
+        return text
+    mark = tokens[-1].markup
+    _, *lines = text.rstrip("\n").split("\n")[tokens[-1].map[0] :]
+    end = lines[-1].strip() if lines else ""
+    return text if end.startswith(mark) and set(end) == {mark[0]} else f"{text}\n{mark}"
 
 
 def image(url: str, alt: str, width: Any = None, *, remote_images: bool = False) -> str:

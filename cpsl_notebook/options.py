@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import difflib
 import functools
 import itertools
 import keyword
@@ -14,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from cpsl_notebook.commands import CELL, COMMANDS, Command, parser_arguments
-from cpsl_notebook.errors import UserError
+from cpsl_notebook.errors import UserError, did_you_mean
 from cpsl_notebook.line import Line
 
 __all__ = ["asking", "cell_options", "line_options", "parser_of"]
@@ -88,12 +87,11 @@ def known_command(name: str) -> str:
     """
     if name in COMMANDS:
         return name
-    near = difflib.get_close_matches(name, COMMANDS, n=1)
-    choice = (
-        f"did you mean {near[0]}?"
-        if near
-        else f"there are {', '.join(COMMANDS)}. To ask an app, write `%capsule ask APP TEXT`, or "
-        "begin a cell with %%capsule APP and write the prompt below it."
+    choice = did_you_mean(
+        name,
+        COMMANDS,
+        f"there are {', '.join(COMMANDS)}. To ask an app, write `%capsule ask APP TEXT`, or "
+        "begin a cell with %%capsule APP and write the prompt below it.",
     )
     raise UserError(f"There is no `%capsule {name}`: {choice}", "UsageError")
 
@@ -154,8 +152,8 @@ def _parsed(command: Command, words: list[str]) -> argparse.Namespace:
     options, unknown = parser.parse_known_args(words)
     for word in unknown:
         known = [name for action in parser._actions for name in action.option_strings]
-        near = difflib.get_close_matches(word.partition("=")[0], known, n=1)
-        hint = f"did you mean {near[0]}?" if near else "`%capsule help` shows what there is."
+        otherwise = "`%capsule help` shows what there is."
+        hint = did_you_mean(word.partition("=")[0], known, otherwise, most=1)
         what = "has no option" if word.startswith("-") else "has no use for the word"
         raise UserError(f"{parser.prog} {what} {word}: {hint}", "UsageError")
     if {"--json", "--table"} <= set(words):

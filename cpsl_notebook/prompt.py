@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import ast
 import builtins
-import difflib
 import functools
 import inspect
 import keyword
@@ -27,7 +26,7 @@ from jinja2.exceptions import TemplateAssertionError, TemplateRuntimeError
 from jinja2.runtime import Undefined
 from jinja2.utils import missing
 
-from cpsl_notebook.errors import UserError
+from cpsl_notebook.errors import UserError, did_you_mean
 
 __all__ = ["Filled", "evaluate", "fill", "find", "near", "plain"]
 
@@ -146,7 +145,7 @@ def evaluate(
         raise UserError(f"{shown} fails: {said}", type(error).__name__) from error
 
 
-def near(name: str, known: Iterable[Any], cutoff: float = 0.6) -> str:
+def near(name: str, known: Iterable[Any]) -> str:
     """Return the end of a sentence that names the nearest of the names known.
 
     Examples
@@ -154,9 +153,9 @@ def near(name: str, known: Iterable[Any], cutoff: float = 0.6) -> str:
     >>> near("tabel", ["table", "other"])
     ': did you mean table?'
     """
-    names = dict.fromkeys(k for k in known if isinstance(k, str) and not k.startswith("_"))
-    found = difflib.get_close_matches(name, names, 3, cutoff)
-    return f": did you mean {' or '.join(found)}?" if found else "."
+    names = (one for one in known if isinstance(one, str) and not one.startswith("_"))
+    asked = did_you_mean(name, names)
+    return f": {asked}" if asked else "."
 
 
 def _end(text: str, start: int) -> int | None:

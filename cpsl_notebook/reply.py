@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Reply"]
 
+_SHOWN = 80  # characters of the text in a repr
 
-@dataclass
+
+@dataclass(repr=False)
 class Reply:
     """What came back for one prompt.
 
@@ -73,30 +75,35 @@ class Reply:
 
     app: str
     prompt: str
-    template: str = field(default="", repr=False)
-    form: str | None = field(default=None, repr=False)
-    pieces: list[str] = field(default_factory=list, repr=False)
+    template: str = ""
+    form: str | None = None
+    pieces: list[str] = field(default_factory=list)
     blocks: list[dict[str, Any]] = field(default_factory=list)
     session_id: str = ""
     request_id: str = ""
     conversation: str = ""
     turn: int = 0
-    turn_before: int | None = field(default=None, repr=False)
+    turn_before: int | None = None
     status: str = "running"
     notices: list[str] = field(default_factory=list)
-    lost: str = field(default="", repr=False)
-    notification: str = field(default="", repr=False)
-    remote_images: bool = field(default=False, repr=False)
+    lost: str = ""
+    notification: str = ""
+    remote_images: bool = False
     sent_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     first_chunk_s: float | None = None
     total_s: float | None = None
     cell_id: str = ""
     execution_count: int | None = None
-    error: Exception | None = field(default=None, repr=False)
-    shown: bool = field(default=False, repr=False)
+    error: Exception | None = None
+    shown: bool = False
 
     def __str__(self) -> str:
         return self.text
+
+    def __repr__(self) -> str:
+        said = " ".join(self.text.split())
+        shown = said if len(said) <= _SHOWN else f"{said[:_SHOWN]}…"
+        return f"<Reply of {self.app}, {self.status}: {shown!r}>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         from cpsl_notebook.render import html, plain

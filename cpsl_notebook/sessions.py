@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 from typing import TYPE_CHECKING, Any
 
 from cpsl_notebook.conversation import Conversation
-from cpsl_notebook.errors import UserError
+from cpsl_notebook.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,8 +33,7 @@ class Sessions:
             They say nothing that there is, or it cannot be done.
         """
         if options.action not in ACTIONS:
-            near = difflib.get_close_matches(options.action, ACTIONS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(ACTIONS)}."
+            hint = did_you_mean(options.action, ACTIONS, f"there are {', '.join(ACTIONS)}.")
             raise UserError(
                 f"There is no `%capsule session {options.action}`: {hint}", "UsageError"
             )

@@ -120,9 +120,9 @@ AS_TEXT = {"json": '\n{\n  "a": [\n    1,\n    "é"\n  ]\n}\n', "table": "\n a b
 @pytest.mark.parametrize("form", FORMS)
 def test_an_answer_that_is_meant_to_be_of_a_form_is_shown_so_or_fails(shell, workspace, form):
     workspace.app("formal")(lambda session, text: FORMS[form][int(text)])
-    shell.run("%config CapsuleMagics.display = 'html'")
-    shown = shell.run(f"%%capsule formal --{form} -o good\n0").html
+    shell.run(f"%%capsule formal --{form} -o good -q\n0")
     good = shell.variables["good"]
+    shown = good._repr_mimebundle_()["text/html"]
     if form == "json":
         assert (
             good.json() == {"a": [1, "é"]}
@@ -130,7 +130,6 @@ def test_an_answer_that_is_meant_to_be_of_a_form_is_shown_so_or_fails(shell, wor
         )
     else:
         assert list(good.tables[0].columns) == ["a", "b"] and "<table" in shown
-    shell.run("%config CapsuleMagics.display = 'text'")
     shown = shell.run(f"%%capsule formal --{form}\n0").text
     assert shown.startswith(AS_TEXT[form]) and "```" not in shown and "|" not in shown
     ran = shell.try_to_run(f"%%capsule formal --{form} -o bad\n1")

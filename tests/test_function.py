@@ -20,11 +20,11 @@ def shell(workspace):
 def test_ask_is_shown_as_the_settings_say(shell, workspace):
     workspace.app("painter")(lambda session, text: f"![cat]({PICTURE})")
     assert "![cat]" in shell.run("ask('x', app='painter');").text
-    shell.run("%config CapsuleMagics.display = 'html'")
-    shown = shell.run("ask('x', app='painter');")
-    assert "remote image, not loaded" in shown.html and "![cat]" not in shown.text
+    shown = shell.run("ask('x', app='painter', quiet=True)").value._repr_mimebundle_()
+    assert "remote image, not loaded" in shown["text/html"]
     shell.run("%config CapsuleMagics.remote_images = True\n%capsule use painter")
-    assert f'<img src="{PICTURE}"' in shell.run("ask('x');").html
+    shown = shell.run("ask('x', quiet=True)").value._repr_mimebundle_()
+    assert f'<img src="{PICTURE}"' in shown["text/html"]
 
 
 def test_ask_obeys_the_timeout_of_the_settings(shell, workspace):

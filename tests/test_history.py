@@ -8,6 +8,7 @@ from shells import new_shell
 
 from cpsl_notebook import Reply
 from cpsl_notebook.commands import CELL, COMMANDS
+from cpsl_notebook.markdown import code
 from cpsl_notebook.tables import history_frame
 
 
@@ -71,6 +72,20 @@ def test_a_file_that_is_there_is_kept_unless_it_shall_be_replaced(asked, tmp_pat
     assert "diet-coach" in (tmp_path / "a.md").read_text()
     assert "cannot be written" in asked.error("%capsule history --save none/a.md")
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".a")] == []
+
+
+def test_a_fence_that_a_reply_left_open_does_not_swallow_the_next_turn(shell, workspace, tmp_path):
+    workspace.app("coder")(lambda session, text: text)
+    for cell in ("````\n```\nx = 1", "~~~\ny = 2\n~~~"):
+        shell.run(f"%%capsule coder -q\n{cell}")
+    shell.run(f"%capsule history --save {tmp_path / 'kept.md'}")
+    kept = (tmp_path / "kept.md").read_text()
+    assert code(kept)[1::2] == ["```\nx = 1\n", "y = 2\n"]
+    assert kept.count("~~~") == 4
+
+
+def test_a_name_that_is_too_long_for_a_file_is_one_line(shell, tmp_path):
+    assert "cannot be written" in shell.error(f"%capsule history --save {tmp_path}/{'x' * 300}.md")
 
 
 def test_half_of_a_character_in_a_reply_breaks_no_table():

@@ -428,6 +428,17 @@ def test_loading_twice_and_unloading_leave_nothing_behind(shell):
     assert "not found" in shell.try_to_run("%capsule help").text
 
 
+@pytest.mark.parametrize("word", ["PAYMENTS", "pay", "paymnets"])
+def test_a_word_that_is_near_a_subcommand_gets_a_suggestion(shell, word):
+    assert shell.error(f"%capsule {word}").endswith("did you mean payments?")
+
+
+def test_a_reply_among_others_is_known_by_its_words(shell):
+    shell.run("reply = %capsule ask diet-coach -q an apple")
+    assert shell.run("[reply]").value
+    assert repr(shell.variables["reply"]).startswith("<Reply of diet-coach, complete: '| Food")
+
+
 def test_a_setting_that_was_refused_does_not_stand_in_the_way_of_loading_again(shell):
     shell.run("%config CapsuleMagics.display = 'html'")
     shell.run("%config CapsuleMagics.display = 'foo'\n%config CapsuleMagics.timeout = -1")

@@ -127,7 +127,7 @@ REFUSED = {
     "{{ tabel }}": "{{ tabel }}: there is no variable tabel: did you mean table?",
     "{{ nothing_like_it }}": "there is no variable nothing_like_it.",
     "{{ table.hed(3) }}": "a DataFrame has no 'hed': did you mean head?",
-    "{{ table.queu }}": "a DataFrame has no 'queu': did you mean queue or query?",
+    "{{ table.queu }}": "a DataFrame has no 'queu': did you mean queue?",
     "{{ text|uper }}": "No filter named 'uper'",
     "{{ 1 / 0 }}": "{{ 1 / 0 }} fails: division by zero",
     "{{ table['x'] }}": "a DataFrame has no 'x'",
