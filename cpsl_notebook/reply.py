@@ -187,8 +187,8 @@ class Reply:
 
     def take_whole(self, response: Any) -> None:
         """Take the answer of a chat that was not streamed."""
-        self.session_id = clean(response.session_id or "")
-        self.request_id = clean(response.request_id or "")
+        self.session_id = clean(str(response.session_id or ""))
+        self.request_id = clean(str(response.request_id or ""))
         replies = response.raw.get("replies") if isinstance(response.raw, dict) else None
         replies = [reply for reply in replies or [] if isinstance(reply, dict)]
         texts = [reply["text"] for reply in replies if isinstance(reply.get("text"), str)]
