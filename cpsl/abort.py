@@ -9,6 +9,7 @@ when the request goes out, after which nobody can know whether the service acts 
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -37,6 +38,7 @@ class Abort:
     def __init__(self) -> None:
         self.sent = False
         self.requested = False
+        self._pid = os.getpid()
         self._woken = threading.Event()
         self._socket: socket.socket | None = None
         self._lock = threading.RLock()  # a signal handler may come between on the same thread
@@ -81,7 +83,8 @@ class Abort:
         return self._woken.wait(seconds)
 
     def _shut_down(self) -> None:
-        if self._socket is not None:
+        # A forked process has the same connection: shutting it down would end the parent's reply.
+        if self._socket is not None and self._pid == os.getpid():
             with contextlib.suppress(OSError):  # it is closed already
                 # The plain socket's method: ssl's own would pull the session from under a reader.
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)

@@ -2,8 +2,11 @@
 
 import gc
 import json
+import os
 import queue
 import socket
+import subprocess
+import sys
 import threading
 import warnings
 import zlib
@@ -434,6 +437,34 @@ def test_leaving_the_with_block_by_an_error_releases_the_connection(gateway, cli
 def test_a_stream_that_was_never_read_holds_nothing(gateway, client):
     client.stream(APP, "hello")
     assert gateway.accepted == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize("leave", ["del stream", "stream.close()", "with stream: sys.exit()"])
+def test_a_forked_process_that_drops_a_stream_leaves_it_to_its_parent(leave):
+    script = f"""if True:
+        import os, sys, cpsl
+        client = cpsl.Client(sys.argv[1], sys.argv[2])
+        stream = client.stream({APP!r}, "hello")
+        print(next(stream).text, flush=True)
+        if child := os.fork():
+            os.waitpid(child, 0)
+            print("the child has gone", flush=True)
+            print(*(chunk.text for chunk in stream), stream.complete)
+        else:
+            try:
+                {leave}
+            finally:
+                os._exit(0)
+    """
+    gone = threading.Event()
+    with Gateway() as gateway:
+        gateway.on("stream", streamed(*words("one"), gone, *words("two"), DONE, framing="close"))
+        command = [sys.executable, "-c", script, TOKEN, gateway.url]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+            assert [parent.stdout.readline() for _ in range(2)] == ["one\n", "the child has gone\n"]
+            gone.set()
+            assert parent.stdout.read() == "two  True\n"
 
 
 def interrupt_once_sent(gateway):
