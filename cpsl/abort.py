@@ -1,15 +1,17 @@
 """Ending an exchange from another thread, whatever it is waiting for.
 
 Closing a response hangs while another thread reads from it, and before the headers have arrived
-there is no response to close; shutting its socket down wakes the reader in both cases. So
-connections tell the exchange that runs on their thread which socket they use. They also tell it
-when the request goes out, after which nobody can know whether the service acts on it.
+there is no response to close; shutting its socket down wakes the reader in both cases, and one that
+still connects. So connections tell the exchange that runs on their thread which socket they use.
+They also tell it when the request goes out, after which nobody can know whether the service acts on
+it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import selectors
 import socket
 import threading
 from collections.abc import Iterator
@@ -18,6 +20,8 @@ from typing import Any
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.util.connection import allowed_gai_family
 
 __all__ = ["Abort", "AbortableAdapter"]
 
@@ -98,8 +102,41 @@ def _attach(sock: Any) -> None:
 
 class _Connection(HTTPConnection):
     def _new_conn(self) -> socket.socket:
-        sock = super()._new_conn()
-        _attach(sock)
+        """Connect as urllib3 does, with the same errors, but so that it can be ended meanwhile."""
+        try:
+            *others, last = socket.getaddrinfo(
+                self._dns_host, self.port, allowed_gai_family(), socket.SOCK_STREAM
+            )
+            for place in others:
+                with contextlib.suppress(OSError):
+                    return self._connected(*place)
+            return self._connected(*last)
+        except socket.gaierror as error:
+            raise NameResolutionError(self.host, self, error) from error
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, str(error)) from error
+        except (OSError, UnicodeError) as error:  # the latter of what can be no name
+            raise NewConnectionError(self, str(error)) from error
+
+    def _connected(self, family: int, kind: int, proto: int, _: str, address: Any) -> socket.socket:
+        sock = socket.socket(family, kind, proto)
+        try:
+            for option in self.socket_options or ():
+                sock.setsockopt(*option)
+            sock.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                sock.connect(address)
+            _attach(sock)  # not earlier: what has not begun to connect cannot be shut down
+            with selectors.DefaultSelector() as selector:
+                selector.register(sock, selectors.EVENT_WRITE)
+                if not selector.select(self.timeout):
+                    raise TimeoutError("timed out")
+            if error := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                raise OSError(error, os.strerror(error))
+            sock.settimeout(self.timeout)
+        except BaseException:
+            sock.close()
+            raise
         return sock
 
     def request(self, *args: Any, **kwargs: Any) -> None:

@@ -9,7 +9,6 @@ import threading
 import grpc
 import pytest
 import trustme
-import urllib3.util.connection
 from gateway import (
     APP,
     HOLD,
@@ -254,14 +253,14 @@ def test_a_free_app_has_no_checkout(gateway):
 def refusals(monkeypatch):
     """Refuse the connections to come: the exceptions that are put into the list."""
     orders: list[Exception] = []
-    real = urllib3.util.connection.create_connection
+    real = socket.getaddrinfo
 
-    def create_connection(*args, **kwargs):
+    def getaddrinfo(*args, **kwargs):
         if orders:
             raise orders.pop()
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(urllib3.util.connection, "create_connection", create_connection)
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     return orders
 
 

@@ -375,6 +375,21 @@ def test_close_ends_a_pause_between_two_attempts(gateway, client):
     assert gateway.count("stream") == 1
 
 
+def test_close_ends_a_connection_that_is_being_made():
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        address = full.getsockname()
+        with socket.create_connection(address):  # takes the one place that a backlog of 0 has
+            url = f"http://127.0.0.1:{address[1]}"
+            with cpsl.Client(TOKEN, url, timeout=(PATIENCE * 2, PATIENCE * 2)) as client:
+                stream = client.stream(APP, "hello")
+                thread, came = read_aside(stream)
+                while stream._abort._socket is None:  # nothing else tells that it has begun
+                    thread.join(0.01)
+                stream.close()
+                thread.join(PATIENCE / 3)
+                assert came.get(timeout=1) == "the end"
+
+
 def test_close_ends_a_handshake():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}"

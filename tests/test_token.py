@@ -4,12 +4,12 @@ import copy
 import itertools
 import logging
 import pickle
+import socket
 import traceback
 
 import grpc
 import pytest
 import trustme
-import urllib3.util.connection
 from gateway import (
     APP,
     DONE,
@@ -122,15 +122,15 @@ def reached(monkeypatch):
     """The hosts that connections were asked for; none is made."""
     hosts: list[str] = []
 
-    def create_connection(address, *args, **kwargs):
-        hosts.append(address[0])
+    def getaddrinfo(host, *args, **kwargs):
+        hosts.append(host)
         raise ConnectionRefusedError
 
     def insecure_channel(target, *args, **kwargs):
         hosts.append(target.rpartition(":")[0])
         raise NotImplementedError
 
-    monkeypatch.setattr(urllib3.util.connection, "create_connection", create_connection)
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     monkeypatch.setattr(grpc, "insecure_channel", insecure_channel)
     return hosts
 
