@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +18,20 @@ from cpsl.errors import (
     GatewayError,
     PermissionDeniedError,
     ProtocolError,
-    TimedOutError,
     TLSError,
     TooLargeError,
 )
 from cpsl.messages import SERVICE, message
+from cpsl.network import Timeout, broken, never_accepted, silent
 from cpsl.retry import Failure, with_retries, without_frames
 from cpsl.status import one_line, rate_limited, refused_token, seconds_to_wait
-from cpsl.transport import Timeout, ca_bundle
+from cpsl.transport import ca_bundle
 
 __all__ = ["call", "list_apps"]
 
 _LARGEST_ANSWER = 64 * 1024 * 1024  # bytes
-_LARGEST_POSSIBLE = (1 << 31) - 1  # bytes; gRPC counts them in 32 bits
+_LARGEST_POSSIBLE = (1 << 31) - 1  # bytes or milliseconds; gRPC counts both in 32 bits
+_NEVER_CONNECTED = re.compile("failed to connect|resolv|resolution", re.IGNORECASE)
 
 
 def list_apps(
@@ -58,7 +61,10 @@ def list_apps(
             error = GatewayError(
                 f"The gateway did not list the apps: {said}. Try again in a while.", detail=said
             )
-        return Failure(error, True, getattr(error, "retry_after", None)) if error else answer
+        if error is None:
+            return answer
+        acted = getattr(error, "sent", True)
+        return Failure(error, acted, retry_after=getattr(error, "retry_after", None))
 
     answer = with_retries(attempt, max_retries, repeatable=True)
     return [{"id": app.id, "name": app.name, "hostname": app.hostname} for app in answer.apps]
@@ -80,8 +86,9 @@ def call(
     if not _secure(settings) and not is_loopback(_host(settings)) and not allow_insecure:
         return _in_the_clear(settings), None
     metadata = (("authorization", Token(f"Bearer {settings.token}")),) if settings.token else ()
+    began = time.monotonic()
     try:
-        with _channel(settings, limit) as channel:
+        with _channel(settings, limit, timeout) as channel:
             rpc: Any = channel.unary_unary(
                 f"/{SERVICE}/{method}",
                 request_serializer=lambda request: request.SerializeToString(),
@@ -90,7 +97,7 @@ def call(
             request = message(f"{method}Request")(**fields)
             return None, rpc(request, metadata=metadata, timeout=timeout.connect + timeout.read)
     except grpc.RpcError as caught:
-        return _error_from(caught, settings), None
+        return _error_from(caught, settings, timeout, time.monotonic() - began), None
     except CapsuleError as caught:
         return without_frames(caught), None
     except BaseException as caught:  # an interrupt, for one
@@ -98,9 +105,11 @@ def call(
     raise escaped
 
 
-def _channel(settings: Settings, limit: int) -> grpc.Channel:
+def _channel(settings: Settings, limit: int, timeout: Timeout) -> grpc.Channel:
     options: list[tuple[str, Any]] = [
         ("grpc.max_receive_message_length", min(limit, _LARGEST_POSSIBLE)),
+        # Which is also what bounds an attempt to connect.
+        ("grpc.min_reconnect_backoff_ms", min(int(timeout.connect * 1000), _LARGEST_POSSIBLE)),
         ("grpc.enable_http_proxy", 0 if is_loopback(_host(settings)) else 1),
     ]
     url = f"https://{settings.grpc_target}"
@@ -131,7 +140,9 @@ def _in_the_clear(settings: Settings) -> CredentialsError:
     )
 
 
-def _error_from(caught: grpc.RpcError, settings: Settings) -> CapsuleError:
+def _error_from(
+    caught: grpc.RpcError, settings: Settings, timeout: Timeout, seconds: float
+) -> CapsuleError:
     code, target = caught.code(), settings.grpc_target
     said = one_line(settings.without_token(caught.details() or ""))
     if code is grpc.StatusCode.UNAUTHENTICATED:
@@ -151,8 +162,12 @@ def _error_from(caught: grpc.RpcError, settings: Settings) -> CapsuleError:
             "authority's certificates in REQUESTS_CA_BUNDLE."
         )
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return TimedOutError(f"{target} did not answer in time: try again.")
+        return silent(target, timeout)
     if code is grpc.StatusCode.UNAVAILABLE:
+        if not _NEVER_CONNECTED.search(said):
+            return broken(target)
+        if seconds >= timeout.connect:
+            return never_accepted(target, timeout)
         return CannotConnectError(
             f"No gRPC gateway answers at {target}: check that it is running, the address and the "
             "network."

@@ -49,11 +49,16 @@ class CapsuleError(RuntimeError):
     message
         One line that says what happened and what to do next.
     status
-        The HTTP status, where there was an answer.
+        The HTTP status, where there was an answer; of gRPC, the one that its code stands for.
     request_id
         The service's id of the request, where it gave one.
     detail
         The service's own message, where it gave one.
+
+    Notes
+    -----
+    A `CannotConnectError` and a `TimedOutError` say in ``sent`` whether any of the request may have
+    reached the service; where none has, it cannot have acted on it.
 
     Examples
     --------
@@ -122,11 +127,21 @@ class GatewayError(CapsuleError):
 
 
 class CannotConnectError(CapsuleError, ConnectionError):
-    """No connection to the gateway could be made, or it broke before the answer was whole."""
+    """No connection to the gateway could be made, or it broke before the answer was whole.
+
+    ``sent`` is true where any of the request may have reached the service.
+    """
+
+    sent: bool = False
 
 
 class TimedOutError(CapsuleError, TimeoutError):
-    """The gateway did not connect or answer in time."""
+    """The gateway did not connect or answer in time.
+
+    ``sent`` is true where any of the request may have reached the service.
+    """
+
+    sent: bool = False
 
 
 class TLSError(CapsuleError):
@@ -149,3 +164,5 @@ class StreamInterrupted(CapsuleError):  # noqa: N818 - no error of the caller's,
 
 class StreamTimedOut(StreamInterrupted, TimedOutError):  # noqa: N818
     """A stream was silent for longer than was allowed; ``text`` is what had arrived."""
+
+    sent: bool = True

@@ -20,7 +20,15 @@ from cpsl.errors import (
 )
 from cpsl.status import one_line
 
-__all__ = ["Seconds", "Timeout", "broken", "error_from_exception", "framed"]
+__all__ = [
+    "Seconds",
+    "Timeout",
+    "broken",
+    "error_from_exception",
+    "framed",
+    "never_accepted",
+    "silent",
+]
 
 Seconds: TypeAlias = float | tuple[float, float]  # of silence, or to connect and of silence
 
@@ -56,16 +64,11 @@ def error_from_exception(caught: Exception, url: str, waits: Timeout, sent: bool
     if isinstance(caught, requests.exceptions.ContentDecodingError | DecodeError):
         return ProtocolError(f"The answer of {url} is badly compressed: check gateway_url.")
     if isinstance(caught, requests.ConnectTimeout) or ("timed out" in str(caught) and not sent):
-        return TimedOutError(
-            f"{url} did not accept a connection within {waits.connect:g} s: check the address and "
-            "the network."
-        )
+        return never_accepted(url, waits)
     if isinstance(caught, requests.Timeout | ReadTimeoutError | TimeoutError) or (
         isinstance(reason, ReadTimeoutError) or "timed out" in str(caught)
     ):
-        return TimedOutError(
-            f"{url} was silent for {waits.read:g} s: try again, or allow more with timeout=."
-        )
+        return silent(url, waits)
     if sent:
         return broken(url)
     through = " through the proxy" if isinstance(caught, requests.exceptions.ProxyError) else ""
@@ -75,11 +78,30 @@ def error_from_exception(caught: Exception, url: str, waits: Timeout, sent: bool
     )
 
 
-def broken(url: str) -> CannotConnectError:
-    """Return the error of an answer that ended before its end."""
-    return CannotConnectError(
-        f"The connection to {url} broke before the answer was whole: try again."
+def never_accepted(where: str, waits: Timeout) -> TimedOutError:
+    """Return the error of a connection that was not made in time."""
+    return TimedOutError(
+        f"{where} did not accept a connection within {waits.connect:g} s: check the address and "
+        "the network."
     )
+
+
+def silent(where: str, waits: Timeout) -> TimedOutError:
+    """Return the error of an answer that did not come in time."""
+    error = TimedOutError(
+        f"{where} was silent for {waits.read:g} s: try again, or allow more with timeout=."
+    )
+    error.sent = True
+    return error
+
+
+def broken(where: str) -> CannotConnectError:
+    """Return the error of an answer that ended before its end."""
+    error = CannotConnectError(
+        f"The connection to {where} broke before the answer was whole: try again."
+    )
+    error.sent = True
+    return error
 
 
 def framed(response: requests.Response) -> bool:

@@ -12,6 +12,7 @@ import trustme
 from gateway import (
     APP,
     HOLD,
+    PATIENCE,
     TOKEN,
     Answer,
     Directory,
@@ -160,6 +161,7 @@ def test_every_fault_of_every_call(gateway, call, given, error, reads, messages)
         CALLS[call](client)
     assert gateway.count(SENT[call]) == (reads if call in READS else messages)
     assert isinstance(caught.value, cpsl.CapsuleError)
+    assert getattr(caught.value, "sent", True)
     assert caught.value.__context__ is caught.value.__cause__ is None
     gateway.wait_until_left()
 
@@ -280,10 +282,11 @@ def test_a_message_is_sent_when_the_third_connection_is_made(gateway, refusals, 
 @pytest.mark.parametrize("call", CALLS)
 def test_the_fourth_connection_is_not_tried(gateway, refusals, call, refusal, error):
     refusals += [refusal("no")] * 4
-    with client_of(gateway) as client, pytest.raises(error):
+    with client_of(gateway) as client, pytest.raises(error) as caught:
         CALLS[call](client)
     assert len(refusals) == 1
     assert gateway.requests == []
+    assert not caught.value.sent
 
 
 def test_a_certificate_that_nobody_vouches_for_is_an_error_at_once(authority, monkeypatch):
@@ -401,7 +404,7 @@ LISTING = {
 @pytest.mark.parametrize(("orders", "error", "count"), LISTING.values(), ids=LISTING)
 def test_every_fault_of_list_apps(orders, error, count):
     with Directory([*orders]).serving() as directory:
-        options = {"timeout": (0.2, 0.2 if HOLD in orders else 20), "max_answer_bytes": 50_000}
+        options = {"timeout": (1, 0.2 if HOLD in orders else 20), "max_answer_bytes": 50_000}
         client = cpsl.Client(TOKEN, "http://127.0.0.1:9", grpc_target=directory.target, **options)
         with pytest.raises(error) as caught:
             client.list_apps()
@@ -433,8 +436,23 @@ def test_list_apps_raises_a_long_retry_after_at_once():
 def test_list_apps_of_nobody_is_no_connection():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         target = f"127.0.0.1:{taken.getsockname()[1]}"
-    with pytest.raises(ConnectionError):
+    with pytest.raises(cpsl.CannotConnectError) as caught:
         cpsl.Client(TOKEN, "http://127.0.0.1:9", grpc_target=target).list_apps()
+    assert not caught.value.sent
+
+
+@pytest.mark.parametrize("backlog", [0, 9], ids=["full", "mute"])
+def test_list_apps_waits_no_longer_for_a_connection_than_it_may(backlog):
+    with socket.create_server(("127.0.0.1", 0), backlog=backlog) as silent:
+        address = silent.getsockname()
+        with socket.create_connection(address):  # takes the one place that a backlog of 0 has
+            target = f"127.0.0.1:{address[1]}"
+            client = cpsl.Client(
+                TOKEN, "http://127.0.0.1:9", grpc_target=target, timeout=(0.2, PATIENCE * 9)
+            )
+            with pytest.raises(cpsl.TimedOutError, match="accept a connection") as caught:
+                client.list_apps()
+    assert not caught.value.sent
 
 
 # Names.
@@ -514,7 +532,7 @@ def test_there_is_one_tree():
 def test_every_error_survives_pickling(kind):
     error = kind("what happened")
     error.status, error.request_id, error.detail = 429, "r-1", "slow down"
-    error.retry_after, error.text, error.matches = 61.0, "so far", ("a",)
+    error.retry_after, error.text, error.matches, error.sent = 61.0, "so far", ("a",), True
     copy = pickle.loads(pickle.dumps(error))
     assert type(copy) is kind
     assert str(copy) == "what happened"
