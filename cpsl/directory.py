@@ -110,12 +110,11 @@ def _channel(settings: Settings, limit: int, timeout: Timeout) -> grpc.Channel:
         ("grpc.max_receive_message_length", min(limit, _LARGEST_POSSIBLE)),
         # Which is also what bounds an attempt to connect.
         ("grpc.min_reconnect_backoff_ms", min(int(timeout.connect * 1000), _LARGEST_POSSIBLE)),
-        ("grpc.enable_http_proxy", 0 if is_loopback(_host(settings)) else 1),
     ]
+    # Chosen here, as for HTTP: gRPC itself knows the variables' names in lower case only.
     url = f"https://{settings.grpc_target}"
-    proxy = select_proxy(url, get_environ_proxies(url))
-    if proxy and not is_loopback(_host(settings)):
-        options.append(("grpc.http_proxy", proxy))  # gRPC itself knows the lower-case names only
+    proxy = None if is_loopback(_host(settings)) else select_proxy(url, get_environ_proxies(url))
+    options.append(("grpc.http_proxy", proxy) if proxy else ("grpc.enable_http_proxy", 0))
     if not _secure(settings):
         return grpc.insecure_channel(settings.grpc_target, options)
     bundle = ca_bundle()

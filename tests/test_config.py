@@ -297,9 +297,10 @@ def test_a_certificate_of_grpc_is_verified(authority, monkeypatch):
     assert directory.count == 0
 
 
-def test_no_proxy_is_honoured(authority, monkeypatch):
+@pytest.mark.parametrize("case", [str.upper, str.lower])
+def test_no_proxy_is_honoured(monkeypatch, case):
     with Proxy() as proxy:
-        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        monkeypatch.setenv(case("HTTPS_PROXY"), proxy.url)
         monkeypatch.setenv("NO_PROXY", "gateway.invalid")
         client = cpsl.Client(TOKEN, "https://gateway.invalid", max_retries=0, timeout=(5, 5))
         with pytest.raises(cpsl.CapsuleError):
