@@ -16,7 +16,6 @@ from cpsl.errors import (
     CapsuleError,
     CredentialsError,
     GatewayError,
-    PermissionDeniedError,
     ProtocolError,
     TLSError,
     TooLargeError,
@@ -24,14 +23,27 @@ from cpsl.errors import (
 from cpsl.messages import SERVICE, message
 from cpsl.network import Timeout, broken, never_accepted, silent
 from cpsl.retry import Failure, with_retries, without_frames
-from cpsl.status import one_line, rate_limited, refused_token, seconds_to_wait
+from cpsl.status import error_of_status, one_line, seconds_to_wait
 from cpsl.transport import ca_bundle
 
 __all__ = ["call", "list_apps"]
 
 _LARGEST_ANSWER = 64 * 1024 * 1024  # bytes
 _LARGEST_POSSIBLE = (1 << 31) - 1  # bytes or milliseconds; gRPC counts both in 32 bits
+_UNTRUSTED = re.compile("SSL_ERROR_SSL|Hostname Verification Check|security handshaker")
 _NEVER_CONNECTED = re.compile("failed to connect|resolv|resolution", re.IGNORECASE)
+# What google/rpc/code.proto says of each code; what is not here is a failure of the gateway's own.
+_STATUS = {
+    grpc.StatusCode.INVALID_ARGUMENT: 400,
+    grpc.StatusCode.FAILED_PRECONDITION: 400,
+    grpc.StatusCode.OUT_OF_RANGE: 400,
+    grpc.StatusCode.UNAUTHENTICATED: 401,
+    grpc.StatusCode.PERMISSION_DENIED: 403,
+    grpc.StatusCode.NOT_FOUND: 404,
+    grpc.StatusCode.ALREADY_EXISTS: 409,
+    grpc.StatusCode.ABORTED: 409,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
+}
 
 
 def list_apps(
@@ -142,35 +154,40 @@ def _in_the_clear(settings: Settings) -> CredentialsError:
 def _error_from(
     caught: grpc.RpcError, settings: Settings, timeout: Timeout, seconds: float
 ) -> CapsuleError:
-    code, target = caught.code(), settings.grpc_target
-    said = one_line(settings.without_token(caught.details() or ""))
-    if code is grpc.StatusCode.UNAUTHENTICATED:
-        return refused_token(settings)
-    if code is grpc.StatusCode.PERMISSION_DENIED:
-        return PermissionDeniedError(
-            f"The token may not do this: {said}. Use one of that workspace.", status=403
-        )
+    code, target, told = caught.code(), settings.grpc_target, caught.details() or ""
+    said = one_line(settings.without_token(told))
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "message larger than max" in said:
         return TooLargeError(f"The answer of {target} is too large; allow more ({said}).")
-    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        said_to_wait = [m.value for m in caught.trailing_metadata() or () if m.key == "retry-after"]
-        return rate_limited(f": {said}", seconds_to_wait(str(*said_to_wait[:1])))
-    if code is grpc.StatusCode.UNAVAILABLE and "CERTIFICATE_VERIFY_FAILED" in said:
+    if code is grpc.StatusCode.UNAVAILABLE and _UNTRUSTED.search(told):
         return TLSError(
             f"The certificate of {target} could not be verified: check the address, or name your "
             "authority's certificates in REQUESTS_CA_BUNDLE."
         )
-    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return silent(target, timeout)
-    if code is grpc.StatusCode.UNAVAILABLE:
-        if not _NEVER_CONNECTED.search(said):
-            return broken(target)
+    if code is grpc.StatusCode.UNAVAILABLE and _NEVER_CONNECTED.search(told):
         if seconds >= timeout.connect:
             return never_accepted(target, timeout)
         return CannotConnectError(
             f"No gRPC gateway answers at {target}: check that it is running, the address and the "
             "network."
         )
+    error = _reported(code, said, caught, settings, timeout)
+    error.detail = said or None
+    return error
+
+
+def _reported(
+    code: grpc.StatusCode, said: str, caught: grpc.RpcError, settings: Settings, timeout: Timeout
+) -> CapsuleError:
+    """Return the error of a call that got as far as the gateway."""
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return silent(settings.grpc_target, timeout)
+    if code is grpc.StatusCode.UNAVAILABLE:
+        return broken(settings.grpc_target)
     if code is grpc.StatusCode.UNIMPLEMENTED:
-        return ProtocolError(f"{target} is no Capsule gateway: check the address.")
-    return GatewayError(f"The gateway failed ({code.name}): {said}. Try again in a while.")
+        return ProtocolError(f"{settings.grpc_target} is no Capsule gateway: check the address.")
+    waits = [m.value for m in caught.trailing_metadata() or () if m.key == "retry-after"]
+    status = _STATUS.get(code, 500)
+    named = f": {code.name}, {said}" if status == 500 else f": {said}" if said else ""
+    error = error_of_status(status, named, seconds_to_wait(str(*waits[:1])), settings)
+    error.status = status
+    return error

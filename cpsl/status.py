@@ -26,6 +26,7 @@ from cpsl.retry import Failure
 
 __all__ = [
     "LARGEST_ERROR",
+    "error_of_status",
     "failure_from_response",
     "one_line",
     "rate_limited",
@@ -48,7 +49,7 @@ def failure_from_response(response: requests.Response, settings: Settings) -> Fa
     status = response.status_code
     detail = _detail(response, settings)
     retry_after = seconds_to_wait(response.headers.get("Retry-After", ""))
-    error = _error_of(status, f": {detail}" if detail else "", retry_after, settings)
+    error = error_of_status(status, f": {detail}" if detail else "", retry_after, settings)
     error.status = status
     error.request_id = response.headers.get("X-Request-Id")
     error.detail = detail or None
@@ -127,9 +128,10 @@ def one_line(text: str) -> str:
     return line if len(line) <= _LONGEST_DETAIL else line[: _LONGEST_DETAIL - 1] + "…"
 
 
-def _error_of(
+def error_of_status(
     status: int, said: str, retry_after: float | None, settings: Settings
 ) -> CapsuleError:
+    """Return the error that an HTTP status stands for, with what the service said of it."""
     if status == 401:
         return refused_token(settings)
     if status == 403:

@@ -358,7 +358,7 @@ class Directory:
         return message("ListAppsResponse")()
 
     @contextmanager
-    def serving(self, ca: trustme.CA | None = None) -> Iterator[Directory]:
+    def serving(self, ca: trustme.CA | None = None, **cert: Any) -> Iterator[Directory]:
         listing = grpc.unary_unary_rpc_method_handler(
             self.list_apps,
             request_deserializer=message("ListAppsRequest").FromString,
@@ -367,19 +367,20 @@ class Directory:
         handler = grpc.method_handlers_generic_handler(SERVICE, {"ListApps": listing})
         with ThreadPoolExecutor(4) as pool:
             server = grpc.server(pool, [handler], options=[("grpc.so_reuseport", 0)])
-            self.target = f"127.0.0.1:{self._add_port(server, ca)}"
+            self.target = f"127.0.0.1:{self._add_port(server, ca, **cert)}"
             server.start()
             try:
                 yield self
             finally:
                 server.stop(0).wait()
 
-    def _add_port(self, server: grpc.Server, ca: trustme.CA | None) -> int:
+    def _add_port(self, server: grpc.Server, ca: trustme.CA | None, **cert: Any) -> int:
         if ca is None:
             return server.add_insecure_port("127.0.0.1:0")
-        cert = ca.issue_cert("127.0.0.1", "gateway.example")
-        chain = b"".join(blob.bytes() for blob in cert.cert_chain_pems)
-        pair: Iterable[tuple[bytes, bytes]] = [(cert.private_key_pem.bytes(), chain)]
+        names = cert.pop("names", ("127.0.0.1", "gateway.example"))
+        made = ca.issue_cert(*names, **cert)
+        chain = b"".join(blob.bytes() for blob in made.cert_chain_pems)
+        pair: Iterable[tuple[bytes, bytes]] = [(made.private_key_pem.bytes(), chain)]
         return server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials(pair))
 
 

@@ -1,6 +1,7 @@
 """Where the settings come from, how the gateway is reached, and that a client can be shared."""
 
 import dataclasses
+import datetime
 import os
 import subprocess
 import sys
@@ -269,6 +270,11 @@ def test_a_file_without_certificates_is_an_error_of_tls(authority, monkeypatch, 
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none.pem"))
     with Gateway(authority) as gateway, pytest.raises(cpsl.TLSError, match="REQUESTS_CA_BUNDLE"):
         cpsl.Client(TOKEN, gateway.url).chat(APP, "hello")
+    directory = Directory()
+    with directory.serving(authority), Proxy(int(directory.target.rpartition(":")[2])) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        with pytest.raises(cpsl.TLSError, match="REQUESTS_CA_BUNDLE"):
+            cpsl.Client(TOKEN, "https://gateway.example").list_apps()
 
 
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
@@ -288,12 +294,25 @@ def test_a_proxy_is_used_for_http_and_grpc(authority, monkeypatch, tmp_path, var
     assert grpc_proxy.asked[0].startswith("CONNECT gateway.example:443 ")
 
 
-def test_a_certificate_of_grpc_is_verified(authority, monkeypatch):
+UNTRUSTED = {
+    "of an authority that nobody knows": (trustme.CA, {}),
+    "that has expired": (None, {"not_after": datetime.datetime(2020, 1, 1)}),
+    "of another host": (None, {"names": ["other.example"]}),
+}
+
+
+@pytest.mark.parametrize(("signer", "cert"), UNTRUSTED.values(), ids=UNTRUSTED)
+def test_a_certificate_of_grpc_is_verified_once(authority, monkeypatch, tmp_path, signer, cert):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
     directory = Directory()
-    with directory.serving(authority), Proxy(int(directory.target.rpartition(":")[2])) as proxy:
+    with (
+        directory.serving(signer() if signer else authority, **cert),
+        Proxy(int(directory.target.rpartition(":")[2])) as proxy,
+    ):
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         with pytest.raises(cpsl.TLSError, match="REQUESTS_CA_BUNDLE"):
-            cpsl.Client(TOKEN, "https://gateway.example", max_retries=0).list_apps()
+            cpsl.Client(TOKEN, "https://gateway.example").list_apps()
+        assert proxy.accepted == 1
     assert directory.count == 0
 
 

@@ -391,6 +391,9 @@ LISTING = {
     "UNAVAILABLE": ([grpc.StatusCode.UNAVAILABLE] * 9, cpsl.CannotConnectError, 3),
     "DEADLINE_EXCEEDED": ([grpc.StatusCode.DEADLINE_EXCEEDED], cpsl.TimedOutError, 1),
     "silence": ([HOLD], cpsl.TimedOutError, 1),
+    "INVALID_ARGUMENT": ([grpc.StatusCode.INVALID_ARGUMENT], cpsl.InvalidRequestError, 1),
+    "NOT_FOUND": ([grpc.StatusCode.NOT_FOUND], cpsl.NotFoundError, 1),
+    "ABORTED": ([grpc.StatusCode.ABORTED], cpsl.InvalidRequestError, 1),
     "UNAUTHENTICATED": ([grpc.StatusCode.UNAUTHENTICATED], cpsl.AuthenticationError, 1),
     "PERMISSION_DENIED": ([grpc.StatusCode.PERMISSION_DENIED], cpsl.PermissionDeniedError, 1),
     "RESOURCE_EXHAUSTED": ([grpc.StatusCode.RESOURCE_EXHAUSTED] * 9, cpsl.RateLimitedError, 3),
@@ -412,6 +415,16 @@ def test_every_fault_of_list_apps(orders, error, count):
     assert caught.value.__context__ is caught.value.__cause__ is None
     if {"ok": False, "err_msg": "closed today"} in orders:
         assert "closed today" in str(caught.value)
+    if isinstance(orders[0], grpc.StatusCode):
+        assert caught.value.detail == "it is broken"
+
+
+def test_an_error_of_grpc_has_the_status_that_http_has_for_it():
+    with Directory([grpc.StatusCode.NOT_FOUND]).serving() as directory:
+        client = cpsl.Client(TOKEN, "http://127.0.0.1:9", grpc_target=directory.target)
+        with pytest.raises(cpsl.NotFoundError, match="it is broken") as caught:
+            client.list_apps()
+    assert caught.value.status == 404
 
 
 def test_list_apps_survives_faults_that_pass():
