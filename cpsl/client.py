@@ -203,7 +203,9 @@ class Client:
 
             cents = client.get_app("support-ops").get("price_in_cents", 0)
         """
-        answer = whole(self._get(name_or_id, "", timeout), "app")
+        answer: dict[str, Any] = self._get(
+            name_or_id, "", timeout, functools.partial(whole, what="app")
+        )
         app = answer.get("app")
         return app if isinstance(app, dict) else answer
 
@@ -243,12 +245,13 @@ class Client:
         answer, _ = self._transport.json(
             "POST",
             f"/api/v1/checkout/{self._id(app)}",
+            check=functools.partial(required, key="checkout_url", kind=str, what="checkout"),
             body={"return_url": return_url} if return_url else {},
             repeatable=False,
             limit=self._options.max_answer_bytes,
             timeout=Timeout.of(timeout, self._transport.timeout),
         )
-        url: str = required(answer, "checkout_url", str, "checkout")
+        url: str = answer["checkout_url"]
         return url
 
     def list_payments(self, app: str, *, timeout: Seconds | None = None) -> list[dict[str, Any]]:
@@ -267,8 +270,10 @@ class Client:
 
             payments = client.list_payments("support-ops")
         """
-        payments: list[dict[str, Any]] = self._get(app, "/payments", timeout)
-        return payments if isinstance(payments, list) else whole(payments, "payments")
+        payments: list[dict[str, Any]] = self._get(
+            app, "/payments", timeout, functools.partial(whole, what="payments", kind=(dict, list))
+        )
+        return payments
 
     def read_payments(
         self,
@@ -317,7 +322,10 @@ class Client:
 
             earnings = client.get_earnings("support-ops")
         """
-        return whole(self._get(app, "/earnings", timeout), "earnings")
+        earnings: dict[str, Any] = self._get(
+            app, "/earnings", timeout, functools.partial(whole, what="earnings")
+        )
+        return earnings
 
     def chat(
         self,
@@ -354,15 +362,14 @@ class Client:
             answer, header_id = self._transport.json(
                 "POST",
                 f"/api/v1/app/{app_id}/chat",
+                check=functools.partial(required, key="replies", kind=list, what="chat"),
                 body=body,
                 repeatable=False,
                 limit=self._options.max_reply_bytes,
                 timeout=Timeout.of(timeout, self._transport.timeout),
             )
-        replies = required(answer, "replies", list, "chat")
-        texts = [
-            r["text"] for r in replies if isinstance(r, dict) and isinstance(r.get("text"), str)
-        ]
+        replies = [reply for reply in answer["replies"] if isinstance(reply, dict)]
+        texts = [reply["text"] for reply in replies if isinstance(reply.get("text"), str)]
         return ChatResponse(
             text="\n\n".join(filter(None, texts)),
             session_id=str(answer.get("session_id") or ""),
@@ -456,8 +463,11 @@ class Client:
             self._ids.pop(app, None)
             raise
 
-    def _get(self, app: str, rest: str, timeout: Seconds | None) -> Any:
-        return self._got(app, rest, timeout, self._transport.json)[0]
+    def _get(
+        self, app: str, rest: str, timeout: Seconds | None, check: Callable[[Any], object]
+    ) -> Any:
+        read = functools.partial(self._transport.json, check=check)
+        return self._got(app, rest, timeout, read)[0]
 
     def _got(self, app: str, rest: str, timeout: Seconds | None, read: Callable[..., T]) -> T:
         try:

@@ -26,12 +26,15 @@ from cpsl.retry import Failure
 
 __all__ = [
     "LARGEST_ERROR",
+    "about",
+    "content_type",
     "error_of_status",
     "failure_from_response",
     "one_line",
     "rate_limited",
     "refused_token",
     "reported_error",
+    "request_id",
     "required",
     "seconds_to_wait",
     "service_message",
@@ -47,13 +50,34 @@ _ONLY_IN_ERRORS = frozenset({*_MESSAGES, "ok", "status", "code", "type", "reques
 def failure_from_response(response: requests.Response, settings: Settings) -> Failure:
     """Return what an answer with a status of 300 or more stands for."""
     status = response.status_code
-    detail = _detail(response, settings)
+    answer = _answer(response)
+    detail = service_message(answer, settings)
     retry_after = seconds_to_wait(response.headers.get("Retry-After", ""))
     error = error_of_status(status, f": {detail}" if detail else "", retry_after, settings)
-    error.status = status
-    error.request_id = response.headers.get("X-Request-Id")
     error.detail = detail or None
+    about(error, response, settings, answer)
     return Failure(error, may_have_acted=status != 429, retry_after=retry_after)
+
+
+def about(
+    error: CapsuleError, response: requests.Response, settings: Settings, answer: Any = None
+) -> None:
+    """Give an error the status and the request id of the answer that it is about."""
+    error.status = error.status or response.status_code
+    error.request_id = error.request_id or request_id(response, settings, answer) or None
+
+
+def request_id(response: requests.Response, settings: Settings, answer: Any = None) -> str:
+    """Return the request id of an answer's headers, else of its JSON; empty where there is none."""
+    found = response.headers.get("X-Request-Id")
+    if not found and isinstance(answer, dict):
+        found = answer.get("request_id")
+    return one_line(settings.without_token(str(found or "")))
+
+
+def content_type(response: requests.Response, settings: Settings) -> str:
+    """Return the content type of an answer, to be shown."""
+    return one_line(settings.without_token(response.headers.get("Content-Type", "no content type")))
 
 
 def reported_error(answer: Any, settings: Settings) -> GatewayError | None:
@@ -102,24 +126,29 @@ def service_message(answer: Any, settings: Settings) -> str:
     if not isinstance(answer, dict):
         return ""
     values = [answer.get(key) for key in _MESSAGES]
+    values += [_listed(value) for value in values if isinstance(value, list)]
     values += [value.get(key) for value in values if isinstance(value, dict) for key in _MESSAGES]
     said = next((value for value in values if isinstance(value, str) and value), "")
     return one_line(settings.without_token(said))
 
 
-def whole(answer: Any, what: str) -> dict[str, Any]:
-    """Return an answer that must be a JSON object."""
-    if not isinstance(answer, dict):
+def _listed(faults: list[Any]) -> str:
+    """Read what FastAPI says of a request: ``[{"loc": …, "msg": …}, …]``."""
+    said = [fault.get("msg") for fault in faults if isinstance(fault, dict)]
+    return "; ".join(message for message in said if isinstance(message, str))
+
+
+def whole(answer: Any, what: str, kind: type | tuple[type, ...] = dict) -> None:
+    """Refuse an answer that is no JSON object, or nothing else that it may be."""
+    if not isinstance(answer, kind):
         raise ProtocolError(f"The {what} answer is no JSON object: check gateway_url.")
-    return answer
 
 
-def required(answer: Any, key: str, kind: type, what: str) -> Any:
-    """Return a field that an answer must have."""
-    value = whole(answer, what).get(key)
-    if not isinstance(value, kind):
+def required(answer: Any, key: str, kind: type, what: str) -> None:
+    """Refuse an answer without a field that it must have."""
+    whole(answer, what)
+    if not isinstance(answer.get(key), kind):
         raise ProtocolError(f"The {what} answer has no valid {key!r}: check gateway_url.")
-    return value
 
 
 def one_line(text: str) -> str:
@@ -154,14 +183,14 @@ def error_of_status(
     )
 
 
-def _detail(response: requests.Response, settings: Settings) -> str:
+def _answer(response: requests.Response) -> Any:
+    """Read the JSON of an answer that is no success; plain text counts as its message."""
     try:
         body = response.raw.read(LARGEST_ERROR, decode_content=True)
     except (HTTPError, OSError):
-        return ""
+        return None
     try:
-        return service_message(json.loads(body), settings)
+        return json.loads(body)
     except (ValueError, RecursionError):
         plain = response.headers.get("Content-Type", "").startswith("text/plain")
-        text = body.decode("utf-8", "replace")
-        return one_line(settings.without_token(text)) if plain else ""
+        return {"message": body.decode("utf-8", "replace")} if plain else None

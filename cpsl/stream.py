@@ -28,8 +28,7 @@ from cpsl.network import broken, framed
 from cpsl.options import Options
 from cpsl.retry import without_frames
 from cpsl.sse import Event, EventDecoder
-from cpsl.status import one_line, service_message
-from cpsl.transport import request_id
+from cpsl.status import about, content_type, one_line, request_id, service_message
 
 __all__ = ["Stream"]
 
@@ -108,8 +107,9 @@ class Stream:
                     if event is not None:
                         return self._take(event)
                 self._ended = True
-            except CapsuleError:
+            except CapsuleError as error:
                 self._ended = True
+                self._about(error)
                 if not self._abort.requested:  # else it only says that the connection was shut down
                     raise
             except BaseException:
@@ -118,9 +118,9 @@ class Stream:
             finally:
                 if self._ended:
                     self._release()
-            error, self._error = self._error, None
-        if error is not None:
-            raise error
+            reported, self._error = self._error, None
+        if reported is not None:
+            raise reported
         raise StopIteration
 
     def __enter__(self) -> Self:
@@ -157,11 +157,10 @@ class Stream:
 
     def _connect(self) -> requests.Response:
         response = self._open(self._abort)
-        self.request_id = request_id(response)
-        kind = response.headers.get("Content-Type", "no content type")
-        if kind.split(";")[0].strip().lower() == "text/event-stream":
+        self.request_id = request_id(response, self._settings)
+        if _is_event_stream(response):
             return response
-        raise self._refused(response, kind)  # away from the body, which may repeat the token
+        raise self._refused(response)  # away from the body, which may repeat the token
 
     def _read(self, read: Callable[..., bytes]) -> bytes:
         failure: BaseException
@@ -193,11 +192,16 @@ class Stream:
         self, what: str, kind: type[StreamInterrupted] = StreamInterrupted
     ) -> StreamInterrupted:
         error = kind(
-            f"{what}; {len(self.text):,} characters had arrived. Ask again to get all of it.",
-            request_id=self.request_id or None,
+            f"{what}; {len(self.text):,} characters had arrived. Ask again to get all of it."
         )
         error.text = self.text
         return error
+
+    def _about(self, error: CapsuleError) -> None:
+        """Give an error the ids of the answer that it is about."""
+        error.request_id = error.request_id or self.request_id or None
+        if self._response is not None:
+            about(error, self._response, self._settings)
 
     def _take(self, event: Event) -> StreamChunk:
         data = _data(event.data)
@@ -224,9 +228,9 @@ class Stream:
             self._error = GatewayError(
                 f"The app reported an error: {said or 'it gave no message'}. Ask again, or look at "
                 "the app's logs.",
-                request_id=self.request_id or None,
                 detail=said or None,
             )
+            self._about(self._error)
             self._ended = True
         elif chunk.done:
             self.complete = self._ended = True
@@ -247,7 +251,7 @@ class Stream:
             with contextlib.suppress(CapsuleError):
                 self._read(response.raw.read1)
 
-    def _refused(self, response: requests.Response, kind: str) -> CapsuleError:
+    def _refused(self, response: requests.Response) -> CapsuleError:
         """Return the error that an answer stands for which is no event stream."""
         try:
             body = self._read(response.raw.read)
@@ -255,20 +259,26 @@ class Stream:
             body = b""
         finally:
             response.close()
+        answer = _data(body.decode("utf-8", "replace"))
+        said = service_message(answer, self._settings)
         if not body and not framed(response):  # as where it broke off within the headers
-            return broken(self._settings.http_url)
-        said = service_message(_data(body.decode("utf-8", "replace")), self._settings)
-        if said:
-            return GatewayError(
+            error: CapsuleError = broken(self._settings.http_url)
+        elif said:
+            error = GatewayError(
                 f"The service answered with an error instead of a reply: {said}. Try again in a "
                 "while.",
-                request_id=self.request_id or None,
                 detail=said,
             )
-        return ProtocolError(
-            f"The answer is no event stream ({one_line(kind)}): check gateway_url.",
-            request_id=self.request_id or None,
-        )
+        else:
+            kind = content_type(response, self._settings)
+            error = ProtocolError(f"The answer is no event stream ({kind}): check gateway_url.")
+        about(error, response, self._settings, answer)
+        return error
+
+
+def _is_event_stream(response: requests.Response) -> bool:
+    kind = response.headers.get("Content-Type", "")
+    return kind.split(";")[0].strip().lower() == "text/event-stream"
 
 
 def _data(text: str) -> dict[str, Any]:

@@ -28,9 +28,16 @@ from cpsl.errors import (
 )
 from cpsl.network import Timeout, broken, error_from_exception, framed
 from cpsl.retry import Failure, with_retries, without_frames
-from cpsl.status import LARGEST_ERROR, failure_from_response, one_line, reported_error
+from cpsl.status import (
+    LARGEST_ERROR,
+    about,
+    content_type,
+    failure_from_response,
+    reported_error,
+    request_id,
+)
 
-__all__ = ["Progress", "Timeout", "Transport", "ca_bundle", "quoted", "request_id"]
+__all__ = ["Progress", "Timeout", "Transport", "ca_bundle", "quoted"]
 
 T = TypeVar("T")
 Progress = Callable[[int, int | None], object]
@@ -91,6 +98,7 @@ class Transport:
         method: str,
         path: str,
         *,
+        check: Callable[[Any], object],
         body: dict[str, Any] | None = None,
         repeatable: bool,
         limit: int,
@@ -100,6 +108,8 @@ class Transport:
 
         Parameters
         ----------
+        check
+            Raises where the answer is not what the protocol says.
         repeatable
             Whether the request may be sent again though the service may have acted on it.
         limit
@@ -108,7 +118,9 @@ class Transport:
 
         def read(response: requests.Response) -> tuple[Any, str]:
             body = _body(response, self.settings.http_url, limit)
-            return self._parsed(body, response), request_id(response)
+            answer = self._parsed(body, response)
+            check(answer)
+            return answer, request_id(response, self.settings)
 
         return with_retries(
             lambda: self._attempt(method, path, read, Abort(), body=body, timeout=timeout),
@@ -211,6 +223,8 @@ class Transport:
             response.close()
         if escaped is not None:
             raise escaped
+        if response is not None:
+            about(failure.error, response, self.settings)
         return failure
 
     def _session(self) -> requests.Session:
@@ -237,10 +251,11 @@ class Transport:
         return session
 
     def _parsed(self, body: bytes | bytearray, response: requests.Response) -> Any:
+        answer: Any = None
         try:
             answer = json.loads(body)
         except (ValueError, RecursionError):
-            kind = one_line(response.headers.get("Content-Type", "no content type"))
+            kind = content_type(response, self.settings)
             error: CapsuleError | None = ProtocolError(
                 f"The answer of {self.settings.http_url} is not JSON ({kind}): check gateway_url."
             )
@@ -248,7 +263,7 @@ class Transport:
             error = reported_error(answer, self.settings)
         if error is None:
             return answer
-        error.status, error.request_id = response.status_code, request_id(response) or None
+        about(error, response, self.settings, answer)
         raise error
 
 
@@ -267,11 +282,6 @@ def ca_bundle() -> str | None:
         if path:
             return path
     return None
-
-
-def request_id(response: requests.Response) -> str:
-    """Return the request id of an answer's headers; empty where there is none."""
-    return str(response.headers.get("X-Request-Id", ""))
 
 
 def quoted(text: str) -> str:

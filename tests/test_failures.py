@@ -206,6 +206,45 @@ def test_an_error_carries_what_the_service_said(gateway):
     assert caught.value.detail in str(caught.value)
 
 
+ABOUT = {
+    "no replies": as_json({"a": 1}, X_Request_Id="r-7"),
+    "no object": as_json([], X_Request_Id="r-7"),
+    "no JSON": answer(b"<html>", X_Request_Id="r-7"),
+    "too much": as_json({"a": "b" * 1000}, X_Request_Id="r-7"),
+    "half a body": cut(as_json({"a": "b"}, X_Request_Id="r-7"), after=-3),
+    "an error with status 200": as_json({"error": "boom"}, X_Request_Id="r-7"),
+    "an id in the body": as_json({"error": "boom", "request_id": "r-7"}, 200),
+    "an id in the body of 500": as_json({"error": "boom", "request_id": "r-7"}, 500),
+    "two ids": as_json({"error": "boom", "request_id": "r-8"}, 500, X_Request_Id="r-7"),
+}
+
+
+@pytest.mark.parametrize("call", ["chat", "stream"])
+@pytest.mark.parametrize("given", ABOUT.values(), ids=ABOUT)
+def test_an_error_carries_the_ids_of_the_answer_that_it_is_about(gateway, call, given):
+    gateway.on(call, given)
+    client = client_of(gateway, max_reply_bytes=1000, max_retries=0)
+    with client, pytest.raises(cpsl.CapsuleError) as caught:
+        CALLS[call](client)
+    assert caught.value.status in (200, 500)
+    assert caught.value.request_id == "r-7"
+
+
+@pytest.mark.parametrize(
+    ("detail", "said"),
+    [
+        ([{"loc": ["body", "text"], "msg": "too long"}], "too long"),
+        ([{"msg": "too long"}, {"loc": []}, {"msg": "too late"}, 7], "too long; too late"),
+        ([], None),
+    ],
+)
+def test_what_is_wrong_with_each_field_is_said(gateway, detail, said):
+    gateway.on("chat", as_json({"detail": detail}, 422))
+    with client_of(gateway) as client, pytest.raises(cpsl.InvalidRequestError) as caught:
+        client.chat(APP, "hello")
+    assert caught.value.detail == said
+
+
 def test_an_error_of_the_size_of_a_film_is_not_read(gateway):
     film = (b"x" * (1 << 20),) * 200
     gateway.on("chat", answer(*film, status=500, Content_Type="text/plain"))

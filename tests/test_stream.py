@@ -301,11 +301,13 @@ def test_an_error_event_is_yielded_and_then_raised(gateway, client, data, said):
 
 
 def test_an_event_of_200_mb_is_an_error_and_no_full_memory(gateway, client):
-    gateway.on("stream", streamed(*words("one"), b"data: ", *(b"x" * (1 << 20),) * 200))
+    film = (b"x" * (1 << 20),) * 200
+    gateway.on("stream", streamed(*words("one"), b"data: ", *film, X_Request_Id="r-7"))
     stream = client.stream(APP, "hello")
     assert next(stream).text == "one"
-    with pytest.raises(cpsl.TooLargeError, match="16,777,216"):
+    with pytest.raises(cpsl.TooLargeError, match="16,777,216") as caught:
         next(stream)
+    assert (caught.value.status, caught.value.request_id) == (200, "r-7")
     gateway.wait_until_left()
 
 

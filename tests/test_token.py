@@ -177,7 +177,7 @@ def test_the_prepared_url_is_what_is_checked(url, reached):
     transport = Transport(settings, Timeout(), 0, allow_insecure=False)
     object.__setattr__(settings, "http_url", url)
     with pytest.raises(cpsl.CapsuleError):
-        transport.json("GET", "/api/v1/apps/x", repeatable=True, limit=9)
+        transport.json("GET", "/api/v1/apps/x", check=bool, repeatable=True, limit=9)
     assert set(reached) <= {"127.0.0.1"}
 
 
@@ -187,7 +187,7 @@ def test_another_host_is_refused_over_tls_too(url, reached):
     transport = Transport(settings, Timeout(), 0, allow_insecure=True)
     object.__setattr__(settings, "http_url", url)
     with pytest.raises(cpsl.CredentialsError, match="not sent to"):
-        transport.json("GET", "/api/v1/apps/x", repeatable=True, limit=9)
+        transport.json("GET", "/api/v1/apps/x", check=bool, repeatable=True, limit=9)
     assert reached == []
 
 
@@ -281,6 +281,8 @@ FAULTS = {
     "500": failed(500, ECHO),
     "503": failed(503, ECHO),
     "429": rate_limited(after=61),
+    "a header": answer(b"x", Content_Type=f"text/{TOKEN}", X_Request_Id=TOKEN),
+    "a header of 500": answer(b"x", status=500, X_Request_Id=TOKEN),
     "error with status 200": as_json({"error": {"message": ECHO}}),
     "another shape": as_json([]),
     "broken JSON": answer(ECHO.encode()),
