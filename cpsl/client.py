@@ -12,7 +12,12 @@ import requests
 
 from cpsl.abort import Abort
 from cpsl.config import Token, insecure_allowed, load
-from cpsl.errors import AppNotFoundError, InvalidRequestError, NotFoundError
+from cpsl.errors import (
+    AppNotFoundError,
+    CredentialsError,
+    InvalidRequestError,
+    NotFoundError,
+)
 from cpsl.models import ChatResponse
 from cpsl.network import Seconds, Timeout
 from cpsl.options import Options
@@ -91,7 +96,10 @@ class Client:
         pickle_token: bool = False,
     ) -> None:
         self._gateway_url = gateway_url or ""  # for a repr while nothing else is there
+        is_text = token is None or isinstance(token, str)
         token = None if token is None else Token(token)  # so that no traceback of ours shows it
+        if not is_text:
+            raise CredentialsError("The token is no str: decode it first, as in token.decode().")
         self._options = Options(
             timeout=Timeout.of(timeout, Timeout()),
             max_retries=max_retries,

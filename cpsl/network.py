@@ -57,6 +57,11 @@ def error_from_exception(caught: Exception, url: str, waits: Timeout, sent: bool
     if isinstance(caught, requests.exceptions.SSLError) and not sent:
         return _tls_error(reason, url)
     if isinstance(caught, requests.RequestException) and isinstance(caught, ValueError):
+        if sent:  # then it is the answer that has, say, two lengths
+            return ProtocolError(
+                f"The answer of {url} is no valid HTTP ({type(caught).__name__}): check "
+                "gateway_url."
+            )
         return InvalidRequestError(
             f"A request to {url} cannot be made ({type(caught).__name__}): check gateway_url and "
             "the proxy settings."

@@ -81,7 +81,7 @@ class Stream:
     @property
     def text(self) -> str:
         """The reply so far."""
-        return "".join(self._pieces)
+        return _whole_characters("".join(self._pieces))
 
     def __iter__(self) -> Self:
         return self
@@ -274,6 +274,15 @@ class Stream:
             error = ProtocolError(f"The answer is no event stream ({kind}): check gateway_url.")
         about(error, response, self._settings, answer)
         return error
+
+
+def _whole_characters(text: str) -> str:
+    """Join the halves of a character that came in two events, each as an escape of JSON's."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+    return text
 
 
 def _is_event_stream(response: requests.Response) -> bool:

@@ -22,6 +22,7 @@ from cpsl.config import Settings, Token, is_loopback
 from cpsl.errors import (
     CapsuleError,
     CredentialsError,
+    InvalidRequestError,
     ProtocolError,
     TLSError,
     TooLargeError,
@@ -285,8 +286,20 @@ def ca_bundle() -> str | None:
 
 
 def quoted(text: str) -> str:
-    """Percent-encode a value as the protocol does: everything, a space as ``%20``."""
-    return quote(text, safe="")
+    """Percent-encode a value as the protocol does: everything, a space as ``%20``.
+
+    Raises
+    ------
+    InvalidRequestError
+        It is no text: half of a character (a lone surrogate) is in it.
+    """
+    try:
+        return quote(text, safe="")
+    except UnicodeEncodeError as error:
+        half = error.object[error.start]
+    raise InvalidRequestError(
+        f"Half of a character ({half!a}) cannot be sent: mend the text first."
+    )
 
 
 def _body(

@@ -88,6 +88,12 @@ EVERYWHERE = {
     "no answer": (dropped(), cpsl.CannotConnectError, 3, 1),
     "a reset": (dropped(resets=True), cpsl.CannotConnectError, 3, 1),
     "no HTTP": (Answer((b"hello\r\n\r\n",), closes=True), cpsl.CannotConnectError, 3, 1),
+    "two lengths": (
+        answer(b"{}", Content_Length="2\r\nContent-Length: 1"),
+        cpsl.ProtocolError,
+        1,
+        1,
+    ),
     "half the headers": (cut(as_json({}), after=30), cpsl.CannotConnectError, 3, 1),
     "silence": (stalled(), cpsl.TimedOutError, 1, 1),
     "silence within the headers": (stalled(as_json({}), after=30), cpsl.TimedOutError, 1, 1),

@@ -174,6 +174,22 @@ def test_what_no_library_reads_is_handed_through(gateway, client, data):
     assert next(client.stream(APP, "hello")).data == {"raw": data.decode()}
 
 
+@pytest.mark.parametrize(
+    ("pieces", "text"),
+    [
+        (["\ud83d", "\ude00"], "😀"),
+        (["é\ud83d", "", "\ude00!"], "é😀!"),
+        (["\ud83d", "x", "\ude00"], "\ud83dx\ude00"),
+        (["\ude00", "\ud83d"], "\ude00\ud83d"),
+    ],
+)
+def test_a_character_that_two_events_share_is_one_in_the_text(gateway, client, pieces, text):
+    gateway.on("stream", streamed(*words(*pieces), DONE))
+    with client.stream(APP, "hello") as stream:
+        assert [chunk.text for chunk in stream] == [*pieces, ""]
+    assert stream.text == text
+
+
 def test_an_object_with_something_after_it_is_no_object(gateway, client):
     gateway.on("stream", streamed(b'data: {"text": "x"} {}\n\n', DONE))
     assert next(client.stream(APP, "hello")).data == {"raw": '{"text": "x"} {}'}
@@ -334,6 +350,17 @@ def test_a_message_that_is_too_long_for_a_url_is_refused_with_a_way_out(gateway,
     assert list(client.stream(APP, "x" * 8000))
     with cpsl.Client(TOKEN, gateway.url, max_url_bytes=20_000) as patient:
         assert list(patient.stream(APP, "x" * 19_000))
+
+
+@pytest.mark.parametrize(
+    "arguments", [(APP, "\ud800"), (APP, "hello", "\ud800"), (APP[:-1] + "\ud800", "hello")]
+)
+def test_half_of_a_character_is_refused(gateway, client, arguments):
+    with pytest.raises(cpsl.InvalidRequestError, match="Half of a character"):
+        client.stream(*arguments)
+    with pytest.raises(cpsl.InvalidRequestError, match="Half of a character"):
+        client.get_app(APP[:-1] + "\ud800")
+    assert gateway.requests == []
 
 
 # Ending it.

@@ -424,6 +424,12 @@ def test_a_token_that_cannot_be_sent_is_refused_unseen(bad, source, monkeypatch,
     assert bad not in str(caught.value)
 
 
+def test_a_token_of_bytes_is_refused_unseen():
+    with pytest.raises(cpsl.CredentialsError, match="decode") as caught:
+        cpsl.Client(token=TOKEN.encode())
+    assert TOKEN not in all_of(caught.value)
+
+
 def test_white_space_around_it_does_no_harm(monkeypatch, gateway):
     monkeypatch.setenv("CAPSULE_TOKEN", f" {TOKEN}\n")
     monkeypatch.setenv("CAPSULE_HTTP_URL", gateway.url)
