@@ -230,7 +230,7 @@ def earnings(options: argparse.Namespace) -> int:
 def smoke_test(options: argparse.Namespace) -> int:
     """Run the smoke test of an app."""
     try:
-        with Client() as client:
+        with Client(timeout=options.max_seconds) as client:
             report = smoke.smoke(
                 client,
                 options.app,
@@ -246,11 +246,19 @@ def smoke_test(options: argparse.Namespace) -> int:
     if options.json:
         show_json(report.as_dict())
     else:
-        good, bad = ("✓", "✗") if can_show("✓✗") else ("ok  ", "FAIL")
-        for check in report.checks:
-            detail = one_line(check.detail)
-            print(f"{good if check.ok else bad} {check.name:<13}  {detail}", flush=True)
+        _show_checks(report.checks)
+    if report.not_asked is not None:
+        if all(check.ok for check in report.checks):
+            raise report.not_asked
+        note(str(report.not_asked))
     return 0 if report.ok else 1
+
+
+def _show_checks(checks: tuple[smoke.Check, ...]) -> None:
+    good, bad = ("✓", "✗") if can_show("✓✗") else ("ok  ", "FAIL")
+    for check in checks:
+        detail = one_line(check.detail)
+        print(f"{good if check.ok else bad} {check.name:<13}  {detail}", flush=True)
 
 
 def _records(answer: Any) -> list[Any]:

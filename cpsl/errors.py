@@ -141,7 +141,7 @@ class TimedOutError(CapsuleError, TimeoutError):
     ``sent`` is true where any of the request may have reached the service.
     """
 
-    sent: bool = False
+    sent: bool = True
 
 
 class TLSError(CapsuleError):
@@ -164,5 +164,3 @@ class StreamInterrupted(CapsuleError):  # noqa: N818 - no error of the caller's,
 
 class StreamTimedOut(StreamInterrupted, TimedOutError):  # noqa: N818
     """A stream was silent for longer than was allowed; ``text`` is what had arrived."""
-
-    sent: bool = True

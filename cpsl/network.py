@@ -85,19 +85,19 @@ def error_from_exception(caught: Exception, url: str, waits: Timeout, sent: bool
 
 def never_accepted(where: str, waits: Timeout) -> TimedOutError:
     """Return the error of a connection that was not made in time."""
-    return TimedOutError(
+    error = TimedOutError(
         f"{where} did not accept a connection within {waits.connect:g} s: check the address and "
         "the network."
     )
+    error.sent = False
+    return error
 
 
 def silent(where: str, waits: Timeout) -> TimedOutError:
     """Return the error of an answer that did not come in time."""
-    error = TimedOutError(
+    return TimedOutError(
         f"{where} was silent for {waits.read:g} s: try again, or allow more with timeout=."
     )
-    error.sent = True
-    return error
 
 
 def broken(where: str) -> CannotConnectError:

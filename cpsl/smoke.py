@@ -18,18 +18,19 @@ from cpsl.errors import (
     NotFoundError,
     PermissionDeniedError,
     RateLimitedError,
+    TimedOutError,
     TLSError,
 )
+from cpsl.retry import without_frames
 
-__all__ = ["NOT_ASKED", "PROMPT", "THEN", "Check", "Report", "Turn", "smoke"]
+__all__ = ["PROMPT", "THEN", "Check", "Report", "Turn", "smoke", "was_asked"]
 
 PROMPT = "In one sentence, what can you help me with?"
 THEN = "Now say that again in ten words or fewer."
 MAX_SECONDS = 120.0
 
-NOT_ASKED = (
+_REFUSED = (
     AuthenticationError,
-    CannotConnectError,
     CredentialsError,
     InvalidRequestError,
     NotFoundError,
@@ -37,7 +38,13 @@ NOT_ASKED = (
     RateLimitedError,
     TLSError,
 )
-"""The errors after which nothing is known about the app: it never got the question."""
+
+
+def was_asked(error: CapsuleError) -> bool:
+    """Say whether the app may have got the question; if not, an error says nothing about it."""
+    if isinstance(error, CannotConnectError | TimedOutError):
+        return error.sent
+    return not isinstance(error, _REFUSED)
 
 
 @dataclass(frozen=True)
@@ -88,20 +95,26 @@ class Report:
         What was asked, one or two turns.
     checks
         What was checked.
+    not_asked
+        Why the second question could not be asked, though the first was answered; else ``None``.
+        The checks are then of the first answer alone.
     """
 
     app: str
     turns: tuple[Turn, ...]
     checks: tuple[Check, ...]
+    not_asked: CapsuleError | None = None
 
     @property
     def ok(self) -> bool:
-        """Whether every check holds."""
-        return all(check.ok for check in self.checks)
+        """Whether both questions were asked, and every check holds."""
+        return self.not_asked is None and all(check.ok for check in self.checks)
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
-        return {"ok": self.ok, **asdict(self)}
+        report: dict[str, Any] = {"ok": self.ok, "app": self.app}
+        report |= {name: list(map(asdict, getattr(self, name))) for name in ("turns", "checks")}
+        return report if self.not_asked is None else report | {"error": str(self.not_asked)}
 
 
 def smoke(
@@ -136,7 +149,7 @@ def smoke(
     Raises
     ------
     CapsuleError
-        The app could not be asked.
+        The app could not be asked even once.
 
     Examples
     --------
@@ -145,24 +158,31 @@ def smoke(
         report = smoke(cpsl.Client(), "support-ops", max_seconds=30)
         assert report.ok, report.checks
     """
-    client.get_app(app)  # a lookup that fails says nothing about the app's answers
+    client.get_app(app, timeout=max_seconds)  # a failure of it says nothing about the answers
     turns = [_ask(client, app, prompt, None, max_seconds)]
+    not_asked: CapsuleError | None = None
     if turns[0].session_id and not turns[0].error:
-        turns.append(_ask(client, app, then, turns[0].session_id, max_seconds))
+        try:
+            turns.append(_ask(client, app, then, turns[0].session_id, max_seconds))
+        except CapsuleError as caught:
+            not_asked = without_frames(caught)
     checks = [
         *(_answered(*numbered) for numbered in zip(("first", "second"), turns, strict=False)),
         _same_session(turns),
         _in_time(turns, max_seconds),
+        *([] if expect is None else [_expected(turns, expect)]),
     ]
-    if expect is not None:
-        checks.append(_expected(turns, expect))
-    return Report(app, tuple(turns), tuple(checks))
+    if not_asked is not None:  # whether these hold, the second answer would have told
+        told = ("same session", "expected text")
+        checks = [check for check in checks if check.ok or check.name not in told]
+    return Report(app, tuple(turns), tuple(checks), not_asked)
 
 
 def _ask(client: Client, app: str, prompt: str, session_id: str | None, max_seconds: float) -> Turn:
+    """Ask once; raise where the app did not get the question."""
     began = time.perf_counter()
     first: float | None = None
-    error = ""
+    failed: CapsuleError | None = None
     with client.stream(app, prompt, session_id, timeout=max_seconds) as stream:
         # An app that never falls silent would otherwise never end.
         overdue = threading.Timer(max_seconds, stream.close)
@@ -172,13 +192,15 @@ def _ask(client: Client, app: str, prompt: str, session_id: str | None, max_seco
             for chunk in stream:
                 if first is None and chunk.text:
                     first = time.perf_counter() - began
-        except NOT_ASKED:
-            raise
         except CapsuleError as caught:
-            error = str(caught)
+            failed = caught
         finally:
             overdue.cancel()
     last = time.perf_counter() - began
+    told = failed or stream.unraised
+    if told is not None and not was_asked(told):
+        raise told
+    error = str(failed or "")
     if last >= max_seconds and not stream.complete:
         error = error or f"cut off after {len(stream.text):,} characters"
     return Turn(prompt, stream.text, stream.session_id, stream.request_id, first, last, error)

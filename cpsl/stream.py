@@ -52,6 +52,8 @@ class Stream:
         The ids that the service gave; empty until it did.
     complete
         Whether the reply's end has arrived.
+    unraised
+        The error that was not raised because the stream had been closed, if there was one.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Stream:
         self.session_id = ""
         self.request_id = ""
         self.complete = False
+        self.unraised: CapsuleError | None = None
         self._open = open_response
         self._settings = settings
         self._silence = silence  # seconds
@@ -110,8 +113,9 @@ class Stream:
             except CapsuleError as error:
                 self._ended = True
                 self._about(error)
-                if not self._abort.requested:  # else it only says that the connection was shut down
+                if not self._abort.requested:  # else it may only say that it was shut down
                     raise
+                self.unraised = without_frames(error)
             except BaseException:
                 self._ended = True
                 raise
@@ -220,8 +224,8 @@ class Stream:
 
     def _heed(self, chunk: StreamChunk) -> None:
         """Take what a chunk tells besides its text: ids, an error, the reply's end."""
-        self.session_id = _string(chunk.data, "session_id") or self.session_id
-        self.request_id = _string(chunk.data, "request_id") or self.request_id
+        self.session_id = str(chunk.data.get("session_id") or self.session_id)
+        self.request_id = str(chunk.data.get("request_id") or self.request_id)
         if chunk.event == "error":
             said = service_message({"detail": chunk.text, **chunk.data}, self._settings)
             said = said or one_line(self._settings.without_token(_string(chunk.data, "raw")))

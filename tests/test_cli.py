@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from gateway import Gateway, dropped, failed
 from terminal import Terminal
 
 import cpsl
@@ -192,6 +193,19 @@ def test_what_goes_wrong_is_one_line_that_says_what_to_do(
     assert says in shown.err
     assert shown.err.count("\n") == 1
     assert shown.out == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "says"),
+    [(dropped(), 1, "broke before the answer was whole"), (failed(401), 2, "refused the token")],
+)
+def test_what_was_sent_and_came_to_nothing_was_asked(given, status, says, monkeypatch, capsys):
+    with Gateway() as gateway:
+        monkeypatch.delenv("CAPSULE_GATEWAY_URL")
+        monkeypatch.setenv("CAPSULE_HTTP_URL", gateway.url)
+        gateway.on("chat", given)
+        assert main(["chat", APP_ID, "hi"]) == status
+    assert says in capsys.readouterr().err
 
 
 def test_a_warning_is_one_line_too(at_the_shop, tmp_path, monkeypatch, capsys):

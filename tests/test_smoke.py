@@ -11,6 +11,20 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from gateway import (
+    DONE,
+    TOKEN,
+    Gateway,
+    cut,
+    dropped,
+    event,
+    failed,
+    rate_limited,
+    stalled,
+    streamed,
+    well,
+    words,
+)
 
 import cpsl
 from cpsl.__main__ import main
@@ -227,6 +241,71 @@ def test_a_gateway_that_refuses_the_question_did_not_ask_the_app(status, monkeyp
         monkeypatch.setenv("CAPSULE_HTTP_URL", url)
         assert main(["smoke", APP_ID]) == 2
     assert capsys.readouterr().out == ""
+
+
+@pytest.fixture
+def misbehaving(monkeypatch):
+    """A gateway that misbehaves on order, and the command's environment for it."""
+    with Gateway() as started:
+        monkeypatch.setenv("CAPSULE_TOKEN", TOKEN)
+        monkeypatch.setenv("CAPSULE_HTTP_URL", started.url)
+        yield started
+
+
+ANSWERED = streamed(*words("hello"), DONE)
+HUNG_UP = {"before the headers": dropped(), "within them": cut(ANSWERED, after=20)}
+
+
+@pytest.mark.parametrize("given", HUNG_UP.values(), ids=HUNG_UP)
+@pytest.mark.parametrize("turn", ["first", "second"])
+def test_an_app_that_takes_the_question_and_hangs_up_fails(misbehaving, given, turn, capsys):
+    misbehaving.on("stream", *([ANSWERED] if turn == "second" else []), given)
+    assert main(["smoke", APP_ID]) == 1
+    assert marks(capsys.readouterr().out)[f"{turn} answer"] == "✗"
+
+
+@pytest.mark.parametrize("turn", ["first", "second"])
+def test_a_question_that_is_to_come_later_than_it_may_take_was_not_asked(misbehaving, turn, capsys):
+    misbehaving.on("stream", *([ANSWERED] if turn == "second" else []), rate_limited(after=30))
+    assert main(["smoke", APP_ID, "--max-seconds", "0.3", "--expect", "bye"]) == 2
+    out, err = capsys.readouterr()
+    found = {"first answer": "✓", "in time": "✓"} if turn == "second" else {}
+    assert marks(out) == found
+    assert err == "cpsl: The gateway asks for fewer requests: slow down. Try again in 30 s.\n"
+
+
+def test_json_has_the_first_answer_though_the_second_question_was_not_asked(misbehaving, capsys):
+    misbehaving.on("stream", ANSWERED, failed(401))
+    assert main(["smoke", APP_ID, "--json"]) == 2
+    report = json.loads(capsys.readouterr().out)
+    assert [turn["text"] for turn in report["turns"]] == ["hello"]
+    assert (report["ok"], "refused the token" in report["error"]) == (False, True)
+
+
+def test_an_app_that_gave_nothing_fails_though_the_second_question_was_not_asked(
+    misbehaving, capsys
+):
+    misbehaving.on("stream", streamed(DONE), failed(401))
+    assert main(["smoke", APP_ID]) == 1
+    out, err = capsys.readouterr()
+    assert marks(out) == {"first answer": "✗", "in time": "✓"}
+    assert "refused the token" in err
+
+
+def test_a_lookup_takes_no_longer_than_an_answer_may(misbehaving, capsys):
+    misbehaving.on("get_app", stalled())
+    assert main(["smoke", APP_ID, "--max-seconds", "0.3"]) == 2
+    assert "was silent for 0.3 s" in capsys.readouterr().err
+
+
+def test_a_session_id_may_be_a_number(misbehaving):
+    misbehaving.otherwise = lambda request: (
+        streamed(event({"text": "hello", "session_id": 7, "done": True}))
+        if request.call == "stream"
+        else well(request)
+    )
+    assert main(["smoke", APP_ID]) == 0
+    assert [r.session_id for r in misbehaving.requests if r.call == "stream"] == ["", "7"]
 
 
 def nowhere():
