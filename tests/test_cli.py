@@ -388,6 +388,28 @@ def test_a_reader_that_has_seen_enough_is_no_error():
     assert helped.stderr == b""
 
 
+@pytest.mark.parametrize(
+    ("line", "status", "out", "err"),
+    [
+        ("chat echo hi >&-", 0, "", ""),
+        ("chat echo hi --session gone >&-", 0, "", "began a new one"),
+        ("chat echo hi --session gone 2>&-", 0, "hi (1)\n", ""),
+        ("chat echo hi <&- >&- 2>&-", 0, "", ""),
+        ("chat echo - <&-", 2, "", "standard input gave none"),
+        ("chat ecko hi 2>&-", 2, "", ""),
+        ("login --token-stdin <&-", 2, "", "That is no token"),
+        ("shout 2>&-", 2, "", ""),
+        ("--help >&-", 0, "", ""),
+    ],
+)
+def test_a_closed_standard_stream_is_the_null_device(line, status, out, err):
+    command = f"{shlex.quote(sys.executable)} -m cpsl {line}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (status, out), done.stderr
+    assert err in done.stderr
+    assert done.stderr.count("\n") == bool(err)
+
+
 @pytest.mark.skipif(not FULL.exists(), reason="the system has no /dev/full")
 def test_a_full_disk_is_one_line():
     with FULL.open("wb") as full:
