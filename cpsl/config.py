@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import contextlib
 import ipaddress
 import os
 import re
@@ -64,10 +65,20 @@ class Settings:
 
 
 def config_path(environ: Mapping[str, str] | None = None) -> Path:
-    """Return the path of ``config.ini``: ``CONFIG_PATH``, else ``~/.capsule/config.ini``."""
+    """Return the path of ``config.ini``: ``CONFIG_PATH``, else ``~/.capsule/config.ini``.
+
+    Raises
+    ------
+    CredentialsError
+        The user of this process has no home.
+    """
     # The environment is never a variable here: a traceback with locals would show what it holds.
     named = (os.environ if environ is None else environ).get("CONFIG_PATH")
-    return Path(named).expanduser() if named else Path.home() / ".capsule" / "config.ini"
+    with contextlib.suppress(RuntimeError):
+        return Path(named or "~/.capsule/config.ini").expanduser()
+    raise CredentialsError(
+        "There is no home folder to keep config.ini in: set CONFIG_PATH to a file."
+    )
 
 
 def insecure_allowed(asked: bool | None) -> bool:
@@ -178,7 +189,11 @@ def _sources(arguments: _Source, environ: Mapping[str, str] | None) -> Iterator[
     gateway, http_url, http_port = map(str, addresses)
     found = _addresses(gateway, http_url, http_port)
     yield _Source("the CAPSULE_… variables", Token(token.strip()), *found)
-    yield _from_file(config_path(environ))
+    try:
+        path = config_path(environ)
+    except CredentialsError:  # without a home there is no such file
+        return
+    yield _from_file(path)
 
 
 def _variables(environ: Mapping[str, str] | None) -> list[Token]:

@@ -14,6 +14,7 @@ from gateway import APP, PATIENCE, TOKEN, Directory, Gateway, Proxy, as_json
 
 import cpsl
 from cpsl.config import config_path, is_loopback, load
+from cpsl.login import begin
 from cpsl.network import Timeout
 from cpsl.options import Options
 
@@ -217,6 +218,26 @@ def test_the_file_is_where_config_path_says(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert config_path({}) == tmp_path / ".capsule" / "config.ini"
     assert config_path({"CONFIG_PATH": "~/y.ini"}) == tmp_path / "y.ini"
+
+
+@pytest.fixture
+def homeless(monkeypatch):
+    """A process of a user that the system does not know, as in a container."""
+    for name in ("HOME", "CONFIG_PATH"):
+        monkeypatch.delenv(name)
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+
+
+def test_without_a_home_there_is_no_file(homeless, monkeypatch):
+    with pytest.raises(cpsl.CredentialsError, match="No credentials"):
+        cpsl.Client()
+    monkeypatch.setenv("CAPSULE_TOKEN", TOKEN)
+    assert cpsl.Client().gateway_url == LIVE[0]
+
+
+def test_without_a_home_a_login_asks_where_to_keep_it(homeless):
+    with pytest.raises(cpsl.CredentialsError, match="set CONFIG_PATH"):
+        begin("127.0.0.1:9")
 
 
 @pytest.mark.parametrize(
