@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import errno
 import io
 import os
 import re
@@ -13,7 +14,7 @@ from typing import Any
 
 from cpsl.errors import CapsuleError, CredentialsError
 
-__all__ = ["SECTION", "parsed", "read", "with_values", "write"]
+__all__ = ["SECTION", "parsed", "read", "unwritable", "with_values", "write"]
 
 SECTION = "default"
 
@@ -110,8 +111,23 @@ def write(path: Path, text: str) -> CapsuleError | None:
             Path(scratch).unlink(missing_ok=True)
             raise
     except OSError as error:
-        return CredentialsError(
-            f"{path} cannot be written ({error.strerror}): make its folder writable, or name "
-            "another file in CONFIG_PATH."
-        )
+        return _unwritable(path, error.strerror)
     return None
+
+
+def unwritable(path: Path) -> CapsuleError | None:
+    """Say beforehand, without changing anything, that `write` would fail for its folder."""
+    folder = Path(os.path.realpath(path)).parent
+    nearest = next(place for place in (folder, *folder.parents) if os.access(place, os.F_OK))
+    if not nearest.is_dir():
+        return _unwritable(path, os.strerror(errno.ENOTDIR))
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        return _unwritable(path, os.strerror(errno.EACCES))
+    return None
+
+
+def _unwritable(path: Path, why: str | None) -> CredentialsError:
+    return CredentialsError(
+        f"{path} cannot be written ({why}): make its folder writable, or name another file in "
+        "CONFIG_PATH."
+    )

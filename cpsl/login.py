@@ -148,7 +148,7 @@ def begin(gateway: str = "", *, allow_insecure: bool | None = None) -> Login:
     Raises
     ------
     CredentialsError
-        The token would travel in the clear, or the file to write cannot be read.
+        The token would travel in the clear, or the file cannot be read or written.
     CapsuleError
         The gateway cannot be reached, or offers no login.
 
@@ -160,7 +160,10 @@ def begin(gateway: str = "", *, allow_insecure: bool | None = None) -> Login:
         print("Open", login.url)
         path = login.wait(on_tick=lambda left: print(f"{left:.0f} s left"))
     """
-    ini.read(config_path())  # a file that cannot be kept is a reason not to bother anybody
+    path = config_path()
+    ini.read(path)  # a file that cannot be kept is a reason not to bother anybody
+    if (unwritable := ini.unwritable(path)) is not None:
+        raise unwritable
     settings = _settings(gateway)
     insecure = insecure_allowed(allow_insecure)
     error, answer = call(settings, "RequestLogin", {}, _WAITS, insecure)

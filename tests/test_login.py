@@ -483,12 +483,32 @@ def test_a_file_that_could_not_be_kept_is_refused_before_anybody_is_asked(text, 
     assert config_path().read_bytes() == text
 
 
-def test_a_file_that_cannot_be_written_is_said_without_showing_the_token(tmp_path, monkeypatch):
+def test_a_file_that_cannot_be_written_is_said_before_anybody_is_asked(
+    tmp_path, monkeypatch, capsys
+):
     (tmp_path / "file").touch()
     monkeypatch.setenv("CONFIG_PATH", str(tmp_path / "file" / "folder" / "config.ini"))
     with begun(CONFIRMED) as gateway:
+        assert main(["login", "--gateway", gateway.address]) == 2
+        assert gateway.calls == []
+    assert "cannot be written (Not a directory)" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write all")
+def test_a_folder_that_is_not_ours_is_said_before_anybody_is_asked(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("CONFIG_PATH", str(tmp_path / "locked" / "new" / "config.ini"))
+    (tmp_path / "locked").mkdir(mode=0o500)
+    assert main(["login"]) == 2
+    assert "cannot be written (Permission denied)" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_written_is_said_without_showing_the_token(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    with begun(CONFIRMED) as gateway:
+        waiting = login.begin(gateway.address)
+        monkeypatch.setenv("CONFIG_PATH", str(tmp_path / "file" / "folder" / "config.ini"))
         try:
-            login.begin(gateway.address).wait()
+            waiting.wait()
         except cpsl.CredentialsError as error:
             shown = traceback.TracebackException.from_exception(error, capture_locals=True)
     assert "cannot be written" in str(shown)
