@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from cpsl import ini
 from cpsl.errors import CredentialsError, InvalidRequestError
 
 __all__ = ["Settings", "Token", "config_path", "insecure_allowed", "is_loopback", "load"]
@@ -202,10 +203,8 @@ def _variables(environ: Mapping[str, str] | None) -> list[Token]:
 
 
 def _from_file(path: Path) -> _Source:
-    # The section `[default]` is configparser's default section, as the official CLI writes it.
-    parser = configparser.ConfigParser(default_section="default", interpolation=None)
     try:
-        parser.read_string(path.read_text(encoding="utf-8"))
+        values = ini.parsed(path.read_text(encoding="utf-8"))[ini.SECTION]
         open_to_others = os.name == "posix" and path.stat().st_mode & 0o077
     except (FileNotFoundError, NotADirectoryError):
         return _Source(str(path))
@@ -215,7 +214,6 @@ def _from_file(path: Path) -> _Source:
         wrong = ""
     if wrong:  # raised here, as the parser's own frames hold the lines of the file
         raise CredentialsError(f"{path} cannot be read ({wrong}): mend it, or move it away.")
-    values = parser["default"]
     token = Token(values.get("token", ""))
     if open_to_others and token:
         warnings.warn(

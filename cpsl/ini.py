@@ -16,7 +16,7 @@ from cpsl.errors import CapsuleError, CredentialsError
 
 __all__ = ["SECTION", "parsed", "read", "unwritable", "with_values", "write"]
 
-SECTION = "default"
+SECTION = "default"  # configparser's default section, as the official CLI writes it
 
 
 def read(path: Path) -> str:
