@@ -30,6 +30,8 @@ _UNSAFE = re.compile(
     "\ud800-\udfff\ufeff\ufff9-\ufffb]"
 )
 _WIDEST_CELL = 40  # columns, on a terminal
+_ID = re.compile(r"(?:^|[._])id$|[a-z]Id$")
+_TELLING = re.compile("payer|customer|email|kind|type|state|status")  # who paid, and for what
 
 
 def plain(text: str) -> str:
@@ -100,15 +102,25 @@ def show_table(records: list[dict[str, Any]], what: str) -> None:
 
 
 def _too_many(values: dict[str, list[Any]], widths: dict[str, int], room: int | None) -> list[str]:
-    """Return the columns to leave out: those that say least, never the first, until all fits."""
+    """Return the columns to leave out, those that say least, until all fits."""
     kept = list(values)
+    numbers = [name for name in kept if _is_number(values[name])]
 
-    def least(name: str) -> tuple[bool, bool, int]:
-        same = len(values[name]) > 1 and all(value == values[name][0] for value in values[name])
-        return not _is_number(values[name]), same, kept.index(name)
+    def dispensable(name: str) -> int:
+        if _ID.search(name):
+            return 5
+        differ = any(value != values[name][0] for value in values[name])
+        if name in numbers:  # the first is the amount paid; of the others, the last says most
+            return 2 if name != numbers[0] else 0
+        if _TELLING.search(name) and (differ or values[name][0] is not None):
+            return 1
+        return 3 if differ or len(values[name]) == 1 else 4
 
+    ranks = {name: dispensable(name) for name in kept}
     while room and len(kept) > 1 and sum(widths[name] + 2 for name in kept) - 2 > room:
-        kept.remove(max(kept[1:], key=least))
+        most = max(ranks[name] for name in kept)
+        found = [name for name in kept if ranks[name] == most]
+        kept.remove(found[0 if most == 2 else -1])
     return [name for name in values if name not in kept]
 
 
