@@ -22,13 +22,12 @@ from cpsl.output import (
     can_show,
     flat,
     note,
-    one_line,
-    plain,
     show_csv,
     show_json,
     show_pairs,
     show_table,
 )
+from cpsl.text import Pieces, one_line, plain
 
 __all__ = [
     "apps",
@@ -176,19 +175,22 @@ def _streamed(client: Client, app: str, text: str, session_id: str | None) -> st
         print(plain(reply.text))
         return reply.session_id
     blocks: list[str] = []
+    pieces = Pieces()
     last = "\n"
     with stream:
         try:
             for chunk in stream:
-                shown = plain(chunk.text)
+                shown = pieces.feed(chunk.text)
                 last = shown[-1:] or last
                 sys.stdout.write(shown)
                 sys.stdout.flush()
                 blocks += _block_types(chunk.data)
         finally:
-            if last != "\n":  # also before the line that says what broke it off
-                sys.stdout.write("\n")
-                sys.stdout.flush()
+            rest = pieces.end()
+            if (rest or last)[-1] != "\n":  # also before the line that says what broke it off
+                rest += "\n"
+            sys.stdout.write(rest)
+            sys.stdout.flush()
     if blocks:
         note(f"The app also sent {', '.join(blocks)}: --json gives all of a reply.")
     return stream.session_id

@@ -15,6 +15,7 @@ from typing import NoReturn, TextIO
 
 from cpsl import cli, output, smoke
 from cpsl.errors import CapsuleError
+from cpsl.text import one_line
 
 __all__ = ["run"]
 
@@ -105,7 +106,7 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"cpsl: {output.one_line(message)} (see `{self.prog} --help`)\n")
+        self.exit(2, f"cpsl: {one_line(message)} (see `{self.prog} --help`)\n")
 
 
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:

@@ -23,7 +23,8 @@ from cpsl.errors import (
 from cpsl.messages import SERVICE, message
 from cpsl.network import Timeout, broken, never_accepted, silent
 from cpsl.retry import Failure, with_retries, without_frames
-from cpsl.status import error_of_status, one_line, seconds_to_wait
+from cpsl.status import error_of_status, seconds_to_wait
+from cpsl.text import brief
 from cpsl.transport import ca_bundle
 
 __all__ = ["call", "list_apps"]
@@ -69,7 +70,7 @@ def list_apps(
     def attempt() -> Any:
         error, answer = call(settings, "ListApps", {}, timeout, allow_insecure, limit)
         if error is None and not answer.ok:
-            said = one_line(settings.without_token(answer.err_msg)) or "no reason was given"
+            said = brief(settings.without_token(answer.err_msg)) or "no reason was given"
             error = GatewayError(
                 f"The gateway did not list the apps: {said}. Try again in a while.", detail=said
             )
@@ -155,7 +156,7 @@ def _error_from(
     caught: grpc.RpcError, settings: Settings, timeout: Timeout, seconds: float
 ) -> CapsuleError:
     code, target, told = caught.code(), settings.grpc_target, caught.details() or ""
-    said = one_line(settings.without_token(told))
+    said = brief(settings.without_token(told))
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "message larger than max" in said:
         return TooLargeError(f"The answer of {target} is too large; allow more ({said}).")
     if code is grpc.StatusCode.UNAVAILABLE and _UNTRUSTED.search(told):

@@ -22,7 +22,8 @@ from cpsl.errors import (
     TimedOutError,
 )
 from cpsl.network import Timeout
-from cpsl.status import one_line, refused_token
+from cpsl.status import refused_token
+from cpsl.text import brief
 
 __all__ = ["Login", "authorize", "begin", "forget", "store_token"]
 
@@ -127,7 +128,7 @@ class Login:
             return _stored(replace(self._settings, token=answer.token))
         if answer.err_msg == "pending":
             return None, None
-        said = one_line(answer.err_msg) or "no reason was given"
+        said = brief(answer.err_msg) or "no reason was given"
         return GatewayError(f"The login failed: {said}. Run `cpsl login` again."), None
 
 
@@ -170,7 +171,7 @@ def begin(gateway: str = "", *, allow_insecure: bool | None = None) -> Login:
     if error is not None:
         raise error
     if not answer.ok:
-        raise GatewayError(f"The gateway gave no login: {one_line(answer.err_msg)}")
+        raise GatewayError(f"The gateway gave no login: {brief(answer.err_msg)}")
     if not answer.login_id or not _is_web_link(answer.login_url):
         raise ProtocolError(
             f"{settings.grpc_target} gave no web link to log in with: check the gateway's address."
@@ -220,7 +221,7 @@ def authorize(
     error, answer = call(settings, "Authorize", {}, _WAITS, insecure_allowed(allow_insecure))
     if error is None and not answer.ok:
         error = refused_token(settings)
-    return error, "" if error else one_line(answer.workspace_id)
+    return error, "" if error else brief(answer.workspace_id)
 
 
 def forget() -> Path | None:

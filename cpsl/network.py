@@ -18,7 +18,7 @@ from cpsl.errors import (
     TimedOutError,
     TLSError,
 )
-from cpsl.status import one_line
+from cpsl.text import brief
 
 __all__ = [
     "Seconds",
@@ -120,6 +120,6 @@ def _tls_error(reason: Any, url: str) -> CapsuleError:
         return CannotConnectError(f"{url} hung up while connecting: try again.")
     why = getattr(cause, "verify_message", "") or getattr(cause, "reason", "") or "no trust"
     return TLSError(
-        f"No trusted connection to {url} ({one_line(str(why))}): check the address, or name your "
+        f"No trusted connection to {url} ({brief(str(why))}): check the address, or name your "
         "authority's certificates in REQUESTS_CA_BUNDLE."
     )

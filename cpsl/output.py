@@ -12,36 +12,21 @@ import sys
 import unicodedata
 from typing import Any
 
+from cpsl.text import escaped, one_line, plain
+
 __all__ = [
     "can_show",
     "flat",
     "note",
-    "one_line",
-    "plain",
     "show_csv",
     "show_json",
     "show_pairs",
     "show_table",
 ]
 
-# Control characters but tab and line feed, what reorders or hides text, and what is no text.
-_UNSAFE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2060-\u2069"
-    "\ud800-\udfff\ufeff\ufff9-\ufffb]"
-)
 _WIDEST_CELL = 40  # columns, on a terminal
 _ID = re.compile(r"(?:^|[._])id$|[a-z]Id$")
 _TELLING = re.compile("payer|customer|email|kind|type|state|status")  # who paid, and for what
-
-
-def plain(text: str) -> str:
-    """Leave out control characters, and so escape sequences; lines and tabs stay."""
-    return _UNSAFE.sub("", text)
-
-
-def one_line(text: str) -> str:
-    """Bring text to one line without control characters."""
-    return " ".join(plain(re.sub(r"[\r\n\u2028\u2029]", " ", text)).split())
 
 
 def note(text: str) -> None:
@@ -158,7 +143,7 @@ def show_pairs(pairs: dict[str, Any]) -> None:
 def show_json(value: Any) -> None:
     """Print JSON, exactly; what could disturb a terminal is escaped."""
     text = json.dumps(value, indent=2, ensure_ascii=not can_show("é😀"))
-    print(_UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+    print(escaped(text))
 
 
 def can_show(text: str) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import email.utils
 import json
-import re
 import time
 from typing import Any
 
@@ -23,6 +22,7 @@ from cpsl.errors import (
     RateLimitedError,
 )
 from cpsl.retry import Failure
+from cpsl.text import brief
 
 __all__ = [
     "LARGEST_ERROR",
@@ -30,7 +30,6 @@ __all__ = [
     "content_type",
     "error_of_status",
     "failure_from_response",
-    "one_line",
     "rate_limited",
     "refused_token",
     "reported_error",
@@ -41,7 +40,6 @@ __all__ = [
     "whole",
 ]
 
-_LONGEST_DETAIL = 300  # characters of the service's own message
 LARGEST_ERROR = 64 * 1024  # bytes
 _MESSAGES = ("error", "message", "detail", "err_msg")
 _ONLY_IN_ERRORS = frozenset({*_MESSAGES, "ok", "status", "code", "type", "request_id"})
@@ -72,12 +70,12 @@ def request_id(response: requests.Response, settings: Settings, answer: Any = No
     found = response.headers.get("X-Request-Id")
     if not found and isinstance(answer, dict):
         found = answer.get("request_id")
-    return one_line(settings.without_token(str(found or "")))
+    return brief(settings.without_token(str(found or "")))
 
 
 def content_type(response: requests.Response, settings: Settings) -> str:
     """Return the content type of an answer, to be shown."""
-    return one_line(settings.without_token(response.headers.get("Content-Type", "no content type")))
+    return brief(settings.without_token(response.headers.get("Content-Type", "no content type")))
 
 
 def reported_error(answer: Any, settings: Settings) -> GatewayError | None:
@@ -129,7 +127,7 @@ def service_message(answer: Any, settings: Settings) -> str:
     values += [_listed(value) for value in values if isinstance(value, list)]
     values += [value.get(key) for value in values if isinstance(value, dict) for key in _MESSAGES]
     said = next((value for value in values if isinstance(value, str) and value), "")
-    return one_line(settings.without_token(said))
+    return brief(settings.without_token(said))
 
 
 def _listed(faults: list[Any]) -> str:
@@ -149,12 +147,6 @@ def required(answer: Any, key: str, kind: type, what: str) -> None:
     whole(answer, what)
     if not isinstance(answer.get(key), kind):
         raise ProtocolError(f"The {what} answer has no valid {key!r}: check gateway_url.")
-
-
-def one_line(text: str) -> str:
-    """Bring foreign text to one short line without control characters."""
-    line = " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", " ", text).split())
-    return line if len(line) <= _LONGEST_DETAIL else line[: _LONGEST_DETAIL - 1] + "…"
 
 
 def error_of_status(

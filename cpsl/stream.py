@@ -28,7 +28,8 @@ from cpsl.network import broken, framed
 from cpsl.options import Options
 from cpsl.retry import without_frames
 from cpsl.sse import Event, EventDecoder
-from cpsl.status import about, content_type, one_line, request_id, service_message
+from cpsl.status import about, content_type, request_id, service_message
+from cpsl.text import brief
 
 __all__ = ["Stream"]
 
@@ -228,7 +229,7 @@ class Stream:
         self.request_id = str(chunk.data.get("request_id") or self.request_id)
         if chunk.event == "error":
             said = service_message({"detail": chunk.text, **chunk.data}, self._settings)
-            said = said or one_line(self._settings.without_token(_string(chunk.data, "raw")))
+            said = said or brief(self._settings.without_token(_string(chunk.data, "raw")))
             self._error = GatewayError(
                 f"The app reported an error: {said or 'it gave no message'}. Ask again, or look at "
                 "the app's logs.",

@@ -29,7 +29,7 @@ APP_ID = "1b45251f-463a-5b5a-abcb-b13ece653006"
 COMMANDS = ("login", "logout", "status", "apps", "chat", "payments", "earnings", "smoke")
 FULL = Path("/dev/full")
 NASTY = "red\x1b[31m \x1b]0;title\x07bell\x9b2J\rover\x7f \u202eevil\ttab\nend 👋"
-CLEAN = "red[31m ]0;titlebell2Jover evil\ttab\nend 👋"
+CLEAN = "red bellover evil\ttab\nend 👋"
 CONTROLS = set("\x1b\x9b\x07\r\x7f\u202e")
 
 
@@ -327,7 +327,7 @@ def test_csv_is_the_union_of_all_fields_with_nested_ones_flattened(answered):
         {"id": "p1", "payer.name": 'Ada, "the" first', "payer.tags": '["a", "b"]', "cents": "1500"},
         {"id": "p2", "payer.name": "渡辺 👋", "cents": "-4", "payer.more": "{}"}
         | {"paid": "true", "payer.name_": "1"},
-        {"id": "p3[2J", "note": "two\nlines", "rate": "0.1", "big": str(2**70)},
+        {"id": "p3", "note": "two\nlines", "rate": "0.1", "big": str(2**70)},
     ]
 
 
@@ -337,7 +337,7 @@ def test_a_table_is_aligned_whatever_its_characters(answered):
     assert header.split()[:4] == ["id", "payer.name", "payer.tags", "cents"]
     assert len(rows) == 3
     cents = header.index("cents") + len("cents")
-    assert [rows[0][:cents][-4:], rows[2][:cents].strip()] == ["1500", "p3[2J"]
+    assert [rows[0][:cents][-4:], rows[2][:cents].strip()] == ["1500", "p3"]
     wide = rows[1][:cents]  # three characters that take two columns each
     assert wide.rstrip().endswith("paid") is False
     assert rows[1][: cents - 3].endswith("-4")

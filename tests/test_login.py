@@ -277,7 +277,7 @@ def test_a_link_that_is_no_web_address_is_neither_opened_nor_shown(url, capsys, 
 def test_a_login_that_the_gateway_ends_says_why():
     with (
         begun(PENDING, {"ok": False, "err_msg": "this login is over\x1b[2J"}) as gateway,
-        pytest.raises(cpsl.GatewayError, match=r"this login is over \[2J. Run `cpsl login` again"),
+        pytest.raises(cpsl.GatewayError, match=r"this login is over\. Run `cpsl login` again"),
     ):
         login.begin(gateway.address).wait(interval=0)
 
