@@ -66,9 +66,10 @@ class Client:
 
     Notes
     -----
-    Implements the documentation page "Client" of Capsule. Safe to share between threads, and over
-    a fork. An app is given by name or id; a name is looked up once. Every method raises a
-    `CapsuleError`, which describes all of them.
+    Implements the documentation page "Client" of Capsule. Safe to share between threads. Safe to
+    share over a fork too, but for gRPC: in a child, call `list_apps`, or look a name up, only where
+    no other thread of the parent was in such a call at the fork. An app is given by name or id; a
+    name is looked up once. Every method raises a `CapsuleError`, which describes all of them.
 
     Examples
     --------
