@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -101,14 +102,17 @@ def call(
     metadata = (("authorization", Token(f"Bearer {settings.token}")),) if settings.token else ()
     began = time.monotonic()
     try:
-        with _channel(settings, limit, timeout) as channel:
+        # In a thread of its own: while gRPC itself waits, an interrupt can get lost. When one comes,
+        # the channel is closed, which ends the call.
+        with ThreadPoolExecutor(1) as pool, _channel(settings, limit, timeout) as channel:
             rpc: Any = channel.unary_unary(
                 f"/{SERVICE}/{method}",
                 request_serializer=lambda request: request.SerializeToString(),
                 response_deserializer=message(f"{method}Response").FromString,
             )
             request = message(f"{method}Request")(**fields)
-            return None, rpc(request, metadata=metadata, timeout=timeout.connect + timeout.read)
+            patience = timeout.connect + timeout.read
+            return None, pool.submit(rpc, request, metadata=metadata, timeout=patience).result()
     except grpc.RpcError as caught:
         return _error_from(caught, settings, timeout, time.monotonic() - began), None
     except CapsuleError as caught:
