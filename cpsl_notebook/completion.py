@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Completion"]
 
 _NAME = "cpsl_notebook"
-_LINE = re.compile(r"(?:^|[=(]\s*)\s*%capsule\s+(.*)$", re.S)
+_LINE = re.compile(r"(?:^|[\s=(])%capsule\s+(.*)$", re.S)
 _CELL = re.compile(r"^%%capsule\s+(.*)$", re.S)
 
 

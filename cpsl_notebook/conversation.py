@@ -101,8 +101,7 @@ class Conversations:
 
     def resume(self, conversation: Conversation) -> None:
         """Let the next cell continue an earlier conversation."""
-        self._go_on(conversation)
-        self._claim(conversation)
+        self._claim(self._go_on(conversation))
 
     def resume_unless_held(self, conversation: Conversation) -> bool:
         """Continue an earlier conversation, unless another kernel has it; say whether."""
@@ -113,12 +112,9 @@ class Conversations:
 
     def use(self, conversation: Conversation, name: str = "") -> Conversation:
         """Let the next cell continue a conversation, under another name if one is given."""
-        session = (conversation.app, conversation.session_id)
-        for key, known in list(self._current.items()):
-            if (known.app, known.session_id) == session:  # it has one name, and one count of turns
-                conversation = self._current.pop(key)
-        conversation.name = name or conversation.name
-        self._go_on(conversation)
+        conversation = self._go_on(conversation, name)
+        if conversation.last_at:
+            self.keep(conversation)  # its name, for the table
         return conversation
 
     def matching(self, start: str, app: str = "") -> list[Conversation]:
@@ -169,12 +165,12 @@ class Conversations:
         )
 
     def earlier(self, app: str, name: str = "") -> Conversation | None:
-        """Return the last conversation with an app that is kept for this notebook, if any.
+        """Return the last conversation with an app, but for the current one, if any is kept.
 
         One that another kernel has comes after all that are free.
         """
         known = [c for c in self._stored() if (c.app, c.name) == (app, name)]
-        return min(known, key=_is_held, default=None)
+        return min((c for c in known if not self.is_current(c)), key=_is_held, default=None)
 
     def all(self) -> list[Conversation]:
         """Return this notebook's conversations, the latest first, and what is not stored yet."""
@@ -214,9 +210,15 @@ class Conversations:
                     "The store of the conversations cannot be written: see the warning."
                 )
 
-    def _go_on(self, conversation: Conversation) -> None:
+    def _go_on(self, conversation: Conversation, name: str = "") -> Conversation:
+        """Make a conversation the current one of its name, and of no other."""
+        for key, known in list(self._current.items()):
+            if known.app == conversation.app and known.session_id == conversation.session_id != "":
+                conversation = self._current.pop(key)  # the one that counts its turns
+        conversation.name = name or conversation.name
         self._current[conversation.app, conversation.name] = conversation
         self.has_used(conversation.app)
+        return conversation
 
     def _stored(self) -> list[Conversation]:
         rows = self._store.read(

@@ -8,7 +8,13 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+from IPython.core.magic import (
+    Magics,
+    line_cell_magic,
+    magics_class,
+    needs_local_scope,
+    no_var_expand,
+)
 from traitlets import Bool, Enum, Float, Unicode
 
 from cpsl_notebook.commands import CELL, COMMANDS, overview
@@ -64,14 +70,18 @@ class CapsuleMagics(Magics):
         self.observe(self._share, list(vars(kept)))
 
     @no_var_expand
+    @needs_local_scope
     @line_cell_magic
-    def capsule(self, line: str, cell: str | None = None) -> Any:
+    def capsule(
+        self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None
+    ) -> Any:
         """Work with Capsule apps."""
         show_traceback = "--traceback" in line.split()
+        names = {**self.shell.user_ns, **(local_ns or {})}  # a line may stand in a function
         try:
             if cell is None:
-                return self._line(line)
-            self._cell(line, cell)
+                return self._line(line, names)
+            self._cell(line, cell, names)
             return None
         except Exception as caught:
             if show_traceback:
@@ -86,8 +96,8 @@ class CapsuleMagics(Magics):
 
     capsule.__doc__ = overview()
 
-    def _cell(self, line: str, cell: str) -> None:
-        options = cell_options(line, self.shell.user_ns)
+    def _cell(self, line: str, cell: str, names: dict[str, Any]) -> None:
+        options = cell_options(line, names)
         if options.help:
             print(CELL.help, end="")  # noqa: T201
             return
@@ -96,7 +106,7 @@ class CapsuleMagics(Magics):
         if "{{" in options.text and not options.raw:
             from cpsl_notebook.prompt import fill
 
-            filled = fill(options.text, self.shell.user_ns)
+            filled = fill(options.text, names)
             options.text, left = filled.text, tuple(filled.left)
         self._ask(options, left)
 
@@ -121,8 +131,8 @@ class CapsuleMagics(Magics):
         reply.shown = not options.quiet
         return reply
 
-    def _line(self, line: str) -> Any:
-        name, options = line_options(line, self.shell.user_ns)
+    def _line(self, line: str, names: dict[str, Any]) -> Any:
+        name, options = line_options(line, names)
         run: Callable[[argparse.Namespace], Any] = getattr(self, f"_do_{name}")
         value = run(options)
         shown = name == "ask" or getattr(options, "semicolon", False)

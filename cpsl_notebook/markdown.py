@@ -32,9 +32,9 @@ _PART_LINES = 40
 _DEEPEST = 40  # blocks within blocks; a text that goes deeper is shown as it came
 # Those whose lexers Pygments gets through at an even pace, whatever the code.
 _COLOURED = frozenset(
-    "Bash,Bash Session,C,C#,C++,Clojure,CSS,Dart,Diff,Docker,Elixir,Go,GraphQL,Haskell,HTML,Java,"
+    "Bash,C,C#,C++,Clojure,CSS,Dart,Diff,Docker,Elixir,Go,GraphQL,Haskell,HTML,Java,"
     "JavaScript,JSON,JSX,Julia,Kotlin,Lua,Markdown,Nginx configuration file,Objective-C,Perl,PHP,"
-    "PowerShell,Protocol Buffer,Python,Python console session,Ruby,Rust,S,Scala,SCSS,SQL,Swift,"
+    "PowerShell,Protocol Buffer,Python,Ruby,Rust,S,Scala,SCSS,SQL,Swift,"
     "Terraform,TeX,TOML,TSX,TypeScript,VB.net,XML,YAML".split(",")
 )
 _LONGEST_CODE = 20_000  # characters

@@ -31,8 +31,12 @@ from cpsl_notebook.errors import UserError, did_you_mean
 __all__ = ["Filled", "evaluate", "fill", "find", "near", "plain"]
 
 _RAW = "(--raw sends braces as they are.)"
+_NO_VALUE = (ast.GeneratorExp, ast.NamedExpr, ast.Lambda)
 _VALUES = {"True", "False", "None"}  # keywords that are expressions
 _LONGEST, _DEEPEST = 10_000, 20  # characters of an expression, and brackets in brackets
+# What braces of other languages hold: a number, and in Go's templates a word before `.Values`.
+_FOREIGN = re.compile(r"\A\s*\d+\s*\Z|\w[ \t]+\.\w")
+_QUOTED = re.compile(r""" "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*' """, re.S | re.X)
 _PIECES = re.compile(r""" "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*' | ["'(){}\[\]] """, re.S | re.X)
 
 
@@ -184,6 +188,8 @@ def _compiled(
     expression = source[2:-2]
     if expression[0] in "-+":
         return None  # other templates' sign for "without the space before"
+    if _FOREIGN.search(_QUOTED.sub("''", expression)) or _is_list(expression):
+        return None
     if keyword.iskeyword(expression.strip()) and expression.strip() not in _VALUES:
         return None  # {{ else }} of other templates
     try:
@@ -195,7 +201,7 @@ def _compiled(
             return python
         shown = " ".join(source.split())
         raise UserError(f"{shown}: {error.message} {_RAW}", "NameError") from error
-    except TemplateSyntaxError:
+    except (TemplateSyntaxError, SyntaxError, RecursionError):  # the last two: it reads, but fails
         return _python(expression, lambda names: any(name in namespace for name in names))
 
 
@@ -203,19 +209,34 @@ def _python(
     expression: str, is_meant: Callable[[set[str]], bool]
 ) -> Callable[[Mapping[str, Any]], Any] | None:
     """Return what computes an expression of Python's whose names say that it is meant as one."""
-    expression = expression.strip()
-    if expression.startswith("{"):
-        return None  # more likely the braces of another language than a set
+    tree = _read(expression)
+    # Three braces are more likely another language's than a set of Python's.
+    if tree is None or isinstance(tree.body, _NO_VALUE) or expression.startswith("{"):
+        return None
     try:
-        with warnings.catch_warnings(action="ignore"):  # of doubtful syntax
-            tree = ast.parse(f"({expression}\n)", mode="eval")
-            code = compile(tree, "<prompt>", "eval")
+        code = compile(tree, "<prompt>", "eval")
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return None
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     if not is_meant(names):
         return None
     return lambda namespace: eval(code, dict(namespace))  # noqa: S307 - the notebook's own
+
+
+def _read(expression: str) -> ast.Expression | None:
+    """Read an expression as Python does; ``None`` where it is none."""
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of doubtful syntax
+            return ast.parse(f"({expression.strip()}\n)", mode="eval")
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return None
+
+
+def _is_list(expression: str) -> bool:
+    """Say whether it is several values with commas between: C++ and JSX write such in braces."""
+    tree = _read(expression)
+    bare = tree is not None and isinstance(tree.body, ast.Tuple)
+    return bare and not expression.strip().startswith("(")
 
 
 def _known_in(namespace: Mapping[str, Any]) -> Callable[[str], bool]:
@@ -236,6 +257,8 @@ def _environment(namespace: Mapping[str, Any]) -> Environment:
             exc: type[TemplateRuntimeError] = UndefinedError,
         ) -> None:
             super().__init__(hint or _explained(obj, name, namespace), obj, name, exc)
+
+        __repr__ = StrictUndefined.__str__  # in a list too, a missing name is an error
 
     environment = Environment(undefined=Missing)  # noqa: S701 - it is no HTML
     environment.globals = vars(builtins).copy()

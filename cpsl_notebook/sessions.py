@@ -72,6 +72,8 @@ class Sessions:
         print(f"The next cell for {_named(app, options)} continues {earlier.described}.{held}")  # noqa: T201
 
     def _use(self, options: argparse.Namespace, session_id: str, app: str = "") -> None:
+        if not session_id:
+            raise UserError("Which conversation? `%capsule session` lists their ids.", "UsageError")
         known = self._desk.conversations
         found = known.matching(session_id, app)
         if len(found) > 1:

@@ -46,7 +46,7 @@ class Store:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path = path.absolute()  # where it is now, wherever the kernel goes
         self._wait = _WAIT
         self._warned = False
 
@@ -84,7 +84,7 @@ class Store:
 
     def _patiently(self, use: Callable[[sqlite3.Connection], Rows]) -> Rows:
         """Use the database; wait for other kernels here, where an interrupt is heard at once."""
-        place = f"file:{quote(str(self._path.absolute()))}?mode=rw"  # makes no file
+        place = f"file:{quote(str(self._path))}?mode=rw"  # makes no file
         deadline = time.monotonic() + self._wait
         while True:
             connection = sqlite3.connect(place, timeout=0, isolation_level=None, uri=True)

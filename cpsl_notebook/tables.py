@@ -43,12 +43,14 @@ def history_frame(replies: list[Reply]) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Columns ``sent_at`` (UTC), ``cell_id``, ``execution_count``, ``app``, ``conversation``,
-        ``turn``, ``template`` (the prompt before it was filled), ``prompt``, ``reply``,
+        ``turn``, ``template`` (the prompt before it was filled), ``prompt``, ``reply`` (without
+        escape sequences and control characters),
         ``status``, ``first_chunk_s`` and ``total_s`` (seconds), ``session_id``, ``request_id``.
     """
-    rows = [vars(reply) | {"reply": reply.text} for reply in replies]
+    # Clean, for a terminal prints the texts of a table as they are; the ids are clean already.
+    rows = [vars(reply) | {"reply": clean(reply.text)} for reply in replies]
     columns = {
-        name: pd.Series([_shown(row[name]) for row in rows], dtype=dtype)
+        name: pd.Series([row[name] for row in rows], dtype=dtype)
         for name, dtype in _HISTORY.items()
     }
     return pd.DataFrame(columns)
@@ -95,11 +97,6 @@ def status(desk: Desk) -> dict[str, Any]:
         "conversations": conversations,
         "replies": len(desk.replies),
     }
-
-
-def _shown(value: Any) -> Any:
-    """Return a text as it can be shown: a terminal prints a table's cells as they are."""
-    return clean(value) if isinstance(value, str) else value
 
 
 def _times(values: list[str]) -> pd.Series[Any]:

@@ -7,12 +7,10 @@ import re
 __all__ = ["clean", "joined", "split_whole"]
 
 # What steers a terminal (ECMA-48, sections 5.4 and 5.6): colours and movements, titles and links,
-# and the choice of a character set.
+# and the choice of a character set. Each begins with ESC: in a text that was decoded wrongly, the C1
+# controls that stand for the same are letters.
 _SEQUENCES = re.compile(
-    r"""(?:\x1b\[|\x9b) [0-?]* [ -/]* [@-~]
-    | (?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f]) [^\x07\x1b\x9c]* (?:\x07|\x1b\\|\x9c)
-    | \x1b[()*+] [0-9A-B]""",
-    re.X,
+    r"\x1b\[[0-?]*[ -/]*[@-~] | \x1b[\]PX^_][^\x00-\x1f]*(?:\x07|\x1b\\) | \x1b[()*+][0-9AB]", re.X
 )
 # C0 and C1 controls but tab and line feed, and what reorders or hides text (Unicode TR 36).
 _CONTROLS = re.compile(
@@ -21,7 +19,7 @@ _CONTROLS = re.compile(
 _HALVES = re.compile("[\ud800-\udfff]")
 # The first part of a line end, of a character, or of what steers a terminal.
 _BEGUN = re.compile(
-    r"(?:\r|[\ud800-\udbff]|\x1b(?:\[[0-?]{0,99}[ -/]{0,9}|[\]PX^_][^\x07\x1b\x9c]{0,999}\x1b?)?)\Z"
+    r"(?:\r|[\ud800-\udbff]|\x1b(?:\[[0-?]{0,99}[ -/]{0,9}|[\]PX^_][^\x00-\x1f]{0,300}\x1b?|[()*+])?)\Z"
 )
 
 

@@ -175,7 +175,7 @@ def test_a_conversation_of_another_notebook_is_known_by_its_first_letters(shell,
         other.run("%%capsule\nan apple")
         assert (last(other).session_id, last(other).turn) == (first, 3)
         assert "which is not in the table" in other.run("%capsule session use zzz").text
-        assert "conversations begin with" in other.error("%capsule session use ''")
+        assert "Which conversation?" in other.error("%capsule session use ''")
 
 
 def test_a_service_that_names_no_session_is_said_and_no_turn_is_counted():
@@ -345,7 +345,7 @@ def test_two_kernels_of_one_notebook_never_share_a_conversation_by_accident(work
 def test_a_conversation_is_free_where_the_id_of_its_kernel_was_given_to_another(tmp_path):
     known = conversations(tmp_path / "conversations.sqlite")
     keep(known, Conversation("app"), "kept")
-    kept = known.earlier("app")
+    kept = conversations(tmp_path / "conversations.sqlite").earlier("app")
     assert not known.is_held(kept)
     kernel, started = kept.kernel.split(" ")
     assert abs(float(started) - time.time()) < 86_400
@@ -357,6 +357,51 @@ def test_a_conversation_is_free_where_the_id_of_its_kernel_was_given_to_another(
         kept.kernel = f"{other} {float(started) - 3600:.0f}"
         assert not known.is_held(kept)
         process.kill()
+
+
+def test_what_a_notice_says_about_resuming_does_so(shell):
+    for _ in range(3):
+        shell.run("%%capsule diet-coach\nan apple")
+    first = last(shell).session_id
+    with kernel() as again:
+        shown = again.run("%%capsule diet-coach\nan apple").text
+        assert "(3 turns" in shown and "`%capsule session resume diet-coach`" in shown
+        assert last(again).turn == 1
+        assert "(3 turns" in again.run("%capsule session resume diet-coach").text
+        again.run("%%capsule diet-coach\nan apple")
+        assert (last(again).session_id, last(again).turn) == (first, 4)
+
+
+def test_resuming_a_conversation_that_was_renamed_keeps_its_name_and_its_count(shell):
+    shell.run("%%capsule diet-coach\nan apple")
+    first = last(shell).session_id
+    shell.run(f"%capsule session use {first} -s fruit")
+    table = shell.run("%capsule session").value
+    assert table[["name", "turns", "current"]].values.tolist() == [["fruit", 1, True]]
+    assert "no earlier conversation" in shell.error("%capsule session resume diet-coach")
+    for turn in (2, 3):
+        shell.run("%%capsule diet-coach -s fruit\nan apple")
+        assert (last(shell).session_id, last(shell).turn) == (first, turn)
+
+
+def test_letters_that_begin_several_conversations_choose_none(shell):
+    shell.run("%capsule apps;")
+    for session_id in ("abc1", "abc2"):
+        keep(desk().conversations, Conversation("diet-coach"), session_id)
+    assert "2 conversations begin with abc" in shell.error("%capsule session use abc")
+
+
+def test_a_store_stays_where_it_was_wherever_the_kernel_goes(shell, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CAPSULE_HOME", "here")
+    desk().connect(desk().client)
+    desk()._conversations.clear()
+    shell.run("%%capsule diet-coach\nan apple")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    shell.run("%%capsule diet-coach\nan apple")
+    assert shell.run("%capsule session").value["turns"].tolist() == [2]
+    assert [path.parent.parent for path in tmp_path.rglob("conversations.sqlite")] == [tmp_path]
 
 
 def test_a_conversation_has_one_name_and_one_count_of_turns(shell):

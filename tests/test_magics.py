@@ -428,6 +428,16 @@ def test_loading_twice_and_unloading_leave_nothing_behind(shell):
     assert "not found" in shell.try_to_run("%capsule help").text
 
 
+def test_a_line_in_a_function_is_filled_from_the_function_first(shell):
+    shell.run(
+        "app, rest = 'support-ops', 'shown'\n"
+        "def read(app):\n    table = %capsule payments $app\n    return set(table['app'])\n"
+        "def preview(what):\n    %capsule ask diet-coach --dry-run {{ what }} and $rest\n"
+    )
+    assert shell.run("read('deal-desk')").value == {"deal-desk"}
+    assert shell.run("preview('this')").text.endswith("\nthis and shown\n")
+
+
 @pytest.mark.parametrize("word", ["PAYMENTS", "pay", "paymnets"])
 def test_a_word_that_is_near_a_subcommand_gets_a_suggestion(shell, word):
     assert shell.error(f"%capsule {word}").endswith("did you mean payments?")

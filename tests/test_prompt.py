@@ -34,6 +34,9 @@ CORPUS = {
     "braces alone": "{{}} {{ }} {{\n}} }} {{ {{{{ }}}} {{{}}}",
     "an apostrophe": "{{ it's }} what isn't",
     "Python of its own": "{{ [x for x in y] }} {{ {x for x in y} }} {{{name}}} {{1 & 2}} {{ a & b }}",
+    "values in braces": r"int a[1][1]={{0}}; v{{name, 1}}; <C x={{ name, 1 }}/> \d{{4}}",
+    "no values": "{{ x for x in name }} {{ name := 1 }} {{ lambda: name }}",
+    "Go's words": "{{ with .Values.x }} {{ if .Values.x }} {{range .items}} {{ and .a .name }}",
     "no expression": "{{ a + }} {{ for }} {{ x y }} {{ 'open }} {{ a }b }} {{ (a }}",
     "a doctest": ">>> 1 + 1\n2\n>>> x\n... y\n",
     "an IPython session": "In [1]: foo\n   ...: bar\nOut[1]: baz\n",
@@ -100,6 +103,10 @@ FILLED = {
     "{{ [row * 2 for row in table['n']] }} {{ f'{n:,}' }}": "[2, 4, 6] 1,500",
     "{{ table[(table.n > 1) & (table.n < 3)].n.sum() }} {{ len(table[~table.few]) }}": "2 1",
     "{{ day is not None }} {{ (few | many).sum() }}": "True 3",
+    "{{ table.loc[:, 'n'].sum() }} {{ table.iloc[0:2, 1].sum() }} {{ 2 + 2 }} {{ (n, 1) }}": (
+        "6 3 4 (1500, 1)"
+    ),
+    "{{ {key: n for key in 'a'} }} {{ {'a': n} }} {{ ' .Values' }}": "{'a': 1500} {'a': 1500}  .Values",
     "{{ sorted(\n  [3, n], key=lambda each: -each\n)\n}}": "[1500, 3]",
 }
 NAMES = {
@@ -132,6 +139,9 @@ REFUSED = {
     "{{ 1 / 0 }}": "{{ 1 / 0 }} fails: division by zero",
     "{{ table['x'] }}": "a DataFrame has no 'x'",
     "{{ table.head }}": "call it, as in head()",
+    "{{ [1, tabel] }}": "there is no variable tabel: did you mean table?",
+    "{{ {'a': tabel} }}": "there is no variable tabel",
+    "{{ '%r' % tabel }}": "there is no variable tabel",
     "{{ [tabel for n in table] }}": "there is no variable tabel: did you mean table?",
     "{{ [1 / 0 for n in table] }}": "fails: division by zero",
 }

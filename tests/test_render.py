@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cpsl_notebook import Reply, UserError
 from cpsl_notebook.markdown import DARK, LIGHT, STYLE, settled, to_html
 from cpsl_notebook.render import html, plain
-from cpsl_notebook.text import clean
+from cpsl_notebook.text import clean, split_whole
 
 SAFE_TAGS = set(
     "div p strong em code pre ul ol li h1 h2 h3 h4 h5 h6 a table thead tbody tr th td hr br "
@@ -125,10 +125,48 @@ def test_links_to_the_web_open_apart_and_tell_nothing():
 
 def test_control_characters_and_bidirectional_overrides_are_removed():
     dirty = "a\x1b[31mred\x1b[0m\x1b]0;title\x07\u202egnp.exe\u2066\x00\x9bz\r\nnext\ttab"
-    assert clean(dirty) == "aredgnp.exe\nnext\ttab"
+    assert clean(dirty) == "aredgnp.exez\nnext\ttab"
     reply = reply_with(dirty, notices=[dirty], conversation=dirty)
     for shown in (html(reply), plain(reply)):
         assert not set("\x1b\x07\u202e\u2066\x00\x9b") & set(shown)
+
+
+def test_a_text_that_was_decoded_wrongly_loses_no_letter():
+    wrong = "Die Straße am Ende: Über “hello” 500".encode().decode("latin-1")
+    assert clean(wrong) == re.sub("[\x80-\x9f]", "", wrong)
+
+
+SEQUENCES = (
+    "start \x1b(0lqk\x1b(B mid \x1b[1;31mred\x1b[0m "
+    "\x1b]8;;https://a.example\x1b\\link\x1b]8;;\x07 😀 end"
+)
+
+
+def test_a_text_is_the_same_however_it_was_cut():
+    halves = SEQUENCES.encode("utf-16-le", "surrogatepass")
+    pieces = [
+        halves[n : n + 2].decode("utf-16-le", "surrogatepass") for n in range(0, len(halves), 2)
+    ]
+    shown, held = "", ""
+    for piece in pieces:
+        whole, held = split_whole(held + piece)
+        shown += clean(whole)
+    assert shown + clean(held) == "start lqk mid red link 😀 end" == clean(SEQUENCES)
+
+
+@pytest.mark.parametrize(
+    "hostile", ["\x9d", "\x1b]", "\x1b[", "\x1b[0;", "\x1b]8;;x", "\ud83d", "\r"]
+)
+def test_cleaning_takes_time_in_proportion(hostile):
+    started = time.monotonic()
+    clean(hostile * 500_000)
+    split_whole(hostile * 500_000)
+    assert time.monotonic() - started < 10  # by the square of the length it would take an hour
+
+
+def test_what_looks_like_a_title_that_never_ends_is_shown_soon():
+    whole, held = split_whole("\x1b]this is no title, " + "but a text " * 40)
+    assert held == "" and clean(whole).startswith("]this is no title")
 
 
 def test_an_entity_cannot_bring_back_what_was_removed():
