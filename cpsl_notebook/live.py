@@ -66,22 +66,28 @@ class Gathered:
     """The reply's blocks as HTML, a few of them together: what has not changed is not made again."""
 
     def __init__(self) -> None:
-        self._made: list[tuple[Any, str]] = []  # each block, and its HTML
+        self._blocks: list[Any] = []
+        self._shown: list[str] = []  # the HTML of each
+        self._groups: list[list[int]] = []  # which of them are shown together
 
-    def groups(self, reply: Reply) -> list[str]:
-        """Return the HTML of the blocks, in groups of which only the last one grows."""
+    def pages(self, reply: Reply) -> list[str]:
+        """Return the HTML of the blocks in groups: a block stays in its own, and the last one grows."""
         for place, block in enumerate(list(reply.blocks)):
-            if place == len(self._made):
-                self._made.append((None, ""))
-            if self._made[place][0] is not block:
-                shown = block_html(block, reply.app, remote_images=reply.remote_images)
-                self._made[place] = (block, shown)
-        groups = [""]
-        for _, shown in self._made:
-            if groups[-1] and len(groups[-1]) + len(shown) > _PIECE:
-                groups.append("")
-            groups[-1] += shown
-        return groups
+            is_new = place == len(self._blocks)
+            if not is_new and self._blocks[place] is block:
+                continue
+            shown = block_html(block, reply.app, remote_images=reply.remote_images)
+            self._blocks[place : place + 1] = [block]
+            self._shown[place : place + 1] = [shown]
+            if is_new:
+                self._add(place)
+        return ["".join(self._shown[place] for place in group) for group in self._groups]
+
+    def _add(self, place: int) -> None:
+        last = self._groups[-1] if self._groups else []
+        if not last or sum(len(self._shown[n]) for n in (*last, place)) > _PIECE:
+            self._groups.append([])
+        self._groups[-1].append(place)
 
 
 class Panel:
@@ -154,9 +160,8 @@ class Panel:
         self._tail.value = _page(self._markdown(self._painted), ' role="status"')
 
     def _paint_blocks(self) -> None:
-        pages = [_page(group, ' role="status"') for group in self._gathered.groups(self._reply)]
+        pages = [_page(page, ' role="status"') for page in self._gathered.pages(self._reply)]
         shown = list(self._below.children)
-        pages += [""] * (len(shown) - len(pages))  # a block may have become smaller
         for widget, page in zip(shown, pages, strict=False):
             widget.value = page  # sends nothing where it is what it was
         if len(pages) > len(shown):

@@ -9,8 +9,8 @@ import time
 import pytest
 from jupyter_client.manager import KernelManager
 
-from cpsl_notebook import local
-from cpsl_notebook.live import Growing
+from cpsl_notebook import Reply, local
+from cpsl_notebook.live import Gathered, Growing
 from cpsl_notebook.stopping import Stopper
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -253,6 +253,20 @@ def test_what_is_settled_and_the_rest_are_the_whole_text():
         pieces.append(growing.settle())
     assert max(map(len, pieces)) > 0 and len(growing.rest) < 5_000
     assert "".join(pieces) + growing.rest == text.replace("\r\n", "\n")
+
+
+def test_a_block_stays_with_the_same_others_whatever_its_size():
+    reply, gathered = Reply(app="x", prompt="y"), Gathered()
+    for number in range(6):
+        payload = {"label": f"{number}" * 900}
+        reply.take("block", {"id": number, "type": "activity", "payload": payload})
+        before = gathered.pages(reply)
+    for label in ("short", "long " * 900, ""):
+        payload = {"label": label}
+        reply.take("block", {"id": 0, "type": "activity", "payload": payload})
+        pages = gathered.pages(reply)
+        assert pages[1:] == before[1:] and pages[0] != before[0]
+    assert 2 <= len(pages) <= 4
 
 
 def test_an_interrupt_before_the_reply_began_ends_it_as_it_begins():
