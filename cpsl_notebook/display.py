@@ -20,7 +20,7 @@ from cpsl_notebook.text import clean, split_whole
 
 __all__ = ["Display", "choose", "front_end"]
 
-_TICK = 0.1  # seconds between two looks at the reply
+_TICK = 0.12  # seconds between two looks at the reply
 _GROWTH = 1.1  # a repaint sends the whole reply again: while it grows, wait for another tenth
 
 

@@ -126,7 +126,7 @@ class Panel:
         return {"application/vnd.jupyter.widget-view+json": view, "text/plain": "…"}
 
     def paint(self) -> None:
-        """Show what has arrived, unless it is not yet worth it; called ten times a second."""
+        """Show what has arrived, unless it is not yet worth it; called several times a second."""
         self._status.value = self._state()
         pieces = self._reply.pieces[self._taken :]
         self._taken += len(pieces)
