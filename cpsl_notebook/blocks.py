@@ -22,16 +22,16 @@ __all__ = [
     "quiet_line",
     "table_html",
     "text_table",
-    "typed",
+    "typed_column",
 ]
 
 Block = dict[str, Any]
 
 _QUIET = "opacity:.75;font-size:.85em"
+_SAID = ("label", "title", "message", "text", "detail", "name", "url", "task_id")
+_MOST_ROWS, _MOST_COLUMNS = 100, 50  # of a table that are shown
 # No leading zero: 007 is a name, not a number.
 _INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")
-_MOST_ROWS, _MOST_COLUMNS = 100, 50  # of a table that are shown
-_SAID = ("label", "title", "message", "text", "detail", "name", "url", "task_id")
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?")
 
 
@@ -114,7 +114,7 @@ def block_table(block: Block) -> pd.DataFrame | None:
 def table_html(table: pd.DataFrame) -> str:
     """Return a table as HTML: columns of numbers to the right, as one reads them, the rest not."""
     sides = [
-        ' style="text-align:right"' if is_numeric_dtype(typed(column)) else ""
+        ' style="text-align:right"' if is_numeric_dtype(typed_column(column)) else ""
         for _, column in table.items()
     ]
 
@@ -130,7 +130,7 @@ def table_html(table: pd.DataFrame) -> str:
     return f"<table><thead>{head}</thead>\n<tbody>{body}</tbody></table>"
 
 
-def typed(column: pd.Series[Any]) -> pd.Series[Any]:
+def typed_column(column: pd.Series[Any]) -> pd.Series[Any]:
     """Give a column of values as they came the type that all of them have."""
     whole = all(type(value) is int and abs(value) < 1 << 63 for value in column.dropna())
     return column.astype("Int64") if whole and column.count() else column.infer_objects()

@@ -128,12 +128,12 @@ class Reply:
 
         A column of a table in the text is of numbers where all its cells are; else of strings.
         """
-        from cpsl_notebook.blocks import block_table, text_table, typed
+        from cpsl_notebook.blocks import block_table, text_table, typed_column
         from cpsl_notebook.markdown import tables
 
         of_blocks = [block_table(block) for block in self.blocks]
         return [text_table(rows) for rows in tables(self.text)] + [
-            frame.apply(typed) for frame in of_blocks if frame is not None
+            frame.apply(typed_column) for frame in of_blocks if frame is not None
         ]
 
     @property
