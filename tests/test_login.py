@@ -6,11 +6,13 @@ import io
 import os
 import queue
 import re
+import shutil
 import signal
 import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 import traceback
 import urllib.parse
@@ -494,12 +496,25 @@ def test_a_file_that_cannot_be_written_is_said_before_anybody_is_asked(
     assert "cannot be written (Not a directory)" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write all")
-def test_a_folder_that_is_not_ours_is_said_before_anybody_is_asked(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("CONFIG_PATH", str(tmp_path / "locked" / "new" / "config.ini"))
-    (tmp_path / "locked").mkdir(mode=0o500)
-    assert main(["login"]) == 2
-    assert "cannot be written (Permission denied)" in capsys.readouterr().err
+def test_a_folder_that_is_not_ours_is_said_before_anybody_is_asked():
+    folder = Path(tempfile.mkdtemp(), "locked")
+    folder.mkdir()
+    for path, mode in ((folder, 0o555), (folder.parent, 0o755)):
+        path.chmod(mode)
+    code = (
+        "import os, sys; from cpsl import command, login\n"
+        "if os.getuid() == 0: os.setuid(65534)\n"  # root may write everywhere
+        "sys.exit(command.run(['login']))"
+    )
+    environ = os.environ | {"CONFIG_PATH": str(folder / "new" / "config.ini")}
+    try:
+        ran = subprocess.run(
+            [sys.executable, "-c", code], env=environ, capture_output=True, text=True
+        )
+    finally:
+        shutil.rmtree(folder.parent)
+    assert ran.returncode == 2
+    assert "cannot be written (Permission denied)" in ran.stderr
 
 
 def test_a_file_that_cannot_be_written_is_said_without_showing_the_token(tmp_path, monkeypatch):
