@@ -12,11 +12,13 @@ _UNSAFE = re.compile(
     "\ud800-\udfff\ufeff\ufff9-\ufffb]"
 )
 # The escape sequences of ECMA-48, without their ends: CSI (colours, the cursor), strings such as OSC
-# (titles, links), and all others. What is possessive needs no second look, so that time is linear.
-_CSI = r"(?:\x1b\[|\x9b)[0-?]*+[ -/]*+"
-_STRING = r"(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x00-\x1f\x7f-\x9f]*+"
+# (titles, links), and all others. Each begins with ESC: in a text that was decoded wrongly, the C1
+# controls that stand for the same are letters. What is possessive needs no second look, so that time
+# is linear.
+_CSI = r"\x1b\[[0-?]*+[ -/]*+"
+_STRING = r"\x1b[\]PX^_][^\x00-\x1f]*+"
 _SEQUENCE = re.compile(
-    rf"{_CSI}[@-~]|{_STRING}(?:\x07|\x1b\\|\x9c)|\x1b[!-/]++[0-~]|\x1b[0-OQ-WYZ\\`-~]"
+    rf"{_CSI}[@-~]|{_STRING}(?:\x07|\x1b\\)|\x1b[!-/]++[0-~]|\x1b[0-OQ-WYZ\\`-~]"
 )
 _UNFINISHED = re.compile(rf"(?:{_CSI}|{_STRING}\x1b?|\x1b[!-/]*+)\Z")
 _LONGEST_SEQUENCE = 4096  # characters that are waited for; what is longer is text

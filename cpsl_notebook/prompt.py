@@ -37,7 +37,7 @@ _LONGEST, _DEEPEST = 10_000, 20  # characters of an expression, and brackets in 
 # What braces of other languages hold: a number, and in Go's templates a word before `.Values`.
 _FOREIGN = re.compile(r"\A\s*\d+\s*\Z|\w[ \t]+\.\w")
 _QUOTED = re.compile(r""" "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*' """, re.S | re.X)
-_PIECES = re.compile(r""" "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*' | ["'(){}\[\]] """, re.S | re.X)
+_PIECES = re.compile(rf"""{_QUOTED.pattern} | ["'(){{}}\[\]] """, re.S | re.X)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ CLEANED = {
     "a link that ends in BEL": ("\x1b]8;;https://ä.example\x07here\x1b]8;;\x07", "here"),
     "a title": ("\x1b]0;owned\x07text", "text"),
     "a question to the terminal": ("\x1bP+q544e\x1b\\text\x1b[>0c", "text"),
-    "sequences of one byte": ("\x9b31mred\x9d0;title\x9c", "red"),
+    "letters that were decoded wrongly": ("Stra\xc3\x9fe, \xc3\x9cber", "Stra\xc3e, \xc3ber"),
     "a character set": ("\x1b(Btext\x1b7\x1b8\x1bM", "text"),
     "the cursor": ("text\x1b[2J\x1b[H\x1b[?25l", "text"),
     "a colour that does not end": ("text\x1b[31", "text[31"),
