@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     _open_closed_streams()
     try:
-        from cpsl.command import run
+        from cpsl.cli import run
 
         return run(sys.argv[1:] if arguments is None else arguments)
     except KeyboardInterrupt:

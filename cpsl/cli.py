@@ -1,277 +1,234 @@
-"""The commands of ``cpsl``."""
-
-# ruff: noqa: T201 - printing is what this module is for
+"""The command line of ``cpsl``: read it, run a command, turn what goes wrong into one line."""
 
 from __future__ import annotations
 
 import argparse
-import getpass
+import contextlib
+import math
 import os
-import shlex
+import re
 import sys
-import threading
-import webbrowser
-from pathlib import Path
-from typing import Any
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from importlib import metadata
+from typing import NoReturn, TextIO
 
-from cpsl import login, smoke
-from cpsl.client import Client
-from cpsl.config import config_path, load
-from cpsl.errors import CapsuleError, InvalidRequestError, ProtocolError
-from cpsl.output import (
-    can_show,
-    flat,
-    note,
-    show_csv,
-    show_json,
-    show_pairs,
-    show_table,
+from cpsl import cli_output as output
+from cpsl import commands as cli
+from cpsl import smoke
+from cpsl.errors import CapsuleError
+from cpsl.sanitize import one_line
+
+__all__ = ["run"]
+
+Command = Callable[[argparse.Namespace], int]
+
+_FAILED, _NOT_ASKED, _PIPE_CLOSED = 1, 2, 141
+
+# What the library tells a program to do, and what that is in a shell.
+_IN_A_SHELL = (
+    ("set CAPSULE_TOKEN, or pass token=.", "or set CAPSULE_TOKEN."),
+    ("pass allow_insecure=True", "set CAPSULE_ALLOW_INSECURE=1"),
+    (", or allow more with timeout=.", "."),
+    ("check gateway_url", "check the gateway's address"),
+    ("list_apps() names", "`cpsl apps` names"),
 )
-from cpsl.text import Pieces, one_line, plain
 
-__all__ = [
-    "apps",
-    "chat",
-    "earnings",
-    "log_in",
-    "log_out",
-    "payments",
-    "smoke_test",
-    "status",
-]
+_EPILOG = """\
+examples:
+  cpsl login                                  log in with the browser
+  cpsl chat support-ops "How many threads are waiting for review?"
+  git diff | cpsl chat reviewer -             read the message from standard input
+  cpsl payments support-ops --csv > payments.csv
+  cpsl smoke support-ops --max-seconds 30     test a deployed app, for cron and CI
 
-_MORE = ("has_more", "hasMore", "next", "next_cursor", "nextCursor", "next_page", "cursor")
-_REPLY = ("text", "session_id", "request_id", "raw")
+environment:
+  CAPSULE_TOKEN, CAPSULE_GATEWAY_URL, CAPSULE_HTTP_URL come before what `cpsl login` stored in
+  ~/.capsule/config.ini (or the file that CONFIG_PATH names).
 
-
-def log_in(options: argparse.Namespace) -> int:
-    """Log in with the browser, or with a token on standard input."""
-    if options.token_stdin:
-        path = login.store_token(_secret(), options.gateway)
-    else:
-        begun = login.begin(options.gateway)
-        print(f"To log in to {begun.gateway}, open\n\n  {begun.url}\n", flush=True)
-        if not options.no_browser and _has_browser():
-            # In a thread of its own, since some browsers return only when they are closed.
-            threading.Thread(target=webbrowser.open, args=[begun.url], daemon=True).start()
-        path = _awaited(begun)
-    print(f"Logged in; the token is in {path}.")
-    if os.environ.get("CAPSULE_TOKEN"):
-        note("CAPSULE_TOKEN is set and comes before this login: unset it to use the login.")
-    return 0
+exit status:
+  0 done; 1 the service or the app failed; 2 it could not be asked: no credentials, no connection,
+  no such app, or a wrong command line; 130 interrupted.
+"""
 
 
-def _secret() -> str:
-    if not sys.stdin.isatty():
-        return _stdin()
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; return the exit status, as `cpsl.__main__.main` describes it."""
+    with _one_line_warnings():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        _never_fail_to_encode(stream)
+    was_asked = smoke.was_asked
     try:
-        return getpass.getpass("Token (not shown): ")
-    except EOFError:
-        return ""
-
-
-def _has_browser() -> bool:
-    """Say whether opening a link can show a window, and not a text browser in this terminal."""
-    if sys.platform in ("win32", "darwin"):
-        return True
-    return any(os.environ.get(name) for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY"))
-
-
-def _awaited(begun: login.Login) -> Path:
-    if not sys.stderr.isatty():
-        note("Waiting for the confirmation; Ctrl-C gives up.")
-        return begun.wait()
-
-    def count_down(left: float) -> None:
-        clock = f"{int(left) // 60}:{int(left) % 60:02d}"
-        sys.stderr.write(f"\rWaiting for the confirmation, {clock} left; Ctrl-C gives up. ")
-        sys.stderr.flush()
-
-    try:
-        return begun.wait(count_down)
-    finally:
-        sys.stderr.write("\n")
-
-
-def log_out(options: argparse.Namespace) -> int:
-    """Forget the stored token."""
-    path = login.forget()
-    print(f"The token is gone from {path}." if path else f"No token is stored in {config_path()}.")
-    if os.environ.get("CAPSULE_TOKEN"):
-        note("CAPSULE_TOKEN is still set in this shell.")
-    return 0
-
-
-def status(options: argparse.Namespace) -> int:
-    """Show which workspace commands talk to."""
-    settings = load()
-    error, workspace = login.authorize(settings)
-    if error is not None:
-        raise error
-    rows = {
-        "workspace": workspace,
-        "gateway": f"{settings.grpc_target}, {settings.http_url}",
-        "token from": settings.source,
-    }
-    show_pairs(rows)
-    return 0
-
-
-def apps(options: argparse.Namespace) -> int:
-    """List the apps."""
-    with Client() as client:
-        listed = client.list_apps()
-    if options.json:
-        show_json(listed)
-    else:
-        rows = [{key: app[key] for key in ("name", "hostname", "id")} for app in listed]
-        show_table(rows, "apps")
-    return 0
-
-
-def chat(options: argparse.Namespace) -> int:
-    """Send a message and show the reply."""
-    text = options.text if options.text != "-" else _message_from_stdin()
-    with Client() as client:
-        if sys.stdout.isatty() and not options.json:
-            session_id = _streamed(client, options.app, text, options.session)
-        else:
-            reply = client.chat(options.app, text, options.session)
-            session_id = reply.session_id
-            if options.json:
-                show_json({key: getattr(reply, key) for key in _REPLY})
-            else:
-                print(plain(reply.text))
-    sys.stdout.flush()
-    if options.session and session_id not in ("", options.session):
-        note("The app did not continue that conversation; it began a new one.")
-    if session_id and sys.stderr.isatty():
-        again = f"cpsl chat {shlex.quote(options.app)} --session {shlex.quote(session_id)} TEXT"
-        note(f"To continue: {again}")
-    return 0
-
-
-def _message_from_stdin() -> str:
-    try:
-        text = _stdin()
-        text.encode()
-    except UnicodeEncodeError:
-        raise InvalidRequestError("The message is not UTF-8 text: convert it first.") from None
-    if not text.strip():
-        raise InvalidRequestError("The message is empty: standard input gave none.")
-    return text
-
-
-def _stdin() -> str:
-    return sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
-
-
-def _streamed(client: Client, app: str, text: str, session_id: str | None) -> str:
-    """Show a reply while it arrives; return the id of its session."""
-    try:
-        stream = client.stream(app, text, session_id)
-    except InvalidRequestError:  # longer than a stream's URL can be
-        reply = client.chat(app, text, session_id)
-        print(plain(reply.text))
-        return reply.session_id
-    blocks: list[str] = []
-    pieces = Pieces()
-    last = "\n"
-    with stream:
         try:
-            for chunk in stream:
-                shown = pieces.feed(chunk.text)
-                last = shown[-1:] or last
-                sys.stdout.write(shown)
-                sys.stdout.flush()
-                blocks += _block_types(chunk.data)
-        finally:
-            rest = pieces.end()
-            if (rest or last)[-1] != "\n":  # also before the line that says what broke it off
-                rest += "\n"
-            sys.stdout.write(rest)
-            sys.stdout.flush()
-    if blocks:
-        note(f"The app also sent {', '.join(blocks)}: --json gives all of a reply.")
-    return stream.session_id
-
-
-def _block_types(data: dict[str, Any]) -> list[str]:
-    """Name the structured message that an event carries, if it does; a passing status is none."""
-    block = data.get("block", data)
-    kind = block.get("type") if isinstance(block, dict) and "payload" in block else None
-    return [kind] if isinstance(kind, str) and kind != "notification" else []
-
-
-def payments(options: argparse.Namespace) -> int:
-    """List the payments of an app."""
-    with Client() as client:
-        answer: Any = client.list_payments(options.app)
-    if options.json:
-        show_json(answer)
-        return 0
-    records = [flat(record) for record in _records(answer)]
-    if options.csv:
-        show_csv(records)
-    else:
-        show_table(records, "payments")
-    return 0
-
-
-def earnings(options: argparse.Namespace) -> int:
-    """Show what an app has earned."""
-    with Client() as client:
-        answer = client.get_earnings(options.app)
-    if options.json:
-        show_json(answer)
-    else:
-        show_pairs(flat(answer))
-    return 0
-
-
-def smoke_test(options: argparse.Namespace) -> int:
-    """Run the smoke test of an app."""
-    try:
-        with Client(timeout=options.max_seconds) as client:
-            report = smoke.smoke(
-                client,
-                options.app,
-                options.prompt,
-                options.then,
-                max_seconds=options.max_seconds,
-                expect=options.expect,
-            )
+            options = _parsed(arguments)
+            was_asked = options.was_asked
+            status: int = options.command(options)
+        except SystemExit as ended:  # --help, --version, or a wrong command line
+            status = int(ended.code or 0)
+        sys.stdout.flush()
     except CapsuleError as error:
-        if options.json:
-            show_json({"ok": False, "app": options.app, "error": str(error)})
-        raise
-    if options.json:
-        show_json(report.as_dict())
-    else:
-        _show_checks(report.checks)
-    if report.not_asked is not None:
-        if all(check.ok for check in report.checks):
-            raise report.not_asked
-        note(str(report.not_asked))
-    return 0 if report.ok else 1
+        output.note(_in_a_shell(str(error)))
+        return _FAILED if was_asked(error) else _NOT_ASKED
+    except OSError as error:
+        # Python flushes once more at its end, and must not fail there again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            return _PIPE_CLOSED
+        output.note(
+            f"Reading or writing failed ({error.strerror}): check standard input and output."
+        )
+        return _FAILED
+    return status
 
 
-def _show_checks(checks: tuple[smoke.Check, ...]) -> None:
-    good, bad = ("✓", "✗") if can_show("✓✗") else ("ok  ", "FAIL")
-    for check in checks:
-        detail = one_line(check.detail)
-        print(f"{good if check.ok else bad} {check.name:<13}  {detail}", flush=True)
+def _in_a_shell(message: str) -> str:
+    for library, shell in _IN_A_SHELL:
+        message = message.replace(library, shell)
+    return message
 
 
-def _records(answer: Any) -> list[Any]:
-    """Find the list of records in an answer, which may be wrapped in an object."""
-    if isinstance(answer, dict):
-        if any(answer.get(word) for word in _MORE):
-            raise ProtocolError(
-                "The service gave only a part of the payments: --json shows what it gave."
-            )
-        lists = [value for value in answer.values() if isinstance(value, list)]
-        answer = answer.get("payments", lists[0] if len(lists) == 1 else None)
-    if not isinstance(answer, list):
-        raise ProtocolError("The answer holds no list of payments: --json shows what it holds.")
-    return answer
+def _never_fail_to_encode(stream: TextIO) -> None:
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="replace")
+
+
+@contextlib.contextmanager
+def _one_line_warnings() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: output.note(f"warning: {message}")
+        yield
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"cpsl: {one_line(message)} (see `{self.prog} --help`)\n")
+
+
+def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read a command line; leave with status 2 and one line where it is wrong."""
+    parser = _parser()
+    given = list(arguments[: arguments.index("--")] if "--" in arguments else arguments)
+    if any(re.match("--token(=|$)", argument) for argument in given):
+        parser.error(
+            "a token is never taken from the command line, where others can read it: pipe it into "
+            "`cpsl login --token-stdin`, or set CAPSULE_TOKEN"
+        )
+    options, extra = parser.parse_known_args(arguments)
+    if extra:  # their values are not repeated: one could be a secret
+        names = [argument.split("=")[0] for argument in extra if argument.startswith("-")]
+        parser.error(
+            f"unknown option {names[0]}" if names else "too many arguments: quote a longer text"
+        )
+    if options.command is None:
+        parser.error("name a command, such as `cpsl apps`")
+    return options
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="cpsl",
+        description="Talk to the apps of a Capsule workspace.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(command=None, was_asked=smoke.was_asked)
+    parser.add_argument("--version", action="version", version=f"cpsl-client {_version()}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    def add(name: str, command: Command, about: str, app: bool = False) -> argparse.ArgumentParser:
+        # With abbreviations, --tok=SECRET would be --token-stdin, and an error that repeats it.
+        added = commands.add_parser(
+            name, help=about, description=f"{about.capitalize()}.", allow_abbrev=False
+        )
+        added.set_defaults(command=command)
+        if app:
+            added.add_argument("app", metavar="APP", type=_text, help="name or id of the app")
+        return added
+
+    chosen = add("login", cli.log_in, "log in to a workspace and store its token")
+    chosen.add_argument("--no-browser", action="store_true", help="only show the link")
+    chosen.add_argument(
+        "--token-stdin", action="store_true", help="store the token that standard input gives"
+    )
+    chosen.add_argument(
+        "--gateway",
+        metavar="HOST[:PORT]",
+        default="",
+        help="the gateway's gRPC side (default: CAPSULE_GATEWAY_URL, else the live service)",
+    )
+    add("logout", cli.log_out, "forget the stored token")
+    add("status", cli.status, "show which workspace commands talk to, and test the token")
+    chosen = add("apps", cli.apps, "list the apps of the workspace")
+    chosen.add_argument("--json", action="store_true", help="as JSON")
+
+    chosen = add("chat", cli.chat, "send a message and show the reply", app=True)
+    chosen.add_argument(
+        "text", metavar="TEXT", type=_text, help="the message; - reads standard input"
+    )
+    chosen.add_argument("--session", metavar="ID", type=_text, help="the conversation to continue")
+    chosen.add_argument("--json", action="store_true", help="the whole answer, as JSON")
+
+    chosen = add("payments", cli.payments, "list the payments of an app", app=True)
+    form = chosen.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_true", help="as CSV, with every field")
+    form.add_argument("--json", action="store_true", help="as JSON, as the service gave them")
+    chosen = add("earnings", cli.earnings, "show what an app has earned", app=True)
+    chosen.add_argument("--json", action="store_true", help="as JSON, as the service gave them")
+
+    chosen = add(
+        "smoke", cli.smoke_test, "ask an app twice in one conversation, and check", app=True
+    )
+    chosen.set_defaults(was_asked=lambda error: False)  # what escapes the test says so by that
+    chosen.add_argument("--prompt", type=_text, default=smoke.PROMPT, help="the first question")
+    chosen.add_argument("--then", type=_text, default=smoke.THEN, help="the second question")
+    chosen.add_argument(
+        "--max-seconds",
+        metavar="N",
+        type=_seconds,
+        default=smoke.MAX_SECONDS,
+        help="what an answer may take (default: %(default)g)",
+    )
+    chosen.add_argument(
+        "--expect", metavar="REGEX", type=_regex, help="what one of the answers must contain"
+    )
+    chosen.add_argument("--json", action="store_true", help="the checks and the answers, as JSON")
+    return parser
+
+
+def _version() -> str:
+    try:
+        return metadata.version("cpsl-client")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+def _text(value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError("this is not UTF-8 text") from None
+    if not value.strip():
+        raise argparse.ArgumentTypeError("this is empty")
+    return value
+
+
+def _seconds(value: str) -> float:
+    seconds = float(value)
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise argparse.ArgumentTypeError("give seconds above 0")
+    return seconds
+
+
+def _regex(value: str) -> re.Pattern[str]:
+    try:
+        return re.compile(_text(value))
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{value!r} does not compile: {error}") from None

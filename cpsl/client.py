@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 
 import requests
 
-from cpsl.abort import Abort
+from cpsl.cancellation import Abort
 from cpsl.config import Token, insecure_allowed, load
 from cpsl.errors import (
     AppNotFoundError,
@@ -21,7 +21,7 @@ from cpsl.errors import (
 from cpsl.models import ChatResponse
 from cpsl.network import Seconds, Timeout
 from cpsl.options import Options
-from cpsl.status import required, whole
+from cpsl.responses import required, whole
 from cpsl.stream import Stream
 from cpsl.transport import Progress, Transport, quoted
 
@@ -176,7 +176,9 @@ class Client:
 
             names = [app["name"] for app in client.list_apps()]
         """
-        from cpsl import directory  # gRPC takes as long to import as all else, and few need it
+        from cpsl import (
+            grpc_client as directory,  # gRPC takes as long to import as all else, and few need it
+        )
 
         transport = self._transport
         apps = directory.list_apps(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cpsl import ini
+from cpsl import config_file as ini
 from cpsl.errors import CredentialsError, InvalidRequestError
 
 __all__ = ["Settings", "Token", "config_path", "insecure_allowed", "is_loopback", "load"]

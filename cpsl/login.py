@@ -10,9 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cpsl import ini
+from cpsl import config_file as ini
 from cpsl.config import Settings, config_path, insecure_allowed, load
-from cpsl.directory import call
 from cpsl.errors import (
     CannotConnectError,
     CapsuleError,
@@ -21,9 +20,10 @@ from cpsl.errors import (
     ProtocolError,
     TimedOutError,
 )
+from cpsl.grpc_client import call
 from cpsl.network import Timeout
-from cpsl.status import refused_token
-from cpsl.text import brief
+from cpsl.responses import refused_token
+from cpsl.sanitize import brief
 
 __all__ = ["Login", "authorize", "begin", "forget", "store_token"]
 

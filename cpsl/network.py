@@ -18,7 +18,7 @@ from cpsl.errors import (
     TimedOutError,
     TLSError,
 )
-from cpsl.text import brief
+from cpsl.sanitize import brief
 
 __all__ = [
     "Seconds",

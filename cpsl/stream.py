@@ -13,7 +13,7 @@ import msgspec
 import requests
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from cpsl.abort import Abort
+from cpsl.cancellation import Abort
 from cpsl.config import Settings
 from cpsl.errors import (
     CapsuleError,
@@ -26,10 +26,10 @@ from cpsl.errors import (
 from cpsl.models import StreamChunk
 from cpsl.network import broken, framed
 from cpsl.options import Options
+from cpsl.responses import about, content_type, request_id, service_message
 from cpsl.retry import without_frames
+from cpsl.sanitize import brief
 from cpsl.sse import Event, EventDecoder
-from cpsl.status import about, content_type, request_id, service_message
-from cpsl.text import brief
 
 __all__ = ["Stream"]
 

@@ -17,7 +17,7 @@ from requests.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError
 from urllib3.util import parse_url
 
-from cpsl.abort import Abort, AbortableAdapter
+from cpsl.cancellation import Abort, AbortableAdapter
 from cpsl.config import Settings, Token, is_loopback
 from cpsl.errors import (
     CapsuleError,
@@ -28,8 +28,7 @@ from cpsl.errors import (
     TooLargeError,
 )
 from cpsl.network import Timeout, broken, error_from_exception, framed
-from cpsl.retry import Failure, with_retries, without_frames
-from cpsl.status import (
+from cpsl.responses import (
     LARGEST_ERROR,
     about,
     content_type,
@@ -37,6 +36,7 @@ from cpsl.status import (
     reported_error,
     request_id,
 )
+from cpsl.retry import Failure, with_retries, without_frames
 
 __all__ = ["Progress", "Timeout", "Transport", "ca_bundle", "quoted"]
 

@@ -29,18 +29,18 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from cpsl_notebook import local
+    from cpsl_notebook.api import ask
     from cpsl_notebook.client import Client
     from cpsl_notebook.errors import UserError
-    from cpsl_notebook.function import ask
-    from cpsl_notebook.reply import Reply
+    from cpsl_notebook.reply.model import Reply
 
 __all__ = ["Client", "Reply", "UserError", "ask", "load_ipython_extension", "local"]
 
 _HOMES = {
     "Client": "cpsl_notebook.client",
-    "Reply": "cpsl_notebook.reply",
+    "Reply": "cpsl_notebook.reply.model",
     "UserError": "cpsl_notebook.errors",
-    "ask": "cpsl_notebook.function",
+    "ask": "cpsl_notebook.api",
 }
 
 
@@ -59,10 +59,10 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
 
     from traitlets import TraitError
 
-    from cpsl_notebook import typed
-    from cpsl_notebook.completion import Completion
-    from cpsl_notebook.core import check_installed
-    from cpsl_notebook.magics import CapsuleMagics
+    from cpsl_notebook.cpsl_package import check_installed
+    from cpsl_notebook.magics import input_transformer as typed
+    from cpsl_notebook.magics.capsule_magics import CapsuleMagics
+    from cpsl_notebook.magics.completion import Completion
 
     check_installed()
     unload_ipython_extension(shell)  # loaded twice, nothing is there twice
@@ -83,8 +83,8 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
 
     The conversations and settings of this kernel are kept, for the extension may be loaded again.
     """
-    from cpsl_notebook import typed
-    from cpsl_notebook.completion import Completion
+    from cpsl_notebook.magics import input_transformer as typed
+    from cpsl_notebook.magics.completion import Completion
 
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("capsule", None)

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from cpsl_notebook import frames
-from cpsl_notebook.core import make_client, same_class
-from cpsl_notebook.earnings.roles import needs_prices
-from cpsl_notebook.errors import UserError, did_you_mean
-from cpsl_notebook.frames.window import Side, Window
+from cpsl_notebook.cpsl_package import make_client, same_class
+from cpsl_notebook.earnings.ledger.roles import needs_prices
+from cpsl_notebook.earnings.window import Side, Window
+from cpsl_notebook.errors import ClientError, did_you_mean
 from cpsl_notebook.progress import Reading, reading
 
 if TYPE_CHECKING:
@@ -194,7 +194,9 @@ class Client:
             self._ids = {known["name"]: known["id"] for known in self._directory()}
         if app not in self._ids:
             choice = did_you_mean(app, self._ids, "`%capsule apps` lists them.")
-            raise UserError(f"No app {app!r} in this workspace: {choice}", "AppNotFoundError")
+            raise ClientError(
+                f"No app {app!r} in this workspace: {choice}", label="AppNotFoundError"
+            )
         return self._ids[app]
 
     def _apps(self) -> list[dict[str, Any]]:

@@ -1,28 +1,37 @@
-"""Errors for users of the notebook."""
+"""Errors for users of the notebook: one line that says what failed and what to do next."""
 
 from __future__ import annotations
 
 import difflib
 import traceback
 from collections.abc import Iterable
-from typing import Self
 
-from cpsl_notebook.text import clean
+from cpsl_notebook.sanitize import clean
 
-__all__ = ["UserError", "did_you_mean", "told"]
+__all__ = [
+    "ClientError",
+    "PromptError",
+    "StoppedError",
+    "UsageError",
+    "UserError",
+    "as_user_error",
+    "did_you_mean",
+]
 
 
 class UserError(Exception):
-    """One line that says what is wrong and what to do next.
+    """One line that says what failed and what to do next.
 
-    IPython shows it as that line alone, as a proper error output, and Run All stops.
+    IPython shows that line alone, as an error output, and Run All stops. The errors can be pickled
+    and copied.
 
     Parameters
     ----------
     message
         The line.
-    kind
-        The name shown before it: that of the exception it stands for.
+    label
+        The name shown before the line, such as ``"NameError"``; by default, that of the class.
+        Empty for plain advice, which needs no name.
 
     Attributes
     ----------
@@ -30,46 +39,64 @@ class UserError(Exception):
         Whether to show the whole traceback instead.
     """
 
+    label = ""
     full = False
 
-    def __new__(cls, message: str = "", kind: str = "UserError") -> Self:
-        """Make it of a class of that name, which is what a saved notebook keeps of an error."""
-        named = cls if kind == cls.__name__ else type(kind, (cls,), {})
-        return super().__new__(named, message)
-
-    def __init__(self, message: str = "", kind: str = "UserError") -> None:
+    def __init__(self, message: str = "", *, label: str | None = None) -> None:
         super().__init__(clean(message))
+        if label is not None:
+            self.label = label
 
     def _render_traceback_(self) -> list[str]:
         if self.full:
             return clean("".join(traceback.format_exception(self))).splitlines()
-        return [f"{type(self).__name__}: {self}"]
+        return [f"{self.label}: {self}" if self.label else str(self)]
 
 
-def told(error: Exception) -> UserError:
-    """Return an error as a line for the user; one that is a line already stays as it is."""
+class UsageError(UserError):
+    """The line of a magic, or the arguments of a function, cannot be used."""
+
+    label = "UsageError"
+
+
+class StoppedError(UserError):
+    """The user stopped what was running; what had arrived is kept."""
+
+    label = "Stopped"
+
+
+class PromptError(UserError):
+    """A prompt could not be filled; the label is the name of Python's exception."""
+
+
+class ClientError(UserError):
+    """The client or the service failed; the label is the name of the client's exception."""
+
+
+def as_user_error(error: Exception) -> UserError:
+    """Return an error as one line for the user; a `UserError` is returned as it is."""
     if isinstance(error, UserError):
         return error
-    said = " ".join(str(error).split()) or "no message"
-    # The client's own errors say what to do; of any other one, the place may matter.
+    message = " ".join(str(error).split()) or "no message"
+    # The client's own errors say what to do; for any other one, the place may matter.
     of_client = type(error).__module__.partition(".")[0] == "cpsl"
     hint = "" if of_client else " (--traceback shows where)"
-    return UserError(said + hint, type(error).__name__)
+    return ClientError(message + hint, label=type(error).__name__)
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "", most: int = 3) -> str:
-    """Ask whether one of the nearest names is meant; say something else where none is near.
+    """Return a question that names the nearest known names.
 
     Parameters
     ----------
     word
         What was typed.
     known
-        The names that there are.
+        The known names.
     otherwise
-        What to say where none of them is near.
+        What to return where none of them is near.
     most
-        How many to name.
+        How many names to suggest.
 
     Examples
     --------

@@ -7,8 +7,8 @@ from typing import Any
 
 from IPython.display import display
 
-from cpsl_notebook.display import front_end
-from cpsl_notebook.errors import UserError
+from cpsl_notebook.errors import StoppedError, UserError
+from cpsl_notebook.front_end import front_end
 
 __all__ = ["log_in"]
 
@@ -38,7 +38,7 @@ def log_in() -> None:
         path = None
     if path is None:
         status.end("Stopped.")
-        raise UserError("the login was not finished; an earlier one stands.", "Stopped")
+        raise StoppedError("the login was not finished; an earlier one stands.")
     status.end(f"Logged in; the token is in {path}.")
 
 

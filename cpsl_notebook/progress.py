@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from cpsl_notebook.display import front_end
+from cpsl_notebook.front_end import front_end
 
 __all__ = ["Reading", "reading"]
 

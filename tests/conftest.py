@@ -9,8 +9,6 @@ import pytest
 import cpsl
 from cpsl_notebook import local
 
-CI = os.environ.get("CI") == "true"
-
 # A job in the background of a shell ignores interrupts, and so would all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from cpsl_notebook.earnings import excel
-from cpsl_notebook.earnings import roles as naming
-from cpsl_notebook.earnings.amounts import Unit
-from cpsl_notebook.earnings.bookkeeping import build, find_roles
 from cpsl_notebook.earnings.closing import Closing
-from cpsl_notebook.earnings.ledger import COLUMNS
-from cpsl_notebook.earnings.masking import masked
-from cpsl_notebook.earnings.plots import Plots
+from cpsl_notebook.earnings.export import excel
+from cpsl_notebook.earnings.ledger import roles as naming
+from cpsl_notebook.earnings.ledger.amounts import Unit
+from cpsl_notebook.earnings.ledger.builder import build, find_roles
+from cpsl_notebook.earnings.ledger.ledger import COLUMNS
+from cpsl_notebook.earnings.ledger.masking import masked
+from cpsl_notebook.earnings.plots.plotter import Plots
 from cpsl_notebook.earnings.recurring import Recurring
 from cpsl_notebook.earnings.sales import Sales
 
@@ -96,7 +96,8 @@ class Earnings(Sales, Recurring, Closing):
             As `with_roles` takes them.
         mask_payers
             Whether to replace payers by pseudonyms, the same in every run on this machine; with a
-            secret of your own, the same wherever it is given. See `cpsl_notebook.earnings.masking`.
+            secret of your own, the same wherever it is given. See
+            `cpsl_notebook.earnings.ledger.masking`.
         strict
             Whether a value that cannot be read is an error; otherwise it is missing, with a warning.
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from cpsl_notebook.earnings.bookkeeping import build
-from cpsl_notebook.earnings.ledger import Ledger
-from cpsl_notebook.earnings.times import Moment
+from cpsl_notebook.earnings.dates import Moment
+from cpsl_notebook.earnings.ledger.builder import build
+from cpsl_notebook.earnings.ledger.ledger import Ledger
 
 __all__ = ["Answers"]
 

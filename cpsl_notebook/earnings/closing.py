@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from cpsl_notebook.earnings import snapshots
-from cpsl_notebook.earnings.amounts import Unit
 from cpsl_notebook.earnings.answers import Answers
-from cpsl_notebook.earnings.payouts import payouts
-from cpsl_notebook.earnings.reconcile import is_balanced, reconcile
-from cpsl_notebook.earnings.results import result
-from cpsl_notebook.earnings.times import Moment, first_day, in_utc
+from cpsl_notebook.earnings.dates import Moment, first_day, in_utc
+from cpsl_notebook.earnings.export import snapshots
+from cpsl_notebook.earnings.ledger.amounts import Unit
+from cpsl_notebook.earnings.metrics.payouts import payouts
+from cpsl_notebook.earnings.presentation import result
+from cpsl_notebook.earnings.reconciliation.reconcile import is_balanced, reconcile
 
 __all__ = ["Closing"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from cpsl_notebook.earnings import cohorts, mrr
 from cpsl_notebook.earnings.answers import Answers
-from cpsl_notebook.earnings.results import result
-from cpsl_notebook.earnings.times import Moment
+from cpsl_notebook.earnings.dates import Moment
+from cpsl_notebook.earnings.metrics import cohorts, mrr
+from cpsl_notebook.earnings.presentation import result
 
 __all__ = ["Recurring"]
 
@@ -27,8 +27,9 @@ class Recurring(Answers):
     ) -> pd.DataFrame:
         """Return the monthly recurring revenue at the end of each month, and what moved it.
 
-        Payments of a monthly kind form chains, by the rules in `cpsl_notebook.earnings.chains`; a
-        late renewal moves nothing. A month closes with what was paid for the periods in force on
+        Payments of a monthly kind form chains, by the rules in
+        `cpsl_notebook.earnings.subscriptions.chains`; a late renewal
+        moves nothing. A month closes with what was paid for the periods in force on
         its last day; while a due date is open, for 15 days of grace, with the amount before.
         Refunds and one-time sales never move it. Movements are ChartMogul's: the closings of each
         payer are compared.

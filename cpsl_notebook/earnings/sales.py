@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from cpsl_notebook.earnings import payers, revenue
 from cpsl_notebook.earnings.answers import Answers
-from cpsl_notebook.earnings.results import result
-from cpsl_notebook.earnings.times import Moment
+from cpsl_notebook.earnings.dates import Moment
+from cpsl_notebook.earnings.metrics import payers, revenue
+from cpsl_notebook.earnings.presentation import result
 
 __all__ = ["Sales"]
 

@@ -37,9 +37,9 @@ import pandas as pd
 import pyarrow as pa
 
 from cpsl_notebook import earnings as _earnings  # noqa: F401  (adds payments.capsule)
-from cpsl_notebook.frames.answers import batches, records, summary
 from cpsl_notebook.frames.cells import Fields, by_name
 from cpsl_notebook.frames.columns import STRING, categories, last_word, typed
+from cpsl_notebook.frames.envelope import batches, records, summary
 
 __all__ = ["UNPARSED", "apps_frame", "earnings_frame", "payments_frame"]
 

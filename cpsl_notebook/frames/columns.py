@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cpsl_notebook.frames import times
+from cpsl_notebook.frames import timestamps as times
 from cpsl_notebook.frames.cells import Cells
 
 __all__ = ["STRING", "categories", "last_word", "typed"]

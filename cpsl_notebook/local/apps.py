@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from cpsl_notebook.local.database import Session, Store
 from cpsl_notebook.local.samples import deal_desk, diet_coach, support
-from cpsl_notebook.local.store import Session, Store
 
 __all__ = ["Answer", "Apps", "Conversation"]
 

@@ -8,8 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from cpsl_notebook.local.database import Store
 from cpsl_notebook.local.logins import Logins
-from cpsl_notebook.local.store import Store
 
 __all__ = ["Checkout", "Login"]
 

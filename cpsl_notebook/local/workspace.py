@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, Self
 import uvicorn
 
 from cpsl_notebook.errors import UserError
-from cpsl_notebook.local import rpc
+from cpsl_notebook.local import grpc_server as rpc
 from cpsl_notebook.local.apps import Answer, Apps
+from cpsl_notebook.local.database import Store
 from cpsl_notebook.local.folder import Folder, default_folder
+from cpsl_notebook.local.http_server import make_app
 from cpsl_notebook.local.logins import Logins
 from cpsl_notebook.local.samples.ledger import TODAY
-from cpsl_notebook.local.store import Store
-from cpsl_notebook.local.web import make_app
 
 if TYPE_CHECKING:
     from cpsl_notebook.client import Client

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 
-from cpsl_notebook.local.samples.talk import (
+from cpsl_notebook.local.samples.phrases import (
     NUMBER_WORDS,
     READ_AT_MOST,
     Piece,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
-from cpsl_notebook.local.samples.talk import (
+from cpsl_notebook.local.samples.phrases import (
     NUMBER_WORDS,
     READ_AT_MOST,
     Piece,

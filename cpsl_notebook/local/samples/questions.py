@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
-from cpsl_notebook.local.samples.talk import (
+from cpsl_notebook.local.samples.phrases import (
     NUMBER,
     NUMBER_WORDS,
     listed,

@@ -8,6 +8,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from cpsl_notebook.local.samples.phrases import (
+    NUMBER,
+    Piece,
+    Session,
+    counted,
+    disclaimer,
+    listed,
+    notification,
+    number_in,
+    plain,
+    spelled,
+    suggestions,
+    table_preview,
+    tell,
+)
 from cpsl_notebook.local.samples.questions import (
     ASKS_BUSIEST,
     ASKS_COUNT,
@@ -23,21 +38,6 @@ from cpsl_notebook.local.samples.questions import (
     Question,
     Selection,
     read_question,
-)
-from cpsl_notebook.local.samples.talk import (
-    NUMBER,
-    Piece,
-    Session,
-    counted,
-    disclaimer,
-    listed,
-    notification,
-    number_in,
-    plain,
-    spelled,
-    suggestions,
-    table_preview,
-    tell,
 )
 from cpsl_notebook.local.samples.threads import (
     FIELDS,

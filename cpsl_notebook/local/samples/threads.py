@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from cpsl_notebook.local.samples.talk import (
+from cpsl_notebook.local.samples.phrases import (
     counted,
 )
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
-from cpsl_notebook.local.samples.talk import (
+from cpsl_notebook.local.samples.phrases import (
     listed,
 )
 from cpsl_notebook.local.samples.threads import Thread, ago, by_risk, ids_of

@@ -1,0 +1,1 @@
+"""Snapshots and Excel files of a ledger."""

@@ -1,0 +1,1 @@
+"""Ledgers: payments under fixed names and types."""

@@ -1,0 +1,1 @@
+"""Figures computed from a ledger: revenue, payers, MRR, churn, cohorts, payouts."""

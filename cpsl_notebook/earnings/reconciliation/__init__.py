@@ -1,0 +1,1 @@
+"""Reconciliation of a ledger with itself and with the service's summary."""

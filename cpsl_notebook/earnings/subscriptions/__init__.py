@@ -1,0 +1,1 @@
+"""Monthly subscriptions reconstructed from payments."""

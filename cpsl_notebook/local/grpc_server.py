@@ -1,0 +1,89 @@
+"""The local workspace's gRPC side: list the apps, and the login."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+
+from cpsl_notebook.local.database import Store
+from cpsl_notebook.local.logins import Logins
+from cpsl_notebook.local.messages import SERVICE, message
+
+__all__ = ["make_server"]
+
+_OPEN = ("RequestLogin", "ConfirmLogin")  # made before there is a token
+
+
+def make_server(store: Store, logins: Logins, token: str, login_url: Callable[[str], str]) -> Any:
+    """Build the gRPC server; it has no port and is not started yet."""
+    service = _Service(store, logins, token, login_url)
+    methods = {
+        "ListApps": service.list_apps,
+        "Authorize": service.authorize,
+        "RequestLogin": service.request_login,
+        "ConfirmLogin": service.confirm_login,
+    }
+    handlers: dict[str, Any] = {
+        name: grpc.unary_unary_rpc_method_handler(
+            _checked(name, answer, token),
+            request_deserializer=message(f"{name}Request").FromString,
+            response_serializer=lambda answer: answer.SerializeToString(),
+        )
+        for name, answer in methods.items()
+    }
+    # Without the option two servers could listen on one port, and neither would know.
+    server = grpc.server(
+        ThreadPoolExecutor(4, "capsule-local-grpc"), options=[("grpc.so_reuseport", 0)]
+    )
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+    return server
+
+
+def _checked(name: str, answer: Callable[[Any], Any], token: str) -> Callable[[Any, Any], Any]:
+    """Ask for the token before answering."""
+
+    def handle(request: Any, context: Any) -> Any:
+        given = dict(context.invocation_metadata()).get("authorization", "")
+        if name not in _OPEN and not hmac.compare_digest(
+            given.encode(), f"Bearer {token}".encode()
+        ):
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, "this workspace's token is needed")
+        return answer(request)
+
+    return handle
+
+
+class _Service:
+    def __init__(
+        self, store: Store, logins: Logins, token: str, login_url: Callable[[str], str]
+    ) -> None:
+        self._store = store
+        self._logins = logins
+        self._token = token
+        self._login_url = login_url
+
+    def list_apps(self, request: Any) -> Any:
+        apps = [message("App")(**app) for app in self._store.apps()]
+        return message("ListAppsResponse")(ok=True, apps=apps)
+
+    def authorize(self, request: Any) -> Any:
+        return message("AuthorizeResponse")(ok=True, workspace_id=self._store.workspace_id)
+
+    def request_login(self, request: Any) -> Any:
+        login_id = self._logins.begin()
+        return message("RequestLoginResponse")(
+            ok=True, login_id=login_id, login_url=self._login_url(login_id)
+        )
+
+    def confirm_login(self, request: Any) -> Any:
+        taken = self._logins.take(request.login_id)
+        if taken:
+            return message("ConfirmLoginResponse")(
+                ok=True, token=self._token, workspace_id=self._store.workspace_id
+            )
+        waiting = "pending" if taken is False else "this login is over: ask for a new one"
+        return message("ConfirmLoginResponse")(ok=False, err_msg=waiting)

@@ -1,0 +1,212 @@
+"""The local workspace's HTTP side: the protocol's endpoints, and two pages for people."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from cpsl_notebook.local import pages
+from cpsl_notebook.local.apps import Apps, Conversation
+from cpsl_notebook.local.database import Store
+from cpsl_notebook.local.logins import Logins
+
+__all__ = ["make_app"]
+
+_PAGES = ("/login/", "/checkout/")  # what a person's browser opens, without the token
+
+
+class Guard:
+    """Lets in only requests to this machine, from this machine's own pages, with the token.
+
+    The checks of Host and Origin keep out web pages that reach for the port: one of another site,
+    or one whose name was made to point to 127.0.0.1.
+    """
+
+    def __init__(self, app: ASGIApp, token: str, port: int) -> None:
+        self._app = app
+        self._bearer = f"Bearer {token}".encode()
+        self._hosts = {f"{name}:{port}".encode() for name in ("127.0.0.1", "localhost")}
+        self._origins = {b"http://" + host for host in self._hosts}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 403 or 401, or pass the request on."""
+        if scope["type"] == "http":
+            refusal = self._refusal(scope)
+            if refusal is not None:
+                await refusal(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        headers = dict(scope["headers"])
+        if headers.get(b"host") not in self._hosts:
+            return _error(403, "this workspace answers to 127.0.0.1 and localhost only")
+        if headers.get(b"origin", b"") not in (self._origins | {b""}):
+            return _error(403, "this workspace takes no requests from other sites' pages")
+        if scope["path"].startswith(_PAGES):
+            return None
+        if not hmac.compare_digest(headers.get(b"authorization", b""), self._bearer):
+            return _error(401, "this workspace's token is needed")
+        return None
+
+
+def make_app(store: Store, apps: Apps, logins: Logins, token: str, port: int, pace: float) -> Any:
+    """Build the ASGI application.
+
+    Parameters
+    ----------
+    port
+        The port that it will be reached on, for the check of the Host header and for links.
+    pace
+        Seconds between two words of a sample app's streamed reply.
+    """
+    endpoints = _Endpoints(store, apps, f"http://127.0.0.1:{port}", pace)
+    login = pages.Login(logins)
+    checkout = pages.Checkout(store)
+    routes = [
+        Route("/api/v1/apps/{id}", endpoints.app),
+        Route("/api/v1/apps/{id}/payments", endpoints.payments),
+        Route("/api/v1/apps/{id}/earnings", endpoints.earnings),
+        Route("/api/v1/checkout/{id}", endpoints.checkout, methods=["POST"]),
+        Route("/api/v1/app/{id}/chat", endpoints.chat, methods=["POST"]),
+        Route("/api/v1/app/{id}/stream", endpoints.stream),
+        Route("/login/{id}", login.show),
+        Route("/login/{id}", login.confirm, methods=["POST"]),
+        Route("/checkout/{id}", checkout.show),
+    ]
+    return Starlette(
+        routes=routes,
+        middleware=[Middleware(Guard, token=token, port=port)],
+        exception_handlers={HTTPException: _refused},
+    )
+
+
+class _Endpoints:
+    def __init__(self, store: Store, apps: Apps, url: str, pace: float) -> None:
+        self._store = store
+        self._apps = apps
+        self._url = url
+        self._pace = pace
+
+    def app(self, request: Request) -> Response:
+        return JSONResponse(self._app(request))
+
+    def payments(self, request: Request) -> Response:
+        return JSONResponse(self._store.payments(self._app(request)["name"]))
+
+    def earnings(self, request: Request) -> Response:
+        return JSONResponse(self._store.earnings(self._app(request)["name"]))
+
+    async def checkout(self, request: Request) -> Response:
+        app = await run_in_threadpool(self._app, request)
+        if not app["price_in_cents"]:
+            raise HTTPException(422, f"{app['name']} is free")
+        return_url = (await _body(request)).get("return_url") or ""
+        checkout_id = await run_in_threadpool(self._store.add_checkout, app["id"], str(return_url))
+        return JSONResponse({"checkout_url": f"{self._url}/checkout/{checkout_id}"})
+
+    async def chat(self, request: Request) -> Response:
+        body = await _body(request)
+        text, session_id = body.get("text"), body.get("session_id")
+        conversation = await run_in_threadpool(self._begin, request, text, session_id)
+        return await run_in_threadpool(_chat, conversation)
+
+    async def stream(self, request: Request) -> Response:
+        text, session_id = request.query_params.get("text"), request.query_params.get("session_id")
+        conversation = await run_in_threadpool(self._begin, request, text, session_id)
+        return StreamingResponse(
+            _events(conversation, self._pace if conversation.paced else 0.0),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-store", "X-Request-Id": conversation.request_id},
+        )
+
+    def _app(self, request: Request) -> dict[str, Any]:
+        app = self._store.app(request.path_params["id"])
+        if app is None:
+            raise HTTPException(404, "this workspace has no app of that id")
+        return app
+
+    def _begin(self, request: Request, text: Any, session_id: Any) -> Conversation:
+        app = self._app(request)
+        if not isinstance(text, str) or not text.strip():
+            raise HTTPException(422, "the message has no text")
+        if session_id is not None and not isinstance(session_id, str):
+            raise HTTPException(422, "session_id is a string")
+        conversation = self._apps.converse(app["id"], text, session_id)
+        if conversation is None:
+            raise HTTPException(
+                503, f"the app {app['name']!r} is not running here: define it again in this process"
+            )
+        return conversation
+
+
+def _chat(conversation: Conversation) -> Response:
+    try:
+        pieces = list(conversation.pieces())
+    except RuntimeError as error:
+        return _error(500, str(error))
+    blocks = [{"text": "", "block": piece} for piece in pieces if isinstance(piece, dict)]
+    text = "".join(piece for piece in pieces if isinstance(piece, str))
+    return JSONResponse(
+        {
+            "replies": [{"text": text}, *blocks],
+            "session_id": conversation.session.id,
+            "request_id": conversation.request_id,
+        },
+        headers={"X-Request-Id": conversation.request_id},
+    )
+
+
+async def _events(conversation: Conversation, pause: float) -> AsyncIterator[bytes]:
+    ids = {"session_id": conversation.session.id, "request_id": conversation.request_id}
+    yield _event("session", ids)
+    pieces = conversation.pieces()
+    try:
+        async for piece in iterate_in_threadpool(pieces):
+            if isinstance(piece, str):
+                yield _event("message", {"text": piece})
+                await asyncio.sleep(pause)
+            else:
+                yield _event("block", {"block": piece})
+        yield _event("done", {"done": True, **ids})
+    except RuntimeError as error:
+        yield _event("error", {"error": str(error)})
+    finally:
+        # Also when the reader has gone: closing the pieces is what records the turn.
+        pieces.close()  # type: ignore[attr-defined]
+
+
+def _event(name: str, data: dict[str, Any]) -> bytes:
+    return f"event: {name}\ndata: {json.dumps(data)}\n\n".encode()
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    try:
+        # The official client sends no body at all where it has nothing to say.
+        body = json.loads(await request.body() or b"{}")
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        raise HTTPException(400, "the body is no JSON object")
+    return body
+
+
+def _error(status: int, message: str) -> Response:
+    return JSONResponse({"error": message}, status_code=status)
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
+    return _error(error.status_code, error.detail)

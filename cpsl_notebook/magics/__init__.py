@@ -1,0 +1,1 @@
+"""The `%capsule` and `%%capsule` magics: parsing, dispatch and completion."""

@@ -1,0 +1,21 @@
+"""Where the extension keeps its files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+__all__ = ["capsule_home"]
+
+
+def capsule_home() -> Path:
+    """Return the folder of the user's Capsule files.
+
+    Returns
+    -------
+    pathlib.Path
+        The value of ``CAPSULE_HOME``; where that is not set or empty, ``~/.capsule``. The folder
+        may not exist yet.
+    """
+    home = os.environ.get("CAPSULE_HOME")
+    return Path(home).expanduser() if home else Path.home() / ".capsule"

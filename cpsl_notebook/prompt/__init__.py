@@ -1,0 +1,1 @@
+"""Prompts: filling ``{{ }}``, tables as Markdown, and the request to send."""

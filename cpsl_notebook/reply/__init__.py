@@ -1,0 +1,1 @@
+"""Replies: the model, and rendering it as safe HTML and plain text."""

@@ -1,0 +1,30 @@
+"""The cell that sends a text to an app: what a suggestion offers to copy."""
+
+from __future__ import annotations
+
+import shlex
+
+__all__ = ["cell_source"]
+
+
+def cell_source(app: str, text: str) -> str:
+    """Return the source of a cell that sends a text to an app unchanged.
+
+    Parameters
+    ----------
+    app
+        The app's name.
+    text
+        The text to send. It is not evaluated: double braces in it are sent as they are.
+
+    Examples
+    --------
+    >>> print(cell_source("support-ops", "Which are urgent?"))
+    %%capsule support-ops
+    Which are urgent?
+    >>> print(cell_source("support-ops", "What is {{ x }}?"))
+    %%capsule support-ops --raw
+    What is {{ x }}?
+    """
+    raw = " --raw" if "{{" in text else ""
+    return f"%%capsule {shlex.quote(app)}{raw}\n{text}"

@@ -1,0 +1,100 @@
+"""Cells typed in a real JupyterLab: Tab, a cell that runs again, an error among many cells."""
+
+import shutil
+
+import nbformat
+import pytest
+from environments import CI
+from lab import CHROMIUM, Notebook, browser_page, jupyterlab
+
+pytestmark = pytest.mark.skipif(
+    not CHROMIUM and not CI, reason="no chromium: install Debian's package to test in a browser"
+)
+
+CELLS = [
+    "%load_ext cpsl_notebook\n%capsule local",
+    "%%capsule supp",
+    "%capsule pay",
+    "%%capsule diet-coach\nan apple",
+    "%%capsule diet-coach --nwe\nx",
+    "print('ran after the error')",
+]
+LOAD, APP, SUBCOMMAND, APPLE, WRONG, AFTER = range(6)
+EDITED = """index => window.jupyterapp.shell.currentWidget.content.widgets[index]
+    .model.sharedModel.getSource()"""
+
+
+@pytest.fixture(scope="module")
+def page():
+    with browser_page() as opened:
+        yield opened
+
+
+@pytest.fixture
+def pictures(root):
+    folder = root / "build" / "screenshots"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def press_tab(notebook, index):
+    """Press Tab at the end of a cell."""
+    notebook.cell(index).locator(".cm-content").click()
+    notebook.page.keyboard.press("Control+End")
+    notebook.page.keyboard.press("Tab")
+
+
+def test_cells_typed_in_jupyterlab(page, tmp_path, pictures):
+    cells = [nbformat.v4.new_code_cell(cell) for cell in CELLS]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), tmp_path / "test.ipynb")
+    with jupyterlab(tmp_path, CAPSULE_HOME=str(tmp_path / "home")) as url:
+        notebook = Notebook(page, url, "test.ipynb")
+        notebook.run(LOAD)
+
+        item = page.locator(".jp-Completer-item")
+        press_tab(notebook, APP)
+        item.get_by_text("support-ops").wait_for()
+        page.keyboard.press("Enter")
+        page.wait_for_function(f"() => ({EDITED})({APP}) === '%%capsule support-ops'")
+        page.keyboard.type(" --o")
+        page.keyboard.press("Tab")
+        item.get_by_text("--once").wait_for()
+        page.screenshot(path=pictures / "completion.png")
+        page.keyboard.press("Escape")
+        press_tab(notebook, SUBCOMMAND)
+        item.get_by_text("payments").wait_for()
+        page.keyboard.press("Enter")
+        page.wait_for_function(f"() => ({EDITED})({SUBCOMMAND}) === '%capsule payments'")
+
+        notebook.run(APPLE)
+        notebook.run(APPLE)
+        (shown,) = notebook.outputs(APPLE)
+        assert "turn 2; this cell was turn 1" in "".join(shown["data"]["text/html"])
+
+        # From the cell above, which takes its time: the kernel stops what has reached it by then.
+        notebook.run_from(APPLE)
+        notebook.wait_ran()
+        (error,) = notebook.outputs(WRONG)
+        assert error["traceback"] == [
+            "UsageError: %%capsule has no option --nwe: did you mean --new?"
+        ]
+        assert notebook.outputs(AFTER) == []
+        page.screenshot(path=pictures / "cells.png")
+
+
+def test_exploring_runs_as_a_person_would_run_it(page, root, tmp_path, pictures):
+    shutil.copy(root / "notebooks" / "exploring.ipynb", tmp_path)
+    cells = nbformat.read(tmp_path / "exploring.ipynb", 4).cells
+    with jupyterlab(tmp_path, CAPSULE_HOME=str(tmp_path / "home")) as url:
+        notebook = Notebook(page, url, "exploring.ipynb")
+        page.evaluate(
+            "() => void window.jupyterapp.commands.execute('application:toggle-left-area')"
+        )
+        for index, cell in enumerate(cells):
+            if cell.cell_type == "code":
+                notebook.run(index)
+                outputs = notebook.outputs(index)
+                assert not [o for o in outputs if o["output_type"] == "error"], cell.source
+                notebook.cell(index).evaluate("cell => cell.scrollIntoView()")
+                page.screenshot(path=pictures / f"exploring-{index:02}.png")

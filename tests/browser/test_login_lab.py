@@ -1,0 +1,106 @@
+"""``%capsule login`` in a real JupyterLab, in a real browser."""
+
+import re
+
+import nbformat
+import pytest
+from environments import CI
+from lab import CHROMIUM, Notebook, browser_page, jupyterlab
+
+from cpsl_notebook import local
+
+pytestmark = pytest.mark.skipif(
+    not CHROMIUM and not CI, reason="no chromium: install Debian's package to test in a browser"
+)
+
+OLD = "[default]\ntoken = old-token\n"
+CELLS = [
+    "%load_ext cpsl_notebook",
+    "%capsule login",
+    "print('ran after the login')",
+    "import cpsl; print([app['name'] for app in cpsl.Client().list_apps()])",
+]
+LOGIN, AFTER, APPS = 1, 2, 3
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    with local.start(tmp_path_factory.mktemp("office") / "data", pace=0) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def page():
+    with browser_page() as opened:
+        yield opened
+
+
+@pytest.fixture
+def config(tmp_path):
+    file = tmp_path / "config.ini"
+    file.write_text(OLD)
+    file.chmod(0o600)
+    return file
+
+
+@pytest.fixture
+def notebook(page, workspace, config, tmp_path):
+    """A notebook whose kernel has the extension, and a workspace to log in to."""
+    cells = [nbformat.v4.new_code_cell(cell) for cell in CELLS]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), tmp_path / "test.ipynb")
+    address = {"CAPSULE_GATEWAY_URL": workspace.grpc_address, "CONFIG_PATH": str(config)}
+    with jupyterlab(tmp_path, CAPSULE_HOME=str(tmp_path / "home"), **address) as url:
+        opened = Notebook(page, url, "test.ipynb")
+        opened.run(0)
+        yield opened
+
+
+def seconds_left(cell):
+    return int(re.search(r"Waiting; (\d+) s are left", cell.inner_text())[1])
+
+
+def test_a_click_on_the_link_and_on_the_pages_button_logs_in(
+    notebook, page, workspace, config, tmp_path
+):
+    notebook.run(LOGIN, wait=False)
+    cell = notebook.cell(LOGIN)
+    with page.context.expect_page() as opened:
+        cell.get_by_role("link", name="this link").click()
+    confirm = opened.value
+    confirm.get_by_role("textbox").fill((workspace.folder / "login-secret").read_text())
+    confirm.get_by_role("button").click()
+    confirm.get_by_text("You are logged in").wait_for()
+    confirm.close()
+
+    cell.get_by_text(f"Logged in; the token is in {config}.").wait_for()
+    notebook.wait_ran()
+    (shown,) = notebook.outputs(LOGIN)
+    assert set(shown["data"]) == {"text/html", "text/plain"}
+    assert f"token = {workspace.token}\n" in config.read_text()
+    notebook.save()
+    assert workspace.token not in (tmp_path / "test.ipynb").read_text()
+    notebook.run(APPS)
+    assert "support-ops" in notebook.outputs(APPS)[0]["text"]
+
+
+def test_a_login_counts_down_and_its_cell_can_be_interrupted(notebook, page, config):
+    notebook.run(LOGIN, wait=False)
+    notebook.run(AFTER, wait=False)
+    cell = notebook.cell(LOGIN)
+    cell.get_by_text("s are left").wait_for()
+    first = seconds_left(cell)
+    page.wait_for_function(
+        "([cell, first]) => !cell.innerText.includes(`${first} s are left`)",
+        arg=[cell.element_handle(), first],
+    )
+    assert seconds_left(cell) < first
+
+    notebook.interrupt()
+    cell.get_by_text("an earlier one stands").wait_for()
+    notebook.wait_ran()
+    shown, error = notebook.outputs(LOGIN)
+    assert "Stopped." in "".join(shown["data"]["text/plain"])
+    assert error["output_type"] == "error" and len(error["traceback"]) == 1
+    assert notebook.outputs(AFTER) == []
+    assert config.read_text() == OLD

@@ -1,0 +1,642 @@
+"""Logging in and out: the browser login, a token on standard input, and config.ini."""
+
+import configparser
+import contextlib
+import io
+import os
+import queue
+import re
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+import urllib.parse
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import cpsl
+from cpsl import config_file as ini
+from cpsl import login
+from cpsl.__main__ import main
+from cpsl.config import config_path
+from cpsl.messages import SERVICE, message
+from cpsl_notebook import local
+
+OLD = """\
+; my contexts, do not lose this line
+[default]
+# from the office
+token = old-token
+gateway_host = gateway.example
+gateway_port = 8080
+color = blue
+
+[staging]
+token = staging-token
+note = two
+    lines
+"""
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory):
+    """A workspace of this module's own, which puts the links of its logins in a queue."""
+    links = queue.Queue()
+    folder = tmp_path_factory.mktemp("office") / "data"
+    with local.start(folder, pace=0, on_login=links.put) as started:
+        started.links = links
+        yield started
+
+
+@pytest.fixture
+def at_the_office(office, monkeypatch):
+    monkeypatch.setenv("CAPSULE_GATEWAY_URL", office.grpc_address)
+    return office
+
+
+@pytest.fixture
+def old_config():
+    path = config_path()
+    path.parent.mkdir(parents=True)
+    path.write_text(OLD)
+    path.chmod(0o600)
+    return path
+
+
+class Gateway:
+    """A gateway for logins that answers as it is told, and keeps what it was sent."""
+
+    def __init__(self, **answers):
+        self.calls = []
+        self._answers = {name: iter(given) for name, given in answers.items()}
+        self._server = grpc.server(ThreadPoolExecutor(4))
+        handlers = {name: self._handler(name) for name in answers}
+        generic = grpc.method_handlers_generic_handler(SERVICE, handlers)
+        self._server.add_generic_rpc_handlers((generic,))
+        self.port = self._server.add_insecure_port("127.0.0.1:0")
+        self.address = f"127.0.0.1:{self.port}"
+
+    def _handler(self, name):
+        def answer(request, context):
+            self.calls.append((name, dict(context.invocation_metadata())))
+            fields = next(self._answers[name])
+            if isinstance(fields, grpc.StatusCode):
+                context.abort(fields, "on order")
+            return message(f"{name}Response")(**fields)
+
+        return grpc.unary_unary_rpc_method_handler(
+            answer,
+            request_deserializer=message(f"{name}Request").FromString,
+            response_serializer=lambda answer: answer.SerializeToString(),
+        )
+
+    def __enter__(self):
+        self._server.start()
+        return self
+
+    def __exit__(self, *_):
+        self._server.stop(None).wait()
+
+
+BEGUN = {"ok": True, "login_id": "id-1", "login_url": "https://capsule.example/login/id-1"}
+PENDING = {"ok": False, "err_msg": "pending"}
+CONFIRMED = {"ok": True, "token": "new-token", "workspace_id": "w1"}
+
+
+def begun(*answers, **login_fields):
+    return Gateway(RequestLogin=[BEGUN | login_fields], ConfirmLogin=answers)
+
+
+def confirm(link):
+    """Press the button of the page behind a link, as a browser would."""
+    page = urllib.request.urlopen(link).read().decode()
+    secret = re.search(r'name="secret" value="([^"]+)"', page)[1]
+    body = urllib.parse.urlencode({"secret": secret}).encode()
+    assert "You are logged in" in urllib.request.urlopen(link, body).read().decode()
+
+
+@contextlib.contextmanager
+def command(*arguments, **options):
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    started = subprocess.Popen(
+        [sys.executable, "-m", "cpsl", *arguments], text=True, **(pipes | options)
+    )
+    with started:
+        try:
+            yield started
+        finally:
+            if started.poll() is None:
+                started.kill()
+
+
+def link_shown_by(process):
+    return next(line.strip() for line in process.stdout if "://" in line)
+
+
+def unused_port():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+# ------------------------------------------------------------------ in the browser
+
+
+def test_a_login_confirmed_on_the_page_makes_the_client_work_without_arguments(
+    at_the_office, monkeypatch
+):
+    with command("login", "--no-browser") as process:
+        shown = link_shown_by(process)
+        link = at_the_office.links.get(timeout=20)
+        assert link.startswith(shown + "?secret=")
+        confirm(link)
+        out, err = process.communicate(timeout=20)
+    assert process.returncode == 0, err
+    assert str(config_path()) in out
+    assert at_the_office.token not in out + err
+    monkeypatch.delenv("CAPSULE_GATEWAY_URL")
+    with cpsl.Client() as client:
+        assert "support-ops" in [app["name"] for app in client.list_apps()]
+    if os.name == "posix":
+        assert mode(config_path()) == 0o600
+        assert mode(config_path().parent) == 0o700
+
+
+def test_the_link_is_opened_in_the_browser_unless_that_is_unwanted(
+    at_the_office, tmp_path, monkeypatch
+):
+    opened = tmp_path / "opened"
+    os.mkfifo(opened)
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {opened}\n')
+    browser.chmod(0o755)
+    monkeypatch.setenv("BROWSER", f"{browser} %s")
+    with command("login") as process:
+        shown = link_shown_by(process)
+        assert opened.read_text() == shown
+        confirm(at_the_office.links.get(timeout=20))
+        assert process.wait(timeout=20) == 0
+    opened.unlink()
+    with command("login", "--no-browser") as process:
+        confirm(at_the_office.links.get(timeout=20))
+        assert process.wait(timeout=20) == 0
+    assert not opened.exists()
+
+
+def test_a_program_can_show_the_link_and_the_time_that_is_left(at_the_office):
+    waiting = login.begin()
+    link = at_the_office.links.get(timeout=20)
+    assert link.startswith(waiting.url)
+    left = []
+
+    def tick(seconds):
+        left.append(seconds)
+        if len(left) == 3:
+            confirm(link)
+
+    assert waiting.wait(tick, interval=0.01) == config_path()
+    assert 299 < left[2] < left[1] < left[0] <= 300
+    assert at_the_office.token not in repr(waiting)
+
+
+def test_a_login_sends_no_token_that_was_there_before(monkeypatch, old_config):
+    monkeypatch.setenv("CAPSULE_TOKEN", "another-token")
+    with begun(PENDING, CONFIRMED) as gateway:
+        login.begin(gateway.address).wait(interval=0)
+    assert [name for name, _ in gateway.calls] == ["RequestLogin", "ConfirmLogin", "ConfirmLogin"]
+    assert "token" not in str(gateway.calls)
+    assert not any("authorization" in metadata for _, metadata in gateway.calls)
+
+
+def test_the_gateway_comes_from_the_option_before_the_environment(monkeypatch):
+    monkeypatch.setenv("CAPSULE_GATEWAY_URL", "127.0.0.1:1")
+    monkeypatch.setenv("CAPSULE_HTTP_PORT", "7777")
+    with begun(CONFIRMED) as gateway:
+        login.begin(gateway.address).wait()
+        monkeypatch.delenv("CAPSULE_HTTP_PORT")
+        monkeypatch.delenv("CAPSULE_GATEWAY_URL")
+        with cpsl.Client() as client:
+            assert client.gateway_url == f"http://127.0.0.1:{gateway.port + 1}"
+
+
+def test_an_http_port_of_its_own_is_kept(monkeypatch):
+    with begun(CONFIRMED) as gateway:
+        monkeypatch.setenv("CAPSULE_GATEWAY_URL", gateway.address)
+        monkeypatch.setenv("CAPSULE_HTTP_PORT", "7777")
+        login.begin().wait()
+    monkeypatch.delenv("CAPSULE_HTTP_PORT")
+    monkeypatch.delenv("CAPSULE_GATEWAY_URL")
+    with cpsl.Client() as client:
+        assert client.gateway_url == "http://127.0.0.1:7777"
+
+
+@pytest.mark.parametrize("where", ["http://127.0.0.1:8080", "me@host:1", "host:port", "a b", "h/x"])
+def test_what_is_no_gateway_is_refused_in_a_line(where, capsys):
+    assert main(["login", "--gateway", where]) == 2
+    assert "give host:port" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "javascript:alert(1)",
+        "javascript://a.example/%0aalert(1)",
+        "file:///etc/passwd",
+        "file://a.example/etc/passwd",
+        "https://",
+        "https:relative",
+        "",
+        "https://a.example/\x1b]0;owned\x07",
+        "https://a.example/ --flag",
+        "-https://a.example",
+        "https://[broken",
+    ],
+)
+def test_a_link_that_is_no_web_address_is_neither_opened_nor_shown(url, capsys, monkeypatch):
+    monkeypatch.setenv("BROWSER", "false")
+    with begun(login_url=url) as gateway:
+        assert main(["login", "--gateway", gateway.address]) == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "no web link" in shown.err
+    assert not url or url not in shown.err
+
+
+def test_a_login_that_the_gateway_ends_says_why():
+    with (
+        begun(PENDING, {"ok": False, "err_msg": "this login is over\x1b[2J"}) as gateway,
+        pytest.raises(cpsl.GatewayError, match=r"this login is over\. Run `cpsl login` again"),
+    ):
+        login.begin(gateway.address).wait(interval=0)
+
+
+@pytest.mark.parametrize("token", ["", "two words", "a\n[staging]\ntoken = b", "tökén"])
+def test_what_the_gateway_gives_in_place_of_a_token_is_not_stored(token, old_config):
+    with (
+        begun(CONFIRMED | {"token": token}) as gateway,
+        pytest.raises(cpsl.ProtocolError, match="no valid token"),
+    ):
+        login.begin(gateway.address).wait()
+    assert old_config.read_text() == OLD
+
+
+def test_nobody_confirming_ends_the_login_in_time(old_config):
+    with Gateway(RequestLogin=[BEGUN], ConfirmLogin=iter(lambda: PENDING, None)) as gateway:
+        waiting = login.begin(gateway.address)
+        with pytest.raises(cpsl.TimedOutError, match="run `cpsl login` again"):
+            waiting.wait(interval=0.01, patience=0.05)
+    assert old_config.read_text() == OLD
+
+
+def test_a_network_that_comes_and_goes_does_not_cost_the_login():
+    lost = [grpc.StatusCode.UNAVAILABLE] * 4
+    with begun(*lost, PENDING, *lost, CONFIRMED) as gateway:
+        login.begin(gateway.address).wait(interval=0)
+    assert "new-token" in config_path().read_text()
+
+
+def test_a_gateway_that_is_gone_ends_the_login():
+    with begun(*[grpc.StatusCode.UNAVAILABLE] * 5) as gateway:
+        waiting = login.begin(gateway.address)
+        with pytest.raises(cpsl.CannotConnectError):
+            waiting.wait(interval=0)
+
+
+def test_without_a_network_the_login_is_one_line(capsys):
+    assert main(["login", "--gateway", f"127.0.0.1:{unused_port()}"]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "check that it is running" in err
+
+
+def test_the_token_travels_in_the_clear_to_this_machine_only(capsys, monkeypatch):
+    with begun(CONFIRMED) as gateway:
+        anywhere = f"0.0.0.0:{gateway.port}"  # reaches this machine, by a name that need not
+        assert main(["login", "--gateway", anywhere]) == 2
+        assert "CAPSULE_ALLOW_INSECURE=1" in capsys.readouterr().err
+        assert gateway.calls == []
+        monkeypatch.setenv("CAPSULE_ALLOW_INSECURE", "1")
+        assert main(["login", "--no-browser", "--gateway", anywhere]) == 0
+
+
+# ------------------------------------------------------------------ interrupted, killed, at once
+
+
+def test_ctrl_c_ends_a_login_in_one_line_and_leaves_the_old_one(at_the_office, old_config):
+    with command("login", "--no-browser") as process:
+        link_shown_by(process)
+        assert "Waiting" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    at_the_office.links.get(timeout=20)
+    assert process.returncode == 130
+    assert err == "cpsl: interrupted\n"
+    assert old_config.read_text() == OLD
+
+
+def test_a_login_killed_halfway_leaves_the_old_one(at_the_office, old_config):
+    with command("login", "--no-browser") as process:
+        link_shown_by(process)
+        process.kill()
+        process.wait()
+    confirm(at_the_office.links.get(timeout=20))
+    assert old_config.read_text() == OLD
+    assert list(old_config.parent.iterdir()) == [old_config]
+
+
+def test_a_write_that_is_killed_leaves_a_whole_file(old_config):
+    program = """if True:
+        from pathlib import Path
+        from cpsl import config_file as ini
+        texts = ["[default]\\n" + "token = " + letter * 500_000 + "\\n" for letter in "ab"]
+        ini.write(Path(PATH), texts[0])
+        print("writing", flush=True)
+        while True:
+            for text in texts:
+                ini.write(Path(PATH), text)
+    """.replace("PATH", repr(str(old_config)))
+    whole = ["[default]\ntoken = " + letter * 500_000 + "\n" for letter in "ab"]
+    for _ in range(3):
+        writer = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+        with writer:
+            assert writer.stdout.readline() == b"writing\n"
+            seen = {old_config.read_text() for _ in range(50)}
+            writer.kill()
+        assert {*seen, old_config.read_text()} <= set(whole)
+
+
+def test_two_logins_at_once_both_succeed(at_the_office, old_config):
+    both = [login.begin(), login.begin()]
+    links = [at_the_office.links.get(timeout=20) for _ in both]
+    assert both[0].url != both[1].url
+    together = threading.Barrier(2)
+
+    def wait(one):
+        together.wait()
+        return one.wait(interval=0.01)
+
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(wait, one) for one in both]
+        for link in links:
+            confirm(link)
+        assert [done.result(timeout=20) for done in waiting] == [old_config, old_config]
+    parser = configparser.ConfigParser(default_section="default", interpolation=None)
+    parser.read(old_config)
+    assert parser["default"]["token"] == at_the_office.token
+    assert parser["staging"]["token"] == "staging-token"
+    assert list(old_config.parent.iterdir()) == [old_config]
+
+
+# ------------------------------------------------------------------ config.ini
+
+
+def test_a_login_changes_its_own_lines_and_nothing_else(old_config):
+    with begun(CONFIRMED) as gateway:
+        login.begin(gateway.address).wait()
+    expected = OLD.replace("old-token", "new-token").replace("gateway.example", "127.0.0.1")
+    expected = expected.replace("8080\n", f"{gateway.port}\n")
+    header = "[default]\n"
+    assert old_config.read_text() == expected.replace(header, header + "gateway_http_port =\n")
+    assert mode(old_config) == 0o600
+
+
+def test_a_file_that_others_could_read_is_private_after_a_login(old_config):
+    old_config.chmod(0o644)
+    old_config.parent.chmod(0o755)
+    with begun(CONFIRMED) as gateway:
+        login.begin(gateway.address).wait()
+    assert mode(old_config) == 0o600
+    assert mode(old_config.parent) == 0o755  # somebody else's folder is left as it is
+
+
+def test_a_link_to_the_file_stays_a_link(tmp_path, old_config):
+    elsewhere = tmp_path / "dotfiles.ini"
+    old_config.rename(elsewhere)
+    old_config.symlink_to(elsewhere)
+    with begun(CONFIRMED) as gateway:
+        login.begin(gateway.address).wait()
+    assert old_config.is_symlink()
+    assert "new-token" in elsewhere.read_text()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "\n",
+        "# only a comment",
+        "[default]",
+        "[other]\ntoken = kept\n",
+        "[default]\nTOKEN: old\n    goes on\n\n    and on\ncolor = blue\n",
+        "[other]\na = 1\n[default]\nb = [default]\ntoken=\n",
+        "[default]\r\ntoken = old\r\n[x]\r\ny = 1\r\n",
+        "  [default]\n  token = old\n  [x]\n  y = 1\n",
+        "[default]\na = 1\n  token = not a key\n",
+        "[default]\na = 1\n[default]\ntoken = old\n",
+        "[x]\nurl = https://a.example:80/?token=1%\n",
+    ],
+)
+def test_every_way_to_write_the_file_keeps_its_values(text):
+    values = {"token": "new%()s", "gateway_host": "h", "gateway_port": "1", "gateway_http_port": ""}
+    before, after = ini.parsed(text), ini.parsed(ini.with_values(text, values))
+    before["default"].update(values)
+    assert ini._contents(after) == ini._contents(before)
+
+
+NAMES = st.text("abtoken_", min_size=1, max_size=8)
+LINES = st.sampled_from(["# a comment", "; another", "", "[default]", "[one]", "[two]"])
+PAIRS = st.builds("{}{}{}".format, NAMES, st.sampled_from(["=", ": ", " = "]), st.text("a%[]#; ="))
+CONTINUED = st.builds("   {}".format, st.text("token=[default]", min_size=1))
+
+
+@given(st.lists(LINES | PAIRS | CONTINUED | st.just("token = old")).map("\n".join))
+def test_whatever_else_is_in_the_file_stays(text):
+    try:
+        before = ini.parsed(text)
+    except configparser.Error:
+        return
+    edited = ini.with_values(text, {"token": "new", "gateway_port": "1"})
+    before["default"].update({"token": "new", "gateway_port": "1"})
+    assert ini._contents(ini.parsed(edited)) == ini._contents(before)
+
+
+@pytest.mark.parametrize("text", [b"token = no section\n", b"[default]\n\xff\n", b"[a]\n[a]\n"])
+def test_a_file_that_could_not_be_kept_is_refused_before_anybody_is_asked(text, capsys):
+    config_path().parent.mkdir()
+    config_path().write_bytes(text)
+    with begun(CONFIRMED) as gateway:
+        assert main(["login", "--gateway", gateway.address]) == 2
+        assert gateway.calls == []
+    assert "mend it, or move it away" in capsys.readouterr().err
+    assert config_path().read_bytes() == text
+
+
+def test_a_file_that_cannot_be_written_is_said_before_anybody_is_asked(
+    tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("CONFIG_PATH", str(tmp_path / "file" / "folder" / "config.ini"))
+    with begun(CONFIRMED) as gateway:
+        assert main(["login", "--gateway", gateway.address]) == 2
+        assert gateway.calls == []
+    assert "cannot be written (Not a directory)" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_not_ours_is_said_before_anybody_is_asked():
+    folder = Path(tempfile.mkdtemp(), "locked")
+    folder.mkdir()
+    for path, mode in ((folder, 0o555), (folder.parent, 0o755)):
+        path.chmod(mode)
+    code = (
+        "import os, sys; from cpsl import command, login\n"
+        "if os.getuid() == 0: os.setuid(65534)\n"  # root may write everywhere
+        "sys.exit(command.run(['login']))"
+    )
+    environ = os.environ | {"CONFIG_PATH": str(folder / "new" / "config.ini")}
+    try:
+        ran = subprocess.run(
+            [sys.executable, "-c", code], env=environ, capture_output=True, text=True
+        )
+    finally:
+        shutil.rmtree(folder.parent)
+    assert ran.returncode == 2
+    assert "cannot be written (Permission denied)" in ran.stderr
+
+
+def test_a_file_that_cannot_be_written_is_said_without_showing_the_token(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    with begun(CONFIRMED) as gateway:
+        waiting = login.begin(gateway.address)
+        monkeypatch.setenv("CONFIG_PATH", str(tmp_path / "file" / "folder" / "config.ini"))
+        try:
+            waiting.wait()
+        except cpsl.CredentialsError as error:
+            shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+    assert "cannot be written" in str(shown)
+    assert "new-token" not in "".join(shown.format())
+
+
+# ------------------------------------------------------------------ a token on standard input
+
+
+def given_on_stdin(text, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+
+
+def test_a_token_on_standard_input_is_stored_and_not_shown(at_the_office, monkeypatch, capsys):
+    given_on_stdin(f"  {at_the_office.token}\n", monkeypatch)
+    assert main(["login", "--token-stdin"]) == 0
+    shown = capsys.readouterr()
+    assert at_the_office.token not in shown.out + shown.err
+    with cpsl.Client() as client:
+        assert client.list_apps()
+
+
+def test_a_token_that_the_gateway_refuses_is_not_stored(
+    at_the_office, monkeypatch, capsys, old_config
+):
+    given_on_stdin("a-wrong-token", monkeypatch)
+    assert main(["login", "--token-stdin"]) == 2
+    shown = capsys.readouterr()
+    assert "refused the token from standard input" in shown.err
+    assert "a-wrong-token" not in shown.out + shown.err
+    assert old_config.read_text() == OLD
+
+
+@pytest.mark.parametrize("text", ["", "\n", "two words", "two\nlines", "tökén", "a\x1b[2Jb"])
+def test_what_is_no_token_is_refused_without_repeating_it(
+    text, at_the_office, monkeypatch, capsys, old_config
+):
+    given_on_stdin(text, monkeypatch)
+    assert main(["login", "--token-stdin"]) == 2
+    err = capsys.readouterr().err
+    assert err == ("cpsl: That is no token: give one line of printable ASCII, no spaces.\n")
+    assert old_config.read_text() == OLD
+
+
+def test_a_refused_token_is_in_no_traceback_with_locals(at_the_office):
+    def fail():
+        login.store_token("".join(["a-wrong", "-token"]))
+
+    try:
+        fail()
+    except cpsl.AuthenticationError as error:
+        shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+    assert "a-wrong-token" not in "".join(shown.format())
+
+
+@pytest.mark.parametrize("where", [[], ["login"], ["login", "--token-stdin"], ["apps"]])
+@pytest.mark.parametrize("given", [["--token", "sesame"], ["--token=sesame"]])
+def test_a_token_is_never_taken_from_an_argument(where, given, capsys):
+    assert main([*where, *given]) == 2
+    err = capsys.readouterr().err
+    assert "--token-stdin" in err
+    assert err.count("\n") == 1
+    assert "sesame" not in err
+
+
+@pytest.mark.parametrize(
+    "given", [["sesame"], ["--tokn=sesame"], ["--tokn", "sesame"], ["--tok=sesame"]]
+)
+def test_a_mistyped_command_line_does_not_repeat_what_could_be_a_secret(given, capsys):
+    assert main(["login", *given]) == 2
+    assert "sesame" not in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------ status and logout
+
+
+def test_status_says_which_workspace_it_is_and_where_the_token_comes_from(
+    at_the_office, monkeypatch, capsys
+):
+    login.store_token(at_the_office.token)
+    assert main(["status"]) == 0
+    out = capsys.readouterr().out
+    assert at_the_office.grpc_address in out
+    assert str(config_path()) in out
+    assert at_the_office.token not in out
+    monkeypatch.setenv("CAPSULE_TOKEN", "a-wrong-token")
+    assert main(["status"]) == 2
+    assert "refused the token from the CAPSULE_… variables" in capsys.readouterr().err
+
+
+def test_a_login_that_another_setting_hides_says_so(at_the_office, monkeypatch, capsys):
+    monkeypatch.setenv("CAPSULE_TOKEN", "another-token")
+    given_on_stdin(at_the_office.token, monkeypatch)
+    assert main(["login", "--token-stdin"]) == 0
+    assert "CAPSULE_TOKEN is set and comes before this login" in capsys.readouterr().err
+
+
+def test_logging_out_forgets_the_login_and_keeps_the_rest(old_config, monkeypatch, capsys):
+    assert main(["logout"]) == 0
+    text = old_config.read_text()
+    assert "old-token" not in text
+    assert "gateway.example" not in text  # it would stand in the way of CAPSULE_TOKEN
+    assert "# from the office" in text
+    assert text[text.index("[staging]") :] == OLD[OLD.index("[staging]") :]
+    assert main(["logout"]) == 0
+    assert "No token is stored" in capsys.readouterr().out
+    assert main(["status"]) == 2
+    assert "run `cpsl login`, or set CAPSULE_TOKEN." in capsys.readouterr().err
+    monkeypatch.setenv("CAPSULE_TOKEN", "a-token")
+    assert cpsl.Client().gateway_url == "https://api.capsule.new"
+
+
+def test_logging_out_without_a_file_makes_none(capsys):
+    assert main(["logout"]) == 0
+    assert not Path(config_path()).exists()

@@ -1,0 +1,147 @@
+"""Payments of a window of time: half-open, in a zone, and never a row in doubt."""
+
+import datetime as dt
+
+import pandas as pd
+import pytest
+from shells import new_shell
+
+from cpsl_notebook import UserError
+from cpsl_notebook.earnings.window import Window
+from cpsl_notebook.frames import payments_frame
+
+
+def frame(*times):
+    return payments_frame([("shop", [{"id": n, "paid_at": time} for n, time in enumerate(times)])])
+
+
+def kept(times, **sides):
+    return Window.of(**sides).cut(frame(*times))["id"].tolist()
+
+
+EDGES = [
+    "2025-09-30T23:59:59.999999Z",
+    "2025-10-01T00:00:00Z",
+    "2025-10-31T23:59:59.999999Z",
+    "2025-11-01T00:00:00Z",
+]
+
+
+@pytest.mark.parametrize(
+    ("sides", "ids"),
+    [
+        ({"month": "2025-10"}, [1, 2]),
+        ({"since": "2025-10-01"}, [1, 2, 3]),
+        ({"until": "2025-10-01"}, [0]),
+        ({"since": dt.date(2025, 10, 1), "until": dt.date(2025, 11, 1)}, [1, 2]),
+        ({"since": "2025-10-01T00:00:00.000001"}, [2, 3]),
+        ({"since": pd.Timestamp("2025-11-01", tz="UTC")}, [3]),
+        ({"month": "2025-10", "tz": "Europe/Berlin"}, [0, 1]),
+        ({"month": "2025-10", "tz": "America/New_York"}, [2, 3]),
+        ({"since": "2025-10-01T00:00+02:00", "until": "2025-10-01", "tz": "UTC"}, [0]),
+        ({}, [0, 1, 2, 3]),
+    ],
+)
+def test_the_first_moment_is_within_and_the_last_is_not(sides, ids):
+    assert kept(EDGES, **sides) == ids
+
+
+def test_a_month_with_a_change_of_the_clock_has_its_hour_more_or_less():
+    # Berlin leaves summer time on 26 October 2025: the month has 31 days and an hour.
+    window = Window.of(month="2025-10", tz="Europe/Berlin")
+    assert window.until - window.since == pd.Timedelta(days=31, hours=1)
+    assert str(window) == "2025-09-30T22:00:00Z/2025-10-31T23:00:00Z"
+
+
+def test_a_day_whose_midnight_the_zone_leaves_out_begins_when_there_is_a_time():
+    # Beirut went from 00:00 to 01:00 on 30 March 2025.
+    window = Window.of(since="2025-03-30", tz="Asia/Beirut")
+    assert str(window) == "2025-03-29T22:00:00Z/"
+
+
+@pytest.mark.parametrize(
+    ("sides", "words"),
+    [
+        ({"month": "2025-13"}, "write it as 2025-10"),
+        ({"month": "October"}, "write it as 2025-10"),
+        ({"month": "2025-10", "since": "2025-10-01"}, "leave since and until out"),
+        ({"since": "yesterday"}, "write it as 2025-10-01"),
+        ({"since": "now"}, "write it as 2025-10-01"),
+        ({"until": ""}, "write it as 2025-10-01"),
+        ({"since": 20251001}, "write it as 2025-10-01"),
+        ({"since": "2025-02-30"}, "write it as 2025-10-01"),
+        ({"since": "2025-10-02", "until": "2025-10-01"}, "until is the first moment after"),
+        ({"since": "2025-10-01", "until": "2025-10-01"}, "until is the first moment after"),
+        ({"month": "2025-10", "tz": "Mars/Olympus"}, "no time zone"),
+    ],
+)
+def test_a_window_that_cannot_be_read_says_how_to_write_it(sides, words):
+    with pytest.raises(UserError, match=words):
+        Window.of(**sides)
+
+
+def test_a_payment_without_a_time_is_neither_kept_nor_dropped_in_silence():
+    with pytest.raises(UserError, match="1 of the payments have no time in `paid_at`"):
+        kept(["2025-10-01", None], month="2025-10")
+
+
+def test_a_table_without_a_time_says_so():
+    with pytest.raises(UserError, match="the time of a payment cannot be told"):
+        Window.of(month="2025-10").cut(payments_frame([("shop", [{"id": 1}])]))
+
+
+def test_what_fits_no_column_is_counted_within_the_window():
+    records = [
+        {"paid_at": "2025-10-01", "net_cents": "much"},
+        {"paid_at": "2025-11-01", "net_cents": 1},
+    ]
+    df = payments_frame([("shop", records)])
+    october, november = (Window.of(month=f"2025-{m}").cut(df) for m in (10, 11))
+    assert october.attrs["unparsed"] == "1" and november.attrs["unparsed"] == "0"
+    assert "_unparsed" not in november
+    assert "window" not in df.attrs and df["net_cents"].isna().tolist() == [True, False]
+
+
+def test_a_time_that_could_not_be_read_is_not_cut_away_in_silence():
+    with pytest.raises(UserError, match="1 of the payments have no time"):
+        kept(["2025-10-01T00:00:00Z", "last October"], until="2025-10-02")
+
+
+def test_a_window_of_a_month_has_no_zeros_for_months_that_were_not_read(workspace):
+    cut = workspace.client().list_payments(month="2026-02")
+    whole = workspace.client().list_payments()
+    for answer in ("revenue", "payers"):
+        found, all_of_it = (getattr(df.capsule, answer)() for df in (cut, whole))
+        assert found["period"].unique().tolist() == [pd.Timestamp("2026-02-01")]
+        assert len(all_of_it["period"].unique()) > 12
+    months = whole.capsule.revenue()
+    same = months[(months["period"] == pd.Timestamp("2026-02-01")) & (months["gross_cents"] != 0)]
+    for column in ("app", "kind", "gross_cents", "refunds_cents", "net_cents", "state"):
+        assert cut.capsule.revenue()[column].tolist() == same[column].tolist()
+
+
+def test_an_answer_that_needs_the_whole_history_refuses_a_window(workspace):
+    cut = workspace.client().list_payments(since="2026-02-01")
+    with pytest.raises(UserError, match=r"needs the whole history.*read them without a window"):
+        cut.capsule.mrr()
+
+
+def test_the_magic_and_the_client_cut_alike_and_say_which_window_it_was(workspace):
+    whole = workspace.client().list_payments()
+    with new_shell() as shell:
+        shell.run("%load_ext cpsl_notebook\n%capsule local")
+        df = shell.run("%capsule payments --month 2026-02").value
+        assert "leave since and until out" in shell.error(
+            "%capsule payments --month 2026-02 --since 2026-02-01"
+        )
+    assert df.attrs["window"] == "2026-02-01T00:00:00Z/2026-03-01T00:00:00Z"
+    assert df.equals(workspace.client().list_payments(since="2026-02-01", until="2026-03-01"))
+    assert len(df) == (whole["paid_at"].dt.strftime("%Y-%m") == "2026-02").sum() > 50
+    assert list(df.index) == list(range(len(df)))
+    assert whole.attrs["window"] == ""
+
+
+def test_an_empty_window_has_the_columns_with_their_types(workspace):
+    client = workspace.client()
+    df = client.list_payments("deal-desk", until="2020-01-01")
+    assert len(df) == 0 and (df.dtypes == client.list_payments("deal-desk").dtypes).sum() > 5

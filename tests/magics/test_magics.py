@@ -1,0 +1,583 @@
+"""The magics in a real IPython shell, on the local workspace."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+
+import pandas as pd
+import pytest
+import requests
+from IPython.utils.capture import capture_output
+from shells import new_shell
+
+import cpsl
+from cpsl_notebook import Client, Reply, ask
+from cpsl_notebook.conversation.context import current_context
+
+
+@pytest.fixture
+def shell(workspace):
+    """A shell that talks to the local workspace."""
+    with new_shell() as started:
+        started.run("%load_ext cpsl_notebook")
+        started.run("%capsule local")
+        yield started
+
+
+def last(shell) -> Reply:
+    return shell.run("%capsule last").value
+
+
+def test_a_cell_is_sent_and_the_next_one_continues_its_conversation(shell):
+    shown = shell.run("%%capsule support-ops\nHow many threads are waiting for review right now?")
+    assert "**85 threads** are waiting for review" in shown.text
+    first = last(shell)
+    shown = shell.run("%%capsule\nTurn that into a two-step triage plan.")
+    assert "85 threads waiting for review" in shown.text
+    assert (last(shell).session_id, last(shell).turn) == (first.session_id, 2)
+    assert "turn 2" in shown.text
+
+
+def test_new_starts_another_conversation_and_the_next_cell_continues_that(shell):
+    ids = []
+    for line in ("%%capsule diet-coach", "%%capsule --new diet-coach", "%%capsule diet-coach"):
+        shell.run(f"{line}\nan apple")
+        ids.append(last(shell).session_id)
+    assert ids[0] != ids[1] == ids[2]
+
+
+def test_once_leaves_the_conversation_where_it_was(shell):
+    shell.run("%%capsule diet-coach\nan apple")
+    before = last(shell)
+    shell.run("%%capsule diet-coach --once\nan apple")
+    assert last(shell).session_id != before.session_id
+    shell.run("%%capsule diet-coach\nan apple")
+    assert (last(shell).session_id, last(shell).turn) == (before.session_id, 2)
+
+
+def test_a_named_session_is_a_conversation_of_its_own(shell):
+    shell.run("%%capsule diet-coach\nan apple")
+    shell.run("%%capsule diet-coach -s other\nan apple")
+    assert (last(shell).conversation, last(shell).turn) == ("other", 1)
+    shell.run("%%capsule diet-coach --session other\nan apple")
+    assert (last(shell).conversation, last(shell).turn) == ("other", 2)
+
+
+def test_out_stores_the_reply_and_shows_it(shell):
+    shown = shell.run("%%capsule diet-coach -o answer\ntwo eggs")
+    answer = shell.variables["answer"]
+    assert isinstance(answer, Reply)
+    assert str(answer) == answer.text and answer.text.strip() in shown.text
+    assert (answer.status, answer.app) == ("complete", "diet-coach")
+
+
+def test_quiet_shows_nothing_and_keeps_the_reply(shell):
+    shown = shell.run("%%capsule diet-coach -q -o answer\ntwo eggs")
+    assert (shown.text, shown.outputs) == ("", [])
+    assert "egg" in shell.variables["answer"].text
+
+
+def test_without_streaming_the_reply_is_the_same(shell):
+    shell.run("%%capsule support-ops -o a\nSummarize the riskiest support threads.")
+    shell.run(
+        "%%capsule support-ops --new --no-stream -o b\nSummarize the riskiest support threads."
+    )
+    a, b = shell.variables["a"], shell.variables["b"]
+    assert a.text == b.text
+    assert a.blocks == b.blocks and any(block["type"] == "table_preview" for block in a.blocks)
+
+
+def test_a_prompt_too_long_for_the_streams_url_is_sent_whole(shell, workspace):
+    got = []
+    workspace.app("lengthy")(lambda session, text: got.append(text) or "ok")
+    prompt = "é" * 50_000
+    shown = shell.run(f"%%capsule lengthy\n{prompt}").text
+    assert got.pop() == prompt and "the prompt goes through chat.\n[lengthy" in shown
+    shown = shell.run(f"%%capsule lengthy --dry-run\n{prompt}").text
+    assert got == [] and "the prompt goes through chat.\n\nééé" in shown
+
+
+def test_the_prompt_arrives_as_it_stands_but_for_the_last_newline(shell, workspace):
+    got = []
+    workspace.app("verbatim")(lambda session, text: got.append(text) or "ok")
+    prompt = '  {"a": [1, {x}]} $HOME {{}}\n\n%s `ls` \\n "quotes" 🎉\ttab \n'
+    shell.run(f"%%capsule verbatim\n{prompt}\n")
+    assert got == [prompt]
+
+
+def test_use_sets_the_app_of_cells_without_one(shell):
+    shell.run("%capsule use diet-coach")
+    shell.run("%%capsule\nan apple")
+    assert last(shell).app == "diet-coach"
+    shell.run("%config CapsuleMagics.app = 'deal-desk'")
+    shell.run("%%capsule\n10 seats")
+    assert last(shell).app == "deal-desk"
+
+
+def test_a_cell_without_an_app_takes_the_only_one_in_use_and_asks_where_there_are_several(shell):
+    assert "Name one" in shell.error("%%capsule\nhello")
+    shell.run("%%capsule diet-coach\nan apple")
+    shell.run("%%capsule\nan apple")
+    shell.run("%%capsule deal-desk\n10 seats")
+    assert "diet-coach, deal-desk" in shell.error("%%capsule\nhello")
+
+
+def test_tables_come_back_as_dataframes_and_values_as_values(shell):
+    shell.run(
+        "apps = %capsule apps\npayments = %capsule payments support-ops\n"
+        "both = %capsule payments support-ops deal-desk\nearnings = %capsule earnings\n"
+        "one = %capsule app support-ops\nurl = %capsule checkout deal-desk\n"
+        "sessions = %capsule session\nhistory = %capsule history\nstatus = %capsule status"
+    )
+    got = shell.variables
+    for name in ("apps", "payments", "both", "earnings", "sessions", "history"):
+        assert isinstance(got[name], pd.DataFrame), name
+    assert {"deal-desk", "diet-coach", "support-ops"} <= set(got["apps"]["name"])
+    assert set(got["payments"]["app"]) == {"support-ops"}
+    assert set(got["both"]["app"]) == {"support-ops", "deal-desk"}
+    assert list(got["earnings"]["app"]) == list(got["apps"]["name"])
+    assert got["one"]["price_in_cents"] == 1500
+    assert got["url"].startswith("http://127.0.0.1:")
+    assert got["status"]["client"].startswith("cpsl")
+
+
+def test_a_return_url_reaches_the_checkout(shell, workspace):
+    line = "url = %capsule checkout deal-desk --return-url https://example.com/thanks"
+    shell.run(line)
+    page = requests.get(shell.variables["url"], timeout=10).text
+    assert 'href="https://example.com/thanks"' in page
+
+
+def test_history_has_a_row_for_every_reply_of_this_kernel(shell):
+    shell.run("%%capsule diet-coach\nan apple")
+    shell.run("%%capsule diet-coach\na banana")
+    history = shell.run("%capsule history").value
+    assert list(history["prompt"]) == ["an apple", "a banana"]
+    assert list(history["turn"]) == [1, 2]
+    assert list(history["status"]) == ["complete", "complete"]
+    assert list(history["execution_count"].diff().dropna()) == [1]
+    assert (history["total_s"] >= history["first_chunk_s"]).all()
+    assert str(history["sent_at"].dtype) == "datetime64[us, UTC]"
+
+
+def test_the_session_table_shows_which_conversation_goes_on(shell):
+    shell.run("%%capsule diet-coach\nan apple")
+    first = last(shell).session_id
+    shell.run("%%capsule diet-coach --new\nan apple")
+    table = shell.run("%capsule session").value.set_index("session_id")
+    assert not table.loc[first, "current"]
+    assert table.loc[last(shell).session_id, "current"]
+    shell.run(f"%capsule session use {first} diet-coach")
+    shell.run("%%capsule\nan apple")
+    assert (last(shell).session_id, last(shell).turn) == (first, 2)
+    shell.run("%capsule session new")
+    shell.run("%%capsule\nan apple")
+    assert last(shell).session_id not in set(table.index)
+
+
+def test_a_session_that_the_service_does_not_know_is_said_never_hidden(shell):
+    shell.run("%capsule session use 00000000-0000-0000-0000-000000000000 diet-coach")
+    shown = shell.run("%%capsule diet-coach\nan apple")
+    assert "The service did not go on with conversation 00000000" in shown.text
+    assert last(shell).turn == 1
+
+
+def test_a_new_kernel_of_a_notebook_says_what_can_be_resumed_and_resumes_it(workspace, monkeypatch):
+    monkeypatch.setenv("JPY_SESSION_NAME", "/books/analysis.ipynb")
+    with new_shell() as shell:
+        shell.run("%load_ext cpsl_notebook\n%capsule local")
+        shell.run("%%capsule support-ops\nHow many urgent threads are there?")
+        first = last(shell).session_id
+    with new_shell() as shell:
+        shell.run("%load_ext cpsl_notebook\n%capsule local")
+        shown = shell.run("%%capsule support-ops\nHow many threads are there?")
+        assert "`%capsule session resume support-ops` goes on with it" in shown.text
+        assert last(shell).session_id != first
+        second = last(shell).session_id
+        shown = shell.run("%%capsule support-ops\nHow many threads are there?")
+        assert "session resume" not in shown.text  # once is enough
+    with new_shell() as shell:
+        shell.run("%load_ext cpsl_notebook\n%capsule local")
+        shell.run("%capsule session resume support-ops")
+        shell.run("%%capsule\nTurn that into a two-step plan.")
+        assert (last(shell).session_id, last(shell).turn) == (second, 3)
+    with new_shell() as shell:
+        shell.run("%load_ext cpsl_notebook\n%capsule local")
+        shell.run("%config CapsuleMagics.resume = True")
+        shown = shell.run("%%capsule support-ops\nTurn that into a two-step plan.")
+        assert last(shell).session_id == second
+        assert "Resumed an earlier conversation with support-ops (3 turns" in shown.text
+
+
+def test_another_notebook_never_shares_a_conversation(workspace, monkeypatch):
+    ids = []
+    for name in ("/books/one.ipynb", "/books/two.ipynb"):
+        monkeypatch.setenv("JPY_SESSION_NAME", name)
+        with new_shell() as shell:
+            shell.run("%load_ext cpsl_notebook\n%capsule local")
+            shown = shell.run("%%capsule diet-coach\nan apple")
+            ids.append(last(shell).session_id)
+            assert "session resume" not in shown.text
+    assert ids[0] != ids[1]
+
+
+def test_neither_prompt_nor_reply_nor_token_is_kept_on_disk(shell, workspace, tmp_path):
+    shell.run("%%capsule diet-coach\nan apple and something unusual")
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "capsule").rglob("*"))
+    assert last(shell).session_id.encode() in kept
+    for secret in (b"unusual", b"apple", workspace.token.encode()):
+        assert secret not in kept
+
+
+def test_a_store_that_cannot_be_used_is_a_warning_and_the_cell_works(shell, tmp_path, monkeypatch):
+    monkeypatch.setenv("CAPSULE_HOME", str(tmp_path / "file"))
+    (tmp_path / "file").write_text("in the way")
+    with pytest.warns(UserWarning, match="not kept for later"):
+        shell.shell.run_cell("%%capsule diet-coach\nan apple")
+    assert last(shell).status == "complete"
+
+
+BAD_INPUT = {
+    "an empty cell": ("%%capsule support-ops\n  \n", "The prompt is empty"),
+    "an unknown option": ("%%capsule support-ops --nwe\nx", "did you mean --new?"),
+    "a word too many": ("%%capsule support-ops two\nx", "has no use for the word two"),
+    "a name that is none": ("%%capsule support-ops -o 1x\nx", "no name of a variable"),
+    "a name that is a keyword": ("%%capsule support-ops -o class\nx", "no name of a variable"),
+    "an app where a subcommand is": ("%capsule support-ops", "begin a cell with %%capsule"),
+    "a session of an unknown app": ("%capsule session new nope", "No app 'nope'"),
+    "half of a character": ("%%capsule support-ops\n\ud800", "lone surrogate"),
+    "seconds that are none": ("%%capsule support-ops --timeout soon\nx", "--timeout"),
+    "an open quote": ("%%capsule 'support-ops\nx", "mind the quotes"),
+    "an unknown app": ("%%capsule suport-ops\nx", "did you mean support-ops?"),
+    "an unknown subcommand": ("%capsule paymets", "did you mean payments?"),
+    "an unknown app of a table": ("%capsule payments suport-ops", "did you mean support-ops?"),
+    "a free app's checkout": ("%capsule checkout diet-coach", "App is free"),
+    "a missing argument": ("%capsule use", "required: app"),
+    "an action that is none": ("%capsule local begin", "begin"),
+    "no reply yet": ("%capsule last", "There is no reply yet"),
+    "nothing to resume": ("%capsule session resume diet-coach", "no earlier conversation"),
+    "an action of session that is none": ("%capsule session forgte", "did you mean forget?"),
+    "a session of two apps": ("%capsule session new a b", "session new [APP]"),
+    "forgetting nothing": ("%capsule session forget", "session forget ID"),
+    "forgetting what is not there": ("%capsule session forget 123", "None begins with 123"),
+    "help for what there is not": ("%capsule help paymets", "did you mean payments?"),
+    "an ending that says nothing": ("%capsule history --save x.txt", ".jsonl, .parquet, .md"),
+    "a line without a text": ("%capsule ask support-ops", "name the app, then say it"),
+    "endless seconds": ("%%capsule support-ops --timeout 1e300\nx", "no number of seconds"),
+    "two forms": ("%%capsule support-ops --json --table\nx", "not both"),
+    "a missing variable of a question": ("%capsule ask diet-coach costs $x", "(--raw sends it"),
+    "once and new": ("%%capsule diet-coach --once --new\nx", "leave out --new"),
+}
+
+
+@pytest.mark.parametrize(("cell", "said"), BAD_INPUT.values(), ids=BAD_INPUT)
+def test_bad_input_is_one_line_that_says_what_to_do(shell, cell, said):
+    assert said in shell.error(cell)
+
+
+def test_a_failing_cell_loses_nothing_that_came_before(shell):
+    shell.run("%%capsule diet-coach -o kept\nan apple")
+    shell.error("%%capsule diet-coach --nwe\nx")
+    shell.error("%%capsule no-such-app\nx")
+    assert shell.variables["kept"].text
+    shell.run("%%capsule diet-coach\nan apple")
+    assert last(shell).turn == 2
+
+
+def test_a_misspelt_app_leaves_no_trace(workspace, monkeypatch):
+    for name, value in workspace.environ.items():
+        monkeypatch.setenv(name, value)  # as with a live gateway: nothing knows the names before
+    with new_shell() as shell:
+        shell.run("%load_ext cpsl_notebook")
+        assert "did you mean support-ops?" in shell.error("%%capsule suport-ops\nx")
+        shell.run("%%capsule support-ops\nHow many threads are there?")
+        shell.run("%%capsule\nHow many threads are there?")
+        assert list(shell.run("%capsule session").value["app"]) == ["support-ops"]
+
+
+def test_a_new_conversation_that_fails_leaves_the_old_one(shell, workspace):
+    @workspace.app("moody")
+    def moody(session, text):
+        if text == "fail":
+            raise OSError("not today")
+        yield f"turn {len(session.history) + 1}"
+
+    shell.run("%%capsule moody\nx")
+    before = last(shell).session_id
+    shell.error("%%capsule moody --new --no-stream\nfail")
+    shell.run("%%capsule moody\nx")
+    assert (last(shell).session_id, last(shell).text) == (before, "turn 2")
+
+
+def test_the_status_tells_what_is_missing(workspace):
+    with new_shell() as shell:
+        shell.run("%load_ext cpsl_notebook")
+        status = shell.run("%capsule status").value
+        assert status["workspace"].startswith("not connected: No credentials")
+        shell.run("%capsule local")
+        status = shell.run("%capsule status").value
+        assert workspace.http_url in status["workspace"] and status["client"].startswith("cpsl-c")
+
+
+def test_without_a_login_the_line_says_how_to_get_one(workspace):
+    with new_shell() as shell:
+        shell.run("%load_ext cpsl_notebook")
+        line = shell.error("%capsule apps")
+        assert "%capsule login" in line and "%capsule local" in line
+
+
+def test_a_wrong_token_and_a_gateway_that_is_not_there_are_one_line(workspace):
+    with new_shell() as shell:
+        shell.run("%load_ext cpsl_notebook")
+        current_context().connect(
+            Client(cpsl.Client(token="wrong", gateway_url=workspace.http_url))
+        )
+        assert "refused the token" in shell.error("%capsule apps")
+        assert "refused the token" in shell.error("%%capsule support-ops\nx")
+        nowhere = cpsl.Client(token="x", gateway_url="http://127.0.0.1:9", max_retries=0)
+        current_context().connect(Client(nowhere))
+        assert "check that it is running" in shell.error("%capsule apps")
+
+
+def test_traceback_shows_where_an_error_comes_from(shell):
+    ran = shell.try_to_run("%%capsule no-such-app --traceback\nx")
+    assert "Traceback" in ran.text and "client.py" in ran.text
+
+
+def test_an_app_that_fails_midway_leaves_what_arrived(shell, workspace):
+    @workspace.app("breaking")
+    def breaking(session, text):
+        yield "as far as this"
+        raise OSError("out of paper")
+
+    ran = shell.try_to_run("%%capsule breaking -o partial\nx")
+    assert "as far as this" in ran.text and "failed" in ran.text and "out of paper" in ran.text
+    assert shell.variables["partial"].text == "as far as this"
+    assert list(shell.run("%capsule history").value["status"]) == ["failed"]
+
+
+def test_an_interrupt_keeps_what_arrived_and_leaves_the_conversation_usable(shell, workspace):
+    @workspace.app("endless")
+    def endless(session, text):
+        if text == "again":
+            yield f"turn {len(session.history) + 1}"
+            return
+        yield "begun"
+        while "begun" not in sys.stdout.getvalue():  # until the reader has it
+            threading.Event().wait(0.01)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        threading.Event().wait(2)
+        yield "never read"
+
+    ran = shell.try_to_run("%%capsule endless -o partial\nx")
+    assert ran.error._render_traceback_() == ["Stopped: what had arrived is kept."]
+    assert "begun" in ran.text and "stopped" in ran.text
+    partial = shell.variables["partial"]
+    assert (partial.text, partial.status) == ("begun", "stopped")
+    shell.run("%%capsule endless\nagain")
+    assert last(shell).session_id == partial.session_id
+
+
+def test_ask_is_the_cell_magic_as_a_function(shell, capsys):
+    replies = [ask(f"{n} eggs", app="diet-coach") for n in (1, 2)]
+    assert replies[0].session_id == replies[1].session_id
+    assert replies[1].text.strip() in capsys.readouterr().out
+    shell.run("%%capsule diet-coach\nan apple")
+    assert last(shell).turn == 3
+    assert ask("an egg", once=True, quiet=True).session_id != replies[0].session_id
+
+
+def test_a_timeout_ends_a_silent_reply(shell, workspace):
+    silent = threading.Event()
+
+    @workspace.app("silent")
+    def silent_app(session, text):
+        yield "one"
+        silent.wait(20)
+        yield "two"
+
+    try:
+        assert "silent for 0.3 s" in shell.error("%%capsule silent --timeout 0.3\nx")
+    finally:
+        silent.set()
+
+
+def test_the_local_workspace_can_be_stopped_and_asked_for(shell, workspace):
+    assert shell.run("%capsule local").value is workspace
+    assert shell.run("%capsule local status").value is workspace
+
+
+def test_the_local_workspace_can_stand_at_another_day(shell, workspace):
+    usual = workspace.today
+    try:
+        shell.run("%capsule local --today 2026-03-01")
+        assert shell.run("%capsule payments").value["paid_at"].max().date() == workspace.today
+        assert str(workspace.today) == "2026-03-01"
+        assert "such as 2026-10-31" in shell.error("%capsule local --today soon")
+    finally:
+        workspace.today = usual
+
+
+def test_loading_twice_and_unloading_leave_nothing_behind(shell):
+    shell.run("%load_ext cpsl_notebook\n%reload_ext cpsl_notebook")
+    shell.run("%%capsule diet-coach\nan apple")
+    shell.run("%unload_ext cpsl_notebook")
+    magics = shell.shell.magics_manager.magics
+    assert not any("capsule" in names for names in magics.values())
+    assert "not found" in shell.try_to_run("%capsule help").text
+
+
+def test_a_line_in_a_function_is_filled_from_the_function_first(shell):
+    shell.run(
+        "app, rest = 'support-ops', 'shown'\n"
+        "def read(app):\n    table = %capsule payments $app\n    return set(table['app'])\n"
+        "def preview(what):\n    %capsule ask diet-coach --dry-run {{ what }} and $rest\n"
+    )
+    assert shell.run("read('deal-desk')").value == {"deal-desk"}
+    assert shell.run("preview('this')").text.endswith("\nthis and shown\n")
+
+
+@pytest.mark.parametrize("word", ["PAYMENTS", "pay", "paymnets"])
+def test_a_word_that_is_near_a_subcommand_gets_a_suggestion(shell, word):
+    assert shell.error(f"%capsule {word}").endswith("did you mean payments?")
+
+
+def test_a_reply_among_others_is_known_by_its_words(shell):
+    shell.run("reply = %capsule ask diet-coach -q an apple")
+    assert shell.run("[reply]").value
+    assert repr(shell.variables["reply"]).startswith("<Reply of diet-coach, complete: '| Food")
+
+
+def test_a_setting_that_was_refused_does_not_stand_in_the_way_of_loading_again(shell):
+    shell.run("%config CapsuleMagics.display = 'html'")
+    shell.run("%config CapsuleMagics.display = 'foo'\n%config CapsuleMagics.timeout = -1")
+    with pytest.warns(UserWarning, match="Settings were left out: The 'display' trait"):
+        shell.shell.run_cell("%reload_ext cpsl_notebook")
+    shell.run("%reload_ext cpsl_notebook")
+    assert shell.run("%config CapsuleMagics.display").value == "html"
+    names = [type(one).__name__ for one in shell.shell.configurables]
+    assert names.count("CapsuleMagics") == 1
+
+
+@pytest.mark.parametrize("kind", ["widget", "html"])
+def test_a_terminal_which_cannot_repaint_gets_text_whatever_is_set(shell, kind):
+    ran = shell.run(f"%config CapsuleMagics.display = '{kind}'\n%capsule ask diet-coach an apple")
+    assert ran.outputs == [] and ran.text.count("| apple |") == 1
+    assert "[diet-coach · conversation " in ran.text
+
+
+def test_whether_pictures_are_fetched_can_be_said_of_replies_that_are_there(shell):
+    shell.run("%capsule ask diet-coach an apple")
+    reply = shell.run("%capsule last").value
+    reply.take("message", {"text": "![a](https://example.com/a.png)"})
+    for allowed in (True, False):
+        shell.run(f"%config CapsuleMagics.remote_images = {allowed}")
+        assert ("<img" in reply._repr_mimebundle_()["text/html"]) == allowed
+
+
+def test_help_names_every_subcommand_and_option(shell):
+    from cpsl_notebook.magics.subcommands import COMMANDS
+
+    text = shell.run("%capsule help").text
+    for name in COMMANDS:
+        assert f"%capsule {name}" in text
+    for option in ("--new", "--once", "--session", "--out", "--quiet", "--no-stream", "--timeout"):
+        assert option in text
+
+
+def test_loading_the_extension_imports_nothing_heavy():
+    code = (
+        "import sys; from IPython.core.interactiveshell import InteractiveShell as S\n"
+        "S.instance().run_line_magic('load_ext', 'cpsl_notebook')\n"
+        "heavy = 'pandas ipywidgets requests grpc jinja2 markdown_it starlette pyarrow'.split()\n"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
+
+
+def test_a_line_takes_variables_and_expands_nothing_else(shell):
+    shell.run("name = 'support-ops'\nnames = ['support-ops', 'deal-desk']")
+    assert shell.run("%capsule app $name").value["name"] == "support-ops"
+    assert shell.run("%capsule app {{ names[1] }}").value["name"] == "deal-desk"
+    both = shell.run("%capsule payments $names").value
+    assert set(both["app"]) == {"support-ops", "deal-desk"}
+    for word in ("{name}", "x$name", "'~'", "'*'", "'$(ls)'"):
+        assert f"No app {word.strip(chr(39))!r}" in shell.error(f"%capsule app {word}")
+    assert "did you mean name or names?" in shell.error("%capsule app $nmae")
+    assert "did you mean names or name?" in shell.error("%capsule app {{ nmaes[0] }}")
+
+
+def test_a_semicolon_shows_nothing_and_a_comment_is_none_of_the_words(shell):
+    assert shell.run("%capsule apps;  # all of them").value is None
+    assert len(shell.run("%capsule apps  # all of them;").value) > 2
+    shell.run("apps = %capsule apps;")
+    assert len(shell.variables["apps"]) > 2
+    shown = shell.run("%%capsule diet-coach -o kept;  # quietly\nan apple")
+    assert (shown.text, shown.outputs) == ("", []) and shell.variables["kept"].text
+    url = shell.run("%capsule checkout deal-desk --return-url https://example.org/#paid").value
+    assert url.startswith("http")
+
+
+def test_plain_python_can_ask_without_any_shell(workspace):
+    code = (
+        "from cpsl_notebook import Client, ask\n"
+        "print(ask('two eggs', app='diet-coach').status)\n"
+        "print(len(Client().list_payments('deal-desk')))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | workspace.environ,
+    )
+    assert "diet-coach · conversation" in ran.stdout
+    assert ran.stdout.split()[-2:] == ["complete", "612"]
+
+
+def test_login_shows_a_link_and_stores_what_was_confirmed(workspace, tmp_path, monkeypatch):
+    monkeypatch.setenv("CAPSULE_GATEWAY_URL", workspace.grpc_address)
+    monkeypatch.setenv("CONFIG_PATH", str(tmp_path / "config.ini"))
+
+    def confirm():
+        while "Open http" not in sys.stdout.getvalue():  # until the link is shown
+            threading.Event().wait(0.01)
+        url = re.search(r"Open (\S+) and", sys.stdout.getvalue())[1]
+        secret = (workspace.folder / "login-secret").read_text()
+        requests.post(url, data={"secret": secret}, timeout=10).raise_for_status()
+
+    with new_shell() as shell:
+        shell.run("%load_ext cpsl_notebook")
+        with capture_output() as captured:
+            person = threading.Thread(target=confirm)
+            person.start()
+            shell.shell.run_cell("%capsule login").raise_error()
+            person.join()
+        assert "Logged in" in captured.stdout
+        assert workspace.token not in captured.stdout
+        monkeypatch.delenv("CAPSULE_GATEWAY_URL")
+        assert "support-ops" in set(shell.run("%capsule apps").value["name"])
+
+
+def test_an_interrupted_login_changes_nothing(workspace, tmp_path, monkeypatch):
+    monkeypatch.setenv("CAPSULE_GATEWAY_URL", workspace.grpc_address)
+    monkeypatch.setenv("CONFIG_PATH", str(tmp_path / "config.ini"))
+
+    def interrupt():
+        while "Open http" not in sys.stdout.getvalue():
+            threading.Event().wait(0.01)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    with new_shell() as shell:
+        shell.run("%load_ext cpsl_notebook")
+        with capture_output():
+            threading.Thread(target=interrupt).start()
+            error = shell.shell.run_cell("%capsule login").error_in_exec
+    assert error._render_traceback_() == [
+        "Stopped: the login was not finished; an earlier one stands."
+    ]
+    assert not (tmp_path / "config.ini").exists()

@@ -1,0 +1,169 @@
+"""The official SDK as a peer, and what is installed beside what: each in an environment of its own.
+
+Everything runs outside the checkout's root, where ``cpsl/`` would be found before what is installed.
+"""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from environments import CI, ROOT, SDK, NotInstalledError, environment
+
+
+def environment_or_skip(name, *installs, ours=()):
+    """Make an environment; skip where its packages cannot be had, but never in CI."""
+    try:
+        return environment(name, *installs, ours=ours)
+    except NotInstalledError as error:
+        if CI:
+            raise
+        pytest.skip(str(error))
+
+
+def run(python, code, tmp_path, **environ):
+    """Run a program outside the checkout; return what it printed."""
+    home = tmp_path / "home"
+    home.mkdir(exist_ok=True)
+    environ = {"PATH": os.environ["PATH"], "HOME": str(home)} | environ
+    ran = subprocess.run(
+        [str(python), "-c", textwrap.dedent(code)],
+        cwd=tmp_path,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+@pytest.fixture(scope="session")
+def sdk():
+    """An environment with the official SDK alone."""
+    return environment_or_skip("sdk", SDK)
+
+
+@pytest.fixture(scope="session")
+def sdk_and_extension():
+    """An environment with the official SDK and the extension, without cpsl-client."""
+    return environment_or_skip("sdk-and-extension", SDK, "ipykernel", ".", ours=(".",))
+
+
+OFFICIAL = """
+import importlib.metadata, cpsl
+assert importlib.metadata.version("cpsl") == "0.3.181"
+client = cpsl.Client()
+apps = client.list_apps()
+print(sorted(app["name"] for app in apps))
+print(client.get_app("support-ops")["price_in_cents"])
+first = client.chat("support-ops", "How many threads are waiting for review right now?")
+second = client.chat("support-ops", "Turn that into a two-step triage plan.",
+                     session_id=first.session_id)
+assert first.text.strip() and second.text.strip()
+assert first.session_id == second.session_id and first.request_id
+print("85 threads waiting" in second.text)
+chunks = list(client.stream("support-ops", "Summarize the riskiest support threads.",
+                            session_id=first.session_id))
+print("".join(chunk.text for chunk in chunks).startswith("The **five riskiest**"))
+print(chunks[-1].done, len(chunks) > 50)
+print(client.create_checkout("deal-desk").startswith("http://127.0.0.1:"))
+payments = client.list_payments("support-ops")
+print(sum(p["net_cents"] for p in payments) == client.get_earnings("support-ops")["net_cents"])
+for wrong in (lambda: client.create_checkout("diet-coach"), lambda: client.chat("nope", "x")):
+    try:
+        wrong()
+    except (RuntimeError, ValueError) as error:
+        print(type(error).__name__)
+"""
+
+
+def test_the_official_sdk_works_unchanged_against_the_local_workspace(sdk, workspace, tmp_path):
+    assert run(sdk, OFFICIAL, tmp_path, **workspace.environ).splitlines() == [
+        "['deal-desk', 'diet-coach', 'support-ops']",
+        *("1500", "True", "True", "True True", "True", "True"),
+        *("RuntimeError", "ValueError"),
+    ]
+
+
+def test_our_client_runs_the_same_program_with_the_same_result(workspace, tmp_path):
+    program = OFFICIAL.replace('assert importlib.metadata.version("cpsl") == "0.3.181"', "")
+    assert run(sys.executable, program, tmp_path, **workspace.environ).splitlines() == [
+        "['deal-desk', 'diet-coach', 'support-ops']",
+        *("1500", "True", "True", "True True", "True", "True"),
+        *("InvalidRequestError", "AppNotFoundError"),
+    ]
+
+
+EXTENSION = """
+import importlib.metadata
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+
+def cell(text):
+    shell.run_cell(text).raise_error()
+
+cell("%load_ext cpsl_notebook")
+CONNECT
+cell("%%capsule support-ops\\nHow many threads are waiting for review right now?")
+cell("%%capsule -o plan\\nTurn that into a two-step triage plan.")
+assert "85 threads waiting" in shell.user_ns["plan"].text and shell.user_ns["plan"].turn == 2
+cell("%%capsule --no-stream -o whole --new\\nSummarize the riskiest support threads.")
+assert [b["type"] for b in shell.user_ns["whole"].blocks] == ["notification", "table_preview"]
+cell("p = %capsule payments support-ops")
+cell("e = %capsule earnings support-ops")
+cell("a = %capsule apps")
+assert shell.user_ns["p"]["net_cents"].sum() == shell.user_ns["e"]["net_cents"][0]
+assert set(shell.user_ns["a"]["name"]) == {"deal-desk", "diet-coach", "support-ops"}
+cell("u = %capsule checkout deal-desk")
+error = shell.run_cell("%%capsule nope\\nx").error_in_exec
+assert "nope" in error._render_traceback_()[0], error
+error = shell.run_cell("%%capsule support-ops --timeout 5\\nx").error_in_exec
+assert "cpsl-client" in str(error), error
+import cpsl
+assert not hasattr(cpsl, "CapsuleError")
+print("all of it works")
+"""
+
+
+@pytest.mark.parametrize("where", ["built in", "by the environment"])
+def test_the_extension_works_with_the_official_sdk(sdk_and_extension, workspace, tmp_path, where):
+    connect = 'cell("%capsule local")' if where == "built in" else ""
+    environ = {} if where == "built in" else workspace.environ
+    printed = run(sdk_and_extension, EXTENSION.replace("CONNECT", connect), tmp_path, **environ)
+    assert printed.endswith("all of it works\n")
+
+
+LOAD = """
+from IPython.core.interactiveshell import InteractiveShell
+InteractiveShell.instance().run_cell("%load_ext cpsl_notebook")
+"""
+
+
+def test_without_any_cpsl_loading_says_so_in_one_line(tmp_path):
+    printed = run(environment_or_skip("extension-alone", ".", ours=(".",)), LOAD, tmp_path)
+    assert printed.count("\n") == 1 and "There is no cpsl package" in printed
+
+
+def test_with_both_distributions_loading_says_so_in_one_line(sdk_and_extension, tmp_path):
+    beside = tmp_path / "cpsl_client-0.1.0.dist-info"
+    beside.mkdir()
+    (beside / "METADATA").write_text("Metadata-Version: 2.1\nName: cpsl-client\nVersion: 0.1.0\n")
+    printed = run(sdk_and_extension, LOAD, tmp_path)  # the current folder is on its path
+    assert printed.count("\n") == 1 and "overwrite each other's files" in printed
+
+
+def test_what_binder_installs_runs_the_quickstart(tmp_path):
+    python = environment_or_skip("binder", "-r", "binder/requirements.txt", ours=("./cpsl", "."))
+    path = f"{python.parent}:{os.environ['PATH']}"
+    subprocess.run(["binder/postBuild"], check=True, cwd=ROOT, env=os.environ | {"PATH": path})
+    code = f"""
+        import nbclient, nbformat
+        notebook = nbformat.read({str(ROOT / "notebooks" / "quickstart.ipynb")!r}, 4)
+        nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+        print("executed")
+    """
+    home = os.environ["CAPSULE_HOME"]
+    assert run(python, code, tmp_path, CAPSULE_HOME=home).endswith("executed\n")
+    assert (python.parent / "jupyter-lab").exists()

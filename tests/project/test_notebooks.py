@@ -1,0 +1,171 @@
+"""Notebooks executed without a front end, as nbclient, papermill and nbconvert do."""
+
+import concurrent.futures
+import re
+from pathlib import Path
+
+import nbclient
+import nbformat
+import pytest
+from nbconvert import HTMLExporter
+
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+QUICKSTART = NOTEBOOKS / "quickstart.ipynb"
+EXPLORING = NOTEBOOKS / "exploring.ipynb"
+KERNEL = ["--IPKernelApp.log_level=ERROR"]
+
+
+def execute(notebook, folder, **options):
+    nbclient.NotebookClient(
+        notebook,
+        timeout=120,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(folder)}},
+        extra_arguments=KERNEL,
+        **options,
+    ).execute()
+    return notebook
+
+
+def notebook_of(*cells):
+    cells = ("%load_ext cpsl_notebook\n%capsule local", *cells)
+    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+
+
+@pytest.fixture(scope="module")
+def quickstart(tmp_path_factory):
+    """The quickstart, executed from a clean kernel."""
+    folder = tmp_path_factory.mktemp("quickstart")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CAPSULE_HOME", str(folder / "home"))
+        notebook = nbformat.read(QUICKSTART, as_version=4)
+        return execute(notebook, folder)
+
+
+def data(notebook, start):
+    """Return the output of the cell that begins so."""
+    (cell,) = [cell for cell in notebook.cells if cell.source.startswith(start)]
+    return cell.outputs[-1]["data"]
+
+
+def test_the_quickstart_runs_from_a_clean_kernel(quickstart):
+    assert "85 threads" in data(quickstart, "%%capsule support-ops")["text/plain"]
+    assert "85 threads waiting" in data(quickstart, "%%capsule\nTurn that")["text/plain"]
+    assert "five riskiest" in data(quickstart, "%%capsule --new")["text/plain"]
+    assert "net_cents" in data(quickstart, "payments =")["text/html"]
+    assert "image/png" in data(quickstart, "import matplotlib")
+    assert "You said **Hello**" in data(quickstart, "%%capsule echo")["text/plain"]
+
+
+def test_the_close_of_a_month_runs_from_a_clean_kernel(tmp_path, monkeypatch):
+    monkeypatch.setenv("CAPSULE_HOME", str(tmp_path / "home"))
+    notebook = execute(nbformat.read(NOTEBOOKS / "earnings.ipynb", as_version=4), tmp_path)
+    assert "balanced, as of" in data(notebook, "findings =")["text/html"]
+    assert "not balanced" not in data(notebook, "findings =")["text/html"]
+    assert "provisional" in data(notebook, "mrr =")["text/html"]
+    pictures = [cell for cell in notebook.cells if ".plot." in cell.source]
+    assert len(pictures) == 7
+    assert all("image/png" in cell.outputs[-1]["data"] for cell in pictures)
+    assert not any("needs_background" in cell.outputs[-1]["metadata"] for cell in pictures)
+    assert "Empty DataFrame" in data(notebook, "import tempfile")["text/plain"]  # nothing changed
+    assert "@example" not in nbformat.writes(notebook)  # payers are masked
+
+
+def test_exploring_is_a_session_of_prompting_on_support_ops(tmp_path, monkeypatch):
+    monkeypatch.setenv("CAPSULE_HOME", str(tmp_path / "home"))
+    notebook = execute(nbformat.read(EXPLORING, as_version=4), tmp_path)
+    preview = next(c for c in notebook.cells if "--dry-run" in c.source and "%%" in c.source)
+    assert "| Queue | urgent | Threads |" in preview.outputs[0]["text"]
+    assert "Not sent: a prompt for support-ops, turn 2" in preview.outputs[0]["text"]
+    assert "riskiest" in data(notebook, "%%capsule -o riskiest")["text/plain"]
+    plan = next(c for c in notebook.cells if "two-step triage plan" in c.source).outputs[-1]["data"]
+    assert "Two-step triage plan" in plan["text/plain"] and "turn 3" in plan["text/html"]
+    refunds = data(notebook, "%%capsule -s refunds -o urgent_refunds")
+    assert "urgent threads matching" in refunds["text/plain"]
+    assert "conversation refunds · turn 2" in refunds["text/html"]
+    history = data(notebook, "history =")["text/plain"]
+    assert "template" in history and "refunds" in history
+    assert "Find threads about refunds." in (tmp_path / "answers.md").read_text()
+
+
+def test_the_quickstart_in_the_repository_is_clean_and_calls_nothing_outside(root):
+    for path in (root / "notebooks").glob("*.ipynb"):
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)
+        for cell in notebook.cells:
+            assert cell.get("outputs", []) == [] and cell.get("execution_count") is None
+            assert "http" not in cell.source
+
+
+def test_a_reply_is_saved_as_static_html_and_text_with_its_metadata(quickstart):
+    replies = [
+        output
+        for cell in quickstart.cells
+        if cell.source.startswith("%%capsule")
+        for output in cell.outputs
+    ]
+    assert len(replies) == 4
+    for output in replies:
+        assert set(output["data"]) == {"text/html", "text/plain"}
+        meta = output["metadata"]["capsule"]
+        assert meta["complete"] and meta["session_id"] and meta["request_id"] and meta["seconds"]
+    assert "widgets" not in quickstart.metadata
+
+
+def test_the_page_of_an_executed_notebook_shows_the_replies(quickstart):
+    page, _ = HTMLExporter().from_notebook_node(quickstart)
+    assert "<strong>85 threads</strong>" in page
+    assert not re.search(r"<script[^>]*>[^<]*capsule", page)
+
+
+def test_no_token_is_in_an_executed_notebook(quickstart):
+    assert "capsule_local_" not in nbformat.writes(quickstart)
+
+
+def test_two_notebooks_side_by_side_have_conversations_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("CAPSULE_HOME", str(tmp_path / "home"))
+    cells = [f"%%capsule diet-coach\n{n} eggs" for n in (1, 2)]
+    cells.append("history = %capsule history\nprint(*set(history['session_id']))")
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda _: execute(notebook_of(*cells), tmp_path), range(2)))
+    ids = [notebook.cells[-1].outputs[0]["text"].split() for notebook in both]
+    assert [len(found) for found in ids] == [1, 1]
+    assert ids[0] != ids[1]
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("%%capsule support-ops --nwe\nx", "UsageError: %%capsule has no option --nwe"),
+        ("%capsule payments suport-ops", "AppNotFoundError: No app 'suport-ops'"),
+        ("%%capsule support-ops\n ", "UserError: The prompt is empty"),
+    ],
+)
+def test_an_error_is_one_line_and_stops_run_all(tmp_path, monkeypatch, cell, said):
+    monkeypatch.setenv("CAPSULE_HOME", str(tmp_path / "home"))
+    notebook = notebook_of(cell, "print('never')")
+    with pytest.raises(nbclient.exceptions.CellExecutionError):
+        execute(notebook, tmp_path)
+    (error,) = notebook.cells[1].outputs
+    assert error["output_type"] == "error"
+    assert len(error["traceback"]) == 1 and error["traceback"][0].startswith(said)
+    assert notebook.cells[2].outputs == []
+
+
+def test_a_reply_that_breaks_off_is_in_the_saved_notebook(tmp_path, monkeypatch):
+    monkeypatch.setenv("CAPSULE_HOME", str(tmp_path / "home"))
+    define = (
+        "from cpsl_notebook import local\n"
+        "@local.running().app('breaking')\n"
+        "def breaking(session, text):\n"
+        "    yield 'as far as this'\n"
+        "    raise OSError('out of paper')"
+    )
+    notebook = notebook_of(define, "%%capsule breaking\nx")
+    with pytest.raises(nbclient.exceptions.CellExecutionError, match="out of paper"):
+        execute(notebook, tmp_path)
+    shown, error = notebook.cells[2].outputs
+    assert "as far as this" in shown["data"]["text/plain"]
+    assert "failed" in shown["data"]["text/html"]
+    assert shown["metadata"]["capsule"]["complete"] is False
+    assert error["output_type"] == "error"
