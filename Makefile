@@ -1,18 +1,21 @@
 # make demo    run the quickstart on the built-in local workspace
 # make test    run every test
 # make lab     open JupyterLab on the quickstart
-# make lint    ruff and mypy
+# make lint    check style, types, docstrings and the direction of imports
 # make bench   measure the client against the official SDK, the frames against pandas and others
-# make lock    renew the pinned versions; make protos renews what capsule.proto describes
+# make cover   run every test and report branch coverage
+# make lock    renew the pinned versions; make generate renews the generated files
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
+SOURCES := $(shell git ls-files 'cpsl/*.py' 'cpsl_notebook/*.py')
 DESCRIPTIONS := cpsl/capsule.binpb cpsl_notebook/local/capsule.binpb
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lab lint bench lock protos clean
+.PHONY: help demo test cover lab lint bench lock generate clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -21,7 +24,10 @@ demo: $(READY)
 	$(BIN)/python notebooks/demo.py
 
 test: $(READY)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest $(PARALLEL)
+
+cover: $(READY)
+	$(BIN)/python -m pytest $(PARALLEL) --cov=cpsl --cov=cpsl_notebook --cov-branch
 
 lab: $(READY)
 	$(BIN)/jupyter lab notebooks/quickstart.ipynb
@@ -30,12 +36,15 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/flake8 --select=RST cpsl cpsl_notebook
+	$(BIN)/numpydoc lint $(SOURCES)
 
-# The environment is made anew where the pinned versions or a package's own settings have changed.
+# The environment is updated when the pinned versions or a package's settings have changed.
 $(READY): requirements.lock pyproject.toml cpsl/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Python 3.11 or newer is needed: make PYTHON=python3.12 …"; exit 1; }
-	@echo "Setting up $(VENV): a minute or two, once."
+		{ echo "Python 3.11 or newer is required: make PYTHON=python3.12 …"; exit 1; }
+	@echo "Setting up $(VENV); this takes a minute or two and happens once."
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
@@ -52,13 +61,16 @@ lock: $(READY)
 		--no-emit-package cpsl-client --custom-compile-command "make lock" \
 		--extra demo --group dev cpsl/pyproject.toml pyproject.toml -o requirements.lock
 
-protos: $(DESCRIPTIONS) cpsl_notebook/local/messages.py
+generate: $(DESCRIPTIONS) cpsl_notebook/local/messages.py cpsl_notebook/sanitize.py
 
 $(DESCRIPTIONS): cpsl/capsule.proto
 	$(BIN)/python -m grpc_tools.protoc -Icpsl --descriptor_set_out=$@ $<
 
-# The workspace must work without cpsl-client, so it carries its own copy.
+# The extension works without cpsl-client, so it carries copies of these modules.
 cpsl_notebook/local/messages.py: cpsl/messages.py
+	cp $< $@
+
+cpsl_notebook/sanitize.py: cpsl/sanitize.py
 	cp $< $@
 
 clean:
