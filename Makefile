@@ -11,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
-SOURCES := $(shell git ls-files 'cpsl/*.py' 'cpsl_notebook/*.py')
+SOURCES := $(shell find cpsl cpsl_notebook -name '*.py')
 DESCRIPTIONS := cpsl/capsule.binpb cpsl_notebook/local/capsule.binpb
 
 .DEFAULT_GOAL := help
