@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from ledgers import buy, column, ledger, monthly, pay, random_payments
 
 from cpsl_notebook import UserError
-from cpsl_notebook.earnings.metrics.cohorts import cohorts
-from cpsl_notebook.earnings.metrics.mrr import mrr
+from cpsl_notebook.earnings.metrics.cohorts import compute_cohorts as cohorts
+from cpsl_notebook.earnings.metrics.mrr import compute_mrr as mrr
 
 
 def test_each_month_s_first_subscribers_are_followed_until_the_last_month_that_ended():

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from ledgers import at, buy, by_month, column, ledger, pay
 
 from cpsl_notebook import UserError
-from cpsl_notebook.earnings.metrics.payers import payers, top_payers
-from cpsl_notebook.earnings.metrics.revenue import revenue
+from cpsl_notebook.earnings.metrics.payers import compute_payers as payers
+from cpsl_notebook.earnings.metrics.payers import compute_top_payers as top_payers
+from cpsl_notebook.earnings.metrics.revenue import compute_revenue as revenue
 
 TYPES = {
     "period": "datetime64[us]",
@@ -147,7 +148,7 @@ def test_without_payments_there_are_the_columns_with_their_types():
         (lambda paid: revenue(paid, since="soon"), "'soon' is no moment"),
         (lambda paid: payers(paid, unit="head"), "unit is"),
         (lambda paid: payers(paid, basis="grand"), "basis is"),
-        (lambda paid: top_payers(paid, 0), r"how many to show, such as 10, not 0"),
+        (lambda paid: top_payers(paid, 0), r"Invalid n: 0\. Pass the number of payers"),
     ],
 )
 def test_what_cannot_be_understood_is_an_error_that_says_what_can(call, said):

@@ -73,14 +73,14 @@ def test_rows_that_share_an_id_are_matched_in_their_order(tmp_path):
 
 def test_a_snapshot_is_never_overwritten(frozen):
     before = frozen.read_bytes()
-    with pytest.raises(UserError, match="there already, and a snapshot stays as it is"):
+    with pytest.raises(UserError, match="already exists, and a snapshot is never overwritten"):
         payments(*ROWS).capsule.snapshot(frozen)
     assert frozen.read_bytes() == before
     assert list(frozen.parent.iterdir()) == [frozen]
 
 
 def test_only_the_same_window_is_compared(frozen):
-    with pytest.raises(UserError, match="read the same window"):
+    with pytest.raises(UserError, match="holds the whole history, but these payments are the window 2026-02"):
         payments(*ROWS, window="2026-02").capsule.diff(frozen)
 
 
@@ -88,13 +88,13 @@ def test_a_file_that_is_no_snapshot_is_an_error(tmp_path):
     payments(*ROWS).to_parquet(tmp_path / "payments.parquet")
     (tmp_path / "text").write_text("no")
     for name, said in [
-        ("payments.parquet", "is no snapshot"),
-        ("text", "cannot be read"),
-        ("none", "cannot be read"),
+        ("payments.parquet", "is not a snapshot"),
+        ("text", "Cannot read"),
+        ("none", "Cannot read"),
     ]:
         with pytest.raises(UserError, match=said):
             payments(*ROWS).capsule.diff(tmp_path / name)
-    with pytest.raises(UserError, match="cannot be written"):
+    with pytest.raises(UserError, match="Cannot write"):
         payments(*ROWS).capsule.snapshot(tmp_path / "none" / "file")
 
 
@@ -145,7 +145,7 @@ def test_answers_go_to_excel_too(tmp_path):
 def test_a_zone_or_folder_that_there_is_not_is_an_error(tmp_path):
     with pytest.raises(UserError, match="no time zone 'Mars'"):
         payments(*ROWS).capsule.to_excel(tmp_path / "a.xlsx", tz="Mars")
-    with pytest.raises(UserError, match="cannot be written"):
+    with pytest.raises(UserError, match="Cannot write"):
         payments(*ROWS).capsule.to_excel(tmp_path / "none" / "a.xlsx")
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from ledgers import FIRST_DAY, at, buy, by_month, column, ledger, monthly, pay, random_payments
 
 from cpsl_notebook import UserError
-from cpsl_notebook.earnings.metrics.mrr import churn, mrr
+from cpsl_notebook.earnings.metrics.churn import compute_churn as churn
+from cpsl_notebook.earnings.metrics.mrr import compute_mrr as mrr
 
 MOVEMENTS = ["new_cents", "expansion_cents", "contraction_cents", "churn_cents"]
 MOVEMENTS.append("reactivation_cents")
