@@ -272,4 +272,6 @@ except Exception as error:
     print(error)
 """
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert "Plots need matplotlib. Install it with: pip install matplotlib" in ran.stdout, ran.stderr
+    assert "Plots need matplotlib. Install it with: pip install matplotlib" in ran.stdout, (
+        ran.stderr
+    )

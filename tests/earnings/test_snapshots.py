@@ -80,7 +80,7 @@ def test_a_snapshot_is_never_overwritten(frozen):
 
 
 def test_only_the_same_window_is_compared(frozen):
-    with pytest.raises(UserError, match="holds the whole history, but these payments are the window 2026-02"):
+    with pytest.raises(UserError, match="whole history, but these payments are the window 2026-02"):
         payments(*ROWS, window="2026-02").capsule.diff(frozen)
 
 
