@@ -39,6 +39,11 @@ class Earnings:
 
     A frame without payments gives results without rows.
 
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Payments as `cpsl_notebook.Client.list_payments` returns them. pandas passes the frame.
+
     Examples
     --------
     >>> payments = pd.DataFrame({"app": ["shop"], "amount_cents": [1500]})

@@ -96,7 +96,7 @@ def test_strict_reconcile_names_the_way_to_all_findings():
     message = error_of(lambda: frame(*MONTHLY).capsule.reconcile(sums, strict=True))
     assert message == (
         "Not balanced: errors: 1, not checked: 0. First finding: sums, shop: "
-        "the net sum is not the summary's `net_cents`. List all findings with strict=False."
+        "the net sum differs from the summary's `net_cents`. List all findings with strict=False."
     )
     table = frame(*MONTHLY).capsule.reconcile(sums, strict=False)
     assert table["severity"].tolist().count("error") == 1

@@ -19,21 +19,21 @@ GOOD = [payment(1, "2026-01-05"), payment(2, "2026-02-05", gross=4900), payment(
 
 
 def findings(rows, earnings=None, **options):
-    answer = frame(*rows).capsule.reconcile(
+    table = frame(*rows).capsule.reconcile(
         summary(*rows) if earnings is None else earnings, **options
     )
-    return answer, answer[answer["severity"] != "passed"]
+    return table, table[table["severity"] != "passed"]
 
 
 def test_consistent_payments_are_balanced():
-    answer, left = findings(GOOD)
-    assert left.empty and answer.attrs["balanced"] == "yes"
-    assert answer.attrs["as_of"] == "2026-04-01T00:00:00+00:00"
-    assert answer["check"].unique().tolist() == [
+    table, not_passed = findings(GOOD)
+    assert not_passed.empty and table.attrs["balanced"] == "yes"
+    assert table.attrs["as_of"] == "2026-04-01T00:00:00+00:00"
+    assert table["check"].unique().tolist() == [
         *("complete", "net", "fee", "duplicates", "currencies"),
         *("payout ids", "renewals", "negatives", "repeated", "sums"),
     ]
-    assert "the net sum is the summary's `net_cents`" in answer["finding"].tolist()
+    assert "the net sum equals the summary's `net_cents`" in table["finding"].tolist()
 
 
 @pytest.mark.parametrize(
@@ -49,11 +49,13 @@ def test_consistent_payments_are_balanced():
 )
 def test_wrong_amount_is_an_error_with_the_expected_amount(change, expected):
     rows = [GOOD[0] | change, *GOOD[1:]]
-    answer, left = findings(rows)
-    found = left[["check", "expected_cents", "found_cents"]].to_numpy().tolist()
+    table, not_passed = findings(rows)
+    found = not_passed[["check", "expected_cents", "found_cents"]].to_numpy().tolist()
     assert found == [list(expected)]
-    assert left["payment_id"].tolist() == ["pay_1"] and left["severity"].tolist() == ["error"]
-    assert answer.attrs["balanced"] == "no"
+    assert not_passed["payment_id"].tolist() == ["pay_1"] and not_passed["severity"].tolist() == [
+        "error"
+    ]
+    assert table.attrs["balanced"] == "no"
 
 
 @pytest.mark.parametrize("fee", [149, 150])
@@ -64,39 +66,39 @@ def test_fee_of_half_a_cent_may_be_rounded_up_or_down(fee):
 
 def test_duplicates_and_mixed_currencies_are_errors():
     rows = [*GOOD, GOOD[0] | {"payer": "x"}, payment(4, "2026-03-06", currency="EUR")]
-    answer, _ = findings(rows)
-    errors = answer[answer["severity"] == "error"]
+    table, _ = findings(rows)
+    errors = table[table["severity"] == "error"]
     assert errors["check"].tolist() == ["duplicates", "currencies", "currencies"]
     assert errors["finding"].tolist() == [
         *("2 rows share this id", "1 payment in EUR", "4 payments in USD")
     ]
     # Sums across currencies are meaningless.
-    assert answer[answer["check"] == "sums"]["severity"].unique().tolist() == ["not checked"]
+    assert table[table["check"] == "sums"]["severity"].unique().tolist() == ["not checked"]
 
 
 def test_unreadable_amount_is_an_error():
     with pytest.warns(UserWarning, match="1 of net_cents"):
-        answer, _ = findings([GOOD[0] | {"net_cents": "13,50"}], summary(GOOD[0]))
-    errors = answer[answer["severity"] == "error"]
+        table, _ = findings([GOOD[0] | {"net_cents": "13,50"}], summary(GOOD[0]))
+    errors = table[table["severity"] == "error"]
     assert errors[["check", "payment_id", "finding"]].to_numpy().tolist() == [
         ["complete", "pay_1", "no net_cents"]
     ]
 
 
 def test_different_summary_is_an_error_that_names_the_column():
-    _, left = findings(GOOD, summary(*GOOD, fee_cents=791))
+    _, not_passed = findings(GOOD, summary(*GOOD, fee_cents=791))
     # 150 + 490 + 150 = 790
-    assert left[["severity", "expected_cents", "found_cents"]].to_numpy().tolist() == [
+    assert not_passed[["severity", "expected_cents", "found_cents"]].to_numpy().tolist() == [
         ["error", 790, 791]
     ]
-    assert left["finding"].item() == "the fee sum is not the summary's `fee_cents`"
+    assert not_passed["finding"].item() == "the fee sum differs from the summary's `fee_cents`"
 
 
 def test_summary_with_unknown_unit_needs_amounts():
     other = earnings_frame([("shop", {"revenue": 79.0, "fees": 7.9, "developerShare": 71.1})])
-    _, left = findings(GOOD, other)
-    assert left["severity"].unique().tolist() == ["not checked"] and len(left) == 3
-    assert left["finding"].iloc[0] == (
+    _, not_passed = findings(GOOD, other)
+    assert not_passed["severity"].unique().tolist() == ["not checked"] and len(not_passed) == 3
+    assert not_passed["finding"].iloc[0] == (
         "the unit of the summary's `revenue` is unknown: "
         'pass amounts="cents" or amounts="currency" to reconcile()'
     )
@@ -109,15 +111,15 @@ def test_findings_for_information_leave_payments_balanced():
         for number, paid_at in enumerate(("2025-12-31", "2026-01-31", "2026-03-18", "2026-03-18"))
     ]
     refund = payment(9, "2026-03-20", gross=-1500, payer="ada")
-    answer, left = findings([*monthly, refund])
+    table, not_passed = findings([*monthly, refund])
     # A month and 15 days after 31 January is 15 March; 18 March is 46 days after 31 January.
-    assert left[["check", "payment_id", "severity"]].to_numpy().tolist() == [
+    assert not_passed[["check", "payment_id", "severity"]].to_numpy().tolist() == [
         ["renewals", "pay_2", "information"],
         ["negatives", "pay_9", "information"],
         ["repeated", "pay_3", "information"],
     ]
-    assert left["finding"].iloc[0] == "46 days after the last payment"
-    assert answer.attrs["balanced"] == "yes"
+    assert not_passed["finding"].iloc[0] == "46 days after the last payment"
+    assert table.attrs["balanced"] == "yes"
 
 
 @pytest.mark.parametrize(
@@ -132,8 +134,8 @@ def test_findings_for_information_leave_payments_balanced():
 def test_limits_of_late_and_repeated_payments(paid_at, check):
     first = payment(1, "2026-01-31T09:00:00Z", kind="monthly", payer="ada")
     second = payment(2, paid_at, kind="monthly", payer="ada")
-    _, left = findings([first, second])
-    assert left["check"].tolist() == check
+    _, not_passed = findings([first, second])
+    assert not_passed["check"].tolist() == check
 
 
 @pytest.mark.parametrize(
@@ -145,26 +147,26 @@ def test_limits_of_late_and_repeated_payments(paid_at, check):
 )
 def test_check_that_cannot_run_is_not_balanced(without, check):
     rows = [{name: value for name, value in row.items() if name != without} for row in GOOD]
-    answer, left = findings(rows, summary(*GOOD))
-    skipped = left[left["severity"] == "not checked"]
+    table, not_passed = findings(rows, summary(*GOOD))
+    skipped = not_passed[not_passed["severity"] == "not checked"]
     assert check in skipped["check"].tolist()
     assert skipped["finding"].str.contains(f"the payments have no {without}").all()
-    assert answer.attrs["balanced"] == "no"
+    assert table.attrs["balanced"] == "no"
 
 
 def test_since_lists_later_findings_and_counts_earlier_ones():
     wrong = [row | {"net_cents": row["net_cents"] + 1} for row in GOOD]
-    answer, left = findings(wrong, since="2026-03")
-    net = left[left["check"] == "net"]
+    table, not_passed = findings(wrong, since="2026-03")
+    net = not_passed[not_passed["check"] == "net"]
     assert net["payment_id"].fillna("").tolist() == ["pay_3", ""]
     assert net["paid_at"].iloc[0] == pd.Timestamp("2026-03-05", tz="UTC")
     assert net["finding"].tolist()[1] == "2 in earlier payments"
-    assert answer.attrs["balanced"] == "no"
+    assert table.attrs["balanced"] == "no"
     # In Berlin, 5 March begins an hour earlier than in UTC.
     early = [GOOD[0] | {"net_cents": 1, "paid_at": "2026-03-04T23:30:00Z"}]
     for tz, shown in [("UTC", ["1 in earlier payments"]), ("Europe/Berlin", ["gross − fee ≠ net"])]:
-        _, left = findings(early, since="2026-03-05", tz=tz)
-        assert left[left["check"] == "net"]["finding"].tolist() == shown
+        _, not_passed = findings(early, since="2026-03-05", tz=tz)
+        assert not_passed[not_passed["check"] == "net"]["finding"].tolist() == shown
 
 
 def test_strict_raises_unless_balanced():
@@ -183,7 +185,7 @@ def test_reconcile_rejects_a_window():
 def test_local_workspace_is_balanced(workspace):
     client = workspace.client()
     payments, earnings = client.list_payments(), client.get_earnings()
-    answer = payments.capsule.reconcile(earnings, strict=True)
-    assert answer.attrs["balanced"] == "yes"
+    table = payments.capsule.reconcile(earnings, strict=True)
+    assert table.attrs["balanced"] == "yes"
     with pytest.raises(UserError, match="Not balanced"):
         payments[payments.index != 7].capsule.reconcile(earnings, strict=True)

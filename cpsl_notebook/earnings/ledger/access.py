@@ -39,7 +39,7 @@ def ledger(
     Parameters
     ----------
     roles : mapping of str to str or None, optional
-        Columns of the payments by role, such as ``{"gross": "total"}``, where they cannot be found
+        Columns of the payments by role, such as ``{"gross": "total"}``, if they cannot be found
         by name. ``None`` means that no column has the role.
     amounts : {"cents", "currency"}, optional
         Unit of the amount columns whose names do not state it.

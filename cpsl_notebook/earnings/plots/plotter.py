@@ -26,6 +26,11 @@ class Plots:
     are in currency, and each currency has its own axes. Months that are not final are paler. The
     figure is transparent, for light and dark pages, and its subtitle names the moment it holds for.
 
+    Parameters
+    ----------
+    earnings : cpsl_notebook.earnings.Earnings
+        The accessor of the payments.
+
     Examples
     --------
     >>> from cpsl_notebook.frames import payments_frame

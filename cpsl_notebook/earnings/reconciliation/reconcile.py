@@ -72,7 +72,7 @@ def reconcile(
         Summaries, one row per app, as returned by `cpsl_notebook.Client.get_earnings`.
     roles : mapping of str to str or None, optional
         Columns of *earnings* by role (``gross``, ``fee`` and ``net``), such as
-        ``{"gross": "total"}``, where they cannot be found by name.
+        ``{"gross": "total"}``, if they cannot be found by name.
     amounts : {"cents", "currency"}, optional
         Unit of the columns of *earnings* whose names do not state it.
     strict : bool, default False

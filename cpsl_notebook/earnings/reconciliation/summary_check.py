@@ -76,7 +76,7 @@ def _compare(
         "severity": "passed" if same else "error",
         "expected_cents": summed,
         "found_cents": stated,
-        "finding": f"the {role} sum is {'' if same else 'not '}the summary's `{column}`",
+        "finding": f"the {role} sum {'equals' if same else 'differs from'} the summary's `{column}`",
     }
 
 

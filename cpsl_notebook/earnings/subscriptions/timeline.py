@@ -116,14 +116,14 @@ class Timeline:
         return named
 
 
-def build_timeline(ledger: Ledger, answer: str, *, tz: str, basis: str) -> Timeline:
+def build_timeline(ledger: Ledger, metric: str, *, tz: str, basis: str) -> Timeline:
     """Group the monthly payments of a ledger into chains.
 
     Parameters
     ----------
     ledger : Ledger
         Whole history of payments.
-    answer : str
+    metric : str
         Name of the metric that needs the timeline, for error messages.
     tz : str
         Time zone whose days count.
@@ -137,7 +137,7 @@ def build_timeline(ledger: Ledger, answer: str, *, tz: str, basis: str) -> Timel
         one-time nor monthly.
     """
     calendar = Calendar(ledger.as_of, tz)
-    sales = _sorted_sales(monthly_sales(ledger, answer, basis), calendar)
+    sales = _sorted_sales(monthly_sales(ledger, metric, basis), calendar)
     return _timeline(sales, _find_chains(sales), calendar)
 
 
