@@ -1,6 +1,7 @@
 """Excel files of payments and results."""
 
 import datetime as dt
+import sys
 
 import openpyxl
 import pytest
@@ -47,6 +48,22 @@ def test_results_can_be_written_to_excel(tmp_path):
     path = shown.capsule.to_excel(tmp_path / "payouts.xlsx")
     heading, first = cells(path)
     assert dict(zip(heading, first, strict=True))["net"] == 40.5
+
+
+def test_excel_keeps_numbers_that_it_can_represent(tmp_path):
+    sold = {"paid_at": "2026-01-15", "gross_cents": 1500, "rate": 0.5, "test": True, "id": 10**16}
+    path = frame(sold, sold | {"gross_cents": None}).capsule.to_excel(tmp_path / "numbers.xlsx")
+    heading, first, second = cells(path)
+    row = dict(zip(heading, first, strict=True))
+    assert (row["gross_cents"], row["rate"], row["test"]) == (1500, 0.5, True)
+    assert row["id"] == str(10**16)
+    assert dict(zip(heading, second, strict=True))["gross_cents"] is None
+
+
+def test_excel_without_openpyxl_shows_how_to_install_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    with pytest.raises(UserError, match="Install it with: pip install openpyxl"):
+        frame(*THREE).capsule.to_excel(tmp_path / "a.xlsx")
 
 
 def test_excel_lists_attributes_on_a_second_sheet(tmp_path):

@@ -174,6 +174,13 @@ def test_mrr_draws_closings_and_movements(payments):
     assert "$3,000" in labels(closing.yaxis) and labels(closing.xaxis)[0] == "Jan\n2025"
 
 
+def test_payers_of_a_window_are_drawn_as_active(payments):
+    payments.attrs["window"] = "2025-01-01T00:00:00Z/"
+    above, _ = drawn(payments[payments["app"] == "school"].capsule.plot.payers())
+    assert [text.get_text() for text in above.get_legend().get_texts()] == ["active"]
+    assert heights(above) == {1}
+
+
 def test_months_that_are_not_final_are_paler(payments):
     closing, _ = drawn(payments[payments["app"] == "shop"].capsule.plot.mrr())
     (bars,) = closing.containers

@@ -189,3 +189,29 @@ def test_local_workspace_is_balanced(workspace):
     assert table.attrs["balanced"] == "yes"
     with pytest.raises(UserError, match="Not balanced"):
         payments[payments.index != 7].capsule.reconcile(earnings, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("summaries", "finding"),
+    [
+        ([("shop", {"net_cents": 1}), ("shop", {"net_cents": 1})], "the app has 2 summaries"),
+        ([("school", {"net_cents": 1})], "the app has no summary"),
+        ([("shop", {"net_cents": None})], "the summary's `net_cents` is not an amount"),
+    ],
+)
+def test_summary_that_cannot_be_compared_is_not_checked(summaries, finding):
+    table, _ = findings(GOOD, earnings_frame(summaries))
+    sums = table[(table["check"] == "sums") & (table["app"] == "shop")]
+    assert sums["severity"].unique().tolist() == ["not checked"]
+    assert sums["finding"].iloc[-1] == finding
+
+
+def test_summary_of_an_app_without_payments_is_not_checked():
+    sums = [("school", {"gross_cents": 0, "fee_cents": 0, "net_cents": 1})]
+    table, _ = findings(GOOD, earnings_frame(sums))
+    of_school = table[table["app"] == "school"]
+    assert of_school[["severity", "finding"]].to_numpy().tolist() == [
+        ["not checked", "no payments of school were read"],
+        ["passed", "the gross sum equals the summary's `gross_cents`"],
+        ["passed", "the fee sum equals the summary's `fee_cents`"],
+    ]
