@@ -60,6 +60,17 @@ def test_excel_keeps_numbers_that_it_can_represent(tmp_path):
     assert dict(zip(heading, second, strict=True))["gross_cents"] is None
 
 
+def test_table_too_long_for_excel_fits_parquet(tmp_path, monkeypatch):
+    monkeypatch.setattr(excel, "_MOST_ROWS", 2)
+    with pytest.raises(UserError) as raised:
+        frame(*THREE).capsule.to_excel(tmp_path / "long.xlsx")
+    assert str(raised.value) == (
+        "The table has 3 rows, and an Excel sheet holds 2. Write fewer rows, or use to_parquet()."
+    )
+    frame(*THREE).to_parquet(tmp_path / "long.parquet")
+    assert len(cells(frame(*THREE)[:2].capsule.to_excel(tmp_path / "long.xlsx"))) == 3
+
+
 def test_excel_without_openpyxl_shows_how_to_install_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "openpyxl", None)
     with pytest.raises(UserError, match="Install it with: pip install openpyxl"):

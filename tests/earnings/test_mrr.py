@@ -313,7 +313,7 @@ def test_unknown_kinds_are_an_error_that_lists_them():
 
 
 def test_missing_amount_is_an_error_with_the_payment_id():
-    with pytest.raises(UserError, match=r"1 have none, .*p0"):
+    with pytest.raises(UserError, match=r"1.*p0"):
         mrr(ledger(pay("2025-01-10", gross=0, gross_cents=None)))
 
 

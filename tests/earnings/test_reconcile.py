@@ -94,15 +94,29 @@ def test_different_summary_is_an_error_that_names_the_column():
     assert not_passed["finding"].item() == "the fee sum differs from the summary's `fee_cents`"
 
 
-def test_summary_with_unknown_unit_needs_amounts():
-    other = earnings_frame([("shop", {"revenue": 79.0, "fees": 7.9, "developerShare": 71.1})])
+def test_advice_on_column_and_unit_of_a_summary_works():
+    other = earnings_frame([("shop", {"taken": 79.0, "fees": 7.9, "developerShare": 71.1})])
     _, not_passed = findings(GOOD, other)
-    assert not_passed["severity"].unique().tolist() == ["not checked"] and len(not_passed) == 3
-    assert not_passed["finding"].iloc[0] == (
-        "the unit of the summary's `revenue` is unknown: "
-        'pass amounts="cents" or amounts="currency" to reconcile()'
+    assert not_passed["finding"].tolist() == [
+        'the gross column of the summary is unknown: pass roles={"gross": …} to reconcile()',
+        "the unit of the summary's `fees` is unknown: "
+        'pass amounts="cents" or amounts="currency" to reconcile()',
+        "the unit of the summary's `developerShare` is unknown: "
+        'pass amounts="cents" or amounts="currency" to reconcile()',
+    ]
+    assert not_passed["severity"].tolist() == ["not checked"] * 3
+    table, _ = findings(GOOD, other, roles={"gross": "taken"}, amounts="currency")
+    assert table.attrs["balanced"] == "yes"
+
+
+def test_summaries_need_a_column_app():
+    sums = {"gross_cents": 7900, "fee_cents": 790, "net_cents": 7110}
+    with pytest.raises(UserError) as raised:
+        findings(GOOD, pd.DataFrame([sums]))
+    assert str(raised.value) == (
+        "The summaries have no column `app`. Pass the result of get_earnings()."
     )
-    assert findings(GOOD, other, amounts="currency")[0].attrs["balanced"] == "yes"
+    assert findings(GOOD, earnings_frame([("shop", sums)]))[0].attrs["balanced"] == "yes"
 
 
 def test_findings_for_information_leave_payments_balanced():
@@ -171,8 +185,15 @@ def test_since_lists_later_findings_and_counts_earlier_ones():
 
 def test_strict_raises_unless_balanced():
     findings(GOOD, strict=True)
-    with pytest.raises(UserError, match=r"errors: 1, not checked: 0\. First finding: net, shop"):
-        findings([GOOD[0] | {"net_cents": 1351}], strict=True)
+    wrong = [GOOD[0] | {"net_cents": 1351}]
+    with pytest.raises(UserError) as raised:
+        findings(wrong, strict=True)
+    assert str(raised.value) == (
+        "Not balanced: errors: 1, not checked: 0. First finding: net, shop, pay_1: "
+        "gross − fee ≠ net. List all findings with strict=False."
+    )
+    _, not_passed = findings(wrong, strict=False)
+    assert not_passed["finding"].tolist() == ["gross − fee ≠ net"]
 
 
 def test_reconcile_rejects_a_window():

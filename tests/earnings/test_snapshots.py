@@ -15,7 +15,7 @@ def frozen(tmp_path):
 
 def test_diff_ignores_payments_after_the_close(frozen):
     changes = frame(*THREE).capsule.diff(frozen)
-    assert changes.empty
+    assert len(changes) == 0
     assert list(changes.columns) == ["change", "app", "payment_id", "field", "before", "after"]
 
 
@@ -47,15 +47,24 @@ def test_rows_with_the_same_id_are_matched_in_order(tmp_path):
 
 def test_snapshot_is_never_overwritten(frozen):
     before = frozen.read_bytes()
-    with pytest.raises(UserError, match="already exists, and a snapshot is never overwritten"):
+    with pytest.raises(UserError, match=r"is never overwritten\. Choose another file"):
         frame(*THREE).capsule.snapshot(frozen)
     assert frozen.read_bytes() == before
     assert list(frozen.parent.iterdir()) == [frozen]
+    other = frame(*THREE).capsule.snapshot(frozen.with_name("other.parquet"))
+    assert len(frame(*THREE).capsule.diff(other)) == 0
 
 
-def test_diff_of_different_windows_is_an_error(frozen):
-    with pytest.raises(UserError, match="whole history, but these payments are the window 2026-02"):
-        frame(*THREE, window="2026-02").capsule.diff(frozen)
+def test_diff_of_different_windows_is_an_error(tmp_path):
+    window = "2026-01-01T00:00:00Z/"
+    file = frame(*THREE, window=window).capsule.snapshot(tmp_path / "cut.parquet")
+    with pytest.raises(UserError) as raised:
+        frame(*THREE).capsule.diff(file)
+    assert str(raised.value) == (
+        "The snapshot holds the window 2026-01-01T00:00:00Z/, but these payments are the whole "
+        "history. Read the payments of the same window."
+    )
+    assert len(frame(*THREE, window=window).capsule.diff(file)) == 0
 
 
 def test_invalid_files_are_errors(tmp_path):
