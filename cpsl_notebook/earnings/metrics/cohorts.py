@@ -30,7 +30,7 @@ def cohorts(
     as_of: Moment | None = None,
     money: bool = False,
 ) -> pd.DataFrame:
-    """Return how many subscribers of each starting month are left, month by month.
+    """Return the retention of payers by the month of their first subscription.
 
     A cohort consists of the payers whose first monthly payment is in the same month. A payer is
     active in a month that closes with one of the payer's subscriptions in force, by the rules of

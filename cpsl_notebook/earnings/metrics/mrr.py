@@ -33,9 +33,9 @@ def mrr(
     """Return the monthly recurring revenue (MRR) at the end of each month, and its movements.
 
     Payments of kind ``monthly`` form subscriptions, by the rules in
-    `cpsl_notebook.earnings.subscriptions.chains`. The MRR of a month is the sum of what was paid
-    for the periods that include its last day. If the renewal due by then has not arrived, the
-    previous amount counts for 15 days of grace, so a late renewal is not a movement. Refunds and
+    `cpsl_notebook.earnings.subscriptions.chains`. The MRR of a month is the sum of the amounts paid
+    for periods that include its last day. While a renewal is late, the previous amount counts for
+    15 days of grace, so a late renewal is not a movement. Refunds and
     one-time sales do not count. The movements are those of ChartMogul: they compare the closing MRR
     of each payer with that of the month before.
 

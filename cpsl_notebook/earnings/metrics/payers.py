@@ -32,7 +32,7 @@ def payers(
     as_of: Moment | None = None,
     money: bool = False,
 ) -> pd.DataFrame:
-    """Return how many payers each period has, and their average revenue.
+    """Return the number of payers by period, and the average revenue per payer.
 
     Parameters
     ----------
