@@ -35,9 +35,9 @@ def mrr(
     Payments of kind ``monthly`` form subscriptions, by the rules in
     `cpsl_notebook.earnings.subscriptions.chains`. The MRR of a month is the sum of the amounts paid
     for periods that include its last day. While a renewal is late, the previous amount counts for
-    15 days of grace, so a late renewal is not a movement. Refunds and
-    one-time sales do not count. The movements are those of ChartMogul: they compare the closing MRR
-    of each payer with that of the month before.
+    15 days of grace, so a late renewal is not a movement. Refunds and one-time sales do not count.
+    The movements are those of ChartMogul: they compare the closing MRR of each payer with that of
+    the month before.
 
     Parameters
     ----------
