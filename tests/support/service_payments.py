@@ -1,5 +1,6 @@
 """Payments as the service sends them, and DataFrames of them."""
 
+import cpsl_notebook.earnings  # noqa: F401 (adds payments.capsule)
 from cpsl_notebook.frames import payments_frame
 
 

@@ -52,6 +52,7 @@ def to_excel(self: Earnings, path: str | Path, *, tz: str = "UTC") -> Path:
     Examples
     --------
     >>> import tempfile
+    >>> import cpsl_notebook.earnings  # adds payments.capsule
     >>> from cpsl_notebook.frames import payments_frame
     >>> payments = payments_frame([("shop", [{"paid_at": "2026-01-31T23:30Z"}])])
     >>> with tempfile.TemporaryDirectory() as folder:

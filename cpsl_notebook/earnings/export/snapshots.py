@@ -53,6 +53,7 @@ def snapshot(
     Examples
     --------
     >>> import tempfile
+    >>> import cpsl_notebook.earnings  # adds payments.capsule
     >>> from cpsl_notebook.frames import payments_frame
     >>> row = {"payment_id": "p1", "paid_at": "2026-01-31", "gross_cents": 1500, "fee_cents": 150}
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -118,6 +119,7 @@ def diff(self: Earnings, path: str | Path) -> pd.DataFrame:
     Examples
     --------
     >>> import tempfile
+    >>> import cpsl_notebook.earnings  # adds payments.capsule
     >>> from cpsl_notebook.frames import payments_frame
     >>> row = {"payment_id": "p1", "paid_at": "2026-01-31", "gross_cents": 1500, "fee_cents": 150}
     >>> with tempfile.TemporaryDirectory() as folder:

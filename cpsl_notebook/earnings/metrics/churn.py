@@ -78,6 +78,7 @@ def churn(
 
     Examples
     --------
+    >>> import cpsl_notebook.earnings  # adds payments.capsule
     >>> from cpsl_notebook.frames import payments_frame
     >>> days = [("2026-01-05", "ada"), ("2026-01-06", "bo"), ("2026-02-05", "ada")]
     >>> rows = [{"paid_at": day, "payer": payer, "gross_cents": 1500} for day, payer in days]

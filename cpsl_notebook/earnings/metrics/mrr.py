@@ -90,6 +90,7 @@ def mrr(
 
     Examples
     --------
+    >>> import cpsl_notebook.earnings  # adds payments.capsule
     >>> from cpsl_notebook.frames import payments_frame
     >>> days = ["2026-01-31", "2026-03-01", "2026-03-31"]  # the second is a day late
     >>> rows = [{"paid_at": day, "payer": "ada", "gross_cents": 1500} for day in days]

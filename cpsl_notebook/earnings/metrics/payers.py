@@ -78,6 +78,7 @@ def payers(
 
     Examples
     --------
+    >>> import cpsl_notebook.earnings  # adds payments.capsule
     >>> from cpsl_notebook.frames import payments_frame
     >>> days = [("2026-09-30", "ada"), ("2026-10-02", "ada"), ("2026-10-03", "bo")]
     >>> rows = [{"paid_at": day, "payer": payer, "gross_cents": 1500} for day, payer in days]
@@ -185,6 +186,7 @@ def top_payers(
 
     Examples
     --------
+    >>> import cpsl_notebook.earnings  # adds payments.capsule
     >>> from cpsl_notebook.frames import payments_frame
     >>> sums = {"ada": 9000, "bo": 1000}
     >>> rows = [{"payer": payer, "gross_cents": cents} for payer, cents in sums.items()]

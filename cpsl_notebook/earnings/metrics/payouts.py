@@ -68,6 +68,7 @@ def payouts(
 
     Examples
     --------
+    >>> import cpsl_notebook.earnings  # adds payments.capsule
     >>> from cpsl_notebook.frames import payments_frame
     >>> row = {"gross_cents": 1500, "fee_cents": 150, "payout_state": "In progress"}
     >>> days = ["2026-01-01", "2026-01-30"]

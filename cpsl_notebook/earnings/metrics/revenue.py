@@ -73,6 +73,7 @@ def revenue(
 
     Examples
     --------
+    >>> import cpsl_notebook.earnings  # adds payments.capsule
     >>> from cpsl_notebook.frames import payments_frame
     >>> rows = [
     ...     {"paid_at": "2026-09-30", "kind": "one_time", "gross_cents": 4900, "fee_cents": 490},

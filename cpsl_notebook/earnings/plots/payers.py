@@ -71,6 +71,7 @@ def payers(
 
     Examples
     --------
+    >>> import cpsl_notebook.earnings  # adds payments.capsule
     >>> from cpsl_notebook.frames import payments_frame
     >>> row = {"paid_at": "2026-01-31", "payer": "ada", "gross_cents": 4900, "fee_cents": 490}
     >>> axes = payments_frame([("shop", [row])]).capsule.plot.payers(as_of="2026-02")
@@ -135,6 +136,7 @@ def top_payers(
 
     Examples
     --------
+    >>> import cpsl_notebook.earnings  # adds payments.capsule
     >>> from cpsl_notebook.frames import payments_frame
     >>> row = {"paid_at": "2026-01-31", "payer": "ada", "gross_cents": 4900, "fee_cents": 490}
     >>> axes = payments_frame([("shop", [row])]).capsule.plot.top_payers()

@@ -59,6 +59,7 @@ def payouts(self: Plots, *, as_of: Moment | None = None, tz: str = "UTC") -> Dra
 
     Examples
     --------
+    >>> import cpsl_notebook.earnings  # adds payments.capsule
     >>> from cpsl_notebook.frames import payments_frame
     >>> row = {"gross_cents": 1500, "fee_cents": 150, "payout_state": "In progress"}
     >>> payments = payments_frame([("shop", [row | {"paid_at": "2026-01-30"}])])

@@ -62,6 +62,7 @@ def reconcile(
 
     Examples
     --------
+    >>> import cpsl_notebook.earnings  # adds payments.capsule
     >>> from cpsl_notebook.frames import earnings_frame, payments_frame
     >>> row = {"payment_id": "p1", "paid_at": "2026-01-31", "gross_cents": 1500, "fee_cents": 140}
     >>> summary = earnings_frame([("shop", {"gross_cents": 1500, "fee_cents": 140})])

@@ -65,6 +65,7 @@ def revenue(
 
     Examples
     --------
+    >>> import cpsl_notebook.earnings  # adds payments.capsule
     >>> from cpsl_notebook.frames import payments_frame
     >>> row = {"paid_at": "2026-01-31", "kind": "one_time", "gross_cents": 4900, "fee_cents": 490}
     >>> axes = payments_frame([("shop", [row])]).capsule.plot.revenue(as_of="2026-02")
