@@ -1,6 +1,6 @@
-"""What follows from payments: ledgers, revenue, subscriptions, payouts, reconciliation.
+"""Analyses of payments: ledgers, revenue, subscriptions, payouts, reconciliation.
 
-Importing this adds ``.capsule`` to DataFrames, as whatever makes a frame of payments does.
+Importing this package registers the DataFrame accessor ``capsule``.
 """
 
 from cpsl_notebook.earnings.accessor import Earnings

@@ -1,5 +1,6 @@
-"""The pictures of the answers: what they show, on which axes, and what they need."""
+"""Plots of the analyses: what they show, on which axes, and in which colors."""
 
+import inspect
 import subprocess
 import sys
 
@@ -16,7 +17,7 @@ from cpsl_notebook import UserError
 from cpsl_notebook.earnings.plots.axes import COLORS, INK, shades
 from cpsl_notebook.frames import earnings_frame
 
-LIGHT, DARK = "#ffffff", "#111111"  # the pages of JupyterLab
+LIGHT, DARK = "#ffffff", "#111111"  # backgrounds of JupyterLab
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +29,7 @@ def no_window():
 
 @pytest.fixture
 def payments():
-    """Two apps, two currencies, three months; the last is not final."""
+    """Return payments of two apps, two currencies and three months, the last of them not final."""
     rows = [pay(f"2025-{month:02}-10", payer, 150_000) for month in (1, 2, 3) for payer in "ab"]
     rows += [pay("2025-01-10", "c"), pay("2025-03-11", "d", 2500, app="school")]
     rows += [buy("2025-02-01", "b", currency="EUR"), buy("2025-03-01", "a", -700)]
@@ -38,9 +39,9 @@ def payments():
     return frame
 
 
-def drawn(answer):
-    """The axes of an answer, with their texts laid out."""
-    axes = np.atleast_1d(answer)
+def drawn(plot):
+    """Return the axes of a plot as a list, after laying out their texts."""
+    axes = np.atleast_1d(plot)
     axes[0].figure.canvas.draw()
     return list(axes)
 
@@ -60,8 +61,8 @@ def heights(axes):
 NAMES = "revenue payers top_payers mrr churn cohorts payouts reconcile".split()
 
 
-def picture(payments, name):
-    """The axes of a picture by its name."""
+def draw(payments, name):
+    """Return the axes of a plot by its name."""
     sums = [("shop", {"gross_cents": 1, "fee_cents": 1, "net_cents": 1})]
     more = [earnings_frame(sums)] if name == "reconcile" else []
     return drawn(getattr(payments.capsule.plot, name)(*more))
@@ -69,7 +70,7 @@ def picture(payments, name):
 
 @pytest.fixture(scope="module")
 def many():
-    """Four apps with long names, payers with longer ones, three years, three currencies."""
+    """Return payments of four apps and many payers with long names, three years and currencies."""
     rows = []
     for number in range(4):
         app, currency = (
@@ -103,8 +104,8 @@ def overlapping(found):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_of_many_apps_no_label_lies_over_another_nor_a_legend_over_data(many, name):
-    every = picture(many, name)
+def test_labels_and_legends_of_many_apps_do_not_overlap(many, name):
+    every = draw(many, name)
     (page,) = {axes.figure.bbox for axes in every}
     assert not overlapping(boxes(axes._left_title for axes in every))
     for axes in every:
@@ -120,7 +121,7 @@ def test_of_many_apps_no_label_lies_over_another_nor_a_legend_over_data(many, na
             assert data.y1 - 2 <= box.y0 < box.y1 <= axes._left_title.get_window_extent().y0 + 2
 
 
-def test_revenue_shows_the_five_largest_sources_and_the_others_together(many):
+def test_revenue_combines_all_but_the_five_largest_sources(many):
     dollars = many[many["currency"] == "USD"].copy()
     dollars["app"] = dollars["app"].astype(str) + dollars["payer"].str[26:28]
     (axes,) = drawn(dollars.capsule.plot.revenue())
@@ -139,32 +140,32 @@ def test_revenue_shows_the_five_largest_sources_and_the_others_together(many):
         (10**10, {"$0", "$100M"}),
     ],
 )
-def test_axes_are_in_currency_whatever_its_size(gross, ticks):
+def test_axes_format_currency_of_any_size(gross, ticks):
     frame = ledger(buy("2025-01-10", gross=gross)).rows.drop(columns="payment_status")
     (axes,) = drawn(frame.capsule.plot.revenue(as_of="2025-01"))
     assert ticks <= set(labels(axes.yaxis))
 
 
-def test_payouts_are_written_to_the_cent_with_the_oldest(payments):
+def test_payouts_show_exact_amount_and_oldest_payment(payments):
     (axes,) = drawn(payments.capsule.plot.payouts())
-    # $49.00 less a tenth, of 5 March, seen at the end of 31 March: 26 days ago.
+    # $49.00 less a tenth, paid on 5 March. At the end of 31 March that is 26 days ago.
     assert [text.get_text() for text in axes.texts] == [" $44.10\n oldest: 26 days"]
 
 
-def test_reconciliation_is_a_light_for_each_check_the_worst_first(payments):
-    (axes,) = picture(payments, "reconcile")
-    said = dict(zip(labels(axes.yaxis), [text.get_text() for text in axes.texts], strict=True))
+def test_reconcile_draws_one_dot_per_check_most_severe_first(payments):
+    (axes,) = draw(payments, "reconcile")
+    texts = dict(zip(labels(axes.yaxis), [text.get_text() for text in axes.texts], strict=True))
     assert axes.get_title("left") == "Reconciliation: not balanced"
-    assert said["currencies"] == "3 errors: 1 payments in USD"
-    assert said["payout ids"] == "not checked: the payments have no payout_id"
-    assert said["negatives"] == "1 for information: negative: a refund?"
-    assert said["net"] == "passed"
+    assert texts["currencies"] == "3 errors: 1 payment in USD"
+    assert texts["payout ids"] == "not checked: the payments have no payout_id"
+    assert texts["negatives"] == "1 for information: negative amount, probably a refund"
+    assert texts["net"] == "passed"
     lights = [line.get_color() for line in axes.lines]
     worst = ["red", "orange", "blue", "teal"]
     assert lights == sorted(lights, key=[COLORS[name] for name in worst].index)
 
 
-def test_mrr_draws_what_months_closed_with_and_what_moved_them(payments):
+def test_mrr_draws_closings_and_movements(payments):
     only = payments[(payments["app"] == "shop") & (payments["currency"] == "USD")]
     closing, moved = drawn(only.capsule.plot.mrr())
     table = only.capsule.mrr()
@@ -173,27 +174,34 @@ def test_mrr_draws_what_months_closed_with_and_what_moved_them(payments):
     assert "$3,000" in labels(closing.yaxis) and labels(closing.xaxis)[0] == "Jan\n2025"
 
 
-def test_a_month_that_is_not_final_is_paler(payments):
+def test_payers_of_a_window_are_drawn_as_active(payments):
+    payments.attrs["window"] = "2025-01-01T00:00:00Z/"
+    above, _ = drawn(payments[payments["app"] == "school"].capsule.plot.payers())
+    assert [text.get_text() for text in above.get_legend().get_texts()] == ["active"]
+    assert heights(above) == {1}
+
+
+def test_months_that_are_not_final_are_paler(payments):
     closing, _ = drawn(payments[payments["app"] == "shop"].capsule.plot.mrr())
     (bars,) = closing.containers
     assert [bar.get_alpha() for bar in bars] == [1.0, 1.0, 0.5]
     assert "paler: not final" in closing.figure.get_supxlabel()
 
 
-def test_apps_have_axes_of_their_own_and_currencies_are_never_on_one(payments):
+def test_each_app_and_currency_has_its_own_axes(payments):
     assert len(drawn(payments.capsule.plot.mrr())) == 4  # two each for shop and school
     revenue = drawn(payments.capsule.plot.revenue())
     assert [axes.get_title("left") for axes in revenue] == ["Revenue · EUR", "Revenue · USD"]
     assert "€" in labels(revenue[0].yaxis)[1] and "$" in labels(revenue[1].yaxis)[1]
 
 
-def test_one_picture_gives_its_axes_and_several_an_array(payments):
+def test_plots_return_one_axes_or_an_array(payments):
     one = payments[payments["currency"] == "USD"].capsule.plot.revenue()
     assert not isinstance(one, np.ndarray)
     assert isinstance(payments.capsule.plot.revenue(), np.ndarray)
 
 
-def test_the_heat_map_leaves_blank_what_is_not_over(payments):
+def test_cohorts_leave_unfinished_months_blank(payments):
     shop = payments[payments["app"] == "shop"]
     (axes,) = drawn(shop.capsule.plot.cohorts())
     assert axes.images[0].get_array().filled(np.nan).tolist() == [[1.0, 2 / 3, 2 / 3]]
@@ -201,22 +209,22 @@ def test_the_heat_map_leaves_blank_what_is_not_over(payments):
     assert axes.images[0].get_array().shape == (1, 2)
 
 
-def test_options_are_those_of_the_answer(payments):
+def test_plots_pass_options_to_the_analysis(payments):
     weeks = drawn(payments.capsule.plot.revenue("W", since="2025-03", tz="Europe/Berlin"))
     assert labels(weeks[0].xaxis)[0].startswith("3 Mar")
-    with pytest.raises(UserError, match="leave money= out"):
-        payments.capsule.plot.mrr(money=True)
-    with pytest.raises(UserError, match="freq is one of"):
+    with pytest.raises(UserError, match=r"freq .* one of D, W, MS, QS, YS, not .fortnight"):
         payments.capsule.plot.revenue("fortnight")
 
 
-def test_nothing_to_draw_is_said(payments):
-    with pytest.raises(UserError, match="nothing to draw"):
-        payments[payments["kind"] == "one_time"].capsule.plot.mrr()
+def test_plot_without_rows_is_an_error(payments):
+    plot = payments.capsule.plot
+    with pytest.raises(UserError, match=r"no rows\. Check since= and as_of="):
+        plot.revenue(since="2025-04", as_of="2025-03")
+    assert len(drawn(plot.revenue(since="2025-03", as_of="2025-03"))) == 2
 
 
 def luminance(color):
-    """Relative luminance, by WCAG 2.2."""
+    """Return the relative luminance by WCAG 2.2."""
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(color)]
     return np.dot(linear, [0.2126, 0.7152, 0.0722])
 
@@ -227,16 +235,29 @@ def contrast(one, other):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_answer_has_a_picture_that_can_be_read_on_a_light_page_and_on_a_dark_one(
-    payments, name
-):
-    every = picture(payments, name)
+def test_plots_have_the_signature_of_their_analysis_and_document_it(payments, name):
+    plot, analysis = getattr(payments.capsule.plot, name), getattr(payments.capsule, name)
+    parameters, expected = (inspect.signature(each).parameters for each in (plot, analysis))
+    names = [each for each in expected if each != "money"]
+    assert list(parameters) == names
+    assert [parameters[each].default for each in names] == [
+        expected[each].default for each in names
+    ]
+    text = inspect.getdoc(plot)
+    for section in ("Parameters", "Returns", "Raises", "Examples"):
+        assert f"\n{section}\n---" in text
+    assert all(f"\n{each} : " in text for each in parameters)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_plots_are_readable_on_light_and_dark_pages(payments, name):
+    every = draw(payments, name)
     figure = every[0].figure
     assert figure.patch.get_alpha() == 0
     assert figure.get_suptitle() == "" and "as of 2025-04-01" in figure.get_supxlabel()
     for axes in every:
         assert axes.has_data() and axes.patch.get_alpha() == 0
-        within = set(axes.texts) if name == "cohorts" else set()  # on the colors of their cells
+        within = set(axes.texts) if name == "cohorts" else set()  # texts on colored cells
         written = set(axes.findobj(matplotlib.text.Text)) - within
         for text in written:
             assert not text.get_text() or contrast(text.get_color(), INK) < 1.05
@@ -248,19 +269,37 @@ def test_each_answer_has_a_picture_that_can_be_read_on_a_light_page_and_on_a_dar
         colors = {to_rgb(bar.get_facecolor()) for bars in axes.containers for bar in bars}
         colors |= {to_rgb(line.get_color()) for line in axes.lines if line.get_color() != "white"}
         assert all(contrast(color, page) > 2 for color in colors for page in (LIGHT, DARK))
-    # Jupyter paints no page of its own behind it, which would be wrong in one theme or the other.
+    # Jupyter adds no background, which would be wrong in one of the themes.
     assert backend_inline._fetch_figure_metadata(figure) is None
     for page in (LIGHT, DARK):
         assert contrast(INK, page) > 3.9
         assert all(contrast(color, page) > 2 for color in COLORS.values())
 
 
-def test_no_cell_of_the_heat_map_looks_like_the_page():
+def test_heat_map_cells_differ_from_the_page():
     ends = [shades()(0.0), shades()(1.0)]
     assert contrast(ends[0], LIGHT) > 1.3 and contrast(ends[1], DARK) > 2
 
 
-def test_without_matplotlib_it_says_how_to_install_it():
+def test_matplotlib_is_imported_by_the_first_plot():
+    program = """
+import sys
+import pandas as pd
+import cpsl_notebook.earnings
+paid = pd.to_datetime(["2025-01-10"], utc=True)
+frame = pd.DataFrame({"app": ["shop"], "amount_cents": [1500], "paid_at": paid, "kind": "monthly"})
+frame.capsule.revenue()
+plot = frame.capsule.plot
+before = "matplotlib" in sys.modules
+plot.revenue()
+print(before, "matplotlib" in sys.modules)
+"""
+    command = [sys.executable, "-c", program]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ran.stdout == "False True\n"
+
+
+def test_plot_without_matplotlib_shows_how_to_install_it():
     program = """
 import sys
 sys.modules["matplotlib"] = sys.modules["matplotlib.pyplot"] = None
@@ -274,4 +313,6 @@ except Exception as error:
     print(error)
 """
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert "A plot needs matplotlib: install it with pip install" in ran.stdout, ran.stderr
+    assert "Plots need matplotlib. Install it with: pip install matplotlib" in ran.stdout, (
+        ran.stderr
+    )

@@ -1,7 +1,7 @@
-"""MRR as one would work it out by hand, a month and a subscription at a time; slow, and no pandas.
+"""An independent calculation of MRR, one month and one subscription at a time.
 
-It is written from the definitions alone and shares no line with the package: a test that compares
-the two finds a mistake in either.
+It follows the definitions of the package but shares no code with it and does not use pandas, so that
+a comparison of the two finds mistakes in either.
 """
 
 import datetime as dt
@@ -12,17 +12,17 @@ DAY = dt.timedelta(days=1)
 
 
 class Subscription:
-    """What was paid on which days, the first of which fixes all that follow."""
+    """Payments that renew one another; the day of the first one fixes all due dates."""
 
     def __init__(self, day, cents, name, extra):
         self.first, self.paid, self.name, self.extra = day, [cents], name, extra
-        self.left = None  # the day on which another took its place
+        self.superseded = None  # the day on which another subscription superseded it
 
     def due(self, number):
         return plus(self.first, number)
 
     @property
-    def open(self):
+    def open_due(self):
         return self.due(len(self.paid))
 
     @property
@@ -30,63 +30,67 @@ class Subscription:
         return not self.extra or len(self.paid) > 1
 
     def ended(self, day):
-        return day > self.open + GRACE
+        return day > self.open_due + GRACE
 
     def may_settle(self, day, name):
         alike = name == self.name or None in (name, self.name)
-        return alike and day >= self.open - EARLY
+        return alike and day >= self.open_due - EARLY
 
     def worth(self, day):
-        """What was paid for the period that a day is in."""
+        """Return the amount paid for the period that includes a day."""
         for number, cents in enumerate(self.paid):
             end = self.due(number + 1) - DAY
             if number == len(self.paid) - 1:
-                end = max(end, self.left - DAY) if self.left else self.open + GRACE
+                grace_end = self.open_due + GRACE
+                end = max(end, self.superseded - DAY) if self.superseded else grace_end
             if self.due(number) <= day <= end:
                 return cents
         return 0
 
 
 def plus(day, months):
-    """The same day so many months later, or the last of that month."""
+    """Return the same day some months later, or the last day of that month."""
     year, month = divmod(12 * day.year + day.month + months, 12)
     end = dt.date(year, month + 1, 1) - DAY
     return end.replace(day=min(day.day, end.day))
 
 
 def subscriptions(payments):
-    """Subscriptions of one payer to one app: ``day, cents, name`` in order of time."""
+    """Return the subscriptions of one payer to one app, from ``day, cents, name`` in time order."""
     every = []
     for day, cents, name in payments:
-        live = [one for one in every if not one.ended(day)]
-        fit = [one for one in live if one.may_settle(day, name)]
-        known = [one for one in fit if one.counts]
-        again = [one for one in fit if not one.counts and one.paid == [cents]]
+        live = [each for each in every if not each.ended(day)]
+        fitting = [each for each in live if each.may_settle(day, name)]
+        counted = [each for each in fitting if each.counts]
+        recurring = [each for each in fitting if not each.counts and each.paid == [cents]]
 
-        def likeness(one, day=day, cents=cents, name=name):
-            return one.name != name, abs(one.open - day), one.paid[-1] != cents, every.index(one)
+        def rank(each, day=day, cents=cents, name=name):
+            distance = abs(each.open_due - day)
+            return each.name != name, distance, each.paid[-1] != cents, every.index(each)
 
-        best = min(known, key=likeness, default=None)
-        if again and (best is None or best.paid[-1] != cents):
-            best = min(again, key=likeness)
+        best = min(counted, key=rank, default=None)
+        if recurring and (best is None or best.paid[-1] != cents):
+            best = min(recurring, key=rank)
         if best:
             best.paid.append(cents)
-            best.name, best.left = name or best.name, None
+            best.name, best.superseded = name or best.name, None
             continue
-        beside = [one for one in live if one.counts and name in (None, one.name)]
+        beside = [each for each in live if each.counts and name in (None, each.name)]
         rivals = [
-            one
-            for one in live
-            if one.counts and one.open - EARLY <= day and not (one.left and day >= one.left)
+            each
+            for each in live
+            if each.counts
+            and each.open_due - EARLY <= day
+            and not (each.superseded and day >= each.superseded)
         ]
         if rivals and not beside:
-            min(rivals, key=lambda one, day=day: abs(one.open - day)).left = day
+            min(rivals, key=lambda each, day=day: abs(each.open_due - day)).superseded = day
         every.append(Subscription(day, cents, name, bool(beside)))
     return every
 
 
 def month_ends(first, today):
-    """The last day of every month, or today, from the month of a day on."""
+    """Yield each month from that of a day, with its last day or today."""
     month = first.replace(day=1)
     while month <= today:
         after = plus(month, 1)
@@ -95,24 +99,27 @@ def month_ends(first, today):
 
 
 def closings(payments, today):
-    """Cents by month for each ``(app, payer)``, and the payments not counted by month and app."""
+    """Return cents by month for each ``(app, payer)``, and unclassified cents by month and app."""
     owners = defaultdict(list)
     for payment in payments:
         owners[payment["app"], payment["payer"]].append(payment)
-    worth, extra = defaultdict(dict), defaultdict(int)
+    worth, unclassified = defaultdict(dict), defaultdict(int)
     for owner, own in owners.items():
-        own = sorted(own, key=lambda one: (one["day"], one["cents"], one["name"] or ""))
-        found = subscriptions([(one["day"], one["cents"], one["name"]) for one in own])
-        for one in found:
-            if not one.counts:
-                extra[one.first.replace(day=1), owner[0]] += one.paid[0]
+        own = sorted(own, key=lambda each: (each["day"], each["cents"], each["name"] or ""))
+        found = subscriptions([(each["day"], each["cents"], each["name"]) for each in own])
+        for each in found:
+            if not each.counts:
+                unclassified[each.first.replace(day=1), owner[0]] += each.paid[0]
         for month, day in month_ends(own[0]["day"], today):
-            worth[owner][month] = sum(one.worth(day) for one in found if one.counts)
-    return worth, extra
+            worth[owner][month] = sum(each.worth(day) for each in found if each.counts)
+    return worth, unclassified
 
 
 def mrr(payments, today, unit="app"):
-    """``(month, app) → opening, new, expansion, contraction, churn, reactivation, closing, payers``."""
+    """Return the MRR by ``(month, app)``.
+
+    The values are opening, new, expansion, contraction, churn, reactivation, closing and payers.
+    """
     worth, _ = closings(payments, today)
     table = defaultdict(lambda: [0] * 8)
     groups = defaultdict(dict)

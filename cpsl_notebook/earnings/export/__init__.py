@@ -1,1 +1,1 @@
-"""Snapshots and Excel files of a ledger."""
+"""Files written from payments: snapshots and Excel files."""

@@ -1,44 +1,72 @@
-"""Snapshots: a ledger frozen at the close of a month, and what has changed in it since."""
+"""Snapshots: a ledger saved at the close of a month, and what has changed since."""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
 
+from cpsl_notebook.earnings.dates import Moment
+from cpsl_notebook.earnings.ledger.builder import build
 from cpsl_notebook.earnings.ledger.ledger import COLUMNS, DETAILS, Ledger
+from cpsl_notebook.earnings.result_table import result_table
 from cpsl_notebook.errors import UserError
+from cpsl_notebook.files import replacing
 
-__all__ = ["diff", "read", "write"]
+if TYPE_CHECKING:
+    from cpsl_notebook.earnings.accessor import Earnings
+
+__all__ = ["diff", "snapshot"]
 
 _MARK = "capsule.snapshot"
 _CHANGES = ["added", "removed", "changed"]
 
 
-def write(ledger: Ledger, path: str | Path) -> Path:
-    """Freeze a ledger in a Parquet file.
+def snapshot(
+    self: Earnings, path: str | Path, *, as_of: Moment | None = None, tz: str = "UTC"
+) -> Path:
+    """Save the ledger to a new Parquet file, for `diff`.
 
     Parameters
     ----------
-    ledger
-        The payments; its ``as_of`` is the close.
-    path
-        A file that is not there yet: what has been frozen is never overwritten.
+    path : str or pathlib.Path
+        File to write. An existing file is never overwritten.
+    as_of : str, date, datetime or Period, optional
+        The close, such as ``"2026-10"``. A day, a month or a year means its end. Later payments are
+        left out. Defaults to the time at which the payments were read.
+    tz : str, default "UTC"
+        Time zone of *as_of*, such as ``"Europe/Berlin"``.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
 
     Raises
     ------
     UserError
-        The file is there already, or cannot be written.
+        The file exists already or cannot be written, or *as_of* or *tz* is invalid.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import cpsl_notebook.earnings  # adds payments.capsule
+    >>> from cpsl_notebook.frames import payments_frame
+    >>> row = {"payment_id": "p1", "paid_at": "2026-01-31", "gross_cents": 1500, "fee_cents": 150}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     before = payments_frame([("shop", [row])])
+    ...     closed = before.capsule.snapshot(f"{folder}/2026-01.parquet", as_of="2026-01")
+    ...     after = payments_frame([("shop", [row | {"fee_cents": 140}])])
+    ...     after.capsule.diff(closed)[["change", "field", "before", "after"]]
+        change      field before after
+    0  changed  fee_cents    150   140
+    1  changed  net_cents   1350  1360
     """
+    ledger = build(self._frame, as_of=as_of, tz=tz)
     path = Path(path).expanduser()
-    if path.exists():
-        raise UserError(
-            f"{path} is there already, and a snapshot stays as it is: name another file."
-        )
     frame = ledger.rows.copy()
     frame.attrs = {
         _MARK: "1",
@@ -46,34 +74,86 @@ def write(ledger: Ledger, path: str | Path) -> Path:
         "window": ledger.cut,
         "missing": " ".join(sorted(ledger.missing)),
     }
-    scratch = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     try:
-        frame.to_parquet(scratch)
-        scratch.rename(path)
-    except OSError as error:
-        scratch.unlink(missing_ok=True)
+        with replacing(path, overwrite=False) as scratch:
+            frame.to_parquet(scratch)
+    except FileExistsError:
         raise UserError(
-            f"{path} cannot be written ({error.strerror}): name another file."
+            f"{path} already exists, and a snapshot is never overwritten. Choose another file."
+        ) from None
+    except OSError as error:
+        raise UserError(
+            f"Cannot write {path}: {error.strerror}. Choose another file or folder."
         ) from None
     return path
 
 
-def read(path: str | Path) -> Ledger:
-    """Return the ledger that a file holds.
+def diff(self: Earnings, path: str | Path) -> pd.DataFrame:
+    """Return the differences between a snapshot and the payments.
+
+    Payments are matched by app and id. Payments after the close of the snapshot are not a
+    difference.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        File that `snapshot` wrote.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per difference.
+
+        - ``change`` (category): ``added``, ``removed`` or ``changed``.
+        - ``app``, ``payment_id`` (string).
+        - ``field`` (string): column of the ledger that differs. For an added or removed payment it
+          is ``net_cents``, or ``gross_cents`` if the payments have no net amount.
+        - ``before``, ``after`` (string): values of the field.
 
     Raises
     ------
     UserError
-        There is no such file, or it is no snapshot.
+        The file cannot be read or is not a snapshot, the payments have no ids, or snapshot and
+        payments were cut to different windows.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import cpsl_notebook.earnings  # adds payments.capsule
+    >>> from cpsl_notebook.frames import payments_frame
+    >>> row = {"payment_id": "p1", "paid_at": "2026-01-31", "gross_cents": 1500, "fee_cents": 150}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     closed = payments_frame([("shop", [row])]).capsule.snapshot(f"{folder}/closed.parquet")
+    ...     late = row | {"payment_id": "p0", "paid_at": "2026-01-30"}
+    ...     changes = payments_frame([("shop", [row, late])]).capsule.diff(closed)
+    ...     changes[["change", "payment_id", "field", "after"]]
+      change payment_id      field after
+    0  added         p0  net_cents  1350
     """
+    now, then = build(self._frame), _read(path)
+    now.need("diff", "payment_id")
+    if now.cut != then.cut:
+        raise UserError(
+            f"The snapshot holds {_window(then)}, but these payments are {_window(now)}. "
+            "Read the payments of the same window."
+        )
+    return result_table(_differences(now, then), now)
+
+
+def _read(path: str | Path) -> Ledger:
+    """Return the ledger that a snapshot holds."""
     try:
         frame = pd.read_parquet(Path(path).expanduser())
     except (OSError, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())
         raise UserError(
-            f"{path} cannot be read as a snapshot: {' '.join(str(error).split())}"
+            f"Cannot read the snapshot {path}: {reason} "
+            "Pass a file that payments.capsule.snapshot() wrote."
         ) from None
     if _MARK not in frame.attrs or not set(COLUMNS) <= set(frame.columns):
-        raise UserError(f"{path} is no snapshot: payments.capsule.snapshot() writes one.")
+        raise UserError(
+            f"{path} is not a snapshot. Pass a file that payments.capsule.snapshot() wrote."
+        )
     return Ledger(
         rows=frame,
         as_of=pd.Timestamp(frame.attrs["as_of"]),
@@ -82,52 +162,31 @@ def read(path: str | Path) -> Ledger:
     )
 
 
-def diff(now: Ledger, then: Ledger) -> pd.DataFrame:
-    """Return what has changed in a ledger since it was frozen, row by row.
+def _window(ledger: Ledger) -> str:
+    return f"the window {ledger.cut}" if ledger.cut else "the whole history"
 
-    Payments from after the close are no change. Rows are matched by app and id.
 
-    Parameters
-    ----------
-    now, then
-        The ledger as it is read today, and as it was frozen.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``change`` (``added``, ``removed``, ``changed``), ``app``, ``payment_id``, ``field``,
-        ``before``, ``after``, as text. A row that was added or removed is told by its
-        ``net_cents``, or ``gross_cents`` where there is none.
-
-    Raises
-    ------
-    UserError
-        The payments have no ids, or the two were cut to different windows.
-    """
-    now.need("diff", "payment_id")
-    if now.cut != then.cut:
-        raise UserError(
-            f"The snapshot holds the payments {then.cut or 'of the whole history'}, and these are "
-            f"{now.cut or 'the whole history'}: read the same window."
-        )
-    fields = [name for name in (*COLUMNS, *DETAILS) if name not in now.missing | then.missing]
-    before, after = (_keyed(ledger, fields) for ledger in (then, now))
-    in_time = after["paid_at"].isna() | (after["paid_at"] < then.as_of)
-    added = after[~after.index.isin(before.index) & in_time]
+def _differences(now: Ledger, then: Ledger) -> pd.DataFrame:
+    missing = now.missing | then.missing
+    fields = [name for name in (*COLUMNS, *DETAILS) if name not in missing]
+    before, after = _keyed(then, fields), _keyed(now, fields)
+    until_close = after["paid_at"].isna() | (after["paid_at"] < then.as_of)
+    added = after[~after.index.isin(before.index) & until_close]
     removed = before[~before.index.isin(after.index)]
-    teller = "gross_cents" if "net_cents" in now.missing | then.missing else "net_cents"
-    parts = [
-        _told("added", teller, None, added[teller]),
-        _told("removed", teller, removed[teller], None),
-        *_changed(before, after, fields),
-    ]
-    changes = pd.concat(parts)
+    amount = "gross_cents" if "net_cents" in missing else "net_cents"
+    changes = pd.concat(
+        [
+            _change_rows("added", amount, None, added[amount]),
+            _change_rows("removed", amount, removed[amount], None),
+            *_changed(before, after, fields),
+        ]
+    )
     changes["change"] = changes["change"].astype(pd.CategoricalDtype(_CHANGES, ordered=True))
     return changes.sort_values(["change", "app", "payment_id"], kind="stable", ignore_index=True)
 
 
 def _keyed(ledger: Ledger, fields: list[str]) -> pd.DataFrame:
-    """Return the rows under their app and id, and number in order those that share both."""
+    """Return the rows with an index of app, id, and a number for rows that share both."""
     rows = ledger.rows[fields]
     keys = [rows[name].astype("string").fillna("") for name in ("app", "payment_id")]
     return rows.set_index([*keys, rows.groupby(keys).cumcount().rename("nth")])
@@ -143,16 +202,16 @@ def _changed(
             continue
         old, new = (_comparable(rows.loc[both, field]) for rows in (before, after))
         same = (old == new).fillna(False).astype(bool) | (old.isna() & new.isna())
-        yield _told("changed", field, old[~same], new[~same])
+        yield _change_rows("changed", field, old[~same], new[~same])
 
 
 def _comparable(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Return categories as text: those of two columns need not be the same."""
+    """Return categories as strings, because two columns can have different categories."""
     is_category = isinstance(column.dtype, pd.CategoricalDtype)
     return column.astype("string") if is_category else column
 
 
-def _told(
+def _change_rows(
     change: str, field: str, old: pd.Series[Any] | None, new: pd.Series[Any] | None
 ) -> pd.DataFrame:
     rows = (new if old is None else old).index  # type: ignore[union-attr]

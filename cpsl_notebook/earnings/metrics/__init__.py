@@ -1,1 +1,1 @@
-"""Figures computed from a ledger: revenue, payers, MRR, churn, cohorts, payouts."""
+"""Metrics computed from payments: revenue, payers, MRR, churn, cohorts, payouts."""

@@ -1,20 +1,113 @@
-"""Monthly recurring revenue and how it moved; how many payers, and how much of it, were lost."""
+"""Monthly recurring revenue and its movements: ``payments.capsule.mrr``."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from cpsl_notebook.earnings.dates import Moment
+from cpsl_notebook.earnings.ledger.builder import build
 from cpsl_notebook.earnings.ledger.ledger import Ledger
 from cpsl_notebook.earnings.ledger.transactions import amount_of, groups_of
-from cpsl_notebook.earnings.subscriptions.subscriptions import subscriptions
+from cpsl_notebook.earnings.result_table import result_table
+from cpsl_notebook.earnings.subscriptions.movements import MOVEMENTS, movements, sum_by_month
+from cpsl_notebook.earnings.subscriptions.timeline import build_timeline
 
-__all__ = ["churn", "mrr"]
+if TYPE_CHECKING:
+    from cpsl_notebook.earnings.accessor import Earnings
 
-_MOVEMENTS = ["new", "expansion", "contraction", "churn", "reactivation"]
+__all__ = ["compute_mrr", "mrr"]
 
 
 def mrr(
+    self: Earnings,
+    *,
+    basis: str = "gross",
+    unit: str = "app",
+    tz: str = "UTC",
+    since: Moment | None = None,
+    as_of: Moment | None = None,
+    money: bool = False,
+) -> pd.DataFrame:
+    """Return the monthly recurring revenue (MRR) at the end of each month, and its movements.
+
+    Payments of kind ``monthly`` form subscriptions, by the rules in
+    `cpsl_notebook.earnings.subscriptions.chains`. The MRR of a month is the sum of the amounts paid
+    for periods that include its last day. While a renewal is late, the previous amount counts for
+    15 days of grace, so a late renewal is not a movement. Refunds and one-time sales do not count.
+    The movements are those of ChartMogul: they compare the closing MRR of each payer with that of
+    the month before.
+
+    Parameters
+    ----------
+    basis : {"gross", "net"}, default "gross"
+        Amount that counts.
+    unit : {"app", "payer"}, default "app"
+        ``"app"`` compares the closings of each payer and app. ``"payer"`` compares those of each
+        payer over all apps, so that a payer who switches apps is not counted as churn.
+    tz : str, default "UTC"
+        Time zone that days and months are in, such as ``"Europe/Berlin"``.
+    since : str, date, datetime or Period, optional
+        First month to show, such as ``"2026-10"``. It does not change the numbers.
+    as_of : str, date, datetime or Period, optional
+        Moment up to which payments count. A day, a month or a year means its end. Defaults to the
+        time at which the payments were read.
+    money : bool, default False
+        Whether to return exact decimals in currency, in columns without the ``_cents`` suffix.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per month, app and currency.
+
+        - ``month`` (datetime64[us]): first day of the month.
+        - ``app`` (category): only with ``unit="app"``.
+        - ``currency`` (category).
+        - ``opening_cents`` (Int64): MRR at the end of the month before.
+        - ``new_cents`` (Int64): from payers who never subscribed before.
+        - ``expansion_cents`` (Int64): from payers who pay more than in the month before.
+        - ``contraction_cents``, ``churn_cents`` (Int64): from payers who pay less, or nothing any
+          more. Both are negative.
+        - ``reactivation_cents`` (Int64): from payers who churned earlier and returned.
+        - ``closing_cents`` (Int64): MRR at the end of the month, the exact sum of the opening and
+          the movements.
+        - ``unclassified_cents`` (Int64): monthly payments that renew nothing and do not recur, such
+          as a proration. They are not part of the MRR.
+        - ``payers`` (Int64): payers with a subscription at the end of the month.
+        - ``state`` (category): ``running``, ``provisional`` or ``final``.
+
+    Raises
+    ------
+    UserError
+        The payments were cut to a window, the payer, the kind or an amount is missing, a kind is
+        neither one-time nor monthly, or *basis*, *unit*, *tz*, *since* or *as_of* is invalid.
+
+    Notes
+    -----
+    An extra payment is in ``unclassified_cents`` until its amount recurs, which can be a month and
+    15 days later. From then on it is a second subscription, counted from its first day.
+
+    Examples
+    --------
+    >>> import cpsl_notebook.earnings  # adds payments.capsule
+    >>> from cpsl_notebook.frames import payments_frame
+    >>> days = ["2026-01-31", "2026-03-01", "2026-03-31"]  # the second is a day late
+    >>> rows = [{"paid_at": day, "payer": "ada", "gross_cents": 1500} for day in days]
+    >>> rows = [row | {"kind": "monthly", "fee_cents": 150} for row in rows]
+    >>> table = payments_frame([("shop", rows)]).capsule.mrr(as_of="2026-03")
+    >>> table[["month", "churn_cents", "closing_cents", "state"]]
+           month  churn_cents  closing_cents        state
+    0 2026-01-01            0           1500        final
+    1 2026-02-01            0           1500        final
+    2 2026-03-01            0           1500  provisional
+    """
+    ledger = build(self._frame, as_of=as_of, tz=tz)
+    table = compute_mrr(ledger, basis=basis, unit=unit, tz=tz, since=since)
+    return result_table(table, ledger, money=money)
+
+
+def compute_mrr(
     ledger: Ledger,
     *,
     basis: str = "gross",
@@ -22,77 +115,14 @@ def mrr(
     tz: str = "UTC",
     since: Moment | None = None,
 ) -> pd.DataFrame:
-    """Return the recurring revenue of each month; `cpsl_notebook.earnings.recurring` tells of it."""
+    """Compute `mrr` from a ledger, in cents."""
     groups, amount = groups_of(unit), amount_of(basis)
-    subs = subscriptions(ledger, "mrr", basis=basis, tz=tz)
-    columns = [f"{name}_cents" for name in ("opening", *_MOVEMENTS, "closing", "unclassified")]
+    timeline = build_timeline(ledger, "mrr", basis=basis, tz=tz)
+    columns = [f"{name}_cents" for name in ("opening", *MOVEMENTS, "closing", "unclassified")]
     columns.append("payers")
-    extra = subs.unclassified.rename(columns={amount: "unclassified_cents"})
+    extra = timeline.unclassified.rename(columns={amount: "unclassified_cents"})
     extra = extra.reindex(columns=["month", *groups, *columns], fill_value=0)
-    moved = _classified(subs.movements(groups, amount)).assign(unclassified_cents=0)
-    table = _by_month(pd.concat([moved, extra], ignore_index=True), groups, columns)
-    table = subs.calendar.with_empty(table, groups, "month")
-    return subs.calendar.finish(table, "month", since)
-
-
-def churn(
-    ledger: Ledger,
-    *,
-    basis: str = "gross",
-    unit: str = "app",
-    tz: str = "UTC",
-    since: Moment | None = None,
-) -> pd.DataFrame:
-    """Return what each month lost of its opening; `cpsl_notebook.earnings.recurring` tells of it."""
-    groups, amount = groups_of(unit), amount_of(basis)
-    subs = subscriptions(ledger, "churn", basis=basis, tz=tz)
-    counts = ["opening_payers", "churned_payers", "reactivated_payers"]
-    cents = [f"{name}_cents" for name in ("opening", "contraction", "churn", "expansion")]
-    rows = _classified(subs.movements(groups, amount))
-    table = _by_month(rows, groups, [*counts, *cents, "reactivation_cents"])
-    table = subs.calendar.with_empty(table, groups, "month")
-    kept = table["opening_cents"] + table["churn_cents"] + table["contraction_cents"]
-    rates = {
-        "payer_churn": (table["churned_payers"], table["opening_payers"]),
-        "gross_retention": (kept, table["opening_cents"]),
-        "net_retention": (kept + table["expansion_cents"], table["opening_cents"]),
-    }
-    for name, (part, whole) in rates.items():
-        table[name] = (part / whole.where(whole > 0)).astype("Float64")
-    order = [*counts, "payer_churn", *cents, "reactivation_cents", *list(rates)[1:]]
-    table = table[["month", *groups, *order]]
-    return subs.calendar.finish(table, "month", since)
-
-
-def _classified(moved: pd.DataFrame) -> pd.DataFrame:
-    """Name what happened to each payer in each month; a month's parts are columns to be added."""
-    was, is_ = moved["before"] > 0, moved["after"] > 0
-    change = moved["after"] - moved["before"]
-    new = is_ & ~was & (moved["month"] == moved["first"])
-    back = is_ & ~was & ~new
-    lost = was & ~is_
-    stays = ~(new | back | lost)
-    kinds = {
-        "new": new,
-        "expansion": stays & (change > 0),
-        "contraction": stays & (change < 0),
-        "churn": lost,
-        "reactivation": back,
-    }
-    return moved.assign(
-        opening_cents=moved["before"],
-        closing_cents=moved["after"],
-        payers=is_.astype(int),
-        opening_payers=was.astype(int),
-        churned_payers=lost.astype(int),
-        reactivated_payers=back.astype(int),
-        **{f"{kind}_cents": change.where(chosen, 0) for kind, chosen in kinds.items()},
-    )
-
-
-def _by_month(rows: pd.DataFrame, groups: list[str], columns: list[str]) -> pd.DataFrame:
-    """Add up the columns by month and group."""
-    by = [rows[key] for key in ("month", *groups)]
-    return (
-        rows[columns].astype("Int64").groupby(by, observed=True, dropna=False).sum().reset_index()
-    )
+    moved = movements(timeline, groups, amount).assign(unclassified_cents=0)
+    table = sum_by_month(pd.concat([moved, extra], ignore_index=True), groups, columns)
+    table = timeline.calendar.with_empty(table, groups, "month")
+    return timeline.calendar.finish(table, "month", since)

@@ -1,14 +1,19 @@
-"""Payouts: what has been earned and not been paid out, and for how long."""
+"""Net revenue that is not paid out yet, with its age: ``payments.capsule.payouts``."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from cpsl_notebook.earnings.dates import zone
+from cpsl_notebook.earnings.dates import Moment, zone
+from cpsl_notebook.earnings.ledger.builder import build
 from cpsl_notebook.earnings.ledger.ledger import Ledger
+from cpsl_notebook.earnings.result_table import result_table
+
+if TYPE_CHECKING:
+    from cpsl_notebook.earnings.accessor import Earnings
 
 __all__ = ["payouts"]
 
@@ -22,8 +27,58 @@ _AGES = {
 }
 
 
-def payouts(ledger: Ledger, *, tz: str = "UTC") -> pd.DataFrame:
-    """Add up what is not paid out; `cpsl_notebook.earnings.closing` tells of it."""
+def payouts(
+    self: Earnings, *, as_of: Moment | None = None, tz: str = "UTC", money: bool = False
+) -> pd.DataFrame:
+    """Return the net amounts that are not paid out, by app, currency and payout state.
+
+    The payout states are those at the time of reading. If *as_of* is earlier, payments that were
+    paid out after it have the state ``"Paid out later"``, provided that the payments have a payout
+    time.
+
+    Parameters
+    ----------
+    as_of : str, date, datetime or Period, optional
+        Moment up to which payments count. A day, a month or a year means its end. Defaults to the
+        time at which the payments were read.
+    tz : str, default "UTC"
+        Time zone whose calendar days count for ages, such as ``"Europe/Berlin"``.
+    money : bool, default False
+        Whether to return exact decimals in currency, in columns without the ``_cents`` suffix.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per app, currency and payout state.
+
+        - ``app``, ``currency`` (category).
+        - ``payout_state`` (string): ``"Unknown"`` for payments without a state. States that the
+          service does not document have rows too.
+        - ``payments`` (Int64): number of payments and refunds.
+        - ``net_cents`` (Int64): sum of net amounts. Missing if one of them is missing.
+        - ``days_0_7_cents``, ``days_8_30_cents``, ``days_31_90_cents``, ``days_over_90_cents``
+          (Int64): the same sum by age of the payment in days.
+        - ``oldest_days`` (Int64), ``oldest_paid_at`` (datetime64[us, UTC]), ``oldest_payment_id``
+          (string): age, time and id of the oldest payment.
+
+    Raises
+    ------
+    UserError
+        No column has the payout state or the net amount, or *as_of* or *tz* is invalid.
+
+    Examples
+    --------
+    >>> import cpsl_notebook.earnings  # adds payments.capsule
+    >>> from cpsl_notebook.frames import payments_frame
+    >>> row = {"gross_cents": 1500, "fee_cents": 150, "payout_state": "In progress"}
+    >>> days = ["2026-01-01", "2026-01-30"]
+    >>> payments = payments_frame([("shop", [row | {"paid_at": day} for day in days])])
+    >>> waiting = payments.capsule.payouts(as_of="2026-01")
+    >>> waiting[["payout_state", "net_cents", "days_0_7_cents", "oldest_days"]]
+      payout_state  net_cents  days_0_7_cents  oldest_days
+    0  In progress       2700            1350           30
+    """
+    ledger = build(self._frame, as_of=as_of, tz=tz)
     ledger.need("payouts", "payout_state", "net_cents")
     state = _states(ledger)
     rows = ledger.rows.assign(payout_state=state)[state != _PAID_OUT]
@@ -31,12 +86,12 @@ def payouts(ledger: Ledger, *, tz: str = "UTC") -> pd.DataFrame:
     for name, (first, last) in _AGES.items():
         within = rows["age"].between(first, last).fillna(False).astype(bool)
         rows[name] = rows["net_cents"].where(within, 0)
-    by = ["app", "currency", "payout_state"]
-    groups = rows.groupby(by, observed=True, dropna=False)
-    holes = rows["net_cents"].isna().groupby([rows[name] for name in by], observed=True).any()
-    sums = groups[["net_cents", *_AGES]].sum().mask(holes)
+    keys = ["app", "currency", "payout_state"]
+    groups = rows.groupby(keys, observed=True, dropna=False)
+    missing = rows["net_cents"].isna().groupby([rows[name] for name in keys], observed=True).any()
+    sums = groups[["net_cents", *_AGES]].sum().mask(missing)
     sums.insert(0, "payments", groups.size().astype("Int64"))
-    return sums.join(_oldest(rows, by)).reset_index()
+    return result_table(sums.join(_oldest(rows, keys)).reset_index(), ledger, money=money)
 
 
 def _states(ledger: Ledger) -> pd.Series[Any]:
@@ -47,7 +102,7 @@ def _states(ledger: Ledger) -> pd.Series[Any]:
 
 
 def _ages(times: pd.Series[Any], as_of: pd.Timestamp, tz: str) -> pd.Series[Any]:
-    """Count calendar days up to the day that *as_of* ends or is in."""
+    """Return the age of payments in calendar days, counted to the last day before *as_of*."""
     there = zone(tz)
     today = (as_of - pd.Timedelta(1, "us")).tz_convert(there).tz_localize(None).normalize()
     days = times.dt.tz_convert(there).dt.tz_localize(None).dt.normalize()
@@ -55,9 +110,9 @@ def _ages(times: pd.Series[Any], as_of: pd.Timestamp, tz: str) -> pd.Series[Any]
     return ages
 
 
-def _oldest(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+def _oldest(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """Return the oldest payment of each group."""
-    first = rows.sort_values(["paid_at", "payment_id"]).drop_duplicates(by)
-    first = first.set_index(by)[["age", "paid_at", "payment_id"]]
+    first = rows.sort_values(["paid_at", "payment_id"]).drop_duplicates(keys)
+    first = first.set_index(keys)[["age", "paid_at", "payment_id"]]
     first.columns = pd.Index(["oldest_days", "oldest_paid_at", "oldest_payment_id"])
     return first

@@ -1,1 +1,1 @@
-"""Plots of the answers of ``payments.capsule``."""
+"""Plots of the analyses, as ``payments.capsule.plot``."""

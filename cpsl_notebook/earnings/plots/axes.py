@@ -1,39 +1,44 @@
-"""Axes that read well on a light page and on a dark one, with amounts in currency."""
+"""Axes that are readable on light and dark pages, with amounts in currency."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+import numpy as np
 import pandas as pd
 
 from cpsl_notebook.errors import UserError
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
+
+    Drawn: TypeAlias = Axes | npt.NDArray[np.object_]
 
 __all__ = [
     "COLORS",
     "INK",
-    "alphas",
     "amount",
-    "caption",
+    "finish",
     "groups",
     "in_currency",
-    "months",
     "numbers",
     "panels",
+    "ratios",
     "room",
     "shades",
     "short",
     "titled",
 ]
 
-INK = "#808080"  # as far from white as from a dark page
-# Jupyter puts a dark page behind a clear figure whose tick labels are all lighter than the middle,
-# and a light one where all are darker: with some on either side it leaves the page as it is.
+_Part = TypeVar("_Part")
+
+INK = "#808080"  # equal contrast to a white and to a dark page
+# Jupyter gives a transparent figure a dark background if all tick labels are lighter than middle
+# grey, and a light one if all are darker. With labels on both sides it adds no background.
 _INK_BELOW = "#7e7e7e"
 COLORS = {
     "blue": "#3f83c9",
@@ -46,39 +51,42 @@ COLORS = {
     "grey": "#9a9a9a",
 }
 _SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "INR": "₹", "BRL": "R$", "CAD": "CA$", "AUD": "A$"}
-_COLUMNS = 3  # of small multiples
+_COLUMNS = 3  # of panels side by side
 
 
 def panels(
-    count: int, *, rows: int = 1, height: float = 3.4, across: int = _COLUMNS
-) -> list[list[Axes]]:
-    """Return *count* panels, each of *rows* axes one below the other, on a clear background.
+    parts: Sequence[_Part], *, rows: int = 1, height: float = 3.4, across: int = _COLUMNS
+) -> Iterator[tuple[list[Axes], _Part]]:
+    """Make a panel for each part of a table, on a transparent figure.
 
     Parameters
     ----------
-    count
-        How many panels.
-    rows
-        Of how many axes each is.
-    height
-        That of axes, in inches.
-    across
-        How many panels stand side by side, at most.
+    parts : sequence
+        What the panels will show, one item each.
+    rows : int, default 1
+        Number of axes in a panel, one below the other.
+    height : float, default 3.4
+        Height of the axes, in inches.
+    across : int, default 3
+        Largest number of panels side by side.
+
+    Returns
+    -------
+    iterator of tuple
+        The axes of each panel, and its part.
 
     Raises
     ------
     UserError
-        There is nothing to draw, or no matplotlib.
+        There are no parts, or matplotlib is not installed.
     """
+    count = len(parts)
     if not count:
-        raise UserError("There is nothing to draw: the answer has no rows.")
+        raise UserError("Nothing to plot: the result has no rows. Check since= and as_of=.")
     try:
         import matplotlib.pyplot as plt
     except ImportError:
-        raise UserError(
-            "A plot needs matplotlib: install it with pip install matplotlib, or with this package "
-            'as pip install ".[plots]".'
-        ) from None
+        raise UserError("Plots need matplotlib. Install it with: pip install matplotlib") from None
     across = min(count, across)
     down = math.ceil(count / across)
     width = 7.5 if across == 1 else 5.0 * across
@@ -91,83 +99,70 @@ def panels(
     )
     figure.patch.set_alpha(0)
     for axes in grid.flat:
-        _plain(axes)
+        _style(axes)
     for unused in range(count, across * down):
         for row in range(rows):
             grid[unused // across * rows + row, unused % across].set_visible(False)
-    return [
-        [grid[index // across * rows + row, index % across] for row in range(rows)]
-        for index in range(count)
-    ]
+    return (
+        ([grid[index // across * rows + row, index % across] for row in range(rows)], part)
+        for index, part in enumerate(parts)
+    )
 
 
-def groups(table: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    """Part a table by currency and app: a title, the currency, and the rows of each."""
+def groups(table: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
+    """Split a table by app and currency into titles, currencies and rows."""
     keys = [key for key in ("app", "currency") if key in table]
     several = table["currency"].nunique() > 1
+    found = []
     for key, part in table.groupby(keys, observed=True, dropna=False, sort=True):
         named = dict(zip(keys, key, strict=True))
         currency = str(named["currency"]).replace("nan", "")
         words = [str(named["app"])] if "app" in named else []
         words += [currency] if several or not words else []
-        yield " · ".join(words), currency, part
+        found.append((" · ".join(words), currency, part))
+    return found
 
 
 def in_currency(axis: Any, currency: str) -> None:
-    """Write an axis of cents as amounts of currency."""
+    """Label an axis of cents with amounts in currency."""
 
     def tick(cents: float, _: object = None) -> str:
         low, high = axis.get_view_interval()
         largest = max(abs(low), abs(high)) / 100
         for size, letter, least in ((1_000_000, "M", 2_000_000), (1_000, "k", 100_000)):
             if cents and largest >= least:
-                return _written(f"{abs(cents) / 100 / size:,.4g}{letter}", cents, currency)
+                return _with_symbol(f"{abs(cents) / 100 / size:,.4g}{letter}", cents, currency)
         return amount(cents, currency, 0 if high - low >= 500 else 2)
 
     axis.set_major_formatter(tick)
 
 
 def amount(cents: float, currency: str, digits: int = 2) -> str:
-    """Write cents in currency.
+    """Format cents as an amount in currency.
 
     Examples
     --------
     >>> amount(-123456, "USD"), amount(150, "CHF", 0)
     ('-$1,234.56', '2 CHF')
     """
-    return _written(f"{abs(cents) / 100:,.{digits}f}", cents, currency)
+    return _with_symbol(f"{abs(cents) / 100:,.{digits}f}", cents, currency)
 
 
-def _written(number: str, cents: float, currency: str) -> str:
+def _with_symbol(number: str, cents: float, currency: str) -> str:
     sign = "-" if cents < 0 else ""
     symbol = _SYMBOLS.get(currency)
     return f"{sign}{symbol}{number}" if symbol else f"{sign}{number} {currency}".rstrip()
 
 
 def shades() -> Colormap:
-    """Return shades of blue of which none vanishes on a light page or a dark one."""
+    """Return a colormap of blues that are all visible on light and dark pages."""
     import matplotlib.colors
 
     return matplotlib.colors.LinearSegmentedColormap.from_list("", ["#c3d9ef", "#1f5fa8"])
 
 
-def months(axes: Axes, days: pd.Series[Any]) -> None:
-    """Name the periods below bars that stand at 0, 1, 2 and so on."""
-    step = math.ceil(len(days) / (room(axes) / 0.75))
-    shown = list(range((len(days) - 1) % step, len(days), step))
-    monthly = bool((days.dt.day == 1).all())
-    names, year = [], None
-    for place in shown:
-        day = days.iloc[place]
-        name = f"{day:%b}" if monthly else f"{day.day} {day:%b}"
-        names.append(name if day.year == year else f"{name}\n{day.year}")
-        year = day.year
-    axes.set_xticks(shown, names)
-    axes.set_xlim(-0.7, len(days) - 0.3)
-
-
 def short(text: object, letters: int = 36) -> str:
-    """Return a text, or its beginning and its end.
+    """Shorten a long text in the middle.
 
     Examples
     --------
@@ -182,14 +177,14 @@ def short(text: object, letters: int = 36) -> str:
 
 
 def room(axes: Axes) -> float:
-    """Return about how wide axes are, in inches, without what stands beside them."""
+    """Return the approximate width of axes in inches, without tick labels."""
     across = axes.get_subplotspec().get_gridspec().ncols  # type: ignore[union-attr]
     width: float = axes.figure.get_figwidth() / across  # type: ignore[union-attr]
     return width - 0.8
 
 
 def titled(axes: Axes, title: str) -> None:
-    """Put a title above the axes, on two lines where one is too short, and below it a legend."""
+    """Add a title above the axes, on two lines if it is long, and a legend below the title."""
     if len(title) > room(axes) / 0.1:
         title = "\n".join(short(part, int(room(axes) / 0.1)) for part in title.split(" · ", 1))
     labels = axes.get_legend_handles_labels()[1]
@@ -215,28 +210,41 @@ def titled(axes: Axes, title: str) -> None:
     axes.set_title(title, loc="left", color=INK, fontsize=11, fontweight="bold", pad=6 + 17 * lines)
 
 
-def caption(axes: Axes, table: pd.DataFrame) -> None:
-    """Say below the figure for which moment it holds, and what is not final."""
-    said = []
-    if "as_of" in table.attrs:
-        said.append(f"as of {pd.Timestamp(table.attrs['as_of']):%Y-%m-%d %H:%M} UTC")
-    if "state" in table and (table["state"] != "final").any():
-        said.append("paler: not final")
-    if said and axes.figure is not None:
-        axes.figure.supxlabel(", ".join(said), fontsize=9, color=INK, x=0.99, ha="right")
+def finish(drawn: list[Axes], table: pd.DataFrame, *, fades: bool = False) -> Drawn:
+    """Add a subtitle with the moment that a plot holds for, and return its axes.
 
+    Parameters
+    ----------
+    drawn : list of matplotlib.axes.Axes
+        All axes of the figure.
+    table : pandas.DataFrame
+        Result that the plot shows.
+    fades : bool, default False
+        Whether periods that are not final are drawn paler, which the subtitle then says.
 
-def alphas(states: pd.Series[Any]) -> list[float]:
-    """Return how solid each period is drawn."""
-    return [1.0 if state == "final" else 0.5 for state in states]
+    Returns
+    -------
+    matplotlib.axes.Axes or numpy.ndarray of matplotlib.axes.Axes
+        As the plots of pandas return them: the axes, or an array of several.
+    """
+    subtitle = f"as of {pd.Timestamp(table.attrs['as_of']):%Y-%m-%d %H:%M} UTC"
+    if fades and (table["state"] != "final").any():
+        subtitle += ", paler: not final"
+    drawn[0].figure.supxlabel(subtitle, fontsize=9, color=INK, x=0.99, ha="right")
+    return drawn[0] if len(drawn) == 1 else np.array(drawn)
 
 
 def numbers(cents: pd.Series[Any]) -> Any:
-    """Return cents or counts as floats: only for drawing, missing ones as none."""
+    """Return cents or counts as floats for drawing, with 0 for missing values."""
     return cents.astype("Float64").fillna(0).to_numpy(float)
 
 
-def _plain(axes: Axes) -> None:
+def ratios(values: pd.Series[Any]) -> Any:
+    """Return numbers as floats for drawing, with gaps for missing values."""
+    return values.astype("Float64").to_numpy(float, na_value=np.nan)
+
+
+def _style(axes: Axes) -> None:
     axes.patch.set_alpha(0)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(INK)

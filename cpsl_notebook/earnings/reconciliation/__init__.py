@@ -1,1 +1,1 @@
-"""Reconciliation of a ledger with itself and with the service's summary."""
+"""Checks of payments against each other and against the service's summaries."""

@@ -1,27 +1,33 @@
-"""Reconciliation: whether the ledger adds up, and the service's own summary says the same.
+"""Reconciliation of payments with themselves and with the service's summaries.
 
-Every check leaves at least one row: what it found, or that it passed, or why it could not run. The
-fee of a sale is a tenth of its gross amount; the service documents that.
+Every check adds at least one row to the result: its findings, or that it passed, or why it could
+not run. The service documents that its fee is a tenth of the gross amount of a sale.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from cpsl_notebook.earnings.dates import Moment, first_day, in_utc
 from cpsl_notebook.earnings.ledger.amounts import Unit
+from cpsl_notebook.earnings.ledger.builder import build
 from cpsl_notebook.earnings.ledger.ledger import Ledger
-from cpsl_notebook.earnings.reconciliation.checks import OF_PAYMENTS, CannotRunError
-from cpsl_notebook.earnings.reconciliation.summary import compare
+from cpsl_notebook.earnings.reconciliation.payment_checks import PAYMENT_CHECKS, CannotRunError
+from cpsl_notebook.earnings.reconciliation.summary_check import compare_with_summaries
+from cpsl_notebook.earnings.result_table import result_table
 from cpsl_notebook.errors import UserError
 
-__all__ = ["is_balanced", "reconcile"]
+if TYPE_CHECKING:
+    from cpsl_notebook.earnings.accessor import Earnings
 
-SEVERITIES = ["error", "not checked", "information", "passed"]
+__all__ = ["reconcile"]
+
+_SEVERITIES = ["error", "not checked", "information", "passed"]
 _TYPES: dict[str, Any] = {
-    "severity": pd.CategoricalDtype(SEVERITIES, ordered=True),
+    "severity": pd.CategoricalDtype(_SEVERITIES, ordered=True),
     "check": "string",
     "app": "string",
     "payment_id": "string",
@@ -33,31 +39,100 @@ _TYPES: dict[str, Any] = {
 
 
 def reconcile(
-    ledger: Ledger,
+    self: Earnings,
     earnings: pd.DataFrame,
     *,
     roles: Mapping[str, str | None] | None = None,
     amounts: Unit | None = None,
     strict: bool = False,
-    since: pd.Timestamp | None = None,
+    since: Moment | None = None,
+    tz: str = "UTC",
+    money: bool = False,
 ) -> pd.DataFrame:
-    """Check a ledger and the summaries; `cpsl_notebook.earnings.closing` tells of it."""
+    """Check the payments against each other and against the service's earnings summaries.
+
+    The result holds for the time at which the payments were read, as the summaries do.
+
+    These findings are errors:
+
+    - An id, a time or an amount is missing that other payments have.
+    - Gross amount minus fee is not the net amount.
+    - The fee of a sale differs from a tenth of the gross amount by a cent or more.
+    - Several payments of an app have the same id.
+    - The payments have several currencies, or none.
+    - The sum of gross amounts, fees or net amounts differs from the summary.
+
+    These findings are for information: payments that are paid out without a payout id or the
+    reverse, late renewals, negative amounts, and payments with the same payer and amount within a
+    day.
+
+    Parameters
+    ----------
+    earnings : pandas.DataFrame
+        Summaries, one row per app, as returned by `cpsl_notebook.Client.get_earnings`.
+    roles : mapping of str to str or None, optional
+        Columns of *earnings* by role (``gross``, ``fee`` and ``net``), such as
+        ``{"gross": "total"}``, if they cannot be found by name.
+    amounts : {"cents", "currency"}, optional
+        Unit of the columns of *earnings* whose names do not state it.
+    strict : bool, default False
+        Whether to raise an error unless the payments are balanced, for scheduled jobs.
+    since : str, date, datetime or Period, optional
+        First day or month whose findings are listed one by one. Findings of earlier payments are
+        counted.
+    tz : str, default "UTC"
+        Time zone of *since*, such as ``"Europe/Berlin"``.
+    money : bool, default False
+        Whether to return exact decimals in currency, in columns without the ``_cents`` suffix.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per finding, the most severe first, and one row for each check that passed or could
+        not run.
+
+        - ``severity`` (category): ``error``, ``not checked``, ``information`` or ``passed``.
+        - ``check``, ``app``, ``payment_id`` (string).
+        - ``paid_at`` (datetime64[us, UTC]).
+        - ``expected_cents``, ``found_cents`` (Int64).
+        - ``finding`` (string): description of the finding.
+
+        ``attrs["balanced"]`` is ``"yes"`` if every check could run and none found an error, and
+        ``"no"`` otherwise.
+
+    Raises
+    ------
+    UserError
+        The payments were cut to a window, *earnings* has no column ``app``, or *strict* is true and
+        the payments are not balanced.
+
+    Examples
+    --------
+    >>> import cpsl_notebook.earnings  # adds payments.capsule
+    >>> from cpsl_notebook.frames import earnings_frame, payments_frame
+    >>> row = {"payment_id": "p1", "paid_at": "2026-01-31", "gross_cents": 1500, "fee_cents": 140}
+    >>> summary = earnings_frame([("shop", {"gross_cents": 1500, "fee_cents": 140})])
+    >>> findings = payments_frame([("shop", [row])]).capsule.reconcile(summary)
+    >>> findings[["severity", "check", "expected_cents", "found_cents"]].head(1)
+      severity check  expected_cents  found_cents
+    0    error   fee             150          140
+    >>> findings.attrs["balanced"]
+    'no'
+    """
+    ledger = build(self._frame)
     ledger.need("reconcile", "gross_cents", whole=True)
+    first = None if since is None else in_utc(first_day(since, tz), tz)
     parts = [
-        _run(name, severity, check, ledger, since)
-        for name, (severity, check) in OF_PAYMENTS.items()
+        _run(name, severity, check, ledger, first)
+        for name, (severity, check) in PAYMENT_CHECKS.items()
     ]
-    sums = compare(ledger, earnings, roles, amounts)
+    sums = compare_with_summaries(ledger, earnings, roles, amounts)
     parts.append(_typed([row | {"check": "sums"} for row in sums]))
     findings = pd.concat(parts).sort_values("severity", kind="stable", ignore_index=True)
-    if strict and not is_balanced(findings):
+    balanced = not findings["severity"].isin(["error", "not checked"]).any()
+    if strict and not balanced:
         raise UserError(_verdict(findings))
-    return findings
-
-
-def is_balanced(findings: pd.DataFrame) -> bool:
-    """Say whether every check could run and none found an error."""
-    return not findings["severity"].isin(["error", "not checked"]).any()
+    return result_table(findings, ledger, money=money, balanced="yes" if balanced else "no")
 
 
 def _run(
@@ -67,19 +142,19 @@ def _run(
     ledger: Ledger,
     since: pd.Timestamp | None,
 ) -> pd.DataFrame:
-    """Return what a check found; what is of earlier payments than to be shown, as a number."""
+    """Return the findings of a check; those of payments before *since* as one row with a count."""
     try:
         found = check(ledger)
     except CannotRunError as reason:
         return _typed([{"severity": "not checked", "check": name, "finding": str(reason)}])
     if found.empty:
-        return _typed([{"severity": "passed", "check": name, "finding": "found nothing"}])
+        return _typed([{"severity": "passed", "check": name, "finding": "no findings"}])
     found = found.assign(severity=severity, check=name)
     if since is None or "paid_at" not in found:
         return _typed(found)
     shown = found[~(found["paid_at"] < since)]
     earlier = len(found) - len(shown)
-    hidden = {"severity": severity, "check": name, "finding": f"{earlier} of earlier payments"}
+    hidden = {"severity": severity, "check": name, "finding": f"{earlier} in earlier payments"}
     return pd.concat([_typed(shown), _typed([hidden] if earlier else [])])
 
 
@@ -95,11 +170,12 @@ def _typed(rows: pd.DataFrame | list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def _verdict(findings: pd.DataFrame) -> str:
-    """Say in a line what is wrong, and the first of it."""
+    """Return one line with the number of errors and the first of them."""
     counts = findings["severity"].value_counts()
     first = findings.iloc[0]
-    where = " ".join(str(first[name]) for name in ("app", "payment_id") if not pd.isna(first[name]))
+    where = [first[name] for name in ("check", "app", "payment_id") if not pd.isna(first[name])]
     return (
-        f"Not balanced: {counts['error']} errors, {counts['not checked']} checks that could not "
-        f"run. The first: {first['check']}: {where}: {first['finding']}."
+        f"Not balanced: errors: {counts['error']}, not checked: {counts['not checked']}. "
+        f"First finding: {', '.join(where)}: {first['finding']}. "
+        "List all findings with strict=False."
     )

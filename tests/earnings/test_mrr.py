@@ -1,4 +1,4 @@
-"""MRR and churn: chains of payments, from ledgers whose every figure is worked out by hand."""
+"""MRR and churn of ledgers whose numbers are computed by hand."""
 
 from dataclasses import replace
 from datetime import date, timedelta
@@ -11,20 +11,21 @@ from hypothesis import strategies as st
 from ledgers import FIRST_DAY, at, buy, by_month, column, ledger, monthly, pay, random_payments
 
 from cpsl_notebook import UserError
-from cpsl_notebook.earnings.metrics.mrr import churn, mrr
+from cpsl_notebook.earnings.metrics.churn import compute_churn as churn
+from cpsl_notebook.earnings.metrics.mrr import compute_mrr as mrr
 
 MOVEMENTS = ["new_cents", "expansion_cents", "contraction_cents", "churn_cents"]
 MOVEMENTS.append("reactivation_cents")
 
 
 def closings(*payments, as_of, **options):
-    """Closing MRR by month."""
+    """Return the closing MRR by month."""
     return by_month(mrr(ledger(*payments, as_of=as_of), **options), "closing_cents")
 
 
-def test_renewals_on_31_january_1_march_and_31_march_are_no_churn():
-    # Due 31 January, 28 February (its last day) and 31 March. 1 March is a day late for the
-    # second: February closes with it, because it was paid for the period in force at its end.
+def test_renewal_one_day_late_in_a_short_month_is_not_churn():
+    # Due on 31 January, 28 February (the last day) and 31 March. The payment of 1 March is a day
+    # late. February closes with it, because it pays for the period in force at the end of February.
     table = mrr(ledger(*map(pay, ["2025-01-31", "2025-03-01", "2025-03-31"]), as_of="2025-04-01"))
     assert by_month(table, "closing_cents") == dict.fromkeys(
         ["2025-01", "2025-02", "2025-03", "2025-04"], 1500
@@ -36,8 +37,9 @@ def test_renewals_on_31_january_1_march_and_31_march_are_no_churn():
     assert column(rates, "gross_retention") == [None, 1, 1]
 
 
-def test_in_a_leap_year_the_31st_falls_due_on_29_february():
-    # 7 days early is 22 February; 15 days late is 15 March. 21 February and 16 March are neither.
+def test_31st_is_due_on_29_february_in_a_leap_year():
+    # 7 days early is 22 February, and 15 days late is 15 March. 21 February is too early, and
+    # 16 March is too late.
     for second, is_renewal in [
         ("02-22", True),
         ("02-21", False),
@@ -46,15 +48,15 @@ def test_in_a_leap_year_the_31st_falls_due_on_29_february():
     ]:
         days = ["2024-01-31", f"2024-{second}"]
         found = closings(*map(pay, days), as_of="2024-03-31")
-        assert found.get("2024-02") == 1500  # on 29 February the grace of the first holds
-        # Renewed, the third due date of 31 March is open, in grace; else: 16 March starts anew,
-        # and 21 February was an extra payment that did not recur.
+        assert found.get("2024-02") == 1500  # the first payment is in grace on 29 February
+        # After a renewal, the due date of 31 March is open and in grace. Otherwise, 16 March begins a
+        # new subscription, and 21 February is an extra payment that did not recur.
         assert found.get("2024-03") == (1500 if is_renewal or second == "03-16" else None)
 
 
-def test_a_payer_who_skips_two_months_and_returns_churned_and_is_reactivated():
-    # Paid 10 January, 10 February; due 10 March, given up after 25 March: March closes at zero.
-    # 10 May starts anew.
+def test_payer_who_skips_two_months_churns_and_is_reactivated():
+    # Paid on 10 January and 10 February. Due on 10 March, and not paid by 25 March, so March closes
+    # at zero. 10 May begins a new subscription.
     paid = ledger(*map(pay, ["2025-01-10", "2025-02-10", "2025-05-10"]), as_of="2025-05-31")
     table = mrr(paid)
     assert column(table, "closing_cents") == [1500, 1500, 0, 0, 1500]
@@ -64,14 +66,14 @@ def test_a_payer_who_skips_two_months_and_returns_churned_and_is_reactivated():
     rates = churn(paid)
     assert column(rates, "opening_payers") == [0, 1, 1, 0, 0]
     assert column(rates, "churned_payers") == [0, 0, 1, 0, 0]
-    assert column(rates, "payer_churn") == [None, 0, 1, None, None]  # nothing divided by zero
+    assert column(rates, "payer_churn") == [None, 0, 1, None, None]  # no division by zero
     assert column(rates, "gross_retention") == [None, 1, 0, None, None]
     assert column(rates, "net_retention") == [None, 1, 0, None, None]
     assert column(rates, "reactivated_payers") == [0, 0, 0, 0, 1]
 
 
-def test_who_comes_back_or_is_new_counts_in_no_retention():
-    # Bo stays at $15. In May ada comes back, and cy is new: of bo's $15, all is kept.
+def test_reactivated_and_new_payers_do_not_count_in_retention():
+    # Bo stays at $15. In May, ada returns and cy is new. All of bo's $15 is retained.
     ada = map(pay, ["2025-01-10", "2025-02-10", "2025-05-10"])
     rows = [*ada, *monthly("2025-01-05", 5, "bo"), pay("2025-05-11", "cy")]
     may = churn(ledger(*rows, as_of="2025-05")).iloc[-1]
@@ -80,17 +82,17 @@ def test_who_comes_back_or_is_new_counts_in_no_retention():
     assert (may["reactivated_payers"], may["reactivation_cents"]) == (1, 1500)
 
 
-def test_a_late_renewal_moves_nothing():
-    # Due on the 28th; paid 15 days late each time, in the month after.
+def test_late_renewal_is_not_a_movement():
+    # Due on the 28th, and paid 15 days late each time, in the next month.
     days = ["2025-01-28", "2025-03-15", "2025-04-12"]  # due 28 February and 28 March
     table = mrr(ledger(*map(pay, days), as_of="2025-04-12"))
     assert column(table, "closing_cents") == [1500] * 4
     assert not table[MOVEMENTS[1:]].any(axis=None)
 
 
-def test_two_plans_at_once_are_two_subscriptions():
-    # $15 and $49 on the same day, the order changing: the second $49 shows that the first was no
-    # extra. In March only $15: $49 fell due on 10 March and is given up after 25 March.
+def test_two_simultaneous_plans_are_two_subscriptions():
+    # $15 and $49 on the same day, in changing order. The second $49 shows that the first was not an
+    # extra payment. In March only $15 is paid: $49 was due on 10 March, and not paid by 25 March.
     rows = [
         *(pay("2025-01-10T10:00"), pay("2025-01-10T10:01", gross=4900)),
         *(pay("2025-02-10T09:59", gross=4900), pay("2025-02-10T10:00")),
@@ -106,19 +108,19 @@ def test_two_plans_at_once_are_two_subscriptions():
     assert column(rates, "gross_retention")[2] == 1500 / 6400
 
 
-def test_two_plans_are_told_apart_by_their_subscriptions_where_those_are_known():
-    # Both fall due on the same day with the same amount; b ends, a goes on.
+def test_subscription_ids_distinguish_two_plans():
+    # Both are due on the same day with the same amount. b ends, and a continues.
     a, b = {"subscription": "a"}, {"subscription": "b"}
     rows = [*monthly("2025-01-10", 3, **a), *monthly("2025-01-10", 2, **b)]
     assert column(mrr(ledger(*rows, as_of="2025-03-31")), "closing_cents") == [3000, 3000, 1500]
 
 
-def test_a_subscription_whose_id_is_known_from_some_day_on_stays_one():
+def test_subscription_that_gets_an_id_later_stays_the_same():
     rows = [*monthly("2025-01-28", 2), *monthly("2025-03-28", 2, subscription="a")]
     assert column(mrr(ledger(*rows, as_of="2025-04-30")), "closing_cents") == [1500] * 4
 
 
-def test_a_price_change_is_expansion_or_contraction():
+def test_price_change_is_expansion_or_contraction():
     # $15, then $25 from the third month, then $20.
     rows = [
         *monthly("2025-01-10", 2),
@@ -133,8 +135,8 @@ def test_a_price_change_is_expansion_or_contraction():
     assert column(rates, "gross_retention") == [None, 1, 1, 0.8]
 
 
-def test_a_proration_is_shown_and_not_counted():
-    # On 20 February $6.50 for the rest of the period; from 10 March the new price.
+def test_proration_is_unclassified():
+    # $6.50 on 20 February for the rest of the period, and the new price from 10 March.
     rows = [
         *monthly("2025-01-10", 2),
         *(pay("2025-02-20", gross=650), pay("2025-03-10", gross=2500)),
@@ -144,40 +146,40 @@ def test_a_proration_is_shown_and_not_counted():
     assert by_month(table, "unclassified_cents") == {"2025-02": 650}
 
 
-def test_a_payment_made_twice_is_not_counted_even_if_the_next_is_late():
-    # The second of 12 January would fall due on 12 February, but the payment of that day renews
-    # the first, two days late, at its price.
+def test_double_payment_is_unclassified_even_if_the_next_is_late():
+    # The second payment, of 12 January, would be due on 12 February. But the payment of that day
+    # renews the first one, two days late, with its amount.
     rows = [*map(pay, ["2025-01-10", "2025-01-12", "2025-02-12", "2025-03-10"])]
     table = mrr(ledger(*rows, as_of="2025-03-31"))
     assert column(table, "closing_cents") == [1500, 1500, 1500]
     assert by_month(table, "unclassified_cents") == {"2025-01": 1500}
 
 
-def test_a_payment_settles_the_due_date_it_is_nearest_to():
-    # a is due on 10 and b on 20 February. 16 February is nearer to b, and 21 February is left to a,
-    # 11 days late: both are renewed.
+def test_payment_settles_the_nearest_due_date():
+    # a is due on 10 February and b on 20 February. 16 February is nearer to b, and 21 February
+    # remains for a, 11 days late. Both are renewed.
     rows = [
         *(pay("2024-12-10", gross=1500), pay("2024-12-20", gross=4900)),
         *(pay("2025-01-10", gross=1500), pay("2025-01-20", gross=4900)),
         *(pay("2025-02-16", gross=2000), pay("2025-02-21", gross=3000)),
     ]
-    # b closes February with $20, a with $30.
+    # b closes February with $20, and a with $30.
     table = mrr(ledger(*rows, as_of="2025-02-28"))
     assert column(table, "closing_cents") == [6400, 6400, 5000]
     assert not table["unclassified_cents"].any()
-    # Also where its amount is that of the other: b closes with $15, and a is gone after 25 February.
+    # The same with the amount of a: b closes with $15, and a has ended after 25 February.
     rows = [*rows[:4], pay("2025-02-16", gross=1500)]
     assert column(mrr(ledger(*rows, as_of="2025-02-28")), "closing_cents") == [6400, 6400, 1500]
 
 
-def test_a_partial_refund_in_a_later_month_moves_nothing():
+def test_partial_refund_in_a_later_month_is_not_a_movement():
     rows = [*monthly("2025-01-10", 3), pay("2025-03-20", gross=-700)]
     assert column(mrr(ledger(*rows, as_of="2025-03-31")), "closing_cents") == [1500] * 3
     rows[-1] = pay("2025-03-20", gross=-700, kind="refund")
     assert column(mrr(ledger(*rows, as_of="2025-03-31")), "closing_cents") == [1500] * 3
 
 
-def test_a_month_s_last_second_counts_where_the_zone_is():
+def test_last_second_of_a_month_counts_in_the_time_zone():
     # 31 January, 23:59:59 in New York, is 1 February in UTC.
     rows = [pay("2025-01-31T23:59:59-05:00"), pay("2025-02-28T23:59:59-05:00")]
     assert closings(*rows, as_of="2025-03-01T12:00Z", tz="America/New_York") == dict.fromkeys(
@@ -187,44 +189,45 @@ def test_a_month_s_last_second_counts_where_the_zone_is():
     assert by_month(in_utc, "closing_cents") == {"2025-02": 1500}
 
 
-def test_days_are_those_of_the_zone_on_the_day_the_clocks_change():
-    # Due in Berlin on 30 March 2025, a day of 23 hours; 15 days of grace end with 14 April, which
-    # is 22:00 in UTC. A second later it is a new subscription, due on the 15th.
+def test_due_days_follow_the_time_zone_across_clock_changes():
+    # Due in Berlin on 28 March 2025. The 15 days of grace, one of which has 23 hours, end with
+    # 12 April, at 22:00 UTC. A payment one second later begins a new subscription.
     first = "2025-02-28T23:30+01:00"  # due on the 28th
     last, later = "2025-04-12T23:59:59+02:00", "2025-04-13T00:00:00+02:00"
-    for second, starts_anew in [(last, False), (later, True)]:
+    for second, is_new in [(last, False), (later, True)]:
         found = mrr(ledger(pay(first), pay(second), as_of="2025-04-30T21:00Z"), tz="Europe/Berlin")
         assert column(found, "closing_cents") == [1500, 1500, 1500]
-        # Renewed on 28 March, it is in grace for 28 April; anew, it is paid until 13 May.
+        # If it was renewed for 28 March, it is in grace for 28 April until 13 May. If it is new, it
+        # is in grace from 13 May.
         later_on = ledger(pay(first), pay(second), as_of="2025-05-14T12:00Z")
         assert by_month(mrr(later_on, tz="Europe/Berlin"), "closing_cents").get("2025-05") == (
-            1500 if starts_anew else None
+            1500 if is_new else None
         )
 
 
-def test_an_empty_month_has_a_row_of_zeros():
+def test_empty_months_have_zeros():
     table = mrr(ledger(pay("2025-01-10"), pay("2025-06-10"), as_of="2025-06-30"))
     assert column(table, "closing_cents") == [1500, 0, 0, 0, 0, 1500]
 
 
-def test_within_the_days_of_grace_the_amount_before_stays():
-    # Due on 20 February: in force until 7 March, gone on the 8th.
+def test_amount_stays_in_force_during_grace():
+    # Due on 20 February, in force until 7 March, ended on 8 March.
     paid = ledger(pay("2025-01-20"))
     for as_of, closing in [("2025-02-28", 1500), ("2025-03-07", 1500), ("2025-03-08", 0)]:
         table = mrr(at(paid, as_of))
         assert column(table, "closing_cents")[-1] == closing
-    assert column(table, "closing_cents") == [1500, 1500, 0]  # February stays as it closed
+    assert column(table, "closing_cents") == [1500, 1500, 0]  # the closing of February stays
 
 
-def test_what_is_paid_ahead_counts_from_its_due_date():
-    # Due on 3 February and 3 March, paid on 28 January and 26 February, at a new price.
+def test_early_payment_counts_from_its_due_date():
+    # Due on 3 February and 3 March, paid on 28 January and 26 February, with new prices.
     rows = [pay("2025-01-03"), pay("2025-01-28", gross=2000), pay("2025-02-26", gross=3000)]
     assert closings(*rows, as_of="2025-02-27") == {"2025-01": 1500, "2025-02": 2000}
     assert closings(*rows, as_of="2025-03-02")["2025-03"] == 2000
     assert closings(*rows, as_of="2025-03-03")["2025-03"] == 3000
 
 
-def test_the_running_month_is_within_grace_of_a_date_in_the_month_before():
+def test_grace_reaches_into_the_running_month():
     # Due on 28 February, open until 15 March.
     rows = [pay("2025-01-28")]
     assert closings(*rows, as_of="2025-03-15") == {
@@ -235,15 +238,15 @@ def test_the_running_month_is_within_grace_of_a_date_in_the_month_before():
     assert closings(*rows, as_of="2025-03-16") == {"2025-01": 1500, "2025-02": 1500}
 
 
-def test_a_one_time_buyer_who_later_subscribes_is_new_then():
+def test_one_time_buyer_is_new_when_subscribing():
     table = mrr(ledger(buy("2025-01-10"), *monthly("2025-03-10", 2), as_of="2025-04-30"))
     assert by_month(table, "new_cents") == {"2025-03": 1500}
     assert by_month(table, "closing_cents") == {"2025-03": 1500, "2025-04": 1500}
 
 
-def test_a_subscription_that_takes_the_place_of_another_is_not_counted_beside_it():
-    # a falls due on 20 February and is in grace until 7 March; b begins on 22 February. February
-    # closes with b alone, as it would if nobody knew their names: an expansion of $10.
+def test_superseded_subscription_no_longer_counts():
+    # a is due on 20 February and in grace until 7 March. b begins on 22 February. February closes
+    # with b alone, as it would without subscription ids: an expansion of $10.
     rows = [pay("2025-01-20", subscription="a"), pay("2025-02-22", gross=2500, subscription="b")]
     table = mrr(ledger(*rows, as_of="2025-03"))
     assert column(table, "closing_cents") == [1500, 2500, 2500]
@@ -251,7 +254,7 @@ def test_a_subscription_that_takes_the_place_of_another_is_not_counted_beside_it
     assert by_month(table, "churn_cents") == by_month(table, "contraction_cents") == {}
 
 
-def test_a_subscription_that_begins_while_another_is_late_stands_beside_it_once_both_are_paid():
+def test_late_subscription_counts_beside_a_new_one_once_paid():
     rows = [
         pay("2025-01-20", subscription="a"),
         pay("2025-02-22", gross=2500, subscription="b"),
@@ -261,8 +264,8 @@ def test_a_subscription_that_begins_while_another_is_late_stands_beside_it_once_
     assert closings(*rows, as_of="2025-03-15")["2025-02"] == 4000
 
 
-def test_what_is_paid_for_stays_in_force_until_its_end_whatever_takes_its_place():
-    # a is paid until 1 February; b begins on 29 January: January closes with both.
+def test_paid_period_stays_in_force_when_superseded():
+    # a is paid until 1 February, and b begins on 29 January. January closes with both.
     rows = [
         pay("2025-01-02", subscription="a"),
         pay("2025-01-29", gross=2500, subscription="b"),
@@ -270,8 +273,8 @@ def test_what_is_paid_for_stays_in_force_until_its_end_whatever_takes_its_place(
     assert closings(*rows, as_of="2025-02-28") == {"2025-01": 4000, "2025-02": 2500}
 
 
-def test_a_payer_who_changes_apps_is_lost_by_one_and_kept_by_the_whole():
-    # shop until the period that ends on 10 March; school from 20 March: March compares closings.
+def test_payer_who_switches_apps_churns_by_app_but_not_by_payer():
+    # shop is paid until 10 March, and school from 20 March. The closings of March are compared.
     rows = [*monthly("2025-01-10", 2), *monthly("2025-03-20", 1, gross=2000, app="school")]
     by_app = mrr(ledger(*rows, as_of="2025-03-31"))
     assert by_month(by_app, "churn_cents", app="shop") == {"2025-03": -1500}
@@ -282,7 +285,7 @@ def test_a_payer_who_changes_apps_is_lost_by_one_and_kept_by_the_whole():
     assert by_month(whole, "churn_cents") == {}
 
 
-def test_a_payer_with_two_apps_counts_once_by_payer():
+def test_payer_of_two_apps_counts_once_by_payer():
     rows = [*monthly("2025-01-10", 2), *monthly("2025-01-10", 2, app="school")]
     paid = ledger(*rows, as_of="2025-02-28")
     assert column(mrr(paid), "payers") == [1, 1, 1, 1]
@@ -290,11 +293,11 @@ def test_a_payer_with_two_apps_counts_once_by_payer():
     assert column(churn(paid, unit="payer"), "opening_payers") == [0, 1]
 
 
-def test_net_is_what_is_left_after_fees():
+def test_net_mrr_excludes_fees():
     assert closings(*monthly("2025-01-10", 1), as_of="2025-01-31", basis="net") == {"2025-01": 1350}
 
 
-def test_currencies_are_never_added_and_cents_stay_exact_beyond_a_float():
+def test_currencies_are_separate_and_large_cents_are_exact():
     large = 2**53 + 1
     rows = [pay("2025-01-10", gross=large, fee=0), pay("2025-01-11", "bo", currency="EUR")]
     table = mrr(ledger(*rows, as_of="2025-01-31"))
@@ -303,35 +306,37 @@ def test_currencies_are_never_added_and_cents_stay_exact_beyond_a_float():
     assert {str(table[name].dtype) for name in table if name.endswith("cents")} == {"Int64"}
 
 
-def test_a_kind_that_is_neither_one_time_nor_monthly_is_an_error_that_lists_the_values():
+def test_unknown_kinds_are_an_error_that_lists_them():
     rows = [*monthly("2025-01-10", 2, kind="yearly"), pay("2025-01-10", kind=None)]
-    with pytest.raises(UserError, match=r"have \(missing\) \(1\), yearly \(2\): rename them"):
+    with pytest.raises(UserError, match=r"\(missing\) \(1\), yearly \(2\)\W"):
         mrr(ledger(*rows, buy("2025-01-10")))
 
 
-def test_an_amount_that_is_missing_is_an_error_that_names_the_payment():
-    with pytest.raises(UserError, match="1 have none, p0 among them"):
+def test_missing_amount_is_an_error_with_the_payment_id():
+    with pytest.raises(UserError, match=r"1.*p0"):
         mrr(ledger(pay("2025-01-10", gross=0, gross_cents=None)))
 
 
-def test_a_ledger_that_was_cut_is_refused():
-    for answer, name in [(mrr, "mrr"), (churn, "churn")]:
+def test_mrr_and_churn_reject_a_window():
+    for compute, name in [(mrr, "mrr"), (churn, "churn")]:
         with pytest.raises(UserError, match=f"{name}.* needs the whole history.*since="):
-            answer(ledger(*monthly("2025-01-10", 3), cut="2025-01-01T00:00:00Z/"))
+            compute(ledger(*monthly("2025-01-10", 3), cut="2025-01-01T00:00:00Z/"))
 
 
-def test_since_chooses_what_is_shown_and_not_what_is_counted():
+def test_since_limits_rows_without_changing_numbers():
     table = mrr(ledger(*monthly("2025-01-10", 3), as_of="2025-03-31"), since="2025-03")
     assert column(table, "opening_cents") == [1500] and column(table, "new_cents") == [0]
 
 
-def test_without_subscriptions_there_are_no_months():
+def test_no_subscriptions_give_no_rows():
+    known = ledger(pay("2025-01-10"))
     for nothing in (ledger(), ledger(buy("2025-01-10"))):
-        assert mrr(nothing).empty and churn(nothing).empty
-        assert "closing_cents" in mrr(nothing) and "net_retention" in churn(nothing)
+        assert len(mrr(nothing)) == len(churn(nothing)) == 0
+        assert mrr(nothing).columns.tolist() == mrr(known).columns.tolist()
+        assert churn(nothing).columns.tolist() == churn(known).columns.tolist()
 
 
-def test_payments_of_nobody_known_are_not_counted_and_a_subscription_stands_for_its_payer():
+def test_unknown_payers_are_unclassified_unless_subscription_is_known():
     rows = [*monthly("2025-01-10", 2, None), *monthly("2025-01-10", 2, None, subscription="a")]
     table = mrr(ledger(*rows, as_of="2025-02-28"))
     assert column(table, "closing_cents") == [1500, 1500]
@@ -343,9 +348,7 @@ few = settings(deadline=None, max_examples=4)
 
 @few
 @given(random_payments, st.integers(0, 400), st.sampled_from(["gross", "net"]))
-def test_opening_and_movements_add_up_to_the_closing_which_the_next_month_opens_with(
-    rows, day, basis
-):
+def test_opening_and_movements_add_up_to_the_closing(rows, day, basis):
     as_of = FIRST_DAY + pd.Timedelta(days=day)
     for unit in ("app", "payer"):
         table = mrr(ledger(*rows, as_of=as_of), unit=unit, basis=basis)
@@ -359,7 +362,7 @@ def test_opening_and_movements_add_up_to_the_closing_which_the_next_month_opens_
 
 @few
 @given(random_payments, st.randoms())
-def test_the_order_of_the_rows_does_not_matter(rows, random):
+def test_results_do_not_depend_on_row_order(rows, random):
     known = ledger(*rows)
     order = list(range(len(rows)))
     random.shuffle(order)
@@ -370,7 +373,7 @@ def test_the_order_of_the_rows_does_not_matter(rows, random):
 
 @few
 @given(random_payments)
-def test_payer_by_payer_adds_up_to_the_whole(rows):
+def test_results_by_payer_add_up_to_the_whole(rows):
     names = [*MOVEMENTS, "closing_cents", "unclassified_cents", "payers"]
     own = [mrr(ledger(*(row for row in rows if row["payer"] == payer))) for payer in ("ada", "bo")]
     keys = ["month", "app"]
@@ -381,7 +384,7 @@ def test_payer_by_payer_adds_up_to_the_whole(rows):
 
 @few
 @given(random_payments)
-def test_what_all_apps_close_with_is_the_same_by_app_and_by_payer(rows):
+def test_total_closing_is_the_same_by_app_and_by_payer(rows):
     by_app = mrr(ledger(*rows)).groupby("month")["closing_cents"].sum()
     by_payer = mrr(ledger(*rows), unit="payer").groupby("month")["closing_cents"].sum()
     assert by_app.to_dict() == by_payer.to_dict()
@@ -389,15 +392,15 @@ def test_what_all_apps_close_with_is_the_same_by_app_and_by_payer(rows):
 
 @few
 @given(random_payments)
-def test_refunds_and_one_time_sales_never_move_it(rows):
+def test_refunds_and_one_time_sales_do_not_change_mrr(rows):
     kept = [row for row in rows if row["kind"] == "monthly" and row["gross_cents"] > 0]
     pd.testing.assert_frame_equal(mrr(ledger(*rows)), mrr(ledger(*kept)), check_categorical=False)
 
 
 @few
 @given(random_payments, st.integers(0, 300))
-def test_a_final_month_stays_as_it_is_but_for_what_was_not_classified(rows, day):
-    # What comes later can only show that an extra payment was the first of a second subscription.
+def test_final_month_never_changes_if_nothing_was_unclassified(rows, day):
+    # A later payment can only show that an extra payment was the first of a second subscription.
     early = mrr(ledger(*rows, as_of=FIRST_DAY + pd.Timedelta(days=day)))
     late = mrr(ledger(*rows))
     assume(not early["unclassified_cents"].any())
@@ -428,7 +431,7 @@ COLUMNS = ["opening_cents", *MOVEMENTS, "closing_cents", "payers"]
     st.dates(date(2024, 1, 1), date(2024, 9, 1)),
     st.sampled_from(["app", "payer"]),
 )
-def test_it_is_what_one_works_out_by_hand(drawn, today, unit):
+def test_mrr_matches_the_independent_oracle(drawn, today, unit):
     drawn = [one for one in drawn if one["day"] <= today]
     rows = [
         pay(one["day"], one["payer"], one["cents"], app=one["app"], subscription=one["name"])

@@ -1,0 +1,123 @@
+"""Payer churn and revenue retention: ``payments.capsule.churn``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from cpsl_notebook.earnings.dates import Moment
+from cpsl_notebook.earnings.ledger.builder import build
+from cpsl_notebook.earnings.ledger.ledger import Ledger
+from cpsl_notebook.earnings.ledger.transactions import amount_of, groups_of
+from cpsl_notebook.earnings.result_table import result_table
+from cpsl_notebook.earnings.subscriptions.movements import movements, sum_by_month
+from cpsl_notebook.earnings.subscriptions.timeline import build_timeline
+
+if TYPE_CHECKING:
+    from cpsl_notebook.earnings.accessor import Earnings
+
+__all__ = ["churn", "compute_churn"]
+
+
+def churn(
+    self: Earnings,
+    *,
+    basis: str = "gross",
+    unit: str = "app",
+    tz: str = "UTC",
+    since: Moment | None = None,
+    as_of: Moment | None = None,
+    money: bool = False,
+) -> pd.DataFrame:
+    """Return the share of payers and of recurring revenue that each month lost.
+
+    All ratios refer to the opening of the month, so new and reactivated payers do not count in any
+    of them. See `mrr` for the definition of the movements.
+
+    Parameters
+    ----------
+    basis : {"gross", "net"}, default "gross"
+        Amount that counts.
+    unit : {"app", "payer"}, default "app"
+        ``"app"`` compares the closings of each payer and app. ``"payer"`` compares those of each
+        payer over all apps, so that a payer who switches apps is not counted as churn.
+    tz : str, default "UTC"
+        Time zone that days and months are in, such as ``"Europe/Berlin"``.
+    since : str, date, datetime or Period, optional
+        First month to show, such as ``"2026-10"``. It does not change the numbers.
+    as_of : str, date, datetime or Period, optional
+        Moment up to which payments count. A day, a month or a year means its end. Defaults to the
+        time at which the payments were read.
+    money : bool, default False
+        Whether to return exact decimals in currency, in columns without the ``_cents`` suffix.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per month, app and currency. Ratios are missing if the opening is zero.
+
+        - ``month`` (datetime64[us]): first day of the month.
+        - ``app`` (category): only with ``unit="app"``.
+        - ``currency`` (category).
+        - ``opening_payers`` (Int64): payers with a subscription at the end of the month before.
+        - ``churned_payers``, ``reactivated_payers`` (Int64): payers who left, and payers who
+          returned after they had left.
+        - ``payer_churn`` (Float64): churned payers divided by opening payers.
+        - ``opening_cents``, ``contraction_cents``, ``churn_cents``, ``expansion_cents``,
+          ``reactivation_cents`` (Int64): as returned by `mrr`.
+        - ``gross_retention`` (Float64): opening less churn and contraction, divided by the opening.
+        - ``net_retention`` (Float64): the same with expansion included.
+        - ``state`` (category): ``running``, ``provisional`` or ``final``.
+
+    Raises
+    ------
+    UserError
+        The payments were cut to a window, the payer, the kind or an amount is missing, a kind is
+        neither one-time nor monthly, or *basis*, *unit*, *tz*, *since* or *as_of* is invalid.
+
+    Examples
+    --------
+    >>> import cpsl_notebook.earnings  # adds payments.capsule
+    >>> from cpsl_notebook.frames import payments_frame
+    >>> days = [("2026-01-05", "ada"), ("2026-01-06", "bo"), ("2026-02-05", "ada")]
+    >>> rows = [{"paid_at": day, "payer": payer, "gross_cents": 1500} for day, payer in days]
+    >>> rows = [row | {"kind": "monthly", "fee_cents": 150} for row in rows]
+    >>> table = payments_frame([("shop", rows)]).capsule.churn(as_of="2026-02")
+    >>> table[["opening_payers", "churned_payers", "payer_churn"]]
+       opening_payers  churned_payers  payer_churn
+    0               0               0         <NA>
+    1               2               1          0.5
+    """
+    ledger = build(self._frame, as_of=as_of, tz=tz)
+    table = compute_churn(ledger, basis=basis, unit=unit, tz=tz, since=since)
+    return result_table(table, ledger, money=money)
+
+
+def compute_churn(
+    ledger: Ledger,
+    *,
+    basis: str = "gross",
+    unit: str = "app",
+    tz: str = "UTC",
+    since: Moment | None = None,
+) -> pd.DataFrame:
+    """Compute `churn` from a ledger, in cents."""
+    groups, amount = groups_of(unit), amount_of(basis)
+    timeline = build_timeline(ledger, "churn", basis=basis, tz=tz)
+    counts = ["opening_payers", "churned_payers", "reactivated_payers"]
+    cents = [f"{name}_cents" for name in ("opening", "contraction", "churn", "expansion")]
+    cents.append("reactivation_cents")
+    table = sum_by_month(movements(timeline, groups, amount), groups, [*counts, *cents])
+    table = timeline.calendar.with_empty(table, groups, "month")
+    kept = table["opening_cents"] + table["churn_cents"] + table["contraction_cents"]
+    table["payer_churn"] = _ratio(table["churned_payers"], table["opening_payers"])
+    table["gross_retention"] = _ratio(kept, table["opening_cents"])
+    table["net_retention"] = _ratio(kept + table["expansion_cents"], table["opening_cents"])
+    order = [*counts, "payer_churn", *cents, "gross_retention", "net_retention"]
+    return timeline.calendar.finish(table[["month", *groups, *order]], "month", since)
+
+
+def _ratio(part: pd.Series, whole: pd.Series) -> pd.Series:
+    """Divide; missing where the divisor is zero."""
+    return (part / whole.where(whole > 0)).astype("Float64")

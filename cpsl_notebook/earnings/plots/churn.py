@@ -1,0 +1,86 @@
+"""The plot of churn and retention: ``payments.capsule.plot.churn``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cpsl_notebook.earnings.dates import Moment
+from cpsl_notebook.earnings.plots.axes import COLORS, INK, finish, groups, panels, ratios
+from cpsl_notebook.earnings.plots.periods import bars, label_periods
+
+if TYPE_CHECKING:
+    from cpsl_notebook.earnings.plots.axes import Drawn
+    from cpsl_notebook.earnings.plots.plotter import Plots
+
+__all__ = ["churn"]
+
+
+def churn(
+    self: Plots,
+    *,
+    basis: str = "gross",
+    unit: str = "app",
+    tz: str = "UTC",
+    since: Moment | None = None,
+    as_of: Moment | None = None,
+) -> Drawn:
+    """Plot gross and net revenue retention, and below them the share of payers that churned.
+
+    Parameters
+    ----------
+    basis : {"gross", "net"}, default "gross"
+        Amount that counts.
+    unit : {"app", "payer"}, default "app"
+        ``"app"`` compares the closings of each payer and app, with a panel for each app.
+        ``"payer"`` compares those of each payer over all apps.
+    tz : str, default "UTC"
+        Time zone that days and months are in, such as ``"Europe/Berlin"``.
+    since : str, date, datetime or Period, optional
+        First month to show, such as ``"2026-10"``. It does not change the numbers.
+    as_of : str, date, datetime or Period, optional
+        Moment up to which payments count. A day, a month or a year means its end. Defaults to the
+        time at which the payments were read.
+
+    Returns
+    -------
+    matplotlib.axes.Axes or numpy.ndarray of matplotlib.axes.Axes
+        The axes, or an array if there are several.
+
+    Raises
+    ------
+    UserError
+        The result has no rows, matplotlib is not installed, or
+        `cpsl_notebook.earnings.Earnings.churn` raises an error.
+
+    Examples
+    --------
+    >>> import cpsl_notebook.earnings  # adds payments.capsule
+    >>> from cpsl_notebook.frames import payments_frame
+    >>> row = {"payer": "ada", "kind": "monthly", "gross_cents": 1500, "fee_cents": 150}
+    >>> days = ["2026-01-05", "2026-02-05"]
+    >>> payments = payments_frame([("shop", [row | {"paid_at": day} for day in days])])
+    >>> axes = payments.capsule.plot.churn(as_of="2026-02")
+    >>> [each.get_title(loc="left") for each in axes]
+    ['Retention · shop', 'Churned share of opening payers']
+    """
+    table = self._earnings.churn(basis=basis, unit=unit, tz=tz, since=since, as_of=as_of)
+    drawn = []
+    for (above, below), (title, _, part) in panels(groups(table), rows=2, height=2.6):
+        for name, color in {"net_retention": "teal", "gross_retention": "blue"}.items():
+            above.plot(
+                range(len(part)),
+                ratios(part[name]),
+                color=COLORS[color],
+                marker="o",
+                ms=3.5,
+                label=name.replace("_", " "),
+            )
+        above.axhline(1, color=INK, lw=0.8, ls="--")
+        label_periods(above, f"Retention · {title}", "%", part["month"])
+        churned = np.nan_to_num(ratios(part["payer_churn"]))
+        bars(below, churned, part["state"], COLORS["red"])
+        label_periods(below, "Churned share of opening payers", "%", part["month"])
+        drawn += [above, below]
+    return finish(drawn, table, fades=True)

@@ -1,0 +1,163 @@
+"""Plots of payers: ``payments.capsule.plot.payers`` and ``top_payers``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from cpsl_notebook.earnings.dates import Moment
+from cpsl_notebook.earnings.plots.axes import (
+    COLORS,
+    INK,
+    finish,
+    groups,
+    in_currency,
+    numbers,
+    panels,
+    ratios,
+    short,
+    titled,
+)
+from cpsl_notebook.earnings.plots.periods import bars, label_periods
+
+if TYPE_CHECKING:
+    from cpsl_notebook.earnings.plots.axes import Drawn
+    from cpsl_notebook.earnings.plots.plotter import Plots
+
+__all__ = ["payers", "top_payers"]
+
+
+def payers(
+    self: Plots,
+    freq: str = "MS",
+    *,
+    unit: str = "app",
+    basis: str = "gross",
+    tz: str = "UTC",
+    since: Moment | None = None,
+    as_of: Moment | None = None,
+) -> Drawn:
+    """Plot new and returning payers, and below them the average revenue per payer.
+
+    Parameters
+    ----------
+    freq : {"MS", "D", "W", "QS", "YS"}, default "MS"
+        Length of a period: a month, a day, a week from Monday to Sunday, a quarter or a year.
+    unit : {"app", "payer"}, default "app"
+        ``"app"`` counts payers by app, with a panel for each app. ``"payer"`` counts each payer once
+        over all apps.
+    basis : {"gross", "net"}, default "gross"
+        Amount that counts.
+    tz : str, default "UTC"
+        Time zone that days and months are in, such as ``"Europe/Berlin"``.
+    since : str, date, datetime or Period, optional
+        First day or month to show, such as ``"2026-10"``.
+    as_of : str, date, datetime or Period, optional
+        Moment up to which payments count. A day, a month or a year means its end. Defaults to the
+        time at which the payments were read.
+
+    Returns
+    -------
+    matplotlib.axes.Axes or numpy.ndarray of matplotlib.axes.Axes
+        The axes, or an array if there are several.
+
+    Raises
+    ------
+    UserError
+        The result has no rows, matplotlib is not installed, or
+        `cpsl_notebook.earnings.Earnings.payers` raises an error.
+
+    Examples
+    --------
+    >>> import cpsl_notebook.earnings  # adds payments.capsule
+    >>> from cpsl_notebook.frames import payments_frame
+    >>> row = {"paid_at": "2026-01-31", "payer": "ada", "gross_cents": 4900, "fee_cents": 490}
+    >>> axes = payments_frame([("shop", [row])]).capsule.plot.payers(as_of="2026-02")
+    >>> [each.get_title(loc="left") for each in axes]
+    ['Payers · shop', 'Average revenue per payer']
+    """
+    table = self._earnings.payers(freq, unit=unit, basis=basis, tz=tz, since=since, as_of=as_of)
+    drawn = []
+    for (above, below), (title, currency, part) in panels(groups(table), rows=2, height=2.6):
+        stack = {"returning": "blue", "new": "teal"}
+        if part["new_payers"].isna().any():
+            stack = {"active": "blue"}
+        bottom = np.zeros(len(part))
+        for name, color in stack.items():
+            values = numbers(part[f"{name}_payers"])
+            bars(above, values, part["state"], COLORS[color], label=name, bottom=bottom)
+            bottom = bottom + values
+        label_periods(above, f"Payers · {title}", "", part["period"])
+        above.locator_params(axis="y", integer=True)
+        average = ratios(part["arpp_cents"])
+        below.plot(range(len(part)), average, color=COLORS["violet"], marker="o", ms=3.5)
+        below.set_ylim(0, max(float(np.nanmax(average, initial=0)) * 1.15, 100))
+        label_periods(below, "Average revenue per payer", currency, part["period"])
+        drawn += [above, below]
+    return finish(drawn, table, fades=True)
+
+
+def top_payers(
+    self: Plots,
+    n: int = 10,
+    *,
+    tz: str = "UTC",
+    since: Moment | None = None,
+    as_of: Moment | None = None,
+) -> Drawn:
+    """Plot the net revenue from the top payers as bars, with their shares.
+
+    Each currency has a panel.
+
+    Parameters
+    ----------
+    n : int, default 10
+        Number of payers for each currency.
+    tz : str, default "UTC"
+        Time zone that days and months are in, such as ``"Europe/Berlin"``.
+    since : str, date, datetime or Period, optional
+        First day that counts, or a month or year whose first day it is, such as ``"2026-10"``.
+    as_of : str, date, datetime or Period, optional
+        Moment up to which payments count. A day, a month or a year means its end. Defaults to the
+        time at which the payments were read.
+
+    Returns
+    -------
+    matplotlib.axes.Axes or numpy.ndarray of matplotlib.axes.Axes
+        The axes, or an array if there are several.
+
+    Raises
+    ------
+    UserError
+        The result has no rows, matplotlib is not installed, or
+        `cpsl_notebook.earnings.Earnings.top_payers` raises an error.
+
+    Examples
+    --------
+    >>> import cpsl_notebook.earnings  # adds payments.capsule
+    >>> from cpsl_notebook.frames import payments_frame
+    >>> row = {"paid_at": "2026-01-31", "payer": "ada", "gross_cents": 4900, "fee_cents": 490}
+    >>> axes = payments_frame([("shop", [row])]).capsule.plot.top_payers()
+    >>> [text.get_text() for text in axes.texts]
+    [' 100.0%']
+    """
+    table = self._earnings.top_payers(n, tz=tz, since=since, as_of=as_of)
+    drawn = []
+    parts = groups(table)
+    height = 0.9 + 0.32 * max((len(part) for _, _, part in parts), default=0)
+    for (axes,), (title, currency, part) in panels(parts, height=height, across=1):
+        values = numbers(part["net_cents"])
+        axes.barh(range(len(part)), values, color=COLORS["blue"], height=0.7)
+        for place, (value, share) in enumerate(zip(values, part["share"], strict=True)):
+            text = "" if pd.isna(share) else f" {share:.1%}"
+            axes.text(max(value, 0), place, text, color=INK, va="center", fontsize=9)
+        axes.set_yticks(range(len(part)), [short(payer) for payer in part["payer"]])
+        axes.invert_yaxis()
+        axes.margins(x=0.12)
+        axes.grid(visible=False, axis="y")
+        in_currency(axes.xaxis, currency)
+        titled(axes, f"Top payers by net · {title}")
+        drawn.append(axes)
+    return finish(drawn, table)

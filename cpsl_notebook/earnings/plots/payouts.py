@@ -1,0 +1,94 @@
+"""The plot of pending payouts: ``payments.capsule.plot.payouts``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cpsl_notebook.earnings.dates import Moment
+from cpsl_notebook.earnings.plots.axes import (
+    COLORS,
+    INK,
+    amount,
+    finish,
+    groups,
+    in_currency,
+    numbers,
+    panels,
+    titled,
+)
+
+if TYPE_CHECKING:
+    from cpsl_notebook.earnings.plots.axes import Drawn
+    from cpsl_notebook.earnings.plots.plotter import Plots
+
+__all__ = ["payouts"]
+
+_AGES = {
+    "days_0_7_cents": ("0–7 days", "teal"),
+    "days_8_30_cents": ("8–30 days", "light blue"),
+    "days_31_90_cents": ("31–90 days", "orange"),
+    "days_over_90_cents": ("over 90 days", "red"),
+}
+
+
+def payouts(self: Plots, *, as_of: Moment | None = None, tz: str = "UTC") -> Drawn:
+    """Plot the net amounts that are not paid out, by payout state and age.
+
+    Each app and currency has a panel.
+
+    Parameters
+    ----------
+    as_of : str, date, datetime or Period, optional
+        Moment up to which payments count. A day, a month or a year means its end. Defaults to the
+        time at which the payments were read.
+    tz : str, default "UTC"
+        Time zone whose calendar days count for ages, such as ``"Europe/Berlin"``.
+
+    Returns
+    -------
+    matplotlib.axes.Axes or numpy.ndarray of matplotlib.axes.Axes
+        The axes, or an array if there are several.
+
+    Raises
+    ------
+    UserError
+        The result has no rows, matplotlib is not installed, or
+        `cpsl_notebook.earnings.Earnings.payouts` raises an error.
+
+    Examples
+    --------
+    >>> import cpsl_notebook.earnings  # adds payments.capsule
+    >>> from cpsl_notebook.frames import payments_frame
+    >>> row = {"gross_cents": 1500, "fee_cents": 150, "payout_state": "In progress"}
+    >>> payments = payments_frame([("shop", [row | {"paid_at": "2026-01-30"}])])
+    >>> axes = payments.capsule.plot.payouts(as_of="2026-01")
+    >>> axes.texts[0].get_text().splitlines()
+    [' $13.50', ' oldest: 1 day']
+    """
+    table = self._earnings.payouts(as_of=as_of, tz=tz)
+    drawn = []
+    parts = groups(table)
+    tall = max((len(part) for _, _, part in parts), default=0)
+    for (axes,), (title, currency, part) in panels(parts, height=1.3 + 0.45 * tall):
+        right, left = np.zeros(len(part)), np.zeros(len(part))
+        for name, (label, color) in _AGES.items():
+            values = numbers(part[name])
+            start = np.where(values >= 0, right, left)
+            axes.barh(range(len(part)), values, left=start, color=COLORS[color], label=label)
+            right, left = right + values.clip(min=0), left + values.clip(max=0)
+        for place, (cents, days) in enumerate(
+            zip(part["net_cents"], part["oldest_days"], strict=True)
+        ):
+            text = f" {amount(cents, currency)}\n oldest: {days} {'day' if days == 1 else 'days'}"
+            axes.text(right[place], place, text, color=INK, va="center", fontsize=8.5)
+        axes.set_xlim(min(left.min() * 1.05, 0), max(right.max(), 1) * 1.5)
+        axes.set_yticks(range(len(part)), list(part["payout_state"].astype(str)))
+        axes.invert_yaxis()
+        axes.axvline(0, color=INK, lw=0.8)
+        axes.grid(visible=False, axis="y")
+        in_currency(axes.xaxis, currency)
+        titled(axes, f"Not paid out, net · {title}")
+        drawn.append(axes)
+    return finish(drawn, table)

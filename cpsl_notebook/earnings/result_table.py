@@ -1,0 +1,62 @@
+"""The common form of results: amounts in cents or in currency, and the moment they hold for."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+
+from cpsl_notebook.earnings.ledger.ledger import Ledger
+
+__all__ = ["result_table"]
+
+_SUFFIX = "_cents"
+
+
+def result_table(
+    table: pd.DataFrame, ledger: Ledger, *, money: bool = False, **attrs: str
+) -> pd.DataFrame:
+    """Return a computed table as the user gets it.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Computed table. Amounts are ``Int64`` cents in columns whose names end in ``_cents``.
+    ledger : Ledger
+        Ledger that the table was computed from.
+    money : bool, default False
+        Whether to convert the cents to exact decimals in currency, in columns without the
+        ``_cents`` suffix.
+    **attrs : str
+        Further attributes of the result.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The table. ``attrs["as_of"]`` is the moment it holds for, in ISO 8601.
+
+    Examples
+    --------
+    >>> ledger = Ledger(pd.DataFrame(), pd.Timestamp("2026-11-01", tz="UTC"))
+    >>> cents = pd.DataFrame({"net_cents": pd.array([1350], "Int64")})
+    >>> table = result_table(cents, ledger, money=True)
+    >>> table
+         net
+    0  13.50
+    >>> table.attrs["as_of"]
+    '2026-11-01T00:00:00+00:00'
+    """
+    if money:
+        names = [name for name in table.columns if name.endswith(_SUFFIX)]
+        table = table.assign(**{name: _in_currency(table[name]) for name in names})
+        table = table.rename(columns={name: name.removesuffix(_SUFFIX) for name in names})
+    table.attrs = {"as_of": ledger.as_of.isoformat()}
+    table.attrs.update(attrs)
+    return table
+
+
+def _in_currency(cents: pd.Series[Any]) -> pd.Series[Any]:
+    """Return cents as decimals with two places; missing values become ``None``."""
+    amounts = [None if pd.isna(value) else Decimal(int(value)).scaleb(-2) for value in cents]
+    return pd.Series(amounts, index=cents.index, dtype=object)

@@ -1,0 +1,116 @@
+"""Excel files of payments and results."""
+
+import datetime as dt
+import sys
+
+import openpyxl
+import pytest
+from service_payments import THREE, frame
+
+from cpsl_notebook import UserError
+from cpsl_notebook.earnings.export import excel
+
+
+def cells(path):
+    return [[cell.value for cell in row] for row in openpyxl.load_workbook(path).active.rows]
+
+
+def test_excel_shows_times_in_the_time_zone(tmp_path):
+    path = frame(*THREE).capsule.to_excel(tmp_path / "payments.xlsx", tz="Europe/Berlin")
+    heading, first, *_ = cells(path)
+    row = dict(zip(heading, first, strict=True))
+    assert row["paid_at (Europe/Berlin)"] == dt.datetime(2026, 1, 15, 11)
+    assert row["net_cents"] == 1350 and row["payer"] == "ada@a.example"
+    assert cells(path)[3][heading.index("payer")] is None
+
+
+def test_excel_keeps_formulas_large_integers_and_lists_as_text(tmp_path):
+    odd = {
+        "paid_at": "2026-01-15",
+        "payer": '=HYPERLINK("https://x.example")',
+        "net_cents": 2**53 + 1,
+        "note": "a\x00b",
+        "tags": ["a", "ä"],
+        "number": 7,
+    }
+    path = frame(odd).capsule.to_excel(tmp_path / "odd.xlsx")
+    sheet = openpyxl.load_workbook(path).active
+    row = {heading.value: cell for heading, cell in zip(*sheet.rows, strict=True)}
+    assert row["payer"].value == odd["payer"] and row["payer"].data_type == "s"
+    assert row["net_cents"].value == str(2**53 + 1)
+    assert row["note"].value == "a\ufffdb"
+    assert row["tags"].value == '["a", "ä"]'
+    assert row["number"].value == 7
+
+
+def test_results_can_be_written_to_excel(tmp_path):
+    shown = frame(*THREE).capsule.payouts(money=True)
+    path = shown.capsule.to_excel(tmp_path / "payouts.xlsx")
+    heading, first = cells(path)
+    assert dict(zip(heading, first, strict=True))["net"] == 40.5
+
+
+def test_excel_keeps_numbers_that_it_can_represent(tmp_path):
+    sold = {"paid_at": "2026-01-15", "gross_cents": 1500, "rate": 0.5, "test": True, "id": 10**16}
+    path = frame(sold, sold | {"gross_cents": None}).capsule.to_excel(tmp_path / "numbers.xlsx")
+    heading, first, second = cells(path)
+    row = dict(zip(heading, first, strict=True))
+    assert (row["gross_cents"], row["rate"], row["test"]) == (1500, 0.5, True)
+    assert row["id"] == str(10**16)
+    assert dict(zip(heading, second, strict=True))["gross_cents"] is None
+
+
+def test_table_too_long_for_excel_fits_parquet(tmp_path, monkeypatch):
+    monkeypatch.setattr(excel, "_MOST_ROWS", 2)
+    with pytest.raises(UserError) as raised:
+        frame(*THREE).capsule.to_excel(tmp_path / "long.xlsx")
+    assert str(raised.value) == (
+        "The table has 3 rows, and an Excel sheet holds 2. Write fewer rows, or use to_parquet()."
+    )
+    frame(*THREE).to_parquet(tmp_path / "long.parquet")
+    assert len(cells(frame(*THREE)[:2].capsule.to_excel(tmp_path / "long.xlsx"))) == 3
+
+
+def test_excel_without_openpyxl_shows_how_to_install_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    with pytest.raises(UserError, match="Install it with: pip install openpyxl"):
+        frame(*THREE).capsule.to_excel(tmp_path / "a.xlsx")
+
+
+def test_excel_lists_attributes_on_a_second_sheet(tmp_path):
+    shown = frame(*THREE).capsule.payouts(as_of="2026-02")
+    shown.attrs["note"] = "=1+1"
+    book = openpyxl.load_workbook(shown.capsule.to_excel(tmp_path / "payouts.xlsx"))
+    assert book.sheetnames == ["Sheet1", "About"] and book.active.title == "Sheet1"
+    assert [[cell.value for cell in row] for row in book["About"].rows] == [
+        ["attribute", "value"],
+        ["as_of", "2026-03-01T00:00:00+00:00"],
+        ["note", "=1+1"],
+    ]
+    assert book["About"]["B3"].data_type == "s"
+
+
+def test_excel_replaces_a_file_only_when_complete(tmp_path, monkeypatch):
+    path = frame(*THREE).capsule.to_excel(tmp_path / "payments.xlsx")
+    before = path.read_bytes()
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(excel, "_write", fail)
+    with pytest.raises(
+        UserError, match=r"Cannot write .*payments\.xlsx: No space left on device\."
+    ):
+        frame(THREE[0]).capsule.to_excel(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.glob("payments*")) == [path]
+    monkeypatch.undo()
+    frame(THREE[0]).capsule.to_excel(path)
+    assert len(cells(path)) == 2
+
+
+def test_excel_with_unknown_zone_or_folder_is_an_error(tmp_path):
+    with pytest.raises(UserError, match="no time zone 'Mars'"):
+        frame(*THREE).capsule.to_excel(tmp_path / "a.xlsx", tz="Mars")
+    with pytest.raises(UserError, match="Cannot write"):
+        frame(*THREE).capsule.to_excel(tmp_path / "none" / "a.xlsx")
