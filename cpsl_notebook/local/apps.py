@@ -35,8 +35,8 @@ class Apps:
         names = {app["name"]: app["id"] for app in store.apps()}
         samples: dict[str, Answer] = {
             "support-ops": lambda session, text: support.answer(session, text, store.threads()),
-            "deal-desk": deal_desk.deal_desk,
-            "diet-coach": diet_coach.diet_coach,
+            "deal-desk": deal_desk.answer,
+            "diet-coach": diet_coach.answer,
         }
         for name, answer in samples.items():
             self._programs[names[name]] = _Program(name, answer, paced=True)

@@ -1,5 +1,5 @@
-"""The sample apps and the sample data of the local workspace.
+"""The sample apps of the local workspace, and the rows that they and the ledger serve.
 
-An app is a generator function ``(session, text)``. These are scripted programs over real rows: they
-answer what they can count, find or compute, and say that no model is asked.
+A sample app is a generator function ``(session, text)``, like an app that a user adds with
+`Workspace.app`. Each one is a small scripted program, and says so in a conversation's first reply.
 """

@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from cpsl_notebook.local.samples.phrases import (
-    counted,
-)
+from cpsl_notebook.local.samples.scripting import counted
 
 NOW = datetime(2026, 10, 31, 17, tzinfo=UTC)
 """The sample's present: ages are counted back from here, so answers never change."""
@@ -161,8 +159,3 @@ def by_risk(rows: Sequence[Thread]) -> list[Thread]:
 def ago(days: int) -> str:
     """Say how long ago something was, in whole days."""
     return f"{counted(days, 'day')} ago" if days else "less than a day ago"
-
-
-def ids_of(rows: Sequence[Thread]) -> tuple[str, ...]:
-    """Give the ids of *rows*."""
-    return tuple(row.id for row in rows)
