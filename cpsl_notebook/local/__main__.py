@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 
 from cpsl_notebook.errors import UserError
-from cpsl_notebook.local.folder import write_private
+from cpsl_notebook.files import write_private
 from cpsl_notebook.local.samples.ledger import TODAY
 from cpsl_notebook.local.workspace import Workspace, start
 

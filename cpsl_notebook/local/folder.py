@@ -4,30 +4,16 @@ from __future__ import annotations
 
 import configparser
 import contextlib
-import os
 import secrets
 import sys
 from pathlib import Path
 
 from cpsl_notebook.errors import UserError
+from cpsl_notebook.files import create_private, write_private
 
-__all__ = ["Folder", "default_folder", "write_private"]
+__all__ = ["Folder"]
 
 _PREFIX = "capsule_local_"  # of every local workspace's token
-
-
-def default_folder() -> Path:
-    """Return ``local`` in ``CAPSULE_HOME``, or in ``~/.capsule``."""
-    home = os.environ.get("CAPSULE_HOME")
-    return (Path(home).expanduser() if home else Path.home() / ".capsule") / "local"
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, in one step: no reader sees a half of it."""
-    scratch = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(scratch, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-        file.write(text)
-    scratch.replace(path)
 
 
 class Folder:
@@ -49,7 +35,7 @@ class Folder:
         try:
             self._claim()
             self.token = self._kept_token()
-            self.login_secret = self._kept("login-secret")
+            self.login_secret = self._kept("login-secret", secrets.token_urlsafe(24))
         except OSError as error:
             raise UserError(
                 f"{self.path} cannot hold a workspace ({error.strerror}): name another folder."
@@ -108,18 +94,9 @@ class Folder:
         token = parser["default"].get("token", "")
         return token if token.startswith(_PREFIX) else ""
 
-    def _kept(self, name: str, text: str = "") -> str:
-        """Return a file's text, written now if there is none; of two starts at once, one writes."""
+    def _kept(self, name: str, text: str) -> str:
+        """Return a file's text; create the file if it is missing or empty."""
         path = self.path / name
         if path.exists() and not path.stat().st_size:
-            path.unlink()  # a disk was full, perhaps
-        if not path.exists():
-            scratch = self.path / f"{name}.{secrets.token_hex(4)}"
-            write_private(scratch, text or secrets.token_urlsafe(24))
-            try:
-                os.link(scratch, path)  # fails where the other start was first
-            except FileExistsError:
-                pass
-            finally:
-                scratch.unlink()
-        return path.read_text(encoding="utf-8")
+            path.unlink(missing_ok=True)  # a full disk leaves an empty file
+        return create_private(path, text)

@@ -20,10 +20,11 @@ from cpsl_notebook.errors import UserError
 from cpsl_notebook.local import grpc_server as rpc
 from cpsl_notebook.local.apps import Answer, Apps
 from cpsl_notebook.local.database import Store
-from cpsl_notebook.local.folder import Folder, default_folder
+from cpsl_notebook.local.folder import Folder
 from cpsl_notebook.local.http_server import make_app
 from cpsl_notebook.local.logins import Logins
 from cpsl_notebook.local.samples.ledger import TODAY
+from cpsl_notebook.paths import capsule_home
 
 if TYPE_CHECKING:
     from cpsl_notebook.client import Client
@@ -79,7 +80,7 @@ def start(
     ...         print(client.list_apps()["name"].to_list())
     ['deal-desk', 'diet-coach', 'support-ops']
     """
-    folder = Folder(Path(data) if data else default_folder())
+    folder = Folder(Path(data) if data else capsule_home() / "local")
     workspace = Workspace(folder, port, pace, today, on_login)
     _running.append(workspace)
     return workspace
