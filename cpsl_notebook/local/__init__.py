@@ -5,7 +5,7 @@ and no network, and its apps are scripted programs that say so. Start it with ``
 a notebook, with `start` in Python, or with ``python -m cpsl_notebook.local`` in a shell.
 """
 
-from cpsl_notebook.local.database import Session, Turn
+from cpsl_notebook.local.session import Session, Turn
 from cpsl_notebook.local.workspace import Workspace, running, start
 
 __all__ = ["Session", "Turn", "Workspace", "running", "start"]

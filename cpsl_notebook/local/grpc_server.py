@@ -9,18 +9,20 @@ from typing import Any
 
 import grpc
 
-from cpsl_notebook.local.database import Store
-from cpsl_notebook.local.logins import Logins
+from cpsl_notebook.local.database import Database
 from cpsl_notebook.local.messages import SERVICE, message
+from cpsl_notebook.local.pending_logins import PendingLogins
 
 __all__ = ["make_server"]
 
 _OPEN = ("RequestLogin", "ConfirmLogin")  # made before there is a token
 
 
-def make_server(store: Store, logins: Logins, token: str, login_url: Callable[[str], str]) -> Any:
+def make_server(
+    database: Database, logins: PendingLogins, token: str, login_url: Callable[[str], str]
+) -> Any:
     """Build the gRPC server; it has no port and is not started yet."""
-    service = _Service(store, logins, token, login_url)
+    service = _Service(database, logins, token, login_url)
     methods = {
         "ListApps": service.list_apps,
         "Authorize": service.authorize,
@@ -59,19 +61,19 @@ def _checked(name: str, answer: Callable[[Any], Any], token: str) -> Callable[[A
 
 class _Service:
     def __init__(
-        self, store: Store, logins: Logins, token: str, login_url: Callable[[str], str]
+        self, database: Database, logins: PendingLogins, token: str, login_url: Callable[[str], str]
     ) -> None:
-        self._store = store
+        self._database = database
         self._logins = logins
         self._token = token
         self._login_url = login_url
 
     def list_apps(self, request: Any) -> Any:
-        apps = [message("App")(**app) for app in self._store.apps()]
+        apps = [message("App")(**app) for app in self._database.apps()]
         return message("ListAppsResponse")(ok=True, apps=apps)
 
     def authorize(self, request: Any) -> Any:
-        return message("AuthorizeResponse")(ok=True, workspace_id=self._store.workspace_id)
+        return message("AuthorizeResponse")(ok=True, workspace_id=self._database.workspace_id)
 
     def request_login(self, request: Any) -> Any:
         login_id = self._logins.begin()
@@ -83,7 +85,7 @@ class _Service:
         taken = self._logins.take(request.login_id)
         if taken:
             return message("ConfirmLoginResponse")(
-                ok=True, token=self._token, workspace_id=self._store.workspace_id
+                ok=True, token=self._token, workspace_id=self._database.workspace_id
             )
         waiting = "pending" if taken is False else "this login is over: ask for a new one"
         return message("ConfirmLoginResponse")(ok=False, err_msg=waiting)

@@ -18,9 +18,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cpsl_notebook.local import pages
-from cpsl_notebook.local.apps import Apps, Conversation
-from cpsl_notebook.local.database import Store
-from cpsl_notebook.local.logins import Logins
+from cpsl_notebook.local.apps import Apps, Exchange
+from cpsl_notebook.local.database import Database
+from cpsl_notebook.local.pending_logins import PendingLogins
 
 __all__ = ["make_app"]
 
@@ -62,7 +62,9 @@ class Guard:
         return None
 
 
-def make_app(store: Store, apps: Apps, logins: Logins, token: str, port: int, pace: float) -> Any:
+def make_app(
+    database: Database, apps: Apps, logins: PendingLogins, token: str, port: int, pace: float
+) -> Any:
     """Build the ASGI application.
 
     Parameters
@@ -72,9 +74,9 @@ def make_app(store: Store, apps: Apps, logins: Logins, token: str, port: int, pa
     pace
         Seconds between two words of a sample app's streamed reply.
     """
-    endpoints = _Endpoints(store, apps, f"http://127.0.0.1:{port}", pace)
+    endpoints = _Endpoints(database, apps, f"http://127.0.0.1:{port}", pace)
     login = pages.Login(logins)
-    checkout = pages.Checkout(store)
+    checkout = pages.Checkout(database)
     routes = [
         Route("/api/v1/apps/{id}", endpoints.app),
         Route("/api/v1/apps/{id}/payments", endpoints.payments),
@@ -94,8 +96,8 @@ def make_app(store: Store, apps: Apps, logins: Logins, token: str, port: int, pa
 
 
 class _Endpoints:
-    def __init__(self, store: Store, apps: Apps, url: str, pace: float) -> None:
-        self._store = store
+    def __init__(self, database: Database, apps: Apps, url: str, pace: float) -> None:
+        self._database = database
         self._apps = apps
         self._url = url
         self._pace = pace
@@ -104,57 +106,59 @@ class _Endpoints:
         return JSONResponse(self._app(request))
 
     def payments(self, request: Request) -> Response:
-        return JSONResponse(self._store.payments(self._app(request)["name"]))
+        return JSONResponse(self._database.payments(self._app(request)["name"]))
 
     def earnings(self, request: Request) -> Response:
-        return JSONResponse(self._store.earnings(self._app(request)["name"]))
+        return JSONResponse(self._database.earnings(self._app(request)["name"]))
 
     async def checkout(self, request: Request) -> Response:
         app = await run_in_threadpool(self._app, request)
         if not app["price_in_cents"]:
             raise HTTPException(422, f"{app['name']} is free")
         return_url = (await _body(request)).get("return_url") or ""
-        checkout_id = await run_in_threadpool(self._store.add_checkout, app["id"], str(return_url))
+        checkout_id = await run_in_threadpool(
+            self._database.add_checkout, app["id"], str(return_url)
+        )
         return JSONResponse({"checkout_url": f"{self._url}/checkout/{checkout_id}"})
 
     async def chat(self, request: Request) -> Response:
         body = await _body(request)
         text, session_id = body.get("text"), body.get("session_id")
-        conversation = await run_in_threadpool(self._begin, request, text, session_id)
-        return await run_in_threadpool(_chat, conversation)
+        exchange = await run_in_threadpool(self._begin, request, text, session_id)
+        return await run_in_threadpool(_chat, exchange)
 
     async def stream(self, request: Request) -> Response:
         text, session_id = request.query_params.get("text"), request.query_params.get("session_id")
-        conversation = await run_in_threadpool(self._begin, request, text, session_id)
+        exchange = await run_in_threadpool(self._begin, request, text, session_id)
         return StreamingResponse(
-            _events(conversation, self._pace if conversation.paced else 0.0),
+            _events(exchange, self._pace if exchange.paced else 0.0),
             media_type="text/event-stream",
-            headers={"Cache-Control": "no-store", "X-Request-Id": conversation.request_id},
+            headers={"Cache-Control": "no-store", "X-Request-Id": exchange.request_id},
         )
 
     def _app(self, request: Request) -> dict[str, Any]:
-        app = self._store.app(request.path_params["id"])
+        app = self._database.app(request.path_params["id"])
         if app is None:
             raise HTTPException(404, "this workspace has no app of that id")
         return app
 
-    def _begin(self, request: Request, text: Any, session_id: Any) -> Conversation:
+    def _begin(self, request: Request, text: Any, session_id: Any) -> Exchange:
         app = self._app(request)
         if not isinstance(text, str) or not text.strip():
             raise HTTPException(422, "the message has no text")
         if session_id is not None and not isinstance(session_id, str):
             raise HTTPException(422, "session_id is a string")
-        conversation = self._apps.converse(app["id"], text, session_id)
-        if conversation is None:
+        exchange = self._apps.start_exchange(app["id"], text, session_id)
+        if exchange is None:
             raise HTTPException(
                 503, f"the app {app['name']!r} is not running here: define it again in this process"
             )
-        return conversation
+        return exchange
 
 
-def _chat(conversation: Conversation) -> Response:
+def _chat(exchange: Exchange) -> Response:
     try:
-        pieces = list(conversation.pieces())
+        pieces = list(exchange.pieces())
     except RuntimeError as error:
         return _error(500, str(error))
     blocks = [{"text": "", "block": piece} for piece in pieces if isinstance(piece, dict)]
@@ -162,17 +166,17 @@ def _chat(conversation: Conversation) -> Response:
     return JSONResponse(
         {
             "replies": [{"text": text}, *blocks],
-            "session_id": conversation.session.id,
-            "request_id": conversation.request_id,
+            "session_id": exchange.session.id,
+            "request_id": exchange.request_id,
         },
-        headers={"X-Request-Id": conversation.request_id},
+        headers={"X-Request-Id": exchange.request_id},
     )
 
 
-async def _events(conversation: Conversation, pause: float) -> AsyncIterator[bytes]:
-    ids = {"session_id": conversation.session.id, "request_id": conversation.request_id}
+async def _events(exchange: Exchange, pause: float) -> AsyncIterator[bytes]:
+    ids = {"session_id": exchange.session.id, "request_id": exchange.request_id}
     yield _event("session", ids)
-    pieces = conversation.pieces()
+    pieces = exchange.pieces()
     try:
         async for piece in iterate_in_threadpool(pieces):
             if isinstance(piece, str):

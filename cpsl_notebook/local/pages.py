@@ -8,8 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from cpsl_notebook.local.database import Store
-from cpsl_notebook.local.logins import Logins
+from cpsl_notebook.local.database import Database
+from cpsl_notebook.local.pending_logins import PendingLogins
 
 __all__ = ["Checkout", "Login"]
 
@@ -45,7 +45,7 @@ its owner can read. Close this page if you did not ask for a login.</small></p>"
 class Login:
     """The page of the link that a login gives."""
 
-    def __init__(self, logins: Logins) -> None:
+    def __init__(self, logins: PendingLogins) -> None:
         self._logins = logins
 
     def show(self, request: Request) -> Response:
@@ -69,12 +69,12 @@ class Login:
 class Checkout:
     """The page that a checkout's URL opens."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def show(self, request: Request) -> Response:
         """Say what would be paid, and that nothing is."""
-        checkout = self._store.checkout(request.path_params["id"])
+        checkout = self._database.checkout(request.path_params["id"])
         if checkout is None:
             return _gone("No such checkout", "Create one with <code>create_checkout()</code>.")
         price = f"${checkout['price_in_cents'] // 100}.{checkout['price_in_cents'] % 100:02d}"

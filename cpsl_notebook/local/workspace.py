@@ -18,12 +18,13 @@ import uvicorn
 
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.local import grpc_server as rpc
-from cpsl_notebook.local.apps import Answer, Apps
-from cpsl_notebook.local.database import Store
+from cpsl_notebook.local.apps import Apps
+from cpsl_notebook.local.database import Database
 from cpsl_notebook.local.folder import Folder
 from cpsl_notebook.local.http_server import make_app
-from cpsl_notebook.local.logins import Logins
+from cpsl_notebook.local.pending_logins import PendingLogins
 from cpsl_notebook.local.samples.ledger import TODAY
+from cpsl_notebook.local.session import Answer
 from cpsl_notebook.paths import capsule_home
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def start(
         Seconds between two words of a sample app's streamed reply.
     today
         The day on which the history of payments ends, such as ``"2026-10-31"``. Another day has
-        other payments; apps and conversations are the same. What `Workspace.client` reads, it reads
+        other payments; apps and exchanges are the same. What `Workspace.client` reads, it reads
         at that day's end.
     on_login
         Called with the link of each login that is asked for, which carries the secret that
@@ -113,7 +114,7 @@ class Workspace:
         on_login: Callable[[str], None] | None,
     ) -> None:
         try:
-            self._store = Store(folder.database, today)
+            self._database = Database(folder.database, today)
         except sqlite3.Error as error:
             raise UserError(
                 f"The workspace in {folder.path} cannot be read ({error}): move that folder away, "
@@ -122,10 +123,10 @@ class Workspace:
         self.folder = folder.path
         self.token = folder.token
         self._files = folder
-        self._apps = Apps(self._store)
+        self._apps = Apps(self._database)
         self._secret = folder.login_secret
         announce = (lambda login: on_login(self.login_link(login))) if on_login else None
-        self._logins = Logins(self._secret, announce)
+        self._logins = PendingLogins(self._secret, announce)
         self._grpc, self._socket, grpc_port = self._bind(port)
         self.grpc_address = f"{_HOST}:{grpc_port}"
         self.http_url = f"http://{_HOST}:{grpc_port + 1}"
@@ -158,11 +159,11 @@ class Workspace:
     @property
     def today(self) -> date:
         """The day on which the history of payments ends; setting it changes the payments."""
-        return self._store.today
+        return self._database.today
 
     @today.setter
     def today(self, day: date | str) -> None:
-        self._store.today = day
+        self._database.today = day
 
     def app(
         self, name: str, price_in_cents: int = 0, pricing_type: str = "one_time"
@@ -202,7 +203,9 @@ class Workspace:
 
     def list_apps(self) -> list[dict[str, Any]]:
         """Return ``id``, ``name`` and ``hostname`` of each app."""
-        return [{key: app[key] for key in ("id", "name", "hostname")} for app in self._store.apps()]
+        return [
+            {key: app[key] for key in ("id", "name", "hostname")} for app in self._database.apps()
+        ]
 
     def client(self, **options: Any) -> Client:
         """Return a `cpsl_notebook.Client` of this workspace; `options` go to `cpsl.Client`."""
@@ -210,7 +213,7 @@ class Workspace:
 
         return connect(
             directory=self.list_apps,
-            scope=f"local:{self._store.workspace_id}",
+            scope=f"local:{self._database.workspace_id}",
             clock=self._end_of_today,
             token=self.token,
             gateway_url=self.http_url,
@@ -266,13 +269,15 @@ class Workspace:
         with _listening(port):
             pass  # tried first, because gRPC writes to stderr where a port is taken
         url = f"http://{_HOST}:{port + 1}/login/"
-        server = rpc.make_server(self._store, self._logins, self.token, lambda login: url + login)
+        server = rpc.make_server(
+            self._database, self._logins, self.token, lambda login: url + login
+        )
         server.add_insecure_port(f"{_HOST}:{port}")
         return server
 
     def _serve(self, port: int, pace: float) -> tuple[uvicorn.Server, threading.Thread]:
         config = uvicorn.Config(
-            make_app(self._store, self._apps, self._logins, self.token, port, pace),
+            make_app(self._database, self._apps, self._logins, self.token, port, pace),
             lifespan="off",
             log_config=None,
             access_log=False,  # it would print the prompts, which are in the URL

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 
 from cpsl_notebook.local.samples import scripting
-from cpsl_notebook.local.samples.scripting import Piece, Session, counted
+from cpsl_notebook.local.samples.scripting import Piece, counted
+from cpsl_notebook.local.session import Session
 
 _TERMS = {
     "seats": re.compile(r"(?<![\d,.])(\d{1,6})[ -](?:seat|user|people)", re.ASCII),

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 
 from cpsl_notebook.local.samples import scripting
-from cpsl_notebook.local.samples.scripting import NUMBER, Piece, Session, listed, plain, to_number
+from cpsl_notebook.local.samples.scripting import NUMBER, Piece, listed, plain, to_number
+from cpsl_notebook.local.session import Session
 
 FOODS = {  # kilocalories of one piece or portion
     "egg": 72,

@@ -6,7 +6,9 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
+
+from cpsl_notebook.local.session import Session
 
 Piece = str | dict[str, Any]
 """A paragraph of Markdown, or a block."""
@@ -14,16 +16,6 @@ Piece = str | dict[str, Any]
 _NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve".split()
 NUMBER = rf"\d{{1,6}}|{'|'.join(_NUMBERS)}"
 """Pattern of a number in plain text, for `to_number`."""
-
-
-class Session(Protocol):
-    """One conversation, as a sample app sees it: see `cpsl_notebook.local.Session`."""
-
-    state: dict[str, Any]
-
-    @property
-    def history(self) -> Sequence[Any]:
-        """The earlier turns, oldest first."""
 
 
 def reply(session: Session, pieces: Iterable[Piece], data: str) -> Iterator[Piece]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -111,15 +112,16 @@ _SENDERS = (
 )
 
 
-def sample_threads(seed: int = 7) -> list[Thread]:
-    """Draw the 300 sample threads, oldest first; the same seed always draws the same ones."""
+@functools.cache
+def sample_threads(seed: int = 7) -> tuple[Thread, ...]:
+    """Draw the 300 sample threads, oldest first; equal seeds draw equal threads."""
     rng = random.Random(seed)  # noqa: S311 (sample data, not a secret)
     drafts: dict[str, Thread] = {}
     while len(drafts) < 300:
         thread = _draw(rng)
         drafts.setdefault(thread.subject, thread)
     by_age = sorted(drafts.values(), key=lambda thread: thread.opened)
-    return [replace(thread, id=f"T-{1001 + place}") for place, thread in enumerate(by_age)]
+    return tuple(replace(thread, id=f"T-{1001 + place}") for place, thread in enumerate(by_age))
 
 
 def _draw(rng: random.Random) -> Thread:

@@ -8,9 +8,18 @@ from typing import Any
 
 from cpsl_notebook.local.samples import questions, scripting
 from cpsl_notebook.local.samples.questions import Selection, name_counted, select
-from cpsl_notebook.local.samples.scripting import Piece, Session, listed, plain, spelled
-from cpsl_notebook.local.samples.threads import FIELDS, OPEN, RISK_RULE, Thread, ago, by_risk
+from cpsl_notebook.local.samples.scripting import Piece, listed, plain, spelled
+from cpsl_notebook.local.samples.threads import (
+    FIELDS,
+    OPEN,
+    RISK_RULE,
+    Thread,
+    ago,
+    by_risk,
+    sample_threads,
+)
 from cpsl_notebook.local.samples.triage import MOST_STEPS, plan_steps
+from cpsl_notebook.local.session import Session
 
 EXAMPLES = (
     "How many threads are waiting for review, and which queue looks busiest?",
@@ -21,8 +30,9 @@ EXAMPLES = (
 )
 
 
-def answer(session: Session, text: str, threads: Sequence[Thread]) -> Iterator[Piece]:
-    """Answer a question over *threads*; ``state["selection"]`` keeps which threads it was about."""
+def answer(session: Session, text: str) -> Iterator[Piece]:
+    """Answer a question; ``state["selection"]`` keeps which threads it was about."""
+    threads = sample_threads()
     pieces = list(_pieces(session, plain(text), threads))
     if not pieces:
         pieces = [

@@ -8,13 +8,13 @@ import threading
 import time
 from collections.abc import Callable
 
-__all__ = ["Logins"]
+__all__ = ["PendingLogins"]
 
 _LIFETIME = 600.0  # seconds; the official CLI waits for half of that
 _AT_MOST = 100  # logins under way; asking for one needs no token, so the oldest make room
 
 
-class Logins:
+class PendingLogins:
     """Login requests, and who may confirm them: whoever can read the workspace's secret.
 
     Parameters
