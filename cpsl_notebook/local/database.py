@@ -1,4 +1,4 @@
-"""The local workspace's state: one SQLite file in a private folder."""
+"""The local workspace's state, in one SQLite file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cpsl_notebook.local.session import Session, Turn
 
 __all__ = ["Database"]
 
-# App ids are derived from names, so that a notebook reads the same on every machine.
+# App ids are derived from names, so that notebooks show the same ids on every machine.
 _NAMESPACE = uuid.UUID("6f1b1d57-6d5c-4a55-9c7e-0c0a1e2b3c4d")
 
 _SCHEMA = """
@@ -49,15 +49,20 @@ _LEDGER = "SELECT * FROM ledger WHERE today = ?"
 
 
 class Database:
-    """Reads and writes the workspace's rows; safe between threads and between processes.
+    """Reads and writes the workspace's rows; threads and processes may share the file.
 
     Parameters
     ----------
-    path
-        The SQLite file; it is made and filled with the sample data where it is missing.
-    today
-        The day on which the payments end. Each day has payments of its own, which are drawn once:
-        two workspaces on one file may stand at different days.
+    path : pathlib.Path
+        The SQLite file. It is created if it does not exist, and sample apps are added if missing.
+    today : datetime.date or str
+        The last day with payments. The payments of each day are drawn once and kept, so two
+        workspaces on one file can have different days.
+
+    Attributes
+    ----------
+    workspace_id : str
+        The workspace's id.
     """
 
     def __init__(self, path: Path, today: date | str = ledger.TODAY) -> None:
@@ -65,7 +70,7 @@ class Database:
         path.touch(mode=0o600)
         with self._connection() as connection:
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("BEGIN IMMEDIATE")  # two starts at once must not both fill it
+            connection.execute("BEGIN IMMEDIATE")  # two processes may start at once
             for statement in _SCHEMA.split(";"):
                 connection.execute(statement)
             self.workspace_id = _workspace_id(connection)
@@ -78,7 +83,7 @@ class Database:
 
     @property
     def today(self) -> date:
-        """The day on which the payments end; it can be set."""
+        """The last day with payments."""
         return self._today
 
     @today.setter
@@ -93,15 +98,15 @@ class Database:
         self._today = day
 
     def apps(self) -> list[dict[str, Any]]:
-        """Return every app, in the order of their names."""
+        """Return all apps, by name."""
         return self._rows("SELECT * FROM apps ORDER BY name")
 
     def app(self, app_id: str) -> dict[str, Any] | None:
-        """Return one app; ``None`` where there is none of that id."""
+        """Return an app, or ``None`` if the id is unknown."""
         return next(iter(self._rows("SELECT * FROM apps WHERE id = ?", app_id)), None)
 
     def add_app(self, name: str, price_in_cents: int, pricing_type: str) -> str:
-        """Add an app, or change the price of the one that has this name; return its id."""
+        """Add an app, or change the price of an existing one; return its id."""
         with self._connection() as connection:
             return self._add_app(connection, name, price_in_cents, pricing_type)
 
@@ -119,7 +124,7 @@ class Database:
         return app_id
 
     def session(self, app_id: str, session_id: str | None) -> Session:
-        """Return a conversation of an app; a new one where the id is unknown to that app."""
+        """Return a conversation of an app; start one if the app does not know the id."""
         found = self._rows(
             "SELECT state FROM sessions WHERE id = ? AND app_id = ?", session_id or "", app_id
         )
@@ -139,7 +144,7 @@ class Database:
         return session
 
     def add_turn(self, session: Session, prompt: str, reply: str) -> None:
-        """Keep a turn and the state that the app left."""
+        """Store a turn, and the state that the app left."""
         with self._connection() as connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute(
@@ -161,7 +166,7 @@ class Database:
         return rows
 
     def earnings(self, app: str) -> dict[str, Any]:
-        """Return the exact sums of an app's payments."""
+        """Return the sums of an app's payments."""
         sums = """count(*) AS payments, coalesce(sum(gross_cents), 0) AS gross_cents,
                   coalesce(sum(fee_cents), 0) AS fee_cents,
                   coalesce(sum(net_cents), 0) AS net_cents"""
@@ -176,7 +181,7 @@ class Database:
         return {"app": app, "currency": "USD", **total, "net_cents_by_payout_state": by_state}
 
     def add_checkout(self, app_id: str, return_url: str) -> str:
-        """Keep a checkout and return its id."""
+        """Store a checkout and return its id."""
         checkout_id = secrets.token_urlsafe(16)
         with self._connection() as connection:
             connection.execute(
@@ -186,7 +191,7 @@ class Database:
         return checkout_id
 
     def checkout(self, checkout_id: str) -> dict[str, Any] | None:
-        """Return a checkout with its app's name and price; ``None`` where there is none."""
+        """Return a checkout with its app's name and price, or ``None`` if the id is unknown."""
         rows = self._rows(
             "SELECT return_url, name, price_in_cents, pricing_type FROM checkouts "
             "JOIN apps ON apps.id = app_id WHERE checkouts.id = ?",
@@ -216,13 +221,13 @@ def _insert(connection: sqlite3.Connection, table: str, rows: list[dict[str, Any
         for row in rows
     ]
     connection.executemany(
-        f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})",  # noqa: S608 - our own names
+        f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})",  # noqa: S608 - the names are constants
         stored,
     )
 
 
 def _workspace_id(connection: sqlite3.Connection) -> str:
-    """Return the workspace's id; make it at the first start."""
+    """Return the workspace's id; the first start creates it."""
     row = connection.execute("SELECT id FROM workspace").fetchone()
     if row is None:
         row = (secrets.token_hex(8),)
@@ -239,8 +244,8 @@ def _iso(time: datetime) -> str:
 
 
 def _day(day: date | str) -> date:
-    """Return a day, also where it is written as ``2026-10-31``."""
+    """Read a day such as ``2026-10-31``."""
     try:
         return day if isinstance(day, date) else date.fromisoformat(day)
     except (TypeError, ValueError):
-        raise UserError(f"today= is a day such as '2026-10-31', not {day!r}.") from None
+        raise UserError(f"Invalid day {day!r} for today: use a form such as 2026-10-31.") from None

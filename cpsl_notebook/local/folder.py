@@ -1,4 +1,4 @@
-"""The private folder that a local workspace lives in."""
+"""The private folder of a local workspace."""
 
 from __future__ import annotations
 
@@ -13,21 +13,30 @@ from cpsl_notebook.files import create_private, write_private
 
 __all__ = ["Folder"]
 
-_PREFIX = "capsule_local_"  # of every local workspace's token
+_PREFIX = "capsule_local_"  # tells a local workspace's token from a real one
 
 
 class Folder:
-    """A workspace's files: the database, the token's ``config.ini``, the login secret.
+    """The files of a workspace: the database, ``config.ini`` with the token, the login secret.
 
     Parameters
     ----------
-    path
-        A folder that is missing, empty, or a workspace's already.
+    path : pathlib.Path
+        The folder. It must be a workspace's, empty, or missing.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        The absolute path of the folder.
+    token : str
+        The workspace's token.
+    login_secret : str
+        What a login must show to be confirmed.
 
     Raises
     ------
     UserError
-        The folder holds something else, or cannot be written.
+        The folder contains something else, or cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -38,7 +47,7 @@ class Folder:
             self.login_secret = self._kept("login-secret", secrets.token_urlsafe(24))
         except OSError as error:
             raise UserError(
-                f"{self.path} cannot hold a workspace ({error.strerror}): name another folder."
+                f"Cannot use {self.path} for a workspace: {error.strerror}. Use another folder."
             ) from None
 
     @property
@@ -47,7 +56,7 @@ class Folder:
         return self.path / "workspace.sqlite"
 
     def add_config(self, grpc_port: int) -> Path:
-        """Write a ``config.ini`` for one running server, and return its path."""
+        """Write a ``config.ini`` for a running server, and return its path."""
         place = self.path / "serving" / str(grpc_port)
         place.parent.mkdir(mode=0o700, exist_ok=True)
         place.mkdir(mode=0o700, exist_ok=True)
@@ -59,33 +68,33 @@ class Folder:
         return place / "config.ini"
 
     def remove_config(self, path: Path) -> None:
-        """Remove what `add_config` wrote."""
-        with contextlib.suppress(OSError):  # somebody has cleaned up before
+        """Remove a file that `add_config` wrote."""
+        with contextlib.suppress(OSError):  # it may have been removed already
             path.unlink()
             path.parent.rmdir()
 
     def _claim(self) -> None:
         found = {path.name for path in self.path.iterdir()} if self.path.exists() else set()
-        found = {name for name in found if not name.startswith("config.ini.")}  # being written
+        found = {name for name in found if not name.startswith("config.ini.")}  # another start
         if found and not found & {self.database.name, "login-secret"} and not self._token():
-            raise UserError(f"{self.path} is not empty and no workspace: name another folder.")
+            raise UserError(f"{self.path} is not empty and not a workspace. Use another folder.")
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if sys.platform != "win32":
             self.path.chmod(0o700)
 
     def _kept_token(self) -> str:
-        """Return the workspace's token; the first start makes it."""
+        """Return the workspace's token; the first start creates it."""
         self._kept("config.ini", f"[default]\ntoken = {_PREFIX}{secrets.token_urlsafe(24)}\n")
         token = self._token()
         if not token:
             raise UserError(
-                f"{self.path / 'config.ini'} holds no token of a local workspace: move it away, or "
-                "name another folder."
+                f"{self.path / 'config.ini'} has no token of a local workspace. Remove the file, or "
+                "use another folder."
             )
         return token
 
     def _token(self) -> str:
-        """Return the token that is there; a real login's is none of ours."""
+        """Return the token in ``config.ini``; empty if there is none, or if it is a real one."""
         parser = configparser.ConfigParser(default_section="default", interpolation=None)
         try:
             parser.read_string((self.path / "config.ini").read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The local workspace's HTTP side: the protocol's endpoints, and two pages for people."""
+"""The local workspace's HTTP server: the protocol's endpoints, and the login and checkout pages."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from cpsl_notebook.local.pending_logins import PendingLogins
 
 __all__ = ["make_app"]
 
-_PAGES = ("/login/", "/checkout/")  # what a person's browser opens, without the token
+_PAGES = ("/login/", "/checkout/")  # opened in a browser, without the token
 
 
 class Guard:
-    """Lets in only requests to this machine, from this machine's own pages, with the token.
+    """Middleware that refuses requests from other sites and requests without the token.
 
-    The checks of Host and Origin keep out web pages that reach for the port: one of another site,
-    or one whose name was made to point to 127.0.0.1.
+    Checking Host and Origin keeps out web pages of other sites, also those whose domain name was
+    made to point to 127.0.0.1 (DNS rebinding).
     """
 
     def __init__(self, app: ASGIApp, token: str, port: int) -> None:
@@ -41,7 +41,7 @@ class Guard:
         self._origins = {b"http://" + host for host in self._hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 403 or 401, or pass the request on."""
+        """Answer 403 or 401, or forward the request."""
         if scope["type"] == "http":
             refusal = self._refusal(scope)
             if refusal is not None:
@@ -52,13 +52,13 @@ class Guard:
     def _refusal(self, scope: Scope) -> Response | None:
         headers = dict(scope["headers"])
         if headers.get(b"host") not in self._hosts:
-            return _error(403, "this workspace answers to 127.0.0.1 and localhost only")
+            return _error(403, "the Host header must be 127.0.0.1 or localhost")
         if headers.get(b"origin", b"") not in (self._origins | {b""}):
-            return _error(403, "this workspace takes no requests from other sites' pages")
+            return _error(403, "requests from pages of other sites are not allowed")
         if scope["path"].startswith(_PAGES):
             return None
         if not hmac.compare_digest(headers.get(b"authorization", b""), self._bearer):
-            return _error(401, "this workspace's token is needed")
+            return _error(401, "the token of this workspace is required")
         return None
 
 
@@ -69,9 +69,17 @@ def make_app(
 
     Parameters
     ----------
-    port
-        The port that it will be reached on, for the check of the Host header and for links.
-    pace
+    database : Database
+        The workspace's state.
+    apps : Apps
+        The functions that answer for the apps.
+    logins : PendingLogins
+        The login requests.
+    token : str
+        The token that requests must have.
+    port : int
+        The port of the server, for links and for the check of the Host header.
+    pace : float
         Seconds between two words of a sample app's streamed reply.
     """
     endpoints = _Endpoints(database, apps, f"http://127.0.0.1:{port}", pace)
@@ -91,7 +99,7 @@ def make_app(
     return Starlette(
         routes=routes,
         middleware=[Middleware(Guard, token=token, port=port)],
-        exception_handlers={HTTPException: _refused},
+        exception_handlers={HTTPException: _http_error},
     )
 
 
@@ -139,19 +147,20 @@ class _Endpoints:
     def _app(self, request: Request) -> dict[str, Any]:
         app = self._database.app(request.path_params["id"])
         if app is None:
-            raise HTTPException(404, "this workspace has no app of that id")
+            raise HTTPException(404, "no app has this id")
         return app
 
     def _begin(self, request: Request, text: Any, session_id: Any) -> Exchange:
         app = self._app(request)
         if not isinstance(text, str) or not text.strip():
-            raise HTTPException(422, "the message has no text")
+            raise HTTPException(422, "text must be a string that is not empty")
         if session_id is not None and not isinstance(session_id, str):
-            raise HTTPException(422, "session_id is a string")
+            raise HTTPException(422, "session_id must be a string")
         exchange = self._apps.start_exchange(app["id"], text, session_id)
         if exchange is None:
             raise HTTPException(
-                503, f"the app {app['name']!r} is not running here: define it again in this process"
+                503,
+                f"the app {app['name']!r} is not defined in this process: run its definition again",
             )
         return exchange
 
@@ -188,7 +197,7 @@ async def _events(exchange: Exchange, pause: float) -> AsyncIterator[bytes]:
     except RuntimeError as error:
         yield _event("error", {"error": str(error)})
     finally:
-        # Also when the reader has gone: closing the pieces is what records the turn.
+        # Closing records the turn, also when the reader has disconnected.
         pieces.close()  # type: ignore[attr-defined]
 
 
@@ -198,12 +207,12 @@ def _event(name: str, data: dict[str, Any]) -> bytes:
 
 async def _body(request: Request) -> dict[str, Any]:
     try:
-        # The official client sends no body at all where it has nothing to say.
+        # The official client omits an empty body.
         body = json.loads(await request.body() or b"{}")
     except ValueError:
         body = None
     if not isinstance(body, dict):
-        raise HTTPException(400, "the body is no JSON object")
+        raise HTTPException(400, "the body must be a JSON object")
     return body
 
 
@@ -211,6 +220,6 @@ def _error(status: int, message: str) -> Response:
     return JSONResponse({"error": message}, status_code=status)
 
 
-def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
+def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
     return _error(error.status_code, error.detail)
