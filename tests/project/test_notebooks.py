@@ -82,7 +82,7 @@ def test_exploring_notebook_keeps_its_conversations(tmp_path, monkeypatch):
     assert "| Queue | urgent | Threads |" in preview.outputs[0]["text"]
     assert "Not sent: a prompt for support-ops, turn 2" in preview.outputs[0]["text"]
     riskiest = data(notebook, "%%capsule -o riskiest")["text/plain"]
-    assert "The **five riskiest** of 14 open urgent billing or mobile threads:" in riskiest
+    assert "The **five riskiest** of 16 open urgent billing or integrations threads:" in riskiest
     plan = next(c for c in notebook.cells if "two-step triage plan" in c.source).outputs[-1]["data"]
     assert "plan** for the 5 open threads listed above:" in plan["text/plain"]
     assert "turn 3" in plan["text/html"]
@@ -148,7 +148,7 @@ def test_concurrent_notebooks_have_separate_conversations(tmp_path, monkeypatch)
     [
         ("%%capsule support-ops --nwe\nx", "UsageError: %%capsule has no option --nwe"),
         ("%capsule payments suport-ops", "AppNotFoundError: No app 'suport-ops'"),
-        ("%%capsule support-ops\n ", "UserError: The prompt is empty"),
+        ("%%capsule support-ops\n ", "The prompt is empty"),
     ],
 )
 def test_error_is_one_line_and_stops_run_all(tmp_path, monkeypatch, cell, message):
