@@ -21,6 +21,7 @@ import requests
 import cpsl
 from cpsl_notebook import UserError, local
 from cpsl_notebook.local import messages
+from cpsl_notebook.local.pending_logins import PendingLogins
 
 
 def rpc(workspace, method, **fields):
@@ -131,6 +132,13 @@ def test_empty_login_secret_is_replaced(tmp_path):
         assert len((tmp_path / "login-secret").read_text()) == 32
 
 
+def test_default_folder_is_in_capsule_home(tmp_path):
+    with local.start() as workspace:  # a fixture sets CAPSULE_HOME
+        assert workspace.folder == tmp_path / "capsule" / "local"
+        assert local.running() is workspace
+    assert local.running() is not workspace
+
+
 def test_stop_works_after_its_files_are_removed(tmp_path):
     workspace = local.start(tmp_path)
     shutil.rmtree(tmp_path / "serving")
@@ -234,7 +242,9 @@ def test_login_is_confirmed_only_with_the_secret(workspace):
 
 
 def test_unknown_login_is_not_found(workspace):
-    assert requests.get(f"{workspace.http_url}/login/none", timeout=10).status_code == 404
+    for ask in (requests.get, requests.post):
+        page = ask(f"{workspace.http_url}/login/none", timeout=10)
+        assert page.status_code == 404 and "This login has expired" in page.text
     answer = rpc(workspace, "ConfirmLogin", login_id="none")
     assert not answer.ok and answer.err_msg != "pending"
 
@@ -246,6 +256,27 @@ def test_checkout_page_shows_price_and_escapes_return_url(workspace, client):
     assert "javascript:" not in page.text
     url = client.create_checkout("deal-desk", return_url='https://example.com/?a="><script>')
     assert "<script>" not in requests.get(url, timeout=10).text
+
+
+def test_login_requests_expire_and_the_oldest_are_dropped(monkeypatch):
+    logins = PendingLogins("secret")
+    first, *_, last = [logins.begin() for _ in range(102)]
+    assert (logins.known(first), logins.known(last)) == (False, True)
+    monkeypatch.setattr("cpsl_notebook.local.pending_logins._LIFETIME", -1.0)
+    assert not logins.confirm(last, "secret")
+    assert logins.take(last) is None
+
+
+def test_unknown_checkout_is_not_found(workspace):
+    page = requests.get(f"{workspace.http_url}/checkout/none", timeout=10)
+    assert page.status_code == 404 and "Checkout not found" in page.text
+
+
+def test_free_app_has_no_checkout(workspace, client):
+    url = f"{workspace.http_url}/api/v1/checkout/{client.get_app('diet-coach')['id']}"
+    headers = {"Authorization": f"Bearer {workspace.token}"}
+    answer = requests.post(url, headers=headers, timeout=10)
+    assert (answer.status_code, answer.json()) == (422, {"error": "diet-coach is free"})
 
 
 def test_session_of_another_app_is_not_continued(client):
@@ -288,6 +319,14 @@ def test_added_app_is_streamed_as_it_yields(workspace, client):
     assert client.chat("echo", "b", first.session_id).text.endswith(
         "message 2 of this conversation."
     )
+
+
+def test_app_of_another_process_is_listed_but_unavailable(tmp_path):
+    with local.start(tmp_path) as one, local.start(tmp_path) as two, two.client() as client:
+        one.app("mine")(lambda session, text: "hello")
+        assert "mine" in set(client.list_apps()["name"])
+        with pytest.raises(cpsl.GatewayError, match="'mine' is not defined in this process"):
+            client.chat("mine", "x")
 
 
 def test_added_app_can_be_replaced_and_priced(workspace, client):
@@ -340,6 +379,8 @@ def test_invalid_app_name_or_price_is_refused(workspace):
     for price in (-1, 1.5, "5", True, 2**70):
         with pytest.raises(ValueError, match="price_in_cents"):
             workspace.app("cheap", price_in_cents=price)(lambda session, text: "")
+    with pytest.raises(ValueError, match="Invalid pricing_type 'daily': pass 'one_time'"):
+        workspace.app("cheap", pricing_type="daily")(lambda session, text: "")
     with pytest.raises(TypeError, match="decorator needs the app's name"):
         workspace.app(lambda session, text: "")
 
