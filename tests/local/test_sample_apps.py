@@ -23,11 +23,11 @@ from cpsl_notebook.local.session import Session, Turn
 THREADS = threads.sample_threads()
 OPEN = [thread for thread in THREADS if thread.status != "resolved"]
 REVIEW = [thread for thread in THREADS if thread.status == "waiting for review"]
-NOTE = "It does not use a language model."
+NOTE = "not a language model."
 
 
 class Chat:
-    """A conversation with a sample app; the state takes the way through JSON, as in the store."""
+    """A conversation with a sample app; its state is stored as JSON between the turns."""
 
     def __init__(self, app):
         self.app = app
@@ -359,6 +359,7 @@ def test_nothing_open_is_neither_at_risk_nor_triaged():
         ("3 seats at $49.99 for 18 months", "$2,699.46"),
         ("10 people for 2 years at $30", "$7,200.00"),
         ("7 seats at $33.33 for 1 month with 3% off", "$226.31"),
+        ("1000 users at $1200.50 for 3 years, 100% off", "$0.00"),
     ],
 )
 def test_quote_is_exact_to_the_cent(sentence, total):
@@ -402,7 +403,7 @@ def test_first_reply_says_that_no_model_is_used(app):
     chat = Chat(app)
     first = chat.ask("hello")
     note = first.splitlines()[-1]
-    assert note.startswith("*This app is a scripted demo over ") and note.endswith(f"{NOTE}*")
+    assert note.startswith("*This app is a scripted demo that uses ") and note.endswith(f"{NOTE}*")
     assert NOTE not in chat.ask("hello")
 
 

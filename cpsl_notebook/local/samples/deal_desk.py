@@ -9,12 +9,13 @@ from cpsl_notebook.local.samples import scripting
 from cpsl_notebook.local.samples.scripting import Piece, counted
 from cpsl_notebook.local.session import Session
 
-_TERMS = {
-    "seats": re.compile(r"(?<![\d,.])(\d{1,6})[ -](?:seat|user|people)", re.ASCII),
-    "cents": re.compile(r"\$(\d{1,6}(?:\.\d\d)?)\b(?![,.]?\d)", re.ASCII),
-    "percent": re.compile(r"(?<![\d,.])(\d{1,2}|100) ?%", re.ASCII),
-    "months": re.compile(r"(?<![\d,.])(\d{1,2})[ -](?:month|year)", re.ASCII),
-}
+_TERMS = (  # name, factor, pattern
+    ("seats", 1, r"([0-9]{1,6})[ -](?:seat|user|people)"),
+    ("cents", 100, r"\$([0-9]{1,6}(?:\.[0-9]{2})?)(?![0-9]|[.,][0-9])"),
+    ("percent", 1, r"([0-9]{1,2}|100) ?%"),
+    ("months", 1, r"([0-9]{1,2})[ -]month"),
+    ("months", 12, r"([0-9]{1,2})[ -]year"),
+)
 _DEFAULTS = {"cents": 4_900, "percent": 0, "months": 12}
 
 
@@ -24,23 +25,27 @@ def answer(session: Session, text: str) -> Iterator[Piece]:
 
 
 def _pieces(session: Session, text: str) -> Iterator[Piece]:
-    matches = {name: match for name, term in _TERMS.items() if (match := term.search(text))}
-    factor = {"cents": 100, "months": 12 if re.search(r"\d[ -]year", text) else 1}
-    found = {name: round(float(m[1]) * factor.get(name, 1)) for name, m in matches.items()}
+    found = {
+        name: round(float(match[1]) * factor)
+        for name, factor, pattern in _TERMS
+        if (match := re.search(rf"(?<![0-9.,]){pattern}", text))
+    }
     quote = _DEFAULTS | session.state.get("quote", {}) | found
     if not found or "seats" not in quote:
         yield "I compute quotes. Name the seats, and optionally a price, a discount and a term."
         yield scripting.suggestions("Quote 25 seats at $49 with 15% off for a year", "10 seats")
         return
     session.state["quote"] = quote
-    seats, cents, percent, months = (quote[name] for name in (*_TERMS,))
-    full = seats * cents * months
-    discount = (full * percent + 50) // 100
-    terms = f"{counted(seats, 'seat')} × {_dollars(cents)} × {counted(months, 'month')}"
-    rows = [("List price", terms, _dollars(full))]
-    rows.append(("Discount", f"{percent}%", _dollars(-discount)))
-    rows.append(("Total", "", _dollars(full - discount)))
-    yield f"The quote is **{_dollars(full - discount)}**: {terms}, with a {percent}% discount."
+    full = quote["seats"] * quote["cents"] * quote["months"]
+    discount = (full * quote["percent"] + 50) // 100
+    term = counted(quote["months"], "month")
+    terms = f"{counted(quote['seats'], 'seat')} × {_dollars(quote['cents'])} × {term}"
+    rows = [
+        ("List price", terms, _dollars(full)),
+        ("Discount", f"{quote['percent']}%", _dollars(-discount)),
+        ("Total", "", _dollars(full - discount)),
+    ]
+    yield f"The quote is **{_dollars(full - discount)}** for {term}."
     yield scripting.table("Quote", ("Item", "Terms", "Amount"), rows)
     yield scripting.suggestions("Make it 20% off", "What about 40 seats?", "For 24 months")
 

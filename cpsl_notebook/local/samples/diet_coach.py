@@ -26,7 +26,7 @@ _SERVING = re.compile(rf"(?:\b({NUMBER}) )?\b({'|'.join(FOODS)})(?:e?s)?\b", re.
 
 def answer(session: Session, text: str) -> Iterator[Piece]:
     """List the foods of a message with their calories, and the conversation's total so far."""
-    yield from scripting.reply(session, _pieces(session, plain(text)), "average values")
+    yield from scripting.reply(session, _pieces(session, plain(text)), "average calories")
 
 
 def _pieces(session: Session, words: str) -> Iterator[Piece]:

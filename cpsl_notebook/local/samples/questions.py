@@ -9,9 +9,11 @@ from cpsl_notebook.local.samples.scripting import NUMBER, listed, plain, to_numb
 from cpsl_notebook.local.samples.threads import FIELDS, OPEN, STATUSES, Thread
 
 Selection = dict[str, list[str]]
-"""The selected values by field: those of a thread, and ``terms`` for words of its subject."""
+"""The selected values by field of `Thread`; ``terms`` are words of the subject."""
 
-ASKS_COUNT = re.compile(r"\b(?:how many|number of|count|busiest|(?:by|per) (?:queue|status|prior))")
+ASKS_COUNT = re.compile(
+    r"\b(?:how many|number of|count|busiest|(?:by|per) (?:queue|status|priority))"
+)
 ASKS_RISK = re.compile(r"\b(?:risk\w*|most (?:urgent|critical))\b")
 ASKS_PLAN = re.compile(r"\b(?:plan|triage|steps?)\b")
 ASKS_LIST = re.compile(r"\b(?:find|search|list|show|threads)\b")

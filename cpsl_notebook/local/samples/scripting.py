@@ -1,4 +1,4 @@
-"""What the scripted sample apps share: blocks, reading plain text, and writing numbers as words."""
+"""Helpers of the sample apps: building blocks, reading plain text, and writing numbers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NUMBER = rf"\d{{1,6}}|{'|'.join(_NUMBERS)}"
 
 def reply(session: Session, pieces: Iterable[Piece], data: str) -> Iterator[Piece]:
     """Separate paragraphs; end a conversation's first reply with a note that names its *data*."""
-    note = f"*This app is a scripted demo over {data}. It does not use a language model.*"
+    note = f"*This app is a scripted demo that uses {data}, not a language model.*"
     separator = ""
     for piece in [*pieces, *([] if session.history else [note])]:
         if isinstance(piece, str):

@@ -33,11 +33,11 @@ _KINDS: tuple[_Kind, ...] = (
         "thread",
         "acknowledge {these} opened in the last two days: {ids}",
     ),
-    (lambda row: row.priority == "normal", "normal-priority thread", "then take {these}: {ids}"),
+    (lambda row: row.priority == "normal", "normal-priority thread", "handle {these}: {ids}"),
     (lambda row: row.priority == "low", "low-priority thread", "schedule {these}: {ids}"),
 )
 MOST_STEPS = len(_KINDS) + 3
-"""The urgent threads, the busiest queue, and a check at the end are steps, too."""
+"""One step for each kind, the urgent threads, the busiest queue, and a final check."""
 
 
 def plan_steps(rows: Sequence[Thread], wanted: int) -> list[str]:
