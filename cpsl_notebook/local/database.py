@@ -221,7 +221,7 @@ def _insert(connection: sqlite3.Connection, table: str, rows: list[dict[str, Any
         for row in rows
     ]
     connection.executemany(
-        f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})",  # noqa: S608 - the names are constants
+        f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})",  # noqa: S608 - constants
         stored,
     )
 
@@ -244,8 +244,10 @@ def _iso(time: datetime) -> str:
 
 
 def _day(day: date | str) -> date:
-    """Read a day such as ``2026-10-31``."""
+    """Return a day, which may be written as ``2026-10-31``."""
     try:
+        if isinstance(day, datetime):
+            return day.date()
         return day if isinstance(day, date) else date.fromisoformat(day)
     except (TypeError, ValueError):
-        raise UserError(f"Invalid day {day!r} for today: use a form such as 2026-10-31.") from None
+        raise UserError(f"Invalid date {day!r} for today: use a date such as 2026-10-31.") from None

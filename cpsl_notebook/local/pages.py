@@ -74,7 +74,7 @@ class Checkout:
         self._database = database
 
     def show(self, request: Request) -> Response:
-        """Show the price, and that no money is moved."""
+        """Show the price, and state that no money is charged."""
         checkout = self._database.checkout(request.path_params["id"])
         if checkout is None:
             return _not_found(

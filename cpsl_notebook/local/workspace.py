@@ -126,8 +126,8 @@ class Workspace:
             self._database = Database(folder.database, today)
         except sqlite3.Error as error:
             raise UserError(
-                f"Cannot read the workspace in {folder.path}: {error}. Remove the folder, or use "
-                "another one."
+                f"Cannot read the workspace in {folder.path}: {error}. Remove or rename the "
+                "folder, or use another one."
             ) from None
         self.folder = folder.path
         self.token = folder.token
@@ -280,7 +280,7 @@ class Workspace:
         return f"{self.http_url}/login/{login_id}?secret={self._secret}"
 
     def stop(self) -> None:
-        """Stop both servers and keep the data. Does nothing if the workspace is stopped."""
+        """Stop both servers and keep the data. Does nothing if it is already stopped."""
         if self not in _running:
             return
         _running.remove(self)

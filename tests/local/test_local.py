@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import date, datetime, time
 
 import grpc
 import pytest
@@ -188,7 +188,9 @@ def test_concurrent_first_starts_agree_on_the_token(tmp_path):
 def test_damaged_database_is_reported(tmp_path):
     local.start(tmp_path).stop()
     (tmp_path / "workspace.sqlite").write_bytes(b"no database" * 1000)
-    with pytest.raises(UserError, match=r"Cannot read the workspace in .* Remove the folder"):
+    with pytest.raises(
+        UserError, match=r"Cannot read the workspace in .* Remove or rename the folder"
+    ):
         local.start(tmp_path)
 
 
@@ -525,12 +527,13 @@ def test_payments_end_on_the_given_day_and_each_day_keeps_its_own(tmp_path):
             for name in ("gross_cents", "fee_cents", "net_cents"):
                 by_app = frame.groupby("app", observed=True)[name].sum()
                 assert by_app.to_dict() == sums[name].to_dict()
-        other.today = usual.today
+        other.today = datetime.combine(usual.today, time(12))
+        assert other.today == usual.today
         again = other.client().list_payments()
         assert again.equals(frames[1])
     with local.start(tmp_path, today="2026-03-01") as again:
         assert again.client().list_payments().equals(frames[0])
         with pytest.raises(
-            UserError, match="Invalid day 'soon' for today: use a form such as 2026-10-31"
+            UserError, match="Invalid date 'soon' for today: use a date such as 2026-10-31"
         ):
             again.today = "soon"
