@@ -1,7 +1,7 @@
-"""A streamed reply in JupyterLab: what it costs the kernel, the wire and the page.
+"""Measure a streamed reply in JupyterLab: the load on the kernel, the network and the page.
 
-``python benchmarks/display.py [CASE ...]``: the live panel beside ``text/markdown`` that is updated
-at every chunk and ten times a second. A part of ``make bench``.
+Compares the live panel with ``text/markdown`` that is updated at 10 Hz and at every chunk. Part of
+``make bench``; ``python benchmarks/display.py [CASE ...]`` runs some cases.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from lab import Notebook, browser_page, jupyterlab
 from cpsl_notebook import local
 
 CHUNK = 5  # characters
-CASES = {  # chunks, a second, the text
+CASES = {  # number of chunks, chunks per second, kind of text
     "long": (20_000, 1_000, "blocks"),
     "short": (500, 50, "blocks"),
     "one-list": (20_000, 1_000, "list"),
 }
 WAYS = ("panel", "markdown at 10 Hz", "markdown at every chunk")
-PATIENCE_MS = 240_000
+TIMEOUT_MS = 240_000
 ROW = "{:10}{:26}{:>10}{:>12}{:>12}{:>12}{:>12}"
 MEASURE = """\
 %load_ext cpsl_notebook
@@ -41,7 +41,7 @@ serialize, sizes = session.serialize, []
 
 def counted(message, *others, **options):
     parts = serialize(message, *others, **options)
-    if not message["header"]["msg_type"].endswith("_reply"):  # those go elsewhere
+    if not message["header"]["msg_type"].endswith("_reply"):  # replies are not sent on IOPub
         sizes.append(sum(map(len, parts)))
     return parts
 
@@ -92,18 +92,18 @@ WATCH = """index => {
 
 
 def main() -> None:
-    """Measure every case in every way, one after the other, in a JupyterLab of its own each."""
-    print(ROW.format("reply", "shown", "messages", "on IOPub", "kernel CPU", "page frozen", "late"))
+    """Measure every case in every way, each in a new JupyterLab."""
+    print(ROW.format("reply", "display", "messages", "IOPub", "kernel CPU", "page frozen", "delay"))
     for case in sys.argv[1:] or CASES:
         for way in WAYS:
             messages, size, cpu, frozen, late = measured(case, way)
             figures = [f"{size / 1e6:.2f} MB", f"{cpu:.2f} s", f"{frozen:.2f} s", f"{late:.2f} s"]
             print(ROW.format(case, way, messages, *figures), flush=True)
-    print("aims of the panel: long 3 MB, 1.5 s, 0.5 s, 1 s; short 0.3 MB")
+    print("Targets of the panel: long 3 MB, 1.5 s, 0.5 s, 1 s; short 0.3 MB")
 
 
 def measured(case: str, way: str) -> tuple[int, int, float, float, float]:
-    """Return messages, bytes, and in seconds: CPU beyond reading, the page's freeze, its delay."""
+    """Return messages and bytes, and in seconds: CPU for display, page frozen, delay of the end."""
     with tempfile.TemporaryDirectory() as name, local.start(Path(name, "data")) as workspace:
         folder = Path(name)
         workspace.app(case)(lambda session, text: paced(case))
@@ -114,23 +114,23 @@ def measured(case: str, way: str) -> tuple[int, int, float, float, float]:
         nbformat.write(notebook, folder / "bench.ipynb")
         environ = workspace.environ | {"CAPSULE_HOME": str(folder / "home")}
         with browser_page() as page, jupyterlab(folder, **environ) as url:
-            page.set_default_timeout(PATIENCE_MS)
+            page.set_default_timeout(TIMEOUT_MS)
             opened = Notebook(page, url, "bench.ipynb")
             opened.run(0)
             opened.run(1)
             page.evaluate(WATCH, 2)
             opened.run(2)
             page.wait_for_function("() => window.seen.late !== null")
-            time.sleep(0.5)  # until the page rests
+            time.sleep(0.5)  # until the page is idle
             seen = page.evaluate("() => window.seen")
-            opened.run(3)  # apart: another output would have the page read the reply again
+            opened.run(3)  # in its own cell, whose output does not repaint the reply
             figures = json.loads("".join(opened.outputs(3)[-1]["data"]["text/plain"]).strip("'"))
     reading, (messages, size, cpu) = figures["quiet"][2], figures[way]
     return messages, size, cpu - reading, seen["frozen"] / 1e3, seen["late"] / 1e3
 
 
 def paced(case: str) -> Iterator[str]:
-    """Yield a case's chunks, each at its time, and when the last one was sent."""
+    """Yield a case's chunks on schedule, and at the end the time at which the last one was sent."""
     count, rate, kind = CASES[case]
     text = (text_of_blocks if kind == "blocks" else text_of_a_list)(count * CHUNK)
     began = time.monotonic()
@@ -141,7 +141,7 @@ def paced(case: str) -> Iterator[str]:
 
 
 def text_of_blocks(length: int) -> str:
-    """Write Markdown in blocks of at most 2 kB: paragraphs, lists, fenced code and tables."""
+    """Return Markdown in blocks of at most 2 kB: paragraphs, lists, fenced code and tables."""
     words = "The queue holds **urgent** threads from `billing`, and _some_ wait for a reply. "
     line = "    total = sum(thread.age for thread in threads if thread.open)  # days\n"
     row = "| billing | 33 | 0.25 | waiting for a reply |\n"
@@ -157,7 +157,7 @@ def text_of_blocks(length: int) -> str:
 
 
 def text_of_a_list(length: int) -> str:
-    """Write one block that never settles."""
+    """Return one long list, a single block that keeps growing."""
     return "".join(f"- item {number} of **one** long list\n" for number in range(length))[:length]
 
 

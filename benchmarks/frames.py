@@ -1,4 +1,4 @@
-"""From a million payments to a typed DataFrame, ours and others', in one run: ``make bench``."""
+"""Compare ways from a million payments to a typed DataFrame. Part of ``make bench``."""
 
 from __future__ import annotations
 
@@ -17,47 +17,47 @@ from pathlib import Path
 from typing import Any
 
 WORKER = Path(__file__).with_name("frames_worker.py")
-ROWS, LITTLE, ROUNDS = 1_000_000, 100, 3
+ROWS, FEW, ROUNDS = 1_000_000, 100, 3
 DICTS = {
     "ours_from_dicts": "ours",
-    "dataframe_from_dicts": "pd.DataFrame and coercion",
-    "normalize_from_dicts": "pd.json_normalize and coercion",
+    "dataframe_from_dicts": "pd.DataFrame with conversion",
+    "normalize_from_dicts": "pd.json_normalize with conversion",
     "polars_from_dicts": "polars",
 }
 GATEWAY = {
     "ours_from_gateway": "ours",
-    "normalize_from_gateway": "pd.json_normalize(client.list_payments(app)) and coercion",
-    "polars_from_gateway": "polars, of the bytes",
-    "duckdb_from_gateway": "DuckDB, of the bytes",
+    "normalize_from_gateway": "pd.json_normalize(client.list_payments(app)) with conversion",
+    "polars_from_gateway": "polars, from the raw bytes",
+    "duckdb_from_gateway": "DuckDB, from the raw bytes",
 }
 
 
 def main() -> None:
-    """Measure every way in turn, each in a process of its own, and print the medians."""
+    """Run all ways in turn, each in a separate process, and print the medians."""
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else ROWS
     with tempfile.TemporaryDirectory() as folder:
         payments = Path(folder, "all")
-        for path, count in ((payments, rows), (payments.with_name("little"), LITTLE)):
+        for path, count in ((payments, rows), (payments.with_name("few"), FEW)):
             path.write_text(json.dumps([payment(number) for number in range(count)]))
-        title = f"{rows:,} payments of ten fields, one nested"
-        report(f"{title}, from dicts (aim: 4 s, 300 MB)", DICTS, str(payments))
+        title = f"{rows:,} payments with ten fields, one of them nested"
+        report(f"{title}, from dicts (target: 4 s, 300 MB)", DICTS, str(payments))
         with gateway(Path(folder)) as url:
             size = payments.stat().st_size / 1e6
-            aim = "aim: time 0.33, memory 0.50 of json_normalize"
-            report(f"the same from the gateway, {size:,.0f} MB ({aim})", GATEWAY, url)
+            target = "target: 0.33 of the time and 0.50 of the memory of json_normalize"
+            report(f"The same from a gateway, {size:,.0f} MB ({target})", GATEWAY, url)
 
 
 def report(title: str, ways: dict[str, str], source: str) -> None:
-    """Print a table: medians, and ours as a part of each."""
+    """Print the medians, and the ratio of ours to each."""
     rounds = [{way: measure(way, source) for way in ways} for _ in range(ROUNDS)]
     medians = {
         way: [
-            statistics.median(figures[way][what] for figures in rounds)
-            for what in ("seconds", "peak")
+            statistics.median(results[way][quantity] for results in rounds)
+            for quantity in ("seconds", "peak")
         ]
         for way in ways
     }
-    print(f"\n{title}\n{'':60}{'time':>9}{'memory':>10}{'ours is':>17}")
+    print(f"\n{title}\n{'':60}{'time':>9}{'memory':>10}{'ours / this':>17}")
     ours = next(iter(medians.values()))
     for way, (seconds, peak) in medians.items():
         ratios = f"{ours[0] / seconds:9.2f}{ours[1] / peak:8.2f}"
@@ -65,15 +65,15 @@ def report(title: str, ways: dict[str, str], source: str) -> None:
 
 
 def measure(way: str, source: str) -> dict[str, float]:
-    """Run one way in a process of its own."""
+    """Run one way in a separate process."""
     command = [sys.executable, str(WORKER), way, source]
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
-    figures: dict[str, float] = json.loads(ran.stdout.splitlines()[-1])
-    return figures
+    result: dict[str, float] = json.loads(ran.stdout.splitlines()[-1])
+    return result
 
 
 def payment(number: int) -> dict[str, Any]:
-    """Make up one payment."""
+    """Build a payment."""
     gross = 100 * (number % 90 + 10)
     paid_at = datetime(2025, 1, 1, tzinfo=UTC) + timedelta(seconds=31 * number)
     return {
@@ -95,7 +95,7 @@ def payment(number: int) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def gateway(folder: Path) -> Iterator[str]:
-    """Serve the payments; an app's id is the name of a file."""
+    """Serve files of payments; `FILES` maps app ids to their names."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -122,9 +122,7 @@ def gateway(folder: Path) -> Iterator[str]:
         server.server_close()
 
 
-FILES = {
-    f"00000000-0000-4000-8000-00000000000{n}": name for n, name in enumerate(("little", "all"))
-}
+FILES = {f"00000000-0000-4000-8000-00000000000{n}": name for n, name in enumerate(("few", "all"))}
 
 if __name__ == "__main__":
     main()

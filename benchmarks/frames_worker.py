@@ -1,8 +1,8 @@
-"""One way from payments to a typed frame, in a process of its own; prints seconds and memory.
+"""Run one way from payments to a typed frame and print its time and memory as JSON.
 
-``frames_worker.py WAY SOURCE``: a way is a function below; the source is a file of payments, which
-are decoded before the measuring begins, or the address of a gateway that serves them. The memory is
-the process's peak above what it held when the measuring began.
+Usage: ``frames_worker.py WAY SOURCE``. A way is a function below. The source is a JSON file of
+payments, which is decoded before the measurement, or the URL of a gateway. The memory is the
+process's peak during the measurement, less its memory at the start.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-LITTLE, ALL = (f"00000000-0000-4000-8000-00000000000{number}" for number in range(2))  # app ids
+FEW, ALL = (f"00000000-0000-4000-8000-00000000000{number}" for number in range(2))  # app ids
 TIMES, CATEGORIES = ("paid_at",), ("kind", "currency", "payout_state")
 CENTS = ("gross_cents", "fee_cents", "net_cents")
 STRINGS = ("payment_id", "payer.id", "payer.email")
 
 
-def coerced(frame: Any) -> Any:
-    """Give the columns the types that ours have, by name: the reader knows them beforehand."""
+def converted(frame: Any) -> Any:
+    """Convert columns to the types that our frames have; the names are known in advance."""
     import pandas as pd
 
     for name in CENTS:
@@ -48,13 +48,13 @@ def dataframe_from_dicts(records: list[dict[str, Any]]) -> Any:
 
     frame = pd.DataFrame(records)
     payer = pd.DataFrame(frame.pop("payer").tolist()).add_prefix("payer.")
-    return coerced(pd.concat([frame, payer], axis=1))
+    return converted(pd.concat([frame, payer], axis=1))
 
 
 def normalize_from_dicts(records: list[dict[str, Any]]) -> Any:
     import pandas as pd
 
-    return coerced(pd.json_normalize(records))
+    return converted(pd.json_normalize(records))
 
 
 def polars_from_dicts(records: list[dict[str, Any]]) -> Any:
@@ -111,22 +111,22 @@ def duckdb_from_gateway(url: str, app: str) -> Any:
 
 
 def main() -> None:
-    """Run the way on little first, so that what it imports is there."""
+    """Run the way on a few payments first, so that imports are not measured."""
     way, source = globals()[sys.argv[1]], sys.argv[2]
     if source.startswith("http"):
-        way(source, LITTLE)
-        figures = measured(lambda: way(source, ALL))
+        way(source, FEW)
+        result = measured(lambda: way(source, ALL))
     else:
         records = json.loads(Path(source).read_bytes())
         way(records[:100])
-        figures = measured(lambda: way(records))
-    print(json.dumps(figures))
+        result = measured(lambda: way(records))
+    print(json.dumps(result))
 
 
 def measured(work: Callable[[], Any]) -> dict[str, float]:
-    """Return the seconds that work takes, and by how many MB memory rises above what it was."""
+    """Return the seconds that *work* takes, and its peak memory in MB."""
     gc.collect()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     before = _memory("VmRSS")
     started = time.perf_counter()
     result = work()
@@ -134,10 +134,10 @@ def measured(work: Callable[[], Any]) -> dict[str, float]:
     return {"seconds": seconds, "peak": _memory("VmHWM") - before, "rows": len(result)}
 
 
-def _memory(what: str) -> float:
-    """Return a figure of this process's memory in MB."""
+def _memory(name: str) -> float:
+    """Return a value of ``/proc/self/status`` in MB."""
     lines = Path("/proc/self/status").read_text().splitlines()
-    line = next(line for line in lines if line.startswith(what))
+    line = next(line for line in lines if line.startswith(name))
     return int(line.split()[1]) / 1024
 
 

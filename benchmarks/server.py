@@ -1,4 +1,4 @@
-"""A plain gateway for the benchmarks: as little work as possible, over TCP or TLS."""
+"""A minimal gateway for the benchmarks, over TCP or TLS."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from urllib.parse import parse_qs, urlsplit
 import trustme
 
 CHUNKS = 100_000
-PACED = 200  # chunks that are sent one by one, each with the time of its sending
-PAUSE = 0.005  # seconds between two of them
+PACED = 200  # chunks that are sent one by one, each with the time it was sent
+PAUSE = 0.005  # seconds between two paced chunks
 
 _CHAT = json.dumps({"replies": [{"text": "hi"}], "session_id": "s", "request_id": "r"}).encode()
 _BULK = b"".join(
@@ -66,7 +66,7 @@ def _paced() -> Iterator[bytes]:
 
 @contextlib.contextmanager
 def serving(folder: Path, *, tls: bool = False) -> Iterator[tuple[str, Path]]:
-    """Serve on loopback; yield the address, and the file of the certificate to trust."""
+    """Serve on loopback; yield the URL, and the path of the CA certificate to trust."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.daemon_threads = True
     bundle = folder / "ca.pem"

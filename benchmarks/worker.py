@@ -1,6 +1,7 @@
-"""One measurement, with whichever ``cpsl`` is installed: it uses the documented surface only.
+"""Run one measurement with the installed ``cpsl`` and print the result as JSON.
 
-Prints a JSON object of figures. Run by ``client.py`` with the Python of one environment or another.
+Uses only the documented interface, so that it runs with our client and with the official SDK.
+``client.py`` runs it in an environment for each.
 """
 
 import json
@@ -12,28 +13,28 @@ APP = "00000000-0000-4000-8000-000000000001"
 
 
 def main() -> None:
-    what, url = sys.argv[1:]
+    name, url = sys.argv[1:]
     started = time.perf_counter()
     import cpsl
 
     imported = time.perf_counter() - started
-    if what == "import":
-        figures = {"seconds": imported}
+    if name == "import":
+        result = {"seconds": imported}
     else:
-        figures = MEASURES[what](cpsl.Client(token="bench", gateway_url=url))
-    print(json.dumps(figures))
+        result = MEASUREMENTS[name](cpsl.Client(token="bench", gateway_url=url))
+    print(json.dumps(result))
 
 
 def bulk(client, framing):
-    """Read a long stream as fast as it comes."""
-    client.chat(APP, "warm up")  # so that what a client imports late is no part of a chunk's time
+    """Read a long stream that is sent as fast as possible."""
+    client.chat(APP, "warm up")  # some modules are imported by the first call
     cpu = time.process_time()
     count = sum(1 for _ in client.stream(APP, f"bulk {framing}"))
     return {"seconds": time.process_time() - cpu, "chunks": count}
 
 
 def chat(client):
-    """Send short messages one after the other."""
+    """Send short messages, one after another."""
     client.chat(APP, "warm up")
     started = time.perf_counter()
     for _ in range(200):
@@ -42,16 +43,16 @@ def chat(client):
 
 
 def paced(client, framing):
-    """Take chunks that come one by one, and see how long ago each was sent."""
-    late = [
+    """Measure the time from sending a chunk to receiving it."""
+    latencies = [
         (time.monotonic_ns() - chunk.data["sent"]) / 1e9
         for chunk in client.stream(APP, f"paced {framing}")
         if "sent" in chunk.data
     ]
-    return {"seconds": statistics.median(late), "first": late[0], "worst": max(late)}
+    return {"seconds": statistics.median(latencies), "first": latencies[0], "worst": max(latencies)}
 
 
-MEASURES = {
+MEASUREMENTS = {
     "chat": chat,
     "bulk-chunked": lambda client: bulk(client, "chunked"),
     "bulk-closed": lambda client: bulk(client, "closed"),

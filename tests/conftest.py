@@ -1,4 +1,4 @@
-"""What the tests share: a local workspace, and an environment that no real login can reach."""
+"""Fixtures for all tests: a local workspace, and isolation from the developer's own settings."""
 
 import os
 import signal
@@ -9,13 +9,13 @@ import pytest
 import cpsl
 from cpsl_notebook import local
 
-# A job in the background of a shell ignores interrupts, and so would all that the tests start.
+# A background job of a shell ignores SIGINT, and so would the processes that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
 def no_real_login(monkeypatch, tmp_path):
-    """Keep a developer's own settings out of every test, and the tests' files out of the home."""
+    """Hide the developer's login and settings, and keep files out of the home folder."""
     for name in list(os.environ):
         if name.startswith("CAPSULE_") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -25,19 +25,19 @@ def no_real_login(monkeypatch, tmp_path):
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory):
-    """A local workspace: one for each module, since tests add apps to it."""
+    """A local workspace, shared by a module's tests."""
     with local.start(tmp_path_factory.mktemp("workspace") / "data", pace=0) as started:
         yield started
 
 
 @pytest.fixture
 def client(workspace):
-    """A `cpsl.Client` of the local workspace."""
+    """A `cpsl.Client` for the local workspace."""
     with cpsl.Client(token=workspace.token, gateway_url=workspace.http_url) as connected:
         yield connected
 
 
 @pytest.fixture
 def root() -> Path:
-    """The repository."""
+    """The root of the repository."""
     return Path(__file__).resolve().parent.parent

@@ -1,4 +1,4 @@
-"""``python -m cpsl_notebook.local``: the local workspace from a shell."""
+"""Run the local workspace from a shell: ``python -m cpsl_notebook.local``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 
 from cpsl_notebook.errors import UserError
-from cpsl_notebook.local.folder import write_private
+from cpsl_notebook.files import write_private
 from cpsl_notebook.local.samples.ledger import TODAY
 from cpsl_notebook.local.workspace import Workspace, start
 
@@ -19,9 +19,9 @@ from cpsl_notebook.local.workspace import Workspace, start
 def main() -> int:
     """Serve until SIGINT or SIGTERM; return the exit status."""
     options = _options()
-    ended = threading.Event()
+    stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, lambda *_: stopped.set())
     try:
         with start(
             options.data, port=options.port, today=options.today, on_login=_show_login
@@ -29,9 +29,9 @@ def main() -> int:
             if options.env_file:
                 _write_environment(options.env_file, workspace)
             _show(workspace, options.env_file)
-            ended.wait()
+            stopped.wait()
             if options.env_file:
-                options.env_file.unlink(missing_ok=True)  # nothing answers there any more
+                options.env_file.unlink(missing_ok=True)  # the server is gone
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 1
@@ -41,27 +41,34 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m cpsl_notebook.local",
-        description="A Capsule workspace on this machine: no account, no network, scripted apps.",
+        description="Run a Capsule workspace with sample apps on this computer, without an account or "
+        "a network.",
     )
     parser.add_argument(
         "--port",
         type=int,
         default=0,
-        help="the gRPC port; HTTP is on the next one (default: 0, a free pair)",
+        help="gRPC port; HTTP uses the next one (default: 0, which picks a free pair)",
     )
-    parser.add_argument("--data", type=Path, help="the folder of its state")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="FOLDER",
+        help="folder of the workspace (default: local in $CAPSULE_HOME or ~/.capsule)",
+    )
     parser.add_argument(
         "--today",
         type=date.fromisoformat,
         default=TODAY,
         metavar="DATE",
-        help=f"the day on which its history of payments ends (default: {TODAY})",
+        help=f"last day with payments (default: {TODAY})",
     )
     parser.add_argument(
         "--env-file",
         type=Path,
         metavar="PATH",
-        help="once ready, write the variables that point a client here, the token included",
+        help="write a shell script that sets the environment variables for clients, including the "
+        "token; removed at the end",
     )
     return parser.parse_args()
 
@@ -71,21 +78,21 @@ def _write_environment(path: Path, workspace: Workspace) -> None:
     try:
         write_private(path, "".join(lines))
     except OSError as error:
-        raise UserError(f"{path} cannot be written ({error.strerror}): name another.") from None
+        raise UserError(f"Cannot write {path}: {error.strerror}. Use another --env-file.") from None
 
 
 def _show(workspace: Workspace, env_file: Path | None) -> None:
-    print(f"The local workspace is ready; its data are in {workspace.folder}.")  # noqa: T201
+    print(f"The local workspace is running. Its data is in {workspace.folder}.")  # noqa: T201
     for name, value in workspace.environ.items():
         if name != "CAPSULE_TOKEN":
             print(f"  {name}={value}")  # noqa: T201
     if env_file:
-        print(f"In another shell: . {shlex.quote(str(env_file))}")  # noqa: T201
-    print("Ctrl-C stops it.", flush=True)  # noqa: T201
+        print(f"To use it in another shell, run: . {shlex.quote(str(env_file))}")  # noqa: T201
+    print("Press Ctrl-C to stop.", flush=True)  # noqa: T201
 
 
 def _show_login(link: str) -> None:
-    print(f"A login was asked for. To confirm it, open {link}", flush=True)  # noqa: T201
+    print(f"A program requests a login. To confirm it, open {link}", flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The local workspace's state: one SQLite file in a private folder."""
+"""The local workspace's state, in one SQLite file."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ import secrets
 import sqlite3
 import uuid
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 from cpsl_notebook.errors import UserError
-from cpsl_notebook.local.samples import ledger
-from cpsl_notebook.local.samples.threads import Thread, sample_threads
+from cpsl_notebook.local.samples import SAMPLE_APPS, ledger
+from cpsl_notebook.local.session import Session, Turn
 
-__all__ = ["Session", "Store", "Turn"]
+__all__ = ["Database"]
 
-# App ids are derived from names, so that a notebook reads the same on every machine.
+# App ids are derived from names, so that notebooks show the same ids on every machine.
 _NAMESPACE = uuid.UUID("6f1b1d57-6d5c-4a55-9c7e-0c0a1e2b3c4d")
 
 _SCHEMA = """
@@ -35,10 +34,6 @@ CREATE TABLE IF NOT EXISTS history (
     number INTEGER PRIMARY KEY, session_id TEXT NOT NULL REFERENCES sessions, sent_at TEXT NOT NULL,
     prompt TEXT NOT NULL, reply TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS history_by_session ON history (session_id, number);
-CREATE TABLE IF NOT EXISTS threads (
-    id TEXT PRIMARY KEY, subject TEXT NOT NULL, sender TEXT NOT NULL, queue TEXT NOT NULL,
-    status TEXT NOT NULL, priority TEXT NOT NULL, opened TEXT NOT NULL, last_reply TEXT NOT NULL);
-DROP TABLE IF EXISTS payments;
 CREATE TABLE IF NOT EXISTS ledger (
     today TEXT NOT NULL, payment_id TEXT NOT NULL, app TEXT NOT NULL, paid_at TEXT NOT NULL,
     payer TEXT NOT NULL, kind TEXT NOT NULL, currency TEXT NOT NULL, gross_cents INTEGER NOT NULL,
@@ -53,92 +48,83 @@ CREATE TABLE IF NOT EXISTS checkouts (
 _LEDGER = "SELECT * FROM ledger WHERE today = ?"
 
 
-@dataclass(frozen=True)
-class Turn:
-    """One earlier message of a conversation and what the app replied."""
-
-    prompt: str
-    reply: str
-
-
-@dataclass
-class Session:
-    """One conversation, as an app sees it.
-
-    Attributes
-    ----------
-    id
-        The session id.
-    history
-        The earlier turns, oldest first.
-    state
-        JSON values that the app wants to find again in the next turn.
-    """
-
-    id: str
-    history: list[Turn] = field(default_factory=list)
-    state: dict[str, Any] = field(default_factory=dict)
-
-
-class Store:
-    """Reads and writes the workspace's rows; safe between threads and between processes.
+class Database:
+    """Reads and writes the workspace's rows; threads and processes may share the file.
 
     Parameters
     ----------
-    path
-        The SQLite file; it is made and filled with the sample data where it is missing.
-    today
-        The day on which the payments end. Each day has payments of its own, which are drawn once:
-        two workspaces on one file may stand at different days.
+    path : pathlib.Path
+        The SQLite file. It is created if it does not exist, and sample apps are added if missing.
+    today : datetime.date or str
+        The last day with payments. The payments of each day are drawn once and kept, so two
+        workspaces on one file can have different days.
+
+    Attributes
+    ----------
+    workspace_id : str
+        The workspace's id.
     """
 
     def __init__(self, path: Path, today: date | str = ledger.TODAY) -> None:
         self._path = path
         path.touch(mode=0o600)
-        with self._database() as database:
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("BEGIN IMMEDIATE")  # two starts at once must not both fill it
+        with self._connection() as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("BEGIN IMMEDIATE")  # two processes may start at once
             for statement in _SCHEMA.split(";"):
-                database.execute(statement)
-            row = database.execute("SELECT id FROM workspace").fetchone()
-            if row is None:
-                row = (secrets.token_hex(8),)
-                _fill(database, row[0])
-            database.execute("COMMIT")
-        self.workspace_id = str(row[0])
+                connection.execute(statement)
+            self.workspace_id = _workspace_id(connection)
+            names = {name for (name,) in connection.execute("SELECT name FROM apps")}
+            for app in SAMPLE_APPS:
+                if app.name not in names:
+                    self._add_app(connection, app.name, app.price_in_cents, app.pricing_type)
+            connection.execute("COMMIT")
         self.today = today
 
     @property
     def today(self) -> date:
-        """The day on which the payments end; it can be set."""
+        """The last day with payments."""
         return self._today
 
     @today.setter
     def today(self, day: date | str) -> None:
         day = _day(day)
-        with self._database() as database:
-            database.execute("BEGIN IMMEDIATE")
-            if not database.execute(f"{_LEDGER} LIMIT 1", (day.isoformat(),)).fetchone():
+        with self._connection() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            if not connection.execute(f"{_LEDGER} LIMIT 1", (day.isoformat(),)).fetchone():
                 payments = ledger.sample_payments(day)
-                _insert(database, "ledger", [{"today": day.isoformat(), **p} for p in payments])
-            database.execute("COMMIT")
+                _insert(connection, "ledger", [{"today": day.isoformat(), **p} for p in payments])
+            connection.execute("COMMIT")
         self._today = day
 
     def apps(self) -> list[dict[str, Any]]:
-        """Return every app, in the order of their names."""
+        """Return all apps, by name."""
         return self._rows("SELECT * FROM apps ORDER BY name")
 
     def app(self, app_id: str) -> dict[str, Any] | None:
-        """Return one app; ``None`` where there is none of that id."""
+        """Return an app, or ``None`` if the id is unknown."""
         return next(iter(self._rows("SELECT * FROM apps WHERE id = ?", app_id)), None)
 
     def add_app(self, name: str, price_in_cents: int, pricing_type: str) -> str:
-        """Add an app, or change the price of the one that has this name; return its id."""
-        with self._database() as database:
-            return _add_app(database, self.workspace_id, name, price_in_cents, pricing_type)
+        """Add an app, or change the price of an existing one; return its id."""
+        with self._connection() as connection:
+            return self._add_app(connection, name, price_in_cents, pricing_type)
+
+    def _add_app(
+        self, connection: sqlite3.Connection, name: str, price: int, pricing_type: str
+    ) -> str:
+        app_id = str(uuid.uuid5(_NAMESPACE, name))
+        now = _now()
+        connection.execute(
+            "INSERT INTO apps VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+            "price_in_cents = excluded.price_in_cents, pricing_type = excluded.pricing_type, "
+            "updated_at = excluded.updated_at",
+            (app_id, name, f"{name}-local", self.workspace_id, now, now, price, pricing_type),
+        )
+        return app_id
 
     def session(self, app_id: str, session_id: str | None) -> Session:
-        """Return a conversation of an app; a new one where the id is unknown to that app."""
+        """Return a conversation of an app; start one if the app does not know the id."""
         found = self._rows(
             "SELECT state FROM sessions WHERE id = ? AND app_id = ?", session_id or "", app_id
         )
@@ -146,36 +132,30 @@ class Store:
             turns = self._rows(
                 "SELECT prompt, reply FROM history WHERE session_id = ? ORDER BY number", session_id
             )
-            return Session(session_id, [Turn(**turn) for turn in turns], _loaded(found[0]["state"]))
+            return Session(
+                session_id, [Turn(**turn) for turn in turns], json.loads(found[0]["state"])
+            )
         session = Session(str(uuid.uuid4()))
-        with self._database() as database:
-            database.execute(
+        with self._connection() as connection:
+            connection.execute(
                 "INSERT INTO sessions (id, app_id, created_at) VALUES (?, ?, ?)",
                 (session.id, app_id, _now()),
             )
         return session
 
     def add_turn(self, session: Session, prompt: str, reply: str) -> None:
-        """Keep a turn and the state that the app left."""
-        with self._database() as database:
-            database.execute("BEGIN IMMEDIATE")
-            database.execute(
+        """Store a turn, and the state that the app left."""
+        with self._connection() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(
                 "INSERT INTO history (session_id, sent_at, prompt, reply) VALUES (?, ?, ?, ?)",
                 (session.id, _now(), prompt, reply),
             )
-            database.execute(
+            connection.execute(
                 "UPDATE sessions SET state = ? WHERE id = ?",
                 (json.dumps(session.state), session.id),
             )
-            database.execute("COMMIT")
-
-    def threads(self) -> list[Thread]:
-        """Return the support threads that `support-ops` answers over."""
-        rows = self._rows("SELECT * FROM threads ORDER BY id")
-        for row in rows:
-            row["opened"] = datetime.fromisoformat(row["opened"])
-            row["last_reply"] = datetime.fromisoformat(row["last_reply"])
-        return [Thread(**row) for row in rows]
+            connection.execute("COMMIT")
 
     def payments(self, app: str) -> list[dict[str, Any]]:
         """Return the payments and refunds of an app, oldest first."""
@@ -186,7 +166,7 @@ class Store:
         return rows
 
     def earnings(self, app: str) -> dict[str, Any]:
-        """Return the exact sums of an app's payments."""
+        """Return the sums of an app's payments."""
         sums = """count(*) AS payments, coalesce(sum(gross_cents), 0) AS gross_cents,
                   coalesce(sum(fee_cents), 0) AS fee_cents,
                   coalesce(sum(net_cents), 0) AS net_cents"""
@@ -201,17 +181,17 @@ class Store:
         return {"app": app, "currency": "USD", **total, "net_cents_by_payout_state": by_state}
 
     def add_checkout(self, app_id: str, return_url: str) -> str:
-        """Keep a checkout and return its id."""
+        """Store a checkout and return its id."""
         checkout_id = secrets.token_urlsafe(16)
-        with self._database() as database:
-            database.execute(
+        with self._connection() as connection:
+            connection.execute(
                 "INSERT INTO checkouts VALUES (?, ?, ?, ?)",
                 (checkout_id, app_id, return_url, _now()),
             )
         return checkout_id
 
     def checkout(self, checkout_id: str) -> dict[str, Any] | None:
-        """Return a checkout with its app's name and price; ``None`` where there is none."""
+        """Return a checkout with its app's name and price, or ``None`` if the id is unknown."""
         rows = self._rows(
             "SELECT return_url, name, price_in_cents, pricing_type FROM checkouts "
             "JOIN apps ON apps.id = app_id WHERE checkouts.id = ?",
@@ -220,56 +200,39 @@ class Store:
         return next(iter(rows), None)
 
     @contextlib.contextmanager
-    def _database(self) -> Iterator[sqlite3.Connection]:
-        database = sqlite3.connect(self._path, timeout=30, isolation_level=None)
-        database.row_factory = sqlite3.Row
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        connection = sqlite3.connect(self._path, timeout=30, isolation_level=None)
+        connection.row_factory = sqlite3.Row
         try:
-            yield database
+            yield connection
         finally:
-            database.close()
+            connection.close()
 
     def _rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
-        with self._database() as database:
-            return [dict(row) for row in database.execute(query, values)]
+        with self._connection() as connection:
+            return [dict(row) for row in connection.execute(query, values)]
 
 
-def _fill(database: sqlite3.Connection, workspace_id: str) -> None:
-    database.execute("INSERT INTO workspace VALUES (?)", (workspace_id,))
-    _add_app(database, workspace_id, "support-ops", ledger.SUPPORT_OPS_MONTHLY_CENTS, "monthly")
-    _add_app(database, workspace_id, "deal-desk", ledger.DEAL_DESK_ONE_TIME_CENTS, "one_time")
-    _add_app(database, workspace_id, "diet-coach", 0, "one_time")
-    _insert(database, "threads", [asdict(thread) for thread in sample_threads()])
-
-
-def _insert(database: sqlite3.Connection, table: str, rows: list[dict[str, Any]]) -> None:
+def _insert(connection: sqlite3.Connection, table: str, rows: list[dict[str, Any]]) -> None:
     names = list(rows[0])
     marks = ", ".join(f":{name}" for name in names)
     stored = [
         {key: _iso(value) if isinstance(value, datetime) else value for key, value in row.items()}
         for row in rows
     ]
-    database.executemany(
-        f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})",  # noqa: S608 - our own names
+    connection.executemany(
+        f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})",  # noqa: S608 - constants
         stored,
     )
 
 
-def _add_app(
-    database: sqlite3.Connection, workspace_id: str, name: str, price: int, pricing_type: str
-) -> str:
-    app_id = str(uuid.uuid5(_NAMESPACE, name))
-    database.execute(
-        "INSERT INTO apps VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
-        "price_in_cents = excluded.price_in_cents, pricing_type = excluded.pricing_type, "
-        "updated_at = excluded.updated_at",
-        (app_id, name, f"{name}-local", workspace_id, _now(), _now(), price, pricing_type),
-    )
-    return app_id
-
-
-def _loaded(state: str) -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads(state)
-    return loaded
+def _workspace_id(connection: sqlite3.Connection) -> str:
+    """Return the workspace's id; the first start creates it."""
+    row = connection.execute("SELECT id FROM workspace").fetchone()
+    if row is None:
+        row = (secrets.token_hex(8),)
+        connection.execute("INSERT INTO workspace VALUES (?)", row)
+    return str(row[0])
 
 
 def _now() -> str:
@@ -281,8 +244,10 @@ def _iso(time: datetime) -> str:
 
 
 def _day(day: date | str) -> date:
-    """Return a day, also where it is written as ``2026-10-31``."""
+    """Return a day, which may be written as ``2026-10-31``."""
     try:
+        if isinstance(day, datetime):
+            return day.date()
         return day if isinstance(day, date) else date.fromisoformat(day)
     except (TypeError, ValueError):
-        raise UserError(f"today= is a day such as '2026-10-31', not {day!r}.") from None
+        raise UserError(f"Invalid date {day!r} for today: use a date such as 2026-10-31.") from None

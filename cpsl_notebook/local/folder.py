@@ -1,47 +1,42 @@
-"""The private folder that a local workspace lives in."""
+"""The private folder of a local workspace."""
 
 from __future__ import annotations
 
 import configparser
 import contextlib
-import os
 import secrets
 import sys
 from pathlib import Path
 
 from cpsl_notebook.errors import UserError
+from cpsl_notebook.files import create_private, write_private
 
-__all__ = ["Folder", "default_folder", "write_private"]
+__all__ = ["Folder"]
 
-_PREFIX = "capsule_local_"  # of every local workspace's token
-
-
-def default_folder() -> Path:
-    """Return ``local`` in ``CAPSULE_HOME``, or in ``~/.capsule``."""
-    home = os.environ.get("CAPSULE_HOME")
-    return (Path(home).expanduser() if home else Path.home() / ".capsule") / "local"
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, in one step: no reader sees a half of it."""
-    scratch = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(scratch, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-        file.write(text)
-    scratch.replace(path)
+_PREFIX = "capsule_local_"  # tells a local workspace's token from a real one
 
 
 class Folder:
-    """A workspace's files: the database, the token's ``config.ini``, the login secret.
+    """The files of a workspace: the database, ``config.ini`` with the token, the login secret.
 
     Parameters
     ----------
-    path
-        A folder that is missing, empty, or a workspace's already.
+    path : pathlib.Path
+        The folder. It must be a workspace's, empty, or missing.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        The absolute path of the folder.
+    token : str
+        The workspace's token.
+    login_secret : str
+        What a login must show to be confirmed.
 
     Raises
     ------
     UserError
-        The folder holds something else, or cannot be written.
+        The folder contains something else, or cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -49,10 +44,10 @@ class Folder:
         try:
             self._claim()
             self.token = self._kept_token()
-            self.login_secret = self._kept("login-secret")
+            self.login_secret = self._kept("login-secret", secrets.token_urlsafe(24))
         except OSError as error:
             raise UserError(
-                f"{self.path} cannot hold a workspace ({error.strerror}): name another folder."
+                f"Cannot use {self.path} for a workspace: {error.strerror}. Use another folder."
             ) from None
 
     @property
@@ -61,7 +56,7 @@ class Folder:
         return self.path / "workspace.sqlite"
 
     def add_config(self, grpc_port: int) -> Path:
-        """Write a ``config.ini`` for one running server, and return its path."""
+        """Write a ``config.ini`` for a running server, and return its path."""
         place = self.path / "serving" / str(grpc_port)
         place.parent.mkdir(mode=0o700, exist_ok=True)
         place.mkdir(mode=0o700, exist_ok=True)
@@ -73,33 +68,33 @@ class Folder:
         return place / "config.ini"
 
     def remove_config(self, path: Path) -> None:
-        """Remove what `add_config` wrote."""
-        with contextlib.suppress(OSError):  # somebody has cleaned up before
+        """Remove a file that `add_config` wrote."""
+        with contextlib.suppress(OSError):  # it may have been removed already
             path.unlink()
             path.parent.rmdir()
 
     def _claim(self) -> None:
         found = {path.name for path in self.path.iterdir()} if self.path.exists() else set()
-        found = {name for name in found if not name.startswith("config.ini.")}  # being written
+        found = {name for name in found if not name.startswith("config.ini.")}  # another start
         if found and not found & {self.database.name, "login-secret"} and not self._token():
-            raise UserError(f"{self.path} is not empty and no workspace: name another folder.")
+            raise UserError(f"{self.path} is not empty and not a workspace. Use another folder.")
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if sys.platform != "win32":
             self.path.chmod(0o700)
 
     def _kept_token(self) -> str:
-        """Return the workspace's token; the first start makes it."""
+        """Return the workspace's token; the first start creates it."""
         self._kept("config.ini", f"[default]\ntoken = {_PREFIX}{secrets.token_urlsafe(24)}\n")
         token = self._token()
         if not token:
             raise UserError(
-                f"{self.path / 'config.ini'} holds no token of a local workspace: move it away, or "
-                "name another folder."
+                f"{self.path / 'config.ini'} has no token of a local workspace. Remove the file, or "
+                "use another folder."
             )
         return token
 
     def _token(self) -> str:
-        """Return the token that is there; a real login's is none of ours."""
+        """Return the token in ``config.ini``; empty if there is none, or if it is a real one."""
         parser = configparser.ConfigParser(default_section="default", interpolation=None)
         try:
             parser.read_string((self.path / "config.ini").read_text(encoding="utf-8"))
@@ -108,18 +103,9 @@ class Folder:
         token = parser["default"].get("token", "")
         return token if token.startswith(_PREFIX) else ""
 
-    def _kept(self, name: str, text: str = "") -> str:
-        """Return a file's text, written now if there is none; of two starts at once, one writes."""
+    def _kept(self, name: str, text: str) -> str:
+        """Return a file's text; create the file if it is missing or empty."""
         path = self.path / name
         if path.exists() and not path.stat().st_size:
-            path.unlink()  # a disk was full, perhaps
-        if not path.exists():
-            scratch = self.path / f"{name}.{secrets.token_hex(4)}"
-            write_private(scratch, text or secrets.token_urlsafe(24))
-            try:
-                os.link(scratch, path)  # fails where the other start was first
-            except FileExistsError:
-                pass
-            finally:
-                scratch.unlink()
-        return path.read_text(encoding="utf-8")
+            path.unlink(missing_ok=True)  # a full disk leaves an empty file
+        return create_private(path, text)

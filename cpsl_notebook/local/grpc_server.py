@@ -1,4 +1,4 @@
-"""The local workspace's gRPC side: list the apps, and the login."""
+"""The local workspace's gRPC server: listing apps, and the login."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from typing import Any
 
 import grpc
 
-from cpsl_notebook.local.database import Store
-from cpsl_notebook.local.logins import Logins
+from cpsl_notebook.local.database import Database
 from cpsl_notebook.local.messages import SERVICE, message
+from cpsl_notebook.local.pending_logins import PendingLogins
 
 __all__ = ["make_server"]
 
-_OPEN = ("RequestLogin", "ConfirmLogin")  # made before there is a token
+_OPEN = ("RequestLogin", "ConfirmLogin")  # called before there is a token
 
 
-def make_server(store: Store, logins: Logins, token: str, login_url: Callable[[str], str]) -> Any:
-    """Build the gRPC server; it has no port and is not started yet."""
-    service = _Service(store, logins, token, login_url)
+def make_server(
+    database: Database, logins: PendingLogins, token: str, login_url: Callable[[str], str]
+) -> Any:
+    """Build the gRPC server, without a port and not started."""
+    service = _Service(database, logins, token, login_url)
     methods = {
         "ListApps": service.list_apps,
         "Authorize": service.authorize,
@@ -35,7 +37,7 @@ def make_server(store: Store, logins: Logins, token: str, login_url: Callable[[s
         )
         for name, answer in methods.items()
     }
-    # Without the option two servers could listen on one port, and neither would know.
+    # Without the option, two servers could listen on one port without an error.
     server = grpc.server(
         ThreadPoolExecutor(4, "capsule-local-grpc"), options=[("grpc.so_reuseport", 0)]
     )
@@ -44,14 +46,16 @@ def make_server(store: Store, logins: Logins, token: str, login_url: Callable[[s
 
 
 def _checked(name: str, answer: Callable[[Any], Any], token: str) -> Callable[[Any, Any], Any]:
-    """Ask for the token before answering."""
+    """Require the token, except for a login."""
 
     def handle(request: Any, context: Any) -> Any:
         given = dict(context.invocation_metadata()).get("authorization", "")
         if name not in _OPEN and not hmac.compare_digest(
             given.encode(), f"Bearer {token}".encode()
         ):
-            context.abort(grpc.StatusCode.UNAUTHENTICATED, "this workspace's token is needed")
+            context.abort(
+                grpc.StatusCode.UNAUTHENTICATED, "the token of this workspace is required"
+            )
         return answer(request)
 
     return handle
@@ -59,19 +63,19 @@ def _checked(name: str, answer: Callable[[Any], Any], token: str) -> Callable[[A
 
 class _Service:
     def __init__(
-        self, store: Store, logins: Logins, token: str, login_url: Callable[[str], str]
+        self, database: Database, logins: PendingLogins, token: str, login_url: Callable[[str], str]
     ) -> None:
-        self._store = store
+        self._database = database
         self._logins = logins
         self._token = token
         self._login_url = login_url
 
     def list_apps(self, request: Any) -> Any:
-        apps = [message("App")(**app) for app in self._store.apps()]
+        apps = [message("App")(**app) for app in self._database.apps()]
         return message("ListAppsResponse")(ok=True, apps=apps)
 
     def authorize(self, request: Any) -> Any:
-        return message("AuthorizeResponse")(ok=True, workspace_id=self._store.workspace_id)
+        return message("AuthorizeResponse")(ok=True, workspace_id=self._database.workspace_id)
 
     def request_login(self, request: Any) -> Any:
         login_id = self._logins.begin()
@@ -83,7 +87,7 @@ class _Service:
         taken = self._logins.take(request.login_id)
         if taken:
             return message("ConfirmLoginResponse")(
-                ok=True, token=self._token, workspace_id=self._store.workspace_id
+                ok=True, token=self._token, workspace_id=self._database.workspace_id
             )
-        waiting = "pending" if taken is False else "this login is over: ask for a new one"
-        return message("ConfirmLoginResponse")(ok=False, err_msg=waiting)
+        reason = "pending" if taken is False else "this login has expired, request a new one"
+        return message("ConfirmLoginResponse")(ok=False, err_msg=reason)

@@ -1,4 +1,4 @@
-"""The two pages of the local workspace that a person opens: confirm a login, look at a checkout."""
+"""The two pages of the local workspace: confirm a login, and view a checkout."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from cpsl_notebook.local.database import Store
-from cpsl_notebook.local.logins import Logins
+from cpsl_notebook.local.database import Database
+from cpsl_notebook.local.pending_logins import PendingLogins
 
 __all__ = ["Checkout", "Login"]
 
@@ -30,70 +30,73 @@ small {{ opacity: .75 }}
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; "
     "frame-ancestors 'none'; base-uri 'none'",
-    "Referrer-Policy": "same-origin",  # with none at all, the form's own POST comes from "null"
+    "Referrer-Policy": "same-origin",  # with "no-referrer", the form's POST has the origin "null"
     "Cache-Control": "no-store",
 }
 
-_LOGIN_FORM = """<p>A program on this machine asks for this workspace's token.</p>
-<form method="post"><label>The workspace's login secret
+_LOGIN_FORM = """<p>A program on this computer wants to log in to this workspace.</p>
+<form method="post"><label>Login secret
 <input type="password" name="secret" value="{secret}" autocomplete="off" required></label>
-<button>Confirm the login</button></form>
-<p><small>The secret is in the file <code>login-secret</code> of the workspace's folder, which only
-its owner can read. Close this page if you did not ask for a login.</small></p>"""
+<button>Confirm login</button></form>
+<p><small>The secret is in the file <code>login-secret</code> in the workspace's folder. If you did
+not request this login, close this page.</small></p>"""
+_EXPIRED = ("This login has expired", "Start a new login in your program.")
 
 
 class Login:
-    """The page of the link that a login gives."""
+    """The page that confirms a login."""
 
-    def __init__(self, logins: Logins) -> None:
+    def __init__(self, logins: PendingLogins) -> None:
         self._logins = logins
 
     def show(self, request: Request) -> Response:
-        """Show the button; the link that the workspace shows its owner carries the secret."""
+        """Show the form; the link that the owner sees fills in the secret."""
         if not self._logins.known(request.path_params["id"]):
-            return _gone("This login is over", "Ask for a new one in the program that you use.")
+            return _not_found(*_EXPIRED)
         secret = html.escape(request.query_params.get("secret", ""))
         return _page("Log in to the local workspace", _LOGIN_FORM.format(secret=secret))
 
     async def confirm(self, request: Request) -> Response:
-        """Confirm, where the form shows the secret."""
+        """Confirm the login if the secret is right."""
         fields = parse_qs((await request.body()).decode("utf-8", "replace"))
         if not self._logins.known(request.path_params["id"]):
-            return _gone("This login is over", "Ask for a new one in the program that you use.")
+            return _not_found(*_EXPIRED)
         if not self._logins.confirm(request.path_params["id"], fields.get("secret", [""])[0]):
-            again = "<p>That is not this workspace's secret.</p>" + _LOGIN_FORM.format(secret="")
-            return _page("Not confirmed", again, 403)
+            again = "<p>The login secret is wrong.</p>" + _LOGIN_FORM.format(secret="")
+            return _page("Login not confirmed", again, 403)
         return _page("You are logged in", "<p>You can close this page.</p>")
 
 
 class Checkout:
-    """The page that a checkout's URL opens."""
+    """The page of a checkout."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def show(self, request: Request) -> Response:
-        """Say what would be paid, and that nothing is."""
-        checkout = self._store.checkout(request.path_params["id"])
+        """Show the price, and state that no money is charged."""
+        checkout = self._database.checkout(request.path_params["id"])
         if checkout is None:
-            return _gone("No such checkout", "Create one with <code>create_checkout()</code>.")
+            return _not_found(
+                "Checkout not found", "Create a checkout with <code>create_checkout()</code>."
+            )
         price = f"${checkout['price_in_cents'] // 100}.{checkout['price_in_cents'] % 100:02d}"
-        each = " a month" if checkout["pricing_type"] == "monthly" else ""
+        period = " per month" if checkout["pricing_type"] == "monthly" else ""
         name = html.escape(checkout["name"])
         body = (
-            f"<p><strong>{name}</strong> costs {price}{each}.</p>"
-            "<p><strong>No money moves here.</strong> This is the built-in local workspace: "
-            "the page stands where the payment form of the live service would be.</p>"
+            f"<p><strong>{name}</strong> costs {price}{period}.</p>"
+            "<p><strong>No money is charged.</strong> This is the built-in local workspace. The live "
+            "service shows a payment form here.</p>"
         )
         back = checkout["return_url"]
         if urlsplit(back).scheme in ("http", "https"):
             body += f'<p><a href="{html.escape(back)}" rel="noreferrer">Back to the app</a></p>'
-        return _page(f"Checkout of {name}", body)
+        return _page(f"Checkout for {name}", body)
 
 
 def _page(title: str, body: str, status: int = 200) -> Response:
     return HTMLResponse(_PAGE.format(title=title, body=body), status, headers=_HEADERS)
 
 
-def _gone(title: str, body: str) -> Response:
+def _not_found(title: str, body: str) -> Response:
     return _page(title, f"<p>{body}</p>", 404)

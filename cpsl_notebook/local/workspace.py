@@ -1,4 +1,4 @@
-"""A running local workspace: its two servers, and what a program does with it."""
+"""Start, use and stop a local workspace."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ import uvicorn
 
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.local import grpc_server as rpc
-from cpsl_notebook.local.apps import Answer, Apps
-from cpsl_notebook.local.database import Store
-from cpsl_notebook.local.folder import Folder, default_folder
+from cpsl_notebook.local.apps import Apps
+from cpsl_notebook.local.database import Database
+from cpsl_notebook.local.folder import Folder
 from cpsl_notebook.local.http_server import make_app
-from cpsl_notebook.local.logins import Logins
+from cpsl_notebook.local.pending_logins import PendingLogins
 from cpsl_notebook.local.samples.ledger import TODAY
+from cpsl_notebook.local.session import Answer
+from cpsl_notebook.paths import capsule_home
 
 if TYPE_CHECKING:
     from cpsl_notebook.client import Client
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Workspace", "running", "start"]
 
 _HOST = "127.0.0.1"
-_PATIENCE = 10.0  # seconds for a server to start or to end
+_TIMEOUT = 10.0  # seconds for a server to start or stop
 _running: list[Workspace] = []
 
 
@@ -47,29 +49,28 @@ def start(
 
     Parameters
     ----------
-    data
-        The folder of its state; by default ``local`` in ``CAPSULE_HOME`` or ``~/.capsule``.
-    port
-        The gRPC port; HTTP is on the next one. 0 picks a free pair.
-    pace
+    data : str or pathlib.Path, optional
+        The workspace's folder; by default ``local`` in ``CAPSULE_HOME`` or in ``~/.capsule``.
+    port : int
+        The gRPC port; HTTP uses the next one. 0 picks a free pair.
+    pace : float
         Seconds between two words of a sample app's streamed reply.
-    today
-        The day on which the history of payments ends, such as ``"2026-10-31"``. Another day has
-        other payments; apps and conversations are the same. What `Workspace.client` reads, it reads
-        at that day's end.
-    on_login
-        Called with the link of each login that is asked for, which carries the secret that
-        confirms it.
+    today : datetime.date or str
+        The last day with payments, such as ``"2026-10-31"``. Each day has its own payments; apps
+        and conversations are the same for all days. The clients of `Workspace.client` read
+        payments as of the end of this day.
+    on_login : callable, optional
+        Called with a link for each login request. Whoever opens the link can confirm the login.
 
     Returns
     -------
     Workspace
-        Also a context manager that stops it.
+        The running workspace. As a context manager, it stops at the end of the block.
 
     Raises
     ------
     UserError
-        The folder or the port cannot be used.
+        The folder or the port cannot be used, or *today* is invalid.
 
     Examples
     --------
@@ -79,28 +80,38 @@ def start(
     ...         print(client.list_apps()["name"].to_list())
     ['deal-desk', 'diet-coach', 'support-ops']
     """
-    folder = Folder(Path(data) if data else default_folder())
+    folder = Folder(Path(data) if data else capsule_home() / "local")
     workspace = Workspace(folder, port, pace, today, on_login)
     _running.append(workspace)
     return workspace
 
 
 def running() -> Workspace | None:
-    """Return the workspace that was started last in this process and still runs."""
+    """Return the workspace that was started last in this process.
+
+    Returns
+    -------
+    Workspace or None
+        ``None`` if no workspace is running.
+    """
     return _running[-1] if _running else None
 
 
 class Workspace:
-    """A workspace that is running; `start` makes it.
+    """A local workspace; `start` creates one.
 
     Attributes
     ----------
-    folder
-        Where its state is.
-    grpc_address, http_url
-        Where its gateway answers.
-    token
-        The token that it asks for.
+    folder : pathlib.Path
+        The folder of its database, token and login secret.
+    grpc_address : str
+        The address of its gRPC server, such as ``"127.0.0.1:50051"``.
+    http_url : str
+        The URL of its HTTP server.
+    token : str
+        The token that both servers require.
+    config_path : pathlib.Path
+        A ``config.ini`` with the token and the addresses, for the official client.
     """
 
     def __init__(
@@ -112,19 +123,19 @@ class Workspace:
         on_login: Callable[[str], None] | None,
     ) -> None:
         try:
-            self._store = Store(folder.database, today)
+            self._database = Database(folder.database, today)
         except sqlite3.Error as error:
             raise UserError(
-                f"The workspace in {folder.path} cannot be read ({error}): move that folder away, "
-                "or name another."
+                f"Cannot read the workspace in {folder.path}: {error}. Remove or rename the "
+                "folder, or use another one."
             ) from None
         self.folder = folder.path
         self.token = folder.token
         self._files = folder
-        self._apps = Apps(self._store)
+        self._apps = Apps(self._database)
         self._secret = folder.login_secret
         announce = (lambda login: on_login(self.login_link(login))) if on_login else None
-        self._logins = Logins(self._secret, announce)
+        self._logins = PendingLogins(self._secret, announce)
         self._grpc, self._socket, grpc_port = self._bind(port)
         self.grpc_address = f"{_HOST}:{grpc_port}"
         self.http_url = f"http://{_HOST}:{grpc_port + 1}"
@@ -145,53 +156,67 @@ class Workspace:
 
     @property
     def environ(self) -> dict[str, str]:
-        """The environment variables with which any Capsule client talks to this workspace."""
+        """Environment variables that connect any Capsule client to this workspace."""
         return {
             "CAPSULE_GATEWAY_URL": self.grpc_address,
             "CAPSULE_HTTP_URL": self.http_url,
             "CAPSULE_TOKEN": self.token,
-            # The official client reads a config.ini first: without this, the real login's.
+            # The official client prefers config.ini to the variables: do not let it find a login.
             "CONFIG_PATH": str(self.config_path),
         }
 
     @property
     def today(self) -> date:
-        """The day on which the history of payments ends; setting it changes the payments."""
-        return self._store.today
+        """The last day with payments; setting it changes the payments."""
+        return self._database.today
 
     @today.setter
     def today(self, day: date | str) -> None:
-        self._store.today = day
+        self._database.today = day
 
     def app(
         self, name: str, price_in_cents: int = 0, pricing_type: str = "one_time"
     ) -> Callable[[Answer], Answer]:
-        """Add an app: decorate a generator function ``(session, text)``; its yields are streamed.
+        """Return a decorator that adds an app to the workspace.
 
-        It yields text, or blocks: dicts with ``type`` and ``payload``. ``session.history`` has the
-        earlier turns (``prompt``, ``reply``), ``session.state`` is a dict that is kept between
-        them. The function runs in this process; other processes on the same data list the app but
-        cannot answer for it.
+        The decorated function takes the `Session` and the text of the message. It yields text and
+        blocks (dicts with ``type`` and ``payload``), which are streamed as they come; it may also
+        return a text. ``session.history`` has the earlier turns, and ``session.state`` is a dict
+        that is kept between turns. The function runs in this process: another process that uses
+        the same folder lists the app, but cannot run it.
 
         Parameters
         ----------
-        name
-            Lower-case letters, digits and dashes.
-        price_in_cents
-            0 for a free app.
-        pricing_type
+        name : str
+            Lower-case letters, digits and dashes. An existing app of this name is replaced.
+        price_in_cents : int
+            The price in US cents; 0 for a free app.
+        pricing_type : str
             ``"one_time"`` or ``"monthly"``.
+
+        Returns
+        -------
+        callable
+            The decorator; it returns the function unchanged.
+
+        Raises
+        ------
+        ValueError
+            The name, the price or the pricing type is invalid.
 
         Examples
         --------
-        ::
-
-            @workspace.app("echo")
-            def echo(session, text):
-                yield f"You said {text!r}; message {len(session.history) + 1}."
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder, start(folder) as workspace:
+        ...     @workspace.app("echo")
+        ...     def echo(session, text):
+        ...         yield f"You said {text!r} in turn {len(session.history) + 1}."
+        ...     with workspace.client() as client:
+        ...         print(client.chat("echo", "hello").text)
+        You said 'hello' in turn 1.
         """
         if callable(name):
-            raise TypeError('The decorator takes the app\'s name: write @workspace.app("name").')
+            raise TypeError('The decorator needs the app\'s name: write @workspace.app("name").')
 
         def add(answer: Answer) -> Answer:
             self._apps.add(name, answer, price_in_cents, pricing_type)
@@ -200,16 +225,35 @@ class Workspace:
         return add
 
     def list_apps(self) -> list[dict[str, Any]]:
-        """Return ``id``, ``name`` and ``hostname`` of each app."""
-        return [{key: app[key] for key in ("id", "name", "hostname")} for app in self._store.apps()]
+        """Return the apps, by name.
+
+        Returns
+        -------
+        list of dict
+            ``id``, ``name`` and ``hostname`` of each app.
+        """
+        return [
+            {key: app[key] for key in ("id", "name", "hostname")} for app in self._database.apps()
+        ]
 
     def client(self, **options: Any) -> Client:
-        """Return a `cpsl_notebook.Client` of this workspace; `options` go to `cpsl.Client`."""
-        from cpsl_notebook.client import connect  # here: the gateway itself needs no client
+        """Return a client for this workspace.
+
+        Parameters
+        ----------
+        **options
+            Passed to `cpsl.Client`.
+
+        Returns
+        -------
+        cpsl_notebook.Client
+            A client that reads payments as of the end of `today`.
+        """
+        from cpsl_notebook.client import connect  # a gateway does not need pandas
 
         return connect(
             directory=self.list_apps,
-            scope=f"local:{self._store.workspace_id}",
+            scope=f"local:{self._database.workspace_id}",
             clock=self._end_of_today,
             token=self.token,
             gateway_url=self.http_url,
@@ -217,31 +261,42 @@ class Workspace:
         )
 
     def _end_of_today(self) -> datetime:
-        """Tell the time of the sample payments, which stands still at the end of their last day."""
+        """Return the moment as of which the sample payments are read."""
         return datetime.combine(self.today, clock_time(23, 59, 59), UTC)
 
     def login_link(self, login_id: str) -> str:
-        """Return the link that confirms a login at the press of a button."""
+        """Return the link to the page that confirms a login request.
+
+        Parameters
+        ----------
+        login_id : str
+            The id of the request.
+
+        Returns
+        -------
+        str
+            A URL that contains the login secret.
+        """
         return f"{self.http_url}/login/{login_id}?secret={self._secret}"
 
     def stop(self) -> None:
-        """Stop both servers; the data stay. Doing it twice is harmless."""
+        """Stop both servers and keep the data. Does nothing if it is already stopped."""
         if self not in _running:
             return
         _running.remove(self)
         atexit.unregister(self.stop)
         stopped = self._grpc.stop(grace=0.5)
         self._server.should_exit = True
-        self._thread.join(_PATIENCE)
-        stopped.wait(_PATIENCE)
+        self._thread.join(_TIMEOUT)
+        stopped.wait(_TIMEOUT)
         self._files.remove_config(self.config_path)
 
     def _bind(self, port: int) -> tuple[Any, socket.socket, int]:
-        """Take a port for gRPC and the next one for HTTP."""
+        """Bind gRPC to a port and HTTP to the next one; return both and the gRPC port."""
         if port and str(port).endswith("443"):
-            raise UserError(f"Port {port}: clients take a gRPC port that ends in 443 for TLS.")
+            raise UserError(f"Port {port} ends in 443, where clients expect TLS. Use another port.")
         if not 0 <= port < 65535:
-            raise UserError(f"Port {port}: give 1 to 65534, or 0 for a free pair.")
+            raise UserError(f"Invalid port {port}: use 1 to 65534, or 0 for a free pair.")
         for _ in range(1 if port else 100):
             try:
                 web = _listening(port + 1 if port else 0)
@@ -252,30 +307,32 @@ class Workspace:
                 if port or not str(grpc_port).endswith("443"):
                     return self._grpc_server(grpc_port), web, grpc_port
             except (OSError, RuntimeError):
-                pass  # the one for gRPC is taken
+                pass  # the gRPC port is in use
             web.close()
         if port:
             raise UserError(
-                f"Port {port} (gRPC) or {port + 1} (HTTP) is in use: give another, or 0 for a free "
-                "pair."
+                f"Port {port} (gRPC) or {port + 1} (HTTP) is in use. Use another port, or 0 for a "
+                "free pair."
             )
-        raise UserError("No free pair of ports was found: give one with port=.")
+        raise UserError("Found no free pair of ports. Choose one with port=.")
 
     def _grpc_server(self, port: int) -> Any:
         with _listening(port):
-            pass  # tried first, because gRPC writes to stderr where a port is taken
+            pass  # tried first, because gRPC writes to stderr if the port is in use
         url = f"http://{_HOST}:{port + 1}/login/"
-        server = rpc.make_server(self._store, self._logins, self.token, lambda login: url + login)
+        server = rpc.make_server(
+            self._database, self._logins, self.token, lambda login: url + login
+        )
         server.add_insecure_port(f"{_HOST}:{port}")
         return server
 
     def _serve(self, port: int, pace: float) -> tuple[uvicorn.Server, threading.Thread]:
         config = uvicorn.Config(
-            make_app(self._store, self._apps, self._logins, self.token, port, pace),
+            make_app(self._database, self._apps, self._logins, self.token, port, pace),
             lifespan="off",
             log_config=None,
-            access_log=False,  # it would print the prompts, which are in the URL
-            log_level="critical",  # nor is a reply that is cut off by the end an error
+            access_log=False,  # it would print prompts, which are in the URL
+            log_level="critical",  # a reply that stop() cuts off is not an error
             timeout_graceful_shutdown=1,
         )
         server = uvicorn.Server(config)
@@ -285,16 +342,18 @@ class Workspace:
             daemon=True,
         )
         thread.start()
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _TIMEOUT
         while not server.started:
             if not thread.is_alive() or time.monotonic() > deadline:
-                raise UserError("The local workspace did not start: try again.")
+                raise UserError(
+                    f"The local workspace did not start within {_TIMEOUT:.0f} s. Try again."
+                )
             time.sleep(0.002)
         return server, thread
 
 
 def _listening(port: int) -> socket.socket:
-    """Return a socket that listens on a port of this machine; 0 takes a free one."""
+    """Return a socket that listens on a loopback port; 0 picks a free one."""
     listening = socket.socket()
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""The local workspace: its door, its state, its three ways to start, apps of one's own."""
+"""The local workspace: access, state, apps, logins, and starting it from Python and a shell."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import date, datetime, time
 
 import grpc
 import pytest
@@ -21,6 +21,7 @@ import requests
 import cpsl
 from cpsl_notebook import UserError, local
 from cpsl_notebook.local import messages
+from cpsl_notebook.local.pending_logins import PendingLogins
 
 
 def rpc(workspace, method, **fields):
@@ -49,14 +50,14 @@ def get(workspace, path, **headers):
     ],
 )
 @pytest.mark.parametrize("authorization", ["", "Bearer wrong", "Bearer"])
-def test_every_request_needs_the_token(workspace, client, path, authorization):
+def test_http_request_without_token_is_refused(workspace, client, path, authorization):
     path = path.format(id=client.get_app("support-ops")["id"])
     answer = get(workspace, path, Authorization=authorization)
     assert answer.status_code == 401
-    assert "token" in answer.json()["error"]
+    assert answer.json() == {"error": "the token of this workspace is required"}
 
 
-def test_listing_apps_needs_the_token(workspace):
+def test_grpc_call_without_token_is_refused(workspace):
     for method in ("ListApps", "Authorize"):
         with pytest.raises(grpc.RpcError) as caught:
             rpc(workspace, method)
@@ -64,30 +65,31 @@ def test_listing_apps_needs_the_token(workspace):
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1:1", "evil.example:{port}", ""])
-def test_a_request_under_another_name_is_refused(workspace, host):
+def test_request_with_foreign_host_is_refused(workspace, host):
     port = workspace.http_url.rpartition(":")[2]
     assert get(workspace, "/api/v1/apps/x", Host=host.format(port=port)).status_code == 403
 
 
-def test_a_request_from_another_sites_page_is_refused(workspace):
+def test_request_with_foreign_origin_is_refused(workspace):
     assert get(workspace, "/api/v1/apps/x", Origin="https://evil.example").status_code == 403
     assert get(workspace, "/api/v1/apps/x", Origin=workspace.http_url).status_code == 404
 
 
-def test_it_listens_on_loopback_only(workspace):
+def test_servers_listen_on_loopback_only(workspace):
     port = int(workspace.http_url.rpartition(":")[2])
     for tried in (port, port - 1):
         with socket.socket() as probe:
-            assert probe.connect_ex(("127.0.0.2", tried)) != 0  # a server on all would answer
+            assert probe.connect_ex(("127.0.0.2", tried)) != 0  # an address that is not bound
 
 
-def test_the_folder_and_its_files_are_private(workspace):
+def test_folder_and_config_are_private(workspace):
     assert stat.S_IMODE(workspace.folder.stat().st_mode) == 0o700
-    assert stat.S_IMODE(workspace.config_path.stat().st_mode) == 0o600
+    for path in (workspace.config_path, workspace.folder / "workspace.sqlite"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert workspace.token not in repr(workspace)
 
 
-def test_only_config_ini_holds_the_token(workspace):
+def test_only_config_ini_contains_the_token(workspace):
     holding = {
         path.name
         for path in workspace.folder.rglob("*")
@@ -96,41 +98,48 @@ def test_only_config_ini_holds_the_token(workspace):
     assert holding == {"config.ini"}
 
 
-def test_a_folder_of_somebody_else_is_left_alone(tmp_path):
+def test_folder_with_other_files_is_refused_and_unchanged(tmp_path):
     (tmp_path / "thesis.tex").touch()
     before = tmp_path.stat().st_mode
-    with pytest.raises(UserError, match="name another folder"):
+    with pytest.raises(UserError, match="not empty and not a workspace"):
         local.start(tmp_path)
     assert tmp_path.stat().st_mode == before
 
 
-def test_a_folder_with_a_real_login_is_left_alone(tmp_path):
+def test_folder_with_a_real_login_is_refused_and_unchanged(tmp_path):
     login = "[default]\ntoken = a-real-token\ngateway_host = gateway.capsule.new\n"
     (tmp_path / "config.ini").write_text(login)
-    with pytest.raises(UserError, match="name another folder"):
+    with pytest.raises(UserError, match="not empty and not a workspace"):
         local.start(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["config.ini"]
     assert (tmp_path / "config.ini").read_text() == login
 
 
 @pytest.mark.parametrize("text", ["garbage", "[default]\n", "[default]\ntoken = other\n"])
-def test_a_damaged_config_of_a_workspace_is_one_clear_line(tmp_path, text):
+def test_damaged_config_is_reported(tmp_path, text):
     local.start(tmp_path).stop()
     (tmp_path / "config.ini").write_text(text)
-    with pytest.raises(UserError, match="no token of a local workspace"):
+    with pytest.raises(UserError, match=r"config\.ini has no token of a local workspace"):
         local.start(tmp_path)
 
 
-def test_an_empty_login_secret_is_made_anew(tmp_path):
+def test_empty_login_secret_is_replaced(tmp_path):
     local.start(tmp_path).stop()
     (tmp_path / "login-secret").write_text("")
     with local.start(tmp_path) as workspace:
-        asked = rpc(workspace, "RequestLogin")
-        assert requests.post(asked.login_url, data={"secret": ""}, timeout=10).status_code == 403
-        assert (tmp_path / "login-secret").read_text()
+        request = rpc(workspace, "RequestLogin")
+        assert requests.post(request.login_url, data={"secret": ""}, timeout=10).status_code == 403
+        assert len((tmp_path / "login-secret").read_text()) == 32
 
 
-def test_it_stops_also_where_its_folder_has_been_cleaned(tmp_path):
+def test_default_folder_is_in_capsule_home(tmp_path):
+    with local.start() as workspace:  # a fixture sets CAPSULE_HOME
+        assert workspace.folder == tmp_path / "capsule" / "local"
+        assert local.running() is workspace
+    assert local.running() is not workspace
+
+
+def test_stop_works_after_its_files_are_removed(tmp_path):
     workspace = local.start(tmp_path)
     shutil.rmtree(tmp_path / "serving")
     workspace.stop()
@@ -138,7 +147,7 @@ def test_it_stops_also_where_its_folder_has_been_cleaned(tmp_path):
         assert probe.connect_ex(("127.0.0.1", int(workspace.http_url.rpartition(":")[2]))) != 0
 
 
-def test_state_outlives_a_restart(tmp_path):
+def test_state_survives_a_restart(tmp_path):
     with local.start(tmp_path / "data", pace=0) as first, first.client() as client:
         token, apps = first.token, first.list_apps()
         session = client.chat("support-ops", "How many urgent threads are there?").session_id
@@ -150,14 +159,22 @@ def test_state_outlives_a_restart(tmp_path):
         assert "urgent threads" in reply.text.splitlines()[0]
 
 
-def test_two_servers_can_share_one_folder(tmp_path):
+def test_missing_sample_app_is_added_at_the_next_start(tmp_path):
+    local.start(tmp_path).stop()
+    with contextlib.closing(sqlite3.connect(tmp_path / "workspace.sqlite")) as connection:
+        connection.executescript("DELETE FROM apps WHERE name = 'diet-coach'")
+    with local.start(tmp_path, pace=0) as workspace, workspace.client() as client:
+        assert "| apple | 1 | 95 kcal |" in client.chat("diet-coach", "an apple").text
+
+
+def test_two_workspaces_share_one_folder(tmp_path):
     with local.start(tmp_path, pace=0) as one, local.start(tmp_path, pace=0) as two:
         session = one.client().chat("diet-coach", "an apple").session_id
         assert two.client().chat("diet-coach", "a banana", session).session_id == session
         assert one.config_path != two.config_path
 
 
-def test_many_starts_at_once_on_a_new_folder_agree(tmp_path):
+def test_concurrent_first_starts_agree_on_the_token(tmp_path):
     with ThreadPoolExecutor(8) as pool:
         started = list(pool.map(lambda _: local.start(tmp_path / "data"), range(8)))
     try:
@@ -168,14 +185,16 @@ def test_many_starts_at_once_on_a_new_folder_agree(tmp_path):
             workspace.stop()
 
 
-def test_a_damaged_workspace_is_one_clear_line(tmp_path):
+def test_damaged_database_is_reported(tmp_path):
     local.start(tmp_path).stop()
     (tmp_path / "workspace.sqlite").write_bytes(b"no database" * 1000)
-    with pytest.raises(UserError, match="move that folder away"):
+    with pytest.raises(
+        UserError, match=r"Cannot read the workspace in .* Remove or rename the folder"
+    ):
         local.start(tmp_path)
 
 
-def test_stopping_twice_is_harmless_and_frees_the_port(tmp_path):
+def test_stop_is_idempotent_and_frees_the_port(tmp_path):
     workspace = local.start(tmp_path)
     workspace.stop()
     workspace.stop()
@@ -184,7 +203,7 @@ def test_stopping_twice_is_harmless_and_frees_the_port(tmp_path):
     local.start(tmp_path, port=port).stop()
 
 
-def test_stopping_does_not_wait_for_a_reply_that_is_streaming(tmp_path):
+def test_stop_does_not_wait_for_a_streaming_reply(tmp_path):
     workspace = local.start(tmp_path, pace=60)
     with workspace.client() as client:
         stream = client.stream("diet-coach", "two eggs")
@@ -196,63 +215,96 @@ def test_stopping_does_not_wait_for_a_reply_that_is_streaming(tmp_path):
         stream.close()
 
 
-def test_a_client_that_has_only_the_grpc_address_finds_the_http_one(workspace, monkeypatch):
+def test_client_derives_http_url_from_grpc_address(workspace, monkeypatch):
     monkeypatch.setenv("CAPSULE_GATEWAY_URL", workspace.grpc_address)
     monkeypatch.setenv("CAPSULE_TOKEN", workspace.token)
     assert cpsl.Client().get_app("diet-coach")["name"] == "diet-coach"
 
 
-def test_a_login_is_confirmed_only_with_the_secret_of_the_private_folder(workspace):
-    asked = rpc(workspace, "RequestLogin", email="a@example.com")
-    assert asked.ok and asked.login_url.startswith(workspace.http_url)
-    page = requests.get(asked.login_url, timeout=10)  # no token is needed for it
-    assert page.status_code == 200 and "<button>" in page.text
+def test_login_is_confirmed_only_with_the_secret(workspace):
+    request = rpc(workspace, "RequestLogin", email="a@example.com")
+    assert request.ok and request.login_url.startswith(workspace.http_url)
+    page = requests.get(request.login_url, timeout=10)  # needs no token
+    assert page.status_code == 200 and "<button>Confirm login</button>" in page.text
 
-    for secret in ("", "guess", asked.login_id):
-        refused = requests.post(asked.login_url, data={"secret": secret}, timeout=10)
+    for secret in ("", "guess", request.login_id):
+        refused = requests.post(request.login_url, data={"secret": secret}, timeout=10)
         assert refused.status_code == 403
-    pending = rpc(workspace, "ConfirmLogin", login_id=asked.login_id)
+    pending = rpc(workspace, "ConfirmLogin", login_id=request.login_id)
     assert (pending.ok, pending.err_msg, pending.token) == (False, "pending", "")
 
-    link = workspace.login_link(asked.login_id)
+    link = workspace.login_link(request.login_id)
     shown = requests.get(link, timeout=10).text
     secret = re.search('name="secret" value="([^"]+)"', shown)[1]
     assert secret == (workspace.folder / "login-secret").read_text()
-    assert requests.post(asked.login_url, data={"secret": secret}, timeout=10).ok
-    confirmed = rpc(workspace, "ConfirmLogin", login_id=asked.login_id)
+    assert requests.post(request.login_url, data={"secret": secret}, timeout=10).ok
+    confirmed = rpc(workspace, "ConfirmLogin", login_id=request.login_id)
     assert confirmed.ok and confirmed.token == workspace.token and confirmed.workspace_id
-    assert not rpc(workspace, "ConfirmLogin", login_id=asked.login_id).ok  # once only
+    assert not rpc(workspace, "ConfirmLogin", login_id=request.login_id).ok  # once only
 
 
-def test_a_login_that_nobody_asked_for_is_over(workspace):
-    assert requests.get(f"{workspace.http_url}/login/none", timeout=10).status_code == 404
+def test_unknown_login_is_not_found(workspace):
+    for ask in (requests.get, requests.post):
+        page = ask(f"{workspace.http_url}/login/none", timeout=10)
+        assert page.status_code == 404 and "This login has expired" in page.text
     answer = rpc(workspace, "ConfirmLogin", login_id="none")
     assert not answer.ok and answer.err_msg != "pending"
 
 
-def test_the_checkout_page_says_that_no_money_moves(workspace, client):
+def test_checkout_page_shows_price_and_escapes_return_url(workspace, client):
     url = client.create_checkout("support-ops", return_url="javascript:alert(1)")
     page = requests.get(url, timeout=10)
-    assert "No money moves" in page.text and "$15.00 a month" in page.text
+    assert "No money is charged." in page.text and "costs $15.00 per month." in page.text
     assert "javascript:" not in page.text
     url = client.create_checkout("deal-desk", return_url='https://example.com/?a="><script>')
     assert "<script>" not in requests.get(url, timeout=10).text
 
 
-def test_a_session_of_another_app_is_not_continued(client):
+def test_login_requests_expire_and_the_oldest_are_dropped(monkeypatch):
+    logins = PendingLogins("secret")
+    first, *_, last = [logins.begin() for _ in range(102)]
+    assert (logins.known(first), logins.known(last)) == (False, True)
+    monkeypatch.setattr("cpsl_notebook.local.pending_logins._LIFETIME", -1.0)
+    assert not logins.confirm(last, "secret")
+    assert logins.take(last) is None
+
+
+def test_unknown_checkout_is_not_found(workspace):
+    page = requests.get(f"{workspace.http_url}/checkout/none", timeout=10)
+    assert page.status_code == 404 and "Checkout not found" in page.text
+
+
+def test_free_app_has_no_checkout(workspace, client):
+    url = f"{workspace.http_url}/api/v1/checkout/{client.get_app('diet-coach')['id']}"
+    headers = {"Authorization": f"Bearer {workspace.token}"}
+    answer = requests.post(url, headers=headers, timeout=10)
+    assert (answer.status_code, answer.json()) == (422, {"error": "diet-coach is free"})
+
+
+def test_session_of_another_app_is_not_continued(client):
     session = client.chat("diet-coach", "an apple").session_id
     assert client.chat("support-ops", "How many?", session).session_id != session
 
 
-def test_what_cannot_be_a_message_is_refused(workspace, client):
+@pytest.mark.parametrize(
+    ("body", "status", "error"),
+    [
+        (b"", 422, "text must be a string that is not empty"),
+        (b'{"text": " "}', 422, "text must be a string that is not empty"),
+        (b'{"text": 1}', 422, "text must be a string that is not empty"),
+        (b'{"text": "x", "session_id": 1}', 422, "session_id must be a string"),
+        (b"[]", 400, "the body must be a JSON object"),
+        (b"{", 400, "the body must be a JSON object"),
+    ],
+)
+def test_invalid_message_is_refused(workspace, client, body, status, error):
     url = f"{workspace.http_url}/api/v1/app/{client.get_app('diet-coach')['id']}/chat"
     headers = {"Authorization": f"Bearer {workspace.token}"}
-    for body in (b"", b"{}", b"[]", b"{", b'{"text": 1}', b'{"text": "x", "session_id": 1}'):
-        answer = requests.post(url, data=body, headers=headers, timeout=10)
-        assert 400 <= answer.status_code < 500 and answer.json()["error"]
+    answer = requests.post(url, data=body, headers=headers, timeout=10)
+    assert (answer.status_code, answer.json()) == (status, {"error": error})
 
 
-def test_an_app_of_ones_own_is_streamed_as_it_yields(workspace, client):
+def test_added_app_is_streamed_as_it_yields(workspace, client):
     @workspace.app("echo")
     def echo(session, text):
         yield f"You said {text!r}; "
@@ -271,7 +323,15 @@ def test_an_app_of_ones_own_is_streamed_as_it_yields(workspace, client):
     )
 
 
-def test_an_app_can_be_replaced_and_priced(workspace, client):
+def test_app_of_another_process_is_listed_but_unavailable(tmp_path):
+    with local.start(tmp_path) as one, local.start(tmp_path) as two, two.client() as client:
+        one.app("mine")(lambda session, text: "hello")
+        assert "mine" in set(client.list_apps()["name"])
+        with pytest.raises(cpsl.GatewayError, match="'mine' is not defined in this process"):
+            client.chat("mine", "x")
+
+
+def test_added_app_can_be_replaced_and_priced(workspace, client):
     workspace.app("priced")(lambda session, text: "one")
     app_id = client.get_app("priced")["id"]
     workspace.app("priced", price_in_cents=250, pricing_type="monthly")(lambda s, t: ["t", "wo"])
@@ -281,7 +341,7 @@ def test_an_app_can_be_replaced_and_priced(workspace, client):
     assert client.list_payments("priced") == []
 
 
-def test_state_is_kept_between_the_turns_of_one_conversation(workspace, client):
+def test_state_is_kept_within_one_conversation(workspace, client):
     @workspace.app("counter")
     def counter(session, text):
         session.state["n"] = session.state.get("n", 0) + 1
@@ -293,10 +353,10 @@ def test_state_is_kept_between_the_turns_of_one_conversation(workspace, client):
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "message"),
     [
         (lambda session, text: 1 / 0, "ZeroDivisionError"),
-        (lambda session, text: [5], "text or a block"),
+        (lambda session, text: [5], "must yield text or a block.* not int"),
         (lambda session, text: session.state.update(x=object()) or "fine", "not JSON serializable"),
         (lambda session, text: None, "not iterable"),
         (lambda session, text: sys.exit(3), "SystemExit"),
@@ -304,28 +364,30 @@ def test_state_is_kept_between_the_turns_of_one_conversation(workspace, client):
         (lambda session, text: [{"type": "a", "payload": float("nan")}], "JSON"),
     ],
 )
-def test_an_app_that_fails_says_so_to_chat_and_to_stream(workspace, client, answer, said):
+def test_error_in_an_app_reaches_chat_and_stream(workspace, client, answer, message):
     workspace.app("failing")(answer)
     workspace.app("healthy")(lambda session, text: "still here")
-    with pytest.raises(cpsl.GatewayError, match=said):
+    with pytest.raises(cpsl.GatewayError, match=message):
         client.chat("failing", "x")
-    with pytest.raises(cpsl.GatewayError, match=said):
+    with pytest.raises(cpsl.GatewayError, match=message):
         list(client.stream("failing", "x"))
     assert client.chat("healthy", "x").text == "still here"
 
 
-def test_a_name_or_price_that_is_none_is_refused(workspace):
+def test_invalid_app_name_or_price_is_refused(workspace):
     for name in ("", "Echo", "a b", "x" * 64, "-a"):
-        with pytest.raises(ValueError, match="no app name"):
+        with pytest.raises(ValueError, match="Invalid app name"):
             workspace.app(name)(lambda session, text: "")
     for price in (-1, 1.5, "5", True, 2**70):
         with pytest.raises(ValueError, match="price_in_cents"):
             workspace.app("cheap", price_in_cents=price)(lambda session, text: "")
-    with pytest.raises(TypeError, match="decorator takes"):
+    with pytest.raises(ValueError, match="Invalid pricing_type 'daily': pass 'one_time'"):
+        workspace.app("cheap", pricing_type="daily")(lambda session, text: "")
+    with pytest.raises(TypeError, match="decorator needs the app's name"):
         workspace.app(lambda session, text: "")
 
 
-def test_a_reader_who_leaves_early_is_remembered_with_what_was_sent(workspace, client):
+def test_turn_is_recorded_when_the_reader_disconnects(workspace, client):
     left = threading.Event()
 
     @workspace.app("slow")
@@ -347,7 +409,7 @@ def test_a_reader_who_leaves_early_is_remembered_with_what_was_sent(workspace, c
         try:
             again = client.chat("slow", "again", session).text
             break
-        except cpsl.GatewayError:  # the first turn has not been put down yet
+        except cpsl.GatewayError:  # the first turn is not recorded yet
             threading.Event().wait(0.05)
     assert again.startswith("first ")
 
@@ -357,7 +419,7 @@ def test_a_reader_who_leaves_early_is_remembered_with_what_was_sent(workspace, c
 
 @pytest.fixture
 def shell_workspace(tmp_path):
-    """The workspace as a process of its own; yields it and its environment file."""
+    """A workspace in a process of its own: the process, its environment file, what it printed."""
     env_file = tmp_path / "env"
     command = [sys.executable, "-m", "cpsl_notebook.local", "--data", str(tmp_path / "data")]
     process = subprocess.Popen(
@@ -378,16 +440,16 @@ def shell_workspace(tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_shell_form_is_ready_when_it_says_so_and_ends_cleanly(shell_workspace, number):
-    process, env_file, said = shell_workspace
+def test_shell_workspace_serves_until_it_is_interrupted(shell_workspace, number):
+    process, env_file, printed = shell_workspace
     assert stat.S_IMODE(env_file.stat().st_mode) == 0o600
     settings = subprocess.run(
         ["sh", "-c", f". {env_file} && env"], capture_output=True, text=True, check=True
     ).stdout
     environ = dict(line.split("=", 1) for line in settings.splitlines() if "=" in line)
     for name in ("CAPSULE_GATEWAY_URL", "CAPSULE_HTTP_URL", "CONFIG_PATH"):
-        assert environ[name] in said
-    assert environ["CAPSULE_TOKEN"] not in said
+        assert environ[name] in printed
+    assert environ["CAPSULE_TOKEN"] not in printed
     code = "import cpsl; print(cpsl.Client().chat('support-ops', 'How many are urgent?').text)"
     asked = subprocess.run(
         [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True
@@ -401,7 +463,7 @@ def test_the_shell_form_is_ready_when_it_says_so_and_ends_cleanly(shell_workspac
     assert not env_file.exists()
 
 
-def test_the_shell_form_shows_its_owner_the_link_that_confirms_a_login(shell_workspace):
+def test_shell_workspace_prints_the_confirmation_link(shell_workspace):
     process, env_file, _ = shell_workspace
     address = re.search("CAPSULE_GATEWAY_URL=(\\S+)", env_file.read_text())[1]
     with grpc.insecure_channel(address) as channel:
@@ -413,7 +475,7 @@ def test_the_shell_form_shows_its_owner_the_link_that_confirms_a_login(shell_wor
 
 
 @pytest.mark.parametrize("offset", [0, 1])
-def test_a_port_in_use_is_one_clear_line(tmp_path, offset):
+def test_port_in_use_is_one_line_on_stderr(tmp_path, offset):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -427,18 +489,18 @@ def test_a_port_in_use_is_one_clear_line(tmp_path, offset):
 
 
 @pytest.mark.parametrize("port", ["8443", "65535", "-1"])
-def test_a_port_that_cannot_serve_is_one_clear_line(tmp_path, port):
-    with pytest.raises(UserError, match=f"Port {port}"):
+def test_invalid_port_is_refused(tmp_path, port):
+    with pytest.raises(UserError, match=rf"[Pp]ort {port}\b"):
         local.start(tmp_path, port=int(port))
 
 
-def test_both_packages_carry_the_same_messages(root):
+def test_both_packages_have_the_same_messages(root):
     for name in ("capsule.binpb", "messages.py"):
         ours = (root / "cpsl_notebook" / "local" / name).read_bytes()
         assert ours == (root / "cpsl" / name).read_bytes(), "run `make protos`"
 
 
-def test_the_compiled_messages_are_those_of_the_proto_file(root, tmp_path):
+def test_compiled_messages_match_the_proto_file(root, tmp_path):
     compiled = tmp_path / "capsule.binpb"
     subprocess.run(
         [
@@ -452,7 +514,7 @@ def test_the_compiled_messages_are_those_of_the_proto_file(root, tmp_path):
     assert compiled.read_bytes() == (root / "cpsl" / "capsule.binpb").read_bytes()
 
 
-def test_the_history_ends_on_the_day_that_is_given_and_each_day_keeps_its_payments(tmp_path):
+def test_payments_end_on_the_given_day_and_each_day_keeps_its_own(tmp_path):
     day = date(2026, 3, 1)
     with local.start(tmp_path, today=day) as other, local.start(tmp_path) as usual:
         assert (other.today, usual.today) == (day, date(2026, 10, 31))
@@ -465,18 +527,13 @@ def test_the_history_ends_on_the_day_that_is_given_and_each_day_keeps_its_paymen
             for name in ("gross_cents", "fee_cents", "net_cents"):
                 by_app = frame.groupby("app", observed=True)[name].sum()
                 assert by_app.to_dict() == sums[name].to_dict()
-        other.today = usual.today
+        other.today = datetime.combine(usual.today, time(12))
+        assert other.today == usual.today
         again = other.client().list_payments()
         assert again.equals(frames[1])
     with local.start(tmp_path, today="2026-03-01") as again:
         assert again.client().list_payments().equals(frames[0])
-        with pytest.raises(UserError, match="today= is a day such as '2026-10-31', not 'soon'"):
+        with pytest.raises(
+            UserError, match="Invalid date 'soon' for today: use a date such as 2026-10-31"
+        ):
             again.today = "soon"
-
-
-def test_a_workspace_of_an_earlier_form_is_brought_up_to_date(tmp_path):
-    local.start(tmp_path).stop()
-    with contextlib.closing(sqlite3.connect(tmp_path / "workspace.sqlite")) as database:
-        database.executescript("DROP TABLE ledger; CREATE TABLE payments (payment_id TEXT);")
-    with local.start(tmp_path) as workspace:
-        assert len(workspace.client().list_payments()) > 2000

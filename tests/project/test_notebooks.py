@@ -1,7 +1,8 @@
-"""Notebooks executed without a front end, as nbclient, papermill and nbconvert do."""
+"""Notebooks executed without a front end, as by nbclient, papermill and nbconvert."""
 
 import concurrent.futures
 import re
+import uuid
 from pathlib import Path
 
 import nbclient
@@ -34,7 +35,7 @@ def notebook_of(*cells):
 
 @pytest.fixture(scope="module")
 def quickstart(tmp_path_factory):
-    """The quickstart, executed from a clean kernel."""
+    """The quickstart, executed in a new kernel."""
     folder = tmp_path_factory.mktemp("quickstart")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CAPSULE_HOME", str(folder / "home"))
@@ -43,21 +44,24 @@ def quickstart(tmp_path_factory):
 
 
 def data(notebook, start):
-    """Return the output of the cell that begins so."""
+    """Return the data of the last output of the cell whose source starts with *start*."""
     (cell,) = [cell for cell in notebook.cells if cell.source.startswith(start)]
     return cell.outputs[-1]["data"]
 
 
-def test_the_quickstart_runs_from_a_clean_kernel(quickstart):
-    assert "85 threads" in data(quickstart, "%%capsule support-ops")["text/plain"]
-    assert "85 threads waiting" in data(quickstart, "%%capsule\nTurn that")["text/plain"]
-    assert "five riskiest" in data(quickstart, "%%capsule --new")["text/plain"]
+def test_quickstart_shows_replies_tables_and_a_plot(quickstart):
+    reply = data(quickstart, "%%capsule support-ops")["text/plain"]
+    assert reply.startswith("**85 threads** are waiting for review, out of 300.")
+    plan = data(quickstart, "%%capsule\nTurn that")["text/plain"]
+    assert plan.startswith("**Two-step triage plan** for the 85 threads waiting for review:")
+    riskiest = data(quickstart, "%%capsule --new")["text/plain"]
+    assert riskiest.startswith("The **five riskiest** of 203 open threads:")
     assert "net_cents" in data(quickstart, "payments =")["text/html"]
     assert "image/png" in data(quickstart, "import matplotlib")
     assert "You said **Hello**" in data(quickstart, "%%capsule echo")["text/plain"]
 
 
-def test_the_close_of_a_month_runs_from_a_clean_kernel(tmp_path, monkeypatch):
+def test_earnings_notebook_shows_answers_and_plots(tmp_path, monkeypatch):
     monkeypatch.setenv("CAPSULE_HOME", str(tmp_path / "home"))
     notebook = execute(nbformat.read(NOTEBOOKS / "earnings.ipynb", as_version=4), tmp_path)
     assert "balanced, as of" in data(notebook, "findings =")["text/html"]
@@ -71,25 +75,29 @@ def test_the_close_of_a_month_runs_from_a_clean_kernel(tmp_path, monkeypatch):
     assert "@example" not in nbformat.writes(notebook)  # payers are masked
 
 
-def test_exploring_is_a_session_of_prompting_on_support_ops(tmp_path, monkeypatch):
+def test_exploring_notebook_keeps_its_conversations(tmp_path, monkeypatch):
     monkeypatch.setenv("CAPSULE_HOME", str(tmp_path / "home"))
     notebook = execute(nbformat.read(EXPLORING, as_version=4), tmp_path)
     preview = next(c for c in notebook.cells if "--dry-run" in c.source and "%%" in c.source)
     assert "| Queue | urgent | Threads |" in preview.outputs[0]["text"]
     assert "Not sent: a prompt for support-ops, turn 2" in preview.outputs[0]["text"]
-    assert "riskiest" in data(notebook, "%%capsule -o riskiest")["text/plain"]
+    riskiest = data(notebook, "%%capsule -o riskiest")["text/plain"]
+    assert "The **five riskiest** of 16 open urgent billing or integrations threads:" in riskiest
     plan = next(c for c in notebook.cells if "two-step triage plan" in c.source).outputs[-1]["data"]
-    assert "Two-step triage plan" in plan["text/plain"] and "turn 3" in plan["text/html"]
+    assert "plan** for the 5 open threads listed above:" in plan["text/plain"]
+    assert "turn 3" in plan["text/html"]
     refunds = data(notebook, "%%capsule -s refunds -o urgent_refunds")
-    assert "urgent threads matching" in refunds["text/plain"]
+    assert "**2 urgent threads matching “refunds”**" in refunds["text/plain"]
     assert "conversation refunds · turn 2" in refunds["text/html"]
     history = data(notebook, "history =")["text/plain"]
     assert "template" in history and "refunds" in history
     assert "Find threads about refunds." in (tmp_path / "answers.md").read_text()
 
 
-def test_the_quickstart_in_the_repository_is_clean_and_calls_nothing_outside(root):
-    for path in (root / "notebooks").glob("*.ipynb"):
+def test_notebooks_in_the_repository_have_no_outputs_and_no_urls(root):
+    paths = sorted((root / "notebooks").glob("*.ipynb"))
+    assert [path.stem for path in paths] == ["earnings", "exploring", "quickstart"]
+    for path in paths:
         notebook = nbformat.read(path, as_version=4)
         nbformat.validate(notebook)
         for cell in notebook.cells:
@@ -97,7 +105,7 @@ def test_the_quickstart_in_the_repository_is_clean_and_calls_nothing_outside(roo
             assert "http" not in cell.source
 
 
-def test_a_reply_is_saved_as_static_html_and_text_with_its_metadata(quickstart):
+def test_reply_is_saved_as_static_html_and_text_with_metadata(quickstart):
     replies = [
         output
         for cell in quickstart.cells
@@ -108,21 +116,23 @@ def test_a_reply_is_saved_as_static_html_and_text_with_its_metadata(quickstart):
     for output in replies:
         assert set(output["data"]) == {"text/html", "text/plain"}
         meta = output["metadata"]["capsule"]
-        assert meta["complete"] and meta["session_id"] and meta["request_id"] and meta["seconds"]
+        assert meta["complete"] is True and meta["seconds"] > 0
+        assert str(uuid.UUID(meta["session_id"])) == meta["session_id"]
+        assert re.fullmatch("req_[0-9a-f]{32}", meta["request_id"])
     assert "widgets" not in quickstart.metadata
 
 
-def test_the_page_of_an_executed_notebook_shows_the_replies(quickstart):
+def test_html_page_of_an_executed_notebook_shows_the_replies(quickstart):
     page, _ = HTMLExporter().from_notebook_node(quickstart)
     assert "<strong>85 threads</strong>" in page
     assert not re.search(r"<script[^>]*>[^<]*capsule", page)
 
 
-def test_no_token_is_in_an_executed_notebook(quickstart):
+def test_executed_notebook_does_not_contain_the_token(quickstart):
     assert "capsule_local_" not in nbformat.writes(quickstart)
 
 
-def test_two_notebooks_side_by_side_have_conversations_of_their_own(tmp_path, monkeypatch):
+def test_concurrent_notebooks_have_separate_conversations(tmp_path, monkeypatch):
     monkeypatch.setenv("CAPSULE_HOME", str(tmp_path / "home"))
     cells = [f"%%capsule diet-coach\n{n} eggs" for n in (1, 2)]
     cells.append("history = %capsule history\nprint(*set(history['session_id']))")
@@ -134,25 +144,25 @@ def test_two_notebooks_side_by_side_have_conversations_of_their_own(tmp_path, mo
 
 
 @pytest.mark.parametrize(
-    ("cell", "said"),
+    ("cell", "message"),
     [
         ("%%capsule support-ops --nwe\nx", "UsageError: %%capsule has no option --nwe"),
         ("%capsule payments suport-ops", "AppNotFoundError: No app 'suport-ops'"),
-        ("%%capsule support-ops\n ", "UserError: The prompt is empty"),
+        ("%%capsule support-ops\n ", "The prompt is empty"),
     ],
 )
-def test_an_error_is_one_line_and_stops_run_all(tmp_path, monkeypatch, cell, said):
+def test_error_is_one_line_and_stops_run_all(tmp_path, monkeypatch, cell, message):
     monkeypatch.setenv("CAPSULE_HOME", str(tmp_path / "home"))
     notebook = notebook_of(cell, "print('never')")
     with pytest.raises(nbclient.exceptions.CellExecutionError):
         execute(notebook, tmp_path)
     (error,) = notebook.cells[1].outputs
     assert error["output_type"] == "error"
-    assert len(error["traceback"]) == 1 and error["traceback"][0].startswith(said)
+    assert len(error["traceback"]) == 1 and error["traceback"][0].startswith(message)
     assert notebook.cells[2].outputs == []
 
 
-def test_a_reply_that_breaks_off_is_in_the_saved_notebook(tmp_path, monkeypatch):
+def test_interrupted_reply_is_saved_in_the_notebook(tmp_path, monkeypatch):
     monkeypatch.setenv("CAPSULE_HOME", str(tmp_path / "home"))
     define = (
         "from cpsl_notebook import local\n"

@@ -1,6 +1,6 @@
-"""Virtual environments beside the one that runs: with the official SDK, or as Binder makes it.
+"""Separate virtual environments for tests: with the official SDK, with pandas 2.2, as on Binder.
 
-They are kept under ``build/environments``, and made anew where what they are made from has changed.
+They are kept under ``build/environments`` and rebuilt when their requirements change.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 CI = os.environ.get("CI") == "true"
 SDK = "cpsl==0.3.181"  # the official one
-_MADE_FROM = (
+_REQUIREMENTS = (
     "pyproject.toml",
     "cpsl/pyproject.toml",
     "requirements.lock",
@@ -22,28 +22,43 @@ _MADE_FROM = (
 
 
 class NotInstalledError(Exception):
-    """A package cannot be had here."""
+    """A package could not be installed."""
 
 
-def environment(name: str, *installs: str, ours: tuple[str, ...] = ()) -> Path:
-    """Make, or find, a virtual environment, bring our packages in it up to date; return its Python."""
-    made_from = [*installs, *((ROOT / file).read_text() for file in _MADE_FROM)]
-    digest = hashlib.sha256(repr(made_from).encode()).hexdigest()
+def environment(name: str, *packages: str, ours: tuple[str, ...] = ()) -> Path:
+    """Return the Python of a virtual environment.
+
+    Parameters
+    ----------
+    name
+        The name of its folder.
+    packages
+        Arguments of ``pip install``, run when the environment is created.
+    ours
+        Our own distributions, which are installed again in every call.
+
+    Raises
+    ------
+    NotInstalledError
+        pip failed, for instance because there is no network.
+    """
+    requirements = [*packages, *((ROOT / file).read_text() for file in _REQUIREMENTS)]
+    digest = hashlib.sha256(repr(requirements).encode()).hexdigest()
     folder = ROOT / "build" / "environments" / name
-    mark = folder / "made-from"
-    if not mark.exists() or mark.read_text() != digest:
+    stamp = folder / "requirements.sha256"
+    if not stamp.exists() or stamp.read_text() != digest:
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        _install(folder, *installs)
-        mark.write_text(digest)
+        _install(folder, *packages)
+        stamp.write_text(digest)
     if ours:
         _install(folder, "--no-deps", "--force-reinstall", *ours)
     return folder / "bin" / "python"
 
 
-def _install(folder: Path, *what: str) -> None:
-    # What is never imported need not be compiled: that takes half the time.
+def _install(folder: Path, *packages: str) -> None:
+    # Most modules are never imported, and compiling them takes half of the time.
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-compile"]
-    installed = subprocess.run([*pip, *what], cwd=ROOT, capture_output=True, text=True)
+    installed = subprocess.run([*pip, *packages], cwd=ROOT, capture_output=True, text=True)
     if installed.returncode:
-        raise NotInstalledError(f"{' '.join(what)} cannot be installed: {installed.stderr[-300:]}")
+        raise NotInstalledError(f"Cannot install {' '.join(packages)}: {installed.stderr[-300:]}")

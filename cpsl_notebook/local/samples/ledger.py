@@ -1,12 +1,12 @@
 """Sample payments and refunds for the two paid apps of the local workspace.
 
-They have what a real ledger has: renewals that come late, seats that are added and given up, a rise
-of the price, payers who leave and return, refunds in whole and in part, payouts that fail. A refund
-is a row of its own, with its own day and payout, negative cents, and the payment that it takes back
-in ``refund_of``; its kind is that of the payment.
+The ledger has what real ones have: late renewals, seats that are added and removed, a price
+increase, payers who leave and return, full and partial refunds, failed payouts. A refund is a
+separate row with its own day and payout, the kind of the payment, negative amounts, and the id of
+the payment in ``refund_of``.
 
-The rows are drawn from a fixed seed, so a chart made from them today looks the same tomorrow.
-Nobody paid anything: every payer is at an ``example`` domain.
+The rows are drawn from a fixed seed, so they are the same on every machine. All payers have
+addresses in ``example`` domains; no money was paid.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from typing import Any
 SUPPORT_OPS = "support-ops"
 DEAL_DESK = "deal-desk"
 SUPPORT_OPS_MONTHLY_CENTS = 1_500
-"""The price of a seat; it was `EARLIER_MONTHLY_CENTS` in the first `RISE_MONTH` months."""
+"""Price of a seat; it was `EARLIER_MONTHLY_CENTS` in the first `RISE_MONTH` months."""
 DEAL_DESK_ONE_TIME_CENTS = 4_900
 FEE_PERCENT = 10
 MONTHS = 18
 SEED = 20261031
 TODAY = date(2026, 10, 31)
-"""The day on which the history ends, where none is given."""
+"""The default last day with payments."""
 
 EARLIER_MONTHLY_CENTS = 1_200
 RISE_MONTH, GRACE_MONTHS = 6, 3
-"""New subscribers pay the present price from this month on, earlier ones so many months later."""
+"""New subscribers pay the higher price from this month on, others `GRACE_MONTHS` later."""
 
 FIRST_SIGNUPS, MORE_SIGNUPS_A_MONTH = 12, 0.35
 FIRST_SALES, MORE_SALES_A_MONTH = 12, 2.5
@@ -42,7 +42,7 @@ MORE_SEATS_RATE, FEWER_SEATS_RATE = 0.02, 0.06
 REFUND_RATE, WHOLE_REFUND_RATE, REFUND_DAYS = 0.03, 0.5, 45
 SUBSCRIBER_BUYS_RATE = 0.2
 ONBOARDING_DAYS = 38
-"""Days after the first payment in which the account had not yet been onboarded for payouts."""
+"""Days from the start until the account was onboarded for payouts."""
 
 _FIRST_NAMES = (
     "ada aisha alex amir ana ben carla chen dana diego elif emma farid grace hana hugo ines ivan "
@@ -57,19 +57,19 @@ _LAST_NAMES = (
 
 
 def sample_payments(today: date = TODAY, seed: int = SEED) -> list[dict[str, Any]]:
-    """Draw the payments of the `MONTHS` months that end on *today*, oldest first.
+    """Draw the payments and refunds of the `MONTHS` months that end on *today*, oldest first.
 
     Parameters
     ----------
     today : date
         The last day with payments.
     seed : int
-        Another seed draws other payments of the same shape.
+        The seed of the random numbers.
 
     Returns
     -------
     list of dict
-        About 2,500 rows, refunds among them. Amounts are whole US cents, times are in UTC.
+        About 2,500 rows. Amounts are integer US cents, times are in UTC.
 
     Examples
     --------
@@ -101,13 +101,13 @@ def sample_payments(today: date = TODAY, seed: int = SEED) -> list[dict[str, Any
 
 
 def add_months(day: date, months: int) -> date:
-    """Move *day* by whole months, clamped to the month's end: 31 January + 1 is 28 February."""
+    """Add whole months to a day, clamped to the month's end: 31 January + 1 is 28 February."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
 def _people(rng: random.Random) -> Iterator[str]:
-    """Name payers, none of them twice."""
+    """Yield payers, each once."""
     names = [
         f"{first}.{last}" for first, last in product(_FIRST_NAMES.split(), _LAST_NAMES.split())
     ]
@@ -117,7 +117,7 @@ def _people(rng: random.Random) -> Iterator[str]:
 
 
 def _moment(rng: random.Random, opens: date, closes: date) -> datetime:
-    """Pick a second from the day *opens* up to, not including, the day *closes*."""
+    """Draw a time from the day *opens* to the day *closes*, exclusive."""
     day = opens + timedelta(days=rng.randrange((closes - opens).days))
     return _at(day, rng.randrange(86_400))
 
@@ -129,7 +129,7 @@ def _at(day: date, second: int) -> datetime:
 def _subscriptions(
     rng: random.Random, payer: str, first: datetime, rise: date, today: date
 ) -> Iterator[dict[str, Any]]:
-    """Pay every month from *first* until cancelling; some come back with a new subscription."""
+    """Pay monthly from *first* until cancelled; some payers return with a new subscription."""
     subscription = f"sub_{rng.getrandbits(48):012x}"
     months, seats = 0, 1
     while (due := add_months(first.date(), months)) <= today:
@@ -148,13 +148,13 @@ def _subscriptions(
 
 
 def _monthly_price(first: date, due: date, rise: date) -> int:
-    """Return the price of a seat: whoever was there before it rose keeps the old one for a while."""
+    """Return the price of a seat; earlier subscribers keep the old price for a while."""
     rises = rise if first >= rise else add_months(rise, GRACE_MONTHS)
     return SUPPORT_OPS_MONTHLY_CENTS if due >= rises else EARLIER_MONTHLY_CENTS
 
 
 def _seats(rng: random.Random, seats: int) -> int:
-    """Add a seat now and then, or give one up."""
+    """Add or remove a seat now and then."""
     if rng.random() < MORE_SEATS_RATE:
         return seats + 1
     return seats - 1 if seats > 1 and rng.random() < FEWER_SEATS_RATE else seats
@@ -174,7 +174,7 @@ def _payment(
     gross: int,
     subscription: str | None = None,
 ) -> dict[str, Any]:
-    """Build one payment that is still on its way to the seller."""
+    """Build a payment that has not been paid out."""
     return {
         "payment_id": f"pay_{rng.getrandbits(64):016x}",
         "app": app,
@@ -197,7 +197,7 @@ def _amounts(gross: int) -> dict[str, int]:
 
 
 def _refunds(rng: random.Random, row: dict[str, Any], today: date) -> Iterator[dict[str, Any]]:
-    """Give back a payment now and then, whole or a part in whole dollars, and the fee with it."""
+    """Refund a payment now and then, in full or in part (whole dollars), with its fee."""
     if rng.random() >= REFUND_RATE:
         return
     dollars = row["gross_cents"] // 100
@@ -216,7 +216,7 @@ def _refunds(rng: random.Random, row: dict[str, Any], today: date) -> Iterator[d
 
 
 def _settle(rng: random.Random, row: dict[str, Any], start: date, today: date) -> None:
-    """Say what became of a payment: a week's payments go out together the next Wednesday."""
+    """Set the payout: the payments of a week are paid out together on the next Wednesday."""
     paid_on = row["paid_at"].date()
     wednesday = paid_on + timedelta(days=9 - paid_on.weekday())
     failed = rng.random() < FAILED_RATE

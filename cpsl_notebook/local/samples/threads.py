@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from cpsl_notebook.local.samples.phrases import (
-    counted,
-)
+from cpsl_notebook.local.samples.scripting import counted
 
 NOW = datetime(2026, 10, 31, 17, tzinfo=UTC)
-"""The sample's present: ages are counted back from here, so answers never change."""
+"""The current time of the sample; ages are computed from it, so answers never change."""
 
 QUEUES = ("billing", "onboarding", "integrations", "security", "mobile")
 STATUSES = ("waiting for review", "waiting for customer", "in progress", "resolved")
@@ -23,7 +22,7 @@ FIELDS = {"status": STATUSES, "queue": QUEUES, "priority": PRIORITIES}
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """One conversation with a customer; the two times are in UTC."""
+    """A conversation with a customer; times are in UTC."""
 
     id: str
     subject: str
@@ -46,7 +45,7 @@ class Thread:
 
     @property
     def risk(self) -> int:
-        """Points by the rule that `RISK_RULE` puts in words."""
+        """Risk in points, by the rule that `RISK_RULE` states."""
         if self.status == "resolved":
             return 0
         points = {"urgent": 60, "high": 35, "normal": 10, "low": 0}[self.priority]
@@ -59,7 +58,7 @@ RISK_RULE = (
     "5) + 1 for each day open (at most 15) + 2 for each day without a reply (at most 20)."
 )
 
-# Subjects by queue, from grave through usual to slight; a priority is drawn to match.
+# Subjects by queue: serious, usual and minor ones. The priority is drawn to match.
 _SUBJECTS = {
     "billing": (
         "Charged twice for {product} (${amount})|Card declined, {company} locked out of {product}|"
@@ -113,19 +112,20 @@ _SENDERS = (
 )
 
 
-def sample_threads(seed: int = 7) -> list[Thread]:
-    """Draw the 300 sample threads, oldest first; the same seed always draws the same ones."""
+@functools.cache
+def sample_threads(seed: int = 7) -> tuple[Thread, ...]:
+    """Draw the 300 sample threads, oldest first; equal seeds draw equal threads."""
     rng = random.Random(seed)  # noqa: S311 (sample data, not a secret)
     drafts: dict[str, Thread] = {}
     while len(drafts) < 300:
         thread = _draw(rng)
         drafts.setdefault(thread.subject, thread)
     by_age = sorted(drafts.values(), key=lambda thread: thread.opened)
-    return [replace(thread, id=f"T-{1001 + place}") for place, thread in enumerate(by_age)]
+    return tuple(replace(thread, id=f"T-{1001 + place}") for place, thread in enumerate(by_age))
 
 
 def _draw(rng: random.Random) -> Thread:
-    """Draw one thread without an id: grave subjects are urgent, young and answered soon."""
+    """Draw a thread without an id; serious subjects tend to be urgent, recent and answered soon."""
     queue = rng.choices(QUEUES, (31, 18, 22, 12, 17))[0]
     tier = rng.choices((0, 1, 2), (17, 53, 30))[0]
     weights = ((45, 45, 10, 0), (3, 20, 64, 13), (0, 2, 38, 60))[tier]
@@ -154,15 +154,10 @@ def _draw(rng: random.Random) -> Thread:
 
 
 def by_risk(rows: Sequence[Thread]) -> list[Thread]:
-    """Sort threads from the riskiest down, the older first where points are equal."""
+    """Sort threads by risk, the riskiest first; of equal ones the oldest."""
     return sorted(rows, key=lambda row: (-row.risk, row.opened, row.id))
 
 
 def ago(days: int) -> str:
-    """Say how long ago something was, in whole days."""
+    """Write an age in whole days: ``"3 days ago"``."""
     return f"{counted(days, 'day')} ago" if days else "less than a day ago"
-
-
-def ids_of(rows: Sequence[Thread]) -> tuple[str, ...]:
-    """Give the ids of *rows*."""
-    return tuple(row.id for row in rows)

@@ -1,4 +1,4 @@
-"""Browser logins that are under way."""
+"""Browser logins that wait for confirmation."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import threading
 import time
 from collections.abc import Callable
 
-__all__ = ["Logins"]
+__all__ = ["PendingLogins"]
 
-_LIFETIME = 600.0  # seconds; the official CLI waits for half of that
-_AT_MOST = 100  # logins under way; asking for one needs no token, so the oldest make room
+_LIFETIME = 600.0  # seconds; twice as long as the official CLI waits
+_AT_MOST = 100  # requests need no token, so the oldest are dropped beyond this number
 
 
-class Logins:
-    """Login requests, and who may confirm them: whoever can read the workspace's secret.
+class PendingLogins:
+    """Login requests; whoever can read the workspace's login secret may confirm them.
 
     Parameters
     ----------
-    secret
-        What a confirmation must show; it lies in the workspace's private folder.
-    announce
-        Called with each new login's id, to show its owner the link.
+    secret : str
+        The login secret, which is stored in the workspace's private folder.
+    announce : callable, optional
+        Called with the id of each new request, to show the owner the link.
     """
 
     def __init__(self, secret: str, announce: Callable[[str], None] | None = None) -> None:
@@ -33,35 +33,35 @@ class Logins:
         self._lock = threading.Lock()
 
     def begin(self) -> str:
-        """Begin a login and return its id."""
+        """Add a login request and return its id."""
         login_id = secrets.token_urlsafe(16)
         with self._lock:
-            self._forget_old()
+            self._drop_expired()
             self._begun[login_id] = time.monotonic()
         if self._announce is not None:
             self._announce(login_id)
         return login_id
 
     def known(self, login_id: str) -> bool:
-        """Say whether a login is under way."""
+        """Return whether a request exists."""
         with self._lock:
-            self._forget_old()
+            self._drop_expired()
             return login_id in self._begun
 
     def confirm(self, login_id: str, secret: str) -> bool:
-        """Confirm a login; ``False`` where the secret is another one or the login is gone."""
+        """Confirm a request; return whether it exists and the secret is right."""
         if not self._secret or not hmac.compare_digest(secret.encode(), self._secret.encode()):
             return False
         with self._lock:
-            self._forget_old()
+            self._drop_expired()
             if login_id in self._begun:
                 self._confirmed.add(login_id)
         return login_id in self._confirmed
 
     def take(self, login_id: str) -> bool | None:
-        """Take a confirmed login, once: ``True``; ``False`` while pending; ``None``: unknown."""
+        """Remove a confirmed request: ``True`` if done, ``False`` if pending, ``None`` if unknown."""
         with self._lock:
-            self._forget_old()
+            self._drop_expired()
             if login_id not in self._begun:
                 return None
             if login_id not in self._confirmed:
@@ -70,10 +70,10 @@ class Logins:
             del self._begun[login_id]
             return True
 
-    def _forget_old(self) -> None:
-        oldest_first = sorted(self._begun, key=self._begun.__getitem__)
+    def _drop_expired(self) -> None:
+        by_age = sorted(self._begun, key=self._begun.__getitem__)
         limit = time.monotonic() - _LIFETIME
-        for position, login_id in enumerate(oldest_first):
-            if self._begun[login_id] < limit or position < len(oldest_first) - _AT_MOST:
+        for position, login_id in enumerate(by_age):
+            if self._begun[login_id] < limit or position < len(by_age) - _AT_MOST:
                 del self._begun[login_id]
                 self._confirmed.discard(login_id)

@@ -1,0 +1,48 @@
+"""A conversation, as an app of the local workspace sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Answer", "Session", "Turn"]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """An earlier message of a conversation, and the app's reply.
+
+    Attributes
+    ----------
+    prompt : str
+        The message.
+    reply : str
+        The text of the reply; empty if it had only blocks.
+    """
+
+    prompt: str
+    reply: str
+
+
+@dataclass
+class Session:
+    """A conversation.
+
+    Attributes
+    ----------
+    id : str
+        The session id.
+    history : list of Turn
+        The earlier turns, oldest first.
+    state : dict
+        JSON values that the app wants to keep for the next turn.
+    """
+
+    id: str
+    history: list[Turn] = field(default_factory=list)
+    state: dict[str, Any] = field(default_factory=dict)
+
+
+Answer = Callable[[Session, str], Iterable[str | dict[str, Any]]]
+"""An app: a function ``(session, text)`` that returns or yields pieces of text and blocks."""
