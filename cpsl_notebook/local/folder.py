@@ -42,9 +42,9 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path.expanduser().absolute()
         try:
-            self._claim()
-            self.token = self._kept_token()
-            self.login_secret = self._kept("login-secret", secrets.token_urlsafe(24))
+            self._create()
+            self.token = self._read_token()
+            self.login_secret = self._read_or_create("login-secret", secrets.token_urlsafe(24))
         except OSError as error:
             raise UserError(
                 f"Cannot use {self.path} for a workspace: {error.strerror}. Use another folder."
@@ -73,19 +73,21 @@ class Folder:
             path.unlink()
             path.parent.rmdir()
 
-    def _claim(self) -> None:
+    def _create(self) -> None:
         found = {path.name for path in self.path.iterdir()} if self.path.exists() else set()
         found = {name for name in found if not name.startswith("config.ini.")}  # another start
-        if found and not found & {self.database.name, "login-secret"} and not self._token():
+        if found and not found & {self.database.name, "login-secret"} and not self._stored_token():
             raise UserError(f"{self.path} is not empty and not a workspace. Use another folder.")
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if sys.platform != "win32":
             self.path.chmod(0o700)
 
-    def _kept_token(self) -> str:
+    def _read_token(self) -> str:
         """Return the workspace's token; the first start creates it."""
-        self._kept("config.ini", f"[default]\ntoken = {_PREFIX}{secrets.token_urlsafe(24)}\n")
-        token = self._token()
+        self._read_or_create(
+            "config.ini", f"[default]\ntoken = {_PREFIX}{secrets.token_urlsafe(24)}\n"
+        )
+        token = self._stored_token()
         if not token:
             raise UserError(
                 f"{self.path / 'config.ini'} has no token of a local workspace. Remove the file, or "
@@ -93,7 +95,7 @@ class Folder:
             )
         return token
 
-    def _token(self) -> str:
+    def _stored_token(self) -> str:
         """Return the token in ``config.ini``; empty if there is none, or if it is a real one."""
         parser = configparser.ConfigParser(default_section="default", interpolation=None)
         try:
@@ -103,7 +105,7 @@ class Folder:
         token = parser["default"].get("token", "")
         return token if token.startswith(_PREFIX) else ""
 
-    def _kept(self, name: str, text: str) -> str:
+    def _read_or_create(self, name: str, text: str) -> str:
         """Return a file's text; create the file if it is missing or empty."""
         path = self.path / name
         if path.exists() and not path.stat().st_size:
