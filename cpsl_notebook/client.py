@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
+import cpsl_notebook.earnings.accessor  # noqa: F401  (registers payments.capsule)
 from cpsl_notebook import frames
 from cpsl_notebook.cpsl_package import make_client, same_class
 from cpsl_notebook.earnings.ledger.roles import needs_prices

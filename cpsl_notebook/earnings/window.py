@@ -12,7 +12,7 @@ import pandas as pd
 from cpsl_notebook.earnings.dates import zone
 from cpsl_notebook.earnings.ledger.builder import find_roles
 from cpsl_notebook.errors import UserError
-from cpsl_notebook.frames import UNPARSED
+from cpsl_notebook.frames.schema import UNPARSED
 
 __all__ = ["Side", "Window"]
 

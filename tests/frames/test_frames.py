@@ -100,7 +100,7 @@ def test_a_list_and_an_envelope_give_the_same_frame(answer):
     ],
 )
 def test_an_envelope_that_says_there_is_more_is_an_error_never_a_partial_ledger(answer):
-    with pytest.raises(UserError, match="a partial ledger is not shown"):
+    with pytest.raises(UserError, match="A partial ledger is not shown"):
         payments_frame([("shop", answer)])
 
 
@@ -293,7 +293,7 @@ def test_many_records_give_the_same_as_few(monkeypatch):
     records[50] = "odd"
     records[60] |= {'a "quoted" field': 1, "nothing": float("nan")}
     whole = frame(*records)
-    monkeypatch.setattr("cpsl_notebook.frames.envelope._BATCH", 7)
+    monkeypatch.setattr("cpsl_notebook.frames.envelope._BATCH_SIZE", 7)
     pd.testing.assert_frame_equal(frame(*records), whole)
     body = json.dumps(records).encode()
     pd.testing.assert_frame_equal(payments_frame([("shop", body)]), whole)
@@ -402,7 +402,7 @@ def test_bytes_of_any_form_give_the_same_frame_as_pythons_own_decoder(body):
     "body", [b"", b"<html>", b'[{"id": 1}', b'[{"id": "\xff"}]', b"[] []", b"[" * 99_999]
 )
 def test_bytes_that_are_no_json_are_an_error(body):
-    with pytest.raises(UserError, match="no JSON"):
+    with pytest.raises(UserError, match="is not JSON"):
         payments_frame([("shop", body)])
 
 

@@ -18,6 +18,7 @@ from pandas.api import types
 
 from cpsl_notebook.earnings.ledger.column_values import key
 from cpsl_notebook.errors import UserError
+from cpsl_notebook.frames.field_names import words
 
 __all__ = [
     "AMOUNTS",
@@ -28,7 +29,6 @@ __all__ = [
     "needs_prices",
     "says_cents",
     "table",
-    "words",
 ]
 
 ROLES = {
@@ -184,12 +184,6 @@ def needs_prices(frame: pd.DataFrame) -> bool:
         return False
     found = infer(frame).columns
     return "gross" in found and not says_cents(found["gross"])
-
-
-def words(name: Hashable) -> list[str]:
-    """Take a name apart: ``amounts.grossCents`` is "amounts", "gross", "cents"."""
-    found = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", str(name))
-    return [word.lower() for word in found]
 
 
 def says_cents(name: Hashable) -> bool:
