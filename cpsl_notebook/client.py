@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Self
 import cpsl_notebook.earnings.accessor  # noqa: F401  (registers payments.capsule)
 from cpsl_notebook import frames
 from cpsl_notebook.cpsl_package import make_client, same_class
+from cpsl_notebook.earnings.dates import Moment
 from cpsl_notebook.earnings.ledger.roles import needs_prices
-from cpsl_notebook.earnings.window import Side, Window
+from cpsl_notebook.earnings.window import Window
 from cpsl_notebook.errors import ClientError, did_you_mean
 from cpsl_notebook.progress import Reading, reading
 
@@ -111,8 +112,8 @@ class Client:
     def list_payments(
         self,
         *apps: str,
-        since: Side | None = None,
-        until: Side | None = None,
+        since: Moment | None = None,
+        until: Moment | None = None,
         month: str | None = None,
         tz: str = "UTC",
     ) -> pd.DataFrame:

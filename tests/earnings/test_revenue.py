@@ -144,7 +144,7 @@ def test_without_payments_there_are_the_columns_with_their_types():
     [
         (lambda paid: revenue(paid, "M"), "freq is one of D, W, MS, QS, YS, not 'M'"),
         (lambda paid: revenue(paid, tz="Mars"), "no time zone 'Mars'"),
-        (lambda paid: revenue(paid, since="soon"), "'soon' is no moment"),
+        (lambda paid: revenue(paid, since="soon"), "Invalid date or time: 'soon'"),
         (lambda paid: payers(paid, unit="head"), "unit is"),
         (lambda paid: payers(paid, basis="grand"), "basis is"),
         (lambda paid: top_payers(paid, 0), r"how many to show, such as 10, not 0"),

@@ -7,6 +7,7 @@ import pytest
 from shells import new_shell
 
 from cpsl_notebook import UserError
+from cpsl_notebook.earnings.dates import first_day, first_moment, moment
 from cpsl_notebook.earnings.window import Window
 from cpsl_notebook.frames import payments_frame
 
@@ -39,6 +40,13 @@ EDGES = [
         ({"month": "2025-10", "tz": "Europe/Berlin"}, [0, 1]),
         ({"month": "2025-10", "tz": "America/New_York"}, [2, 3]),
         ({"since": "2025-10-01T00:00+02:00", "until": "2025-10-01", "tz": "UTC"}, [0]),
+        ({"since": "2025-10"}, [1, 2, 3]),
+        ({"since": "2025-10", "until": "2025-11"}, [1, 2]),
+        ({"until": "2025"}, []),
+        ({"since": "2025", "until": "2026"}, [0, 1, 2, 3]),
+        ({"since": pd.Period("2025-10")}, [1, 2, 3]),
+        ({"month": pd.Period("2025-10")}, [1, 2]),
+        ({"since": "2025-11", "tz": "America/New_York"}, []),
         ({}, [0, 1, 2, 3]),
     ],
 )
@@ -59,19 +67,56 @@ def test_a_day_whose_midnight_the_zone_leaves_out_begins_when_there_is_a_time():
     assert str(window) == "2025-03-29T22:00:00Z/"
 
 
+def test_day_whose_midnight_occurs_twice_begins_at_the_first():
+    # Havana went from 01:00 back to 00:00 on 2 November 2025.
+    havana = "America/Havana"
+    midnight = pd.Timestamp("2025-11-02 04:00", tz="UTC")
+    assert Window.of(since="2025-11-02", tz=havana).since == midnight
+    assert moment("2025-11-01", havana) == midnight
+    assert first_day("2025-11-02T04:30Z", havana) == pd.Timestamp("2025-11-02")
+
+
+def test_time_that_occurs_twice_is_first_in_windows_and_second_in_as_of():
+    # Berlin went from 03:00 back to 02:00 on 26 October 2025.
+    time = "2025-10-26 02:30"
+    assert first_moment(time, "Europe/Berlin") == pd.Timestamp("2025-10-26 00:30", tz="UTC")
+    assert moment(time, "Europe/Berlin") == pd.Timestamp("2025-10-26 01:30", tz="UTC")
+
+
+def test_periods_of_any_length_are_dates():
+    assert first_moment(pd.Period("2025-10-01 05:00", "h")) == pd.Timestamp(
+        "2025-10-01 05", tz="UTC"
+    )
+    assert moment(pd.Period("2025Q3", "Q")) == pd.Timestamp("2025-10-01", tz="UTC")
+    assert first_day(pd.Period("2025-10-01/2025-10-07", "W-TUE")) == pd.Timestamp("2025-10-01")
+
+
+def test_far_future_is_a_date_or_an_error_of_ours():
+    try:
+        assert first_moment("2999") == pd.Timestamp("2999-01-01", tz="UTC")
+    except UserError as error:  # pandas 2.2 has no times after 2262
+        assert "Invalid date or time: '2999'" in str(error)
+
+
+INVALID = r"Invalid date or time: .*\. Write it as '2026-10', '2026-10-31' or '2026-10-31 12:00'\."
+
+
 @pytest.mark.parametrize(
     ("sides", "words"),
     [
-        ({"month": "2025-13"}, "write it as 2025-10"),
-        ({"month": "October"}, "write it as 2025-10"),
-        ({"month": "2025-10", "since": "2025-10-01"}, "leave since and until out"),
-        ({"since": "yesterday"}, "write it as 2025-10-01"),
-        ({"since": "now"}, "write it as 2025-10-01"),
-        ({"until": ""}, "write it as 2025-10-01"),
-        ({"since": 20251001}, "write it as 2025-10-01"),
-        ({"since": "2025-02-30"}, "write it as 2025-10-01"),
-        ({"since": "2025-10-02", "until": "2025-10-01"}, "until is the first moment after"),
-        ({"since": "2025-10-01", "until": "2025-10-01"}, "until is the first moment after"),
+        ({"month": "2025-13"}, "Invalid date or time: '2025-13'"),
+        ({"month": "October"}, r"Invalid month: 'October'\. Write it as '2025-10'\."),
+        ({"month": "2025"}, "Invalid month: '2025'"),
+        ({"month": "2025-10", "since": "2025-10-01"}, "month cannot be combined with since or"),
+        ({"since": "yesterday"}, INVALID),
+        ({"since": "now"}, INVALID),
+        ({"until": ""}, INVALID),
+        ({"since": 20251001}, INVALID),
+        ({"since": "2025-02-30"}, INVALID),
+        ({"since": "01/10/2025"}, INVALID),
+        ({"until": pd.NaT}, INVALID),
+        ({"since": "2025-10-02", "until": "2025-10-01"}, "The window from .* is empty"),
+        ({"since": "2025-10-01", "until": "2025-10-01"}, "until is exclusive"),
         ({"month": "2025-10", "tz": "Mars/Olympus"}, "no time zone"),
     ],
 )
@@ -86,7 +131,7 @@ def test_a_payment_without_a_time_is_neither_kept_nor_dropped_in_silence():
 
 
 def test_a_table_without_a_time_says_so():
-    with pytest.raises(UserError, match="the time of a payment cannot be told"):
+    with pytest.raises(UserError, match="Cannot tell which column is the time of a payment"):
         Window.of(month="2025-10").cut(payments_frame([("shop", [{"id": 1}])]))
 
 
@@ -131,7 +176,7 @@ def test_the_magic_and_the_client_cut_alike_and_say_which_window_it_was(workspac
     with new_shell() as shell:
         shell.run("%load_ext cpsl_notebook\n%capsule local")
         df = shell.run("%capsule payments --month 2026-02").value
-        assert "leave since and until out" in shell.error(
+        assert "month cannot be combined with since or until" in shell.error(
             "%capsule payments --month 2026-02 --since 2026-02-01"
         )
     assert df.attrs["window"] == "2026-02-01T00:00:00Z/2026-03-01T00:00:00Z"
@@ -139,6 +184,19 @@ def test_the_magic_and_the_client_cut_alike_and_say_which_window_it_was(workspac
     assert len(df) == (whole["paid_at"].dt.strftime("%Y-%m") == "2026-02").sum() > 50
     assert list(df.index) == list(range(len(df)))
     assert whole.attrs["window"] == ""
+
+
+def test_payments_and_answers_accept_the_same_dates(workspace):
+    client = workspace.client()
+    for since in ("2026-08", "2026-08-01", dt.date(2026, 8, 1), pd.Period("2026-08")):
+        read = client.list_payments("deal-desk", since=since)
+        assert read.attrs["window"] == "2026-08-01T00:00:00Z/"
+        shown = client.list_payments("deal-desk").capsule.revenue(since=since)
+        assert read.capsule.revenue()["net_cents"].sum() == shown["net_cents"].sum() != 0
+    with pytest.raises(UserError, match=INVALID):
+        client.list_payments("deal-desk", since="August")
+    with pytest.raises(UserError, match=INVALID):
+        read.capsule.revenue(since="August")
 
 
 def test_an_empty_window_has_the_columns_with_their_types(workspace):
