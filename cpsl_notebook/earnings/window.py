@@ -132,8 +132,8 @@ class Window:
         times = payments[column]
         if times.isna().any():
             raise UserError(
-                f"{times.isna().sum():,} of the payments have no time in `{column}`, so they may or "
-                "may not be in the window. Read the payments without a window."
+                f"Payments without a time in `{column}`: {times.isna().sum():,}. They may or may not "
+                "be in the window. Read the payments without a window."
             )
         within = pd.Series(True, index=payments.index)
         if self.since is not None:
