@@ -90,5 +90,5 @@ def test_directory_maps_names_to_ids():
     client.get_app("shop")
     assert core.calls == [("get_app", "42")]
     assert client.known_apps() == ["shop"]
-    with pytest.raises(UserError, match=r"'shp'.*[Dd]id you mean shop\?"):
+    with pytest.raises(UserError, match=r"'shp'.*[Dd]id you mean .?shop"):
         client.get_app("shp")
