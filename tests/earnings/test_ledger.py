@@ -1,4 +1,4 @@
-"""Ledgers: the same payments give the same ledger, whatever the service calls its fields."""
+"""Ledgers: the same payments give the same ledger, whatever the names of their fields."""
 
 import datetime as dt
 import functools
@@ -167,9 +167,9 @@ def types(df):
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_five_styles_of_naming_give_the_same_ledger(style):
+def test_naming_styles_give_same_ledger(style):
     plain, styled = payments().capsule.ledger(), payments(style).capsule.ledger()
-    # Payout states that the service does not document keep the name that it gives them.
+    # Payout states that the service does not document keep their spelling.
     styled["payout_state"] = styled["payout_state"].cat.rename_categories(
         lambda state: "Held" if state == "held" else state
     )
@@ -178,7 +178,7 @@ def test_five_styles_of_naming_give_the_same_ledger(style):
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_five_styles_of_naming_have_the_same_details(style):
+def test_naming_styles_give_same_details(style):
     plain, styled = build(payments()).rows, build(payments(style)).rows
     assert styled["payout_id"].equals(plain["payout_id"])
     assert styled["subscription"].equals(plain["subscription"])
@@ -192,7 +192,7 @@ def plain_answers():
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_five_styles_of_naming_give_the_same_answers(style):
+def test_naming_styles_give_same_answers(style):
     plain, styled = payments().capsule, payments(style).capsule
     for name, ours in plain_answers().items():
         assert len(ours) and ours.equals(getattr(styled, name)(tz="Europe/Berlin")), name
@@ -228,7 +228,7 @@ PAYMENTS = st.fixed_dictionaries(
 
 @settings(deadline=None, max_examples=15)
 @given(st.lists(PAYMENTS, min_size=1, max_size=12))
-def test_whatever_was_paid_five_styles_of_naming_give_the_same_ledger(rows):
+def test_naming_styles_give_same_ledger_for_random_payments(rows):
     for number, row in enumerate(rows):
         fee = row["gross_cents"] // 10
         row |= {"payment_id": f"pay_{number}", "currency": "USD", "fee_cents": fee}
@@ -239,7 +239,7 @@ def test_whatever_was_paid_five_styles_of_naming_give_the_same_ledger(rows):
         pd.testing.assert_frame_equal(styled, plain)
 
 
-def test_an_empty_frame_has_an_empty_ledger_of_the_same_types():
+def test_empty_frame_has_empty_ledger_of_same_types():
     assert types(payments_frame([("shop", [])]).capsule.ledger()) == COLUMNS
 
 
@@ -258,7 +258,7 @@ def test_roles_are_shown_and_can_be_set():
 
 
 @pytest.mark.parametrize(
-    ("roles", "said"),
+    ("roles", "message"),
     [
         ({"grand": "total"}, "Unknown role: 'grand'. The roles are id, app, time"),
         (
@@ -267,13 +267,13 @@ def test_roles_are_shown_and_can_be_set():
         ),
     ],
 )
-def test_a_role_or_column_that_there_is_not_is_an_error(roles, said):
+def test_unknown_role_or_column_is_an_error(roles, message):
     frame = payments_frame([("shop", [{"created": "2026-01-01", "total": 15}])])
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         frame.capsule.with_roles(roles)
 
 
-def test_a_needed_role_without_a_column_is_an_error_that_lists_the_columns():
+def test_missing_time_is_an_error_that_lists_columns():
     frame = payments_frame([("shop", [{"amount_cents": 15, "note": "a"}])])
     with pytest.raises(
         UserError, match=r"needs the paid_at: no column fits the role time.*`app`, `amount_"
@@ -297,7 +297,7 @@ def priced(amounts, price):
         (["15.00", "-3.5"], 1500, [1500, -350]),
     ],
 )
-def test_what_an_amount_is_in_follows_from_the_price(amounts, price, cents):
+def test_price_decides_unit_of_amounts(amounts, price, cents):
     assert priced(amounts, price).capsule.ledger()["gross_cents"].tolist() == cents
 
 
@@ -305,7 +305,7 @@ def test_what_an_amount_is_in_follows_from_the_price(amounts, price, cents):
     ("amounts", "price"),
     [([1500, 15], 1500), ([20, 20, 15], 1500), ([7], 1500), ([1500], 0), ([-15], 1500), ([], 1500)],
 )
-def test_a_factor_of_a_hundred_is_asked_for_where_the_price_does_not_decide(amounts, price):
+def test_undecided_unit_is_an_error(amounts, price):
     frame = priced(amounts, price)
     if amounts:
         with pytest.raises(
@@ -320,7 +320,7 @@ def test_a_factor_of_a_hundred_is_asked_for_where_the_price_does_not_decide(amou
 
 @settings(deadline=None, max_examples=10)
 @given(st.lists(st.integers(-(2**63) + 1, 2**63 - 1), min_size=1, max_size=6), st.booleans())
-def test_cents_are_exact_to_the_last_of_64_bits(amounts, as_strings):
+def test_cents_are_exact_up_to_64_bits(amounts, as_strings):
     rows = [
         {"paid_at": "2026-01-01", "amount_cents": str(amount) if as_strings else amount}
         for amount in amounts
@@ -331,24 +331,24 @@ def test_cents_are_exact_to_the_last_of_64_bits(amounts, as_strings):
 
 @settings(deadline=None, max_examples=10)
 @given(st.lists(st.integers(-(10**11), 10**11), min_size=1, max_size=6), st.booleans())
-def test_currency_is_exact_from_floats_and_from_strings(cents, as_strings):
+def test_currency_is_exact_from_floats_and_strings(cents, as_strings):
     amounts = [f"{cent / 100:.2f}" if as_strings else cent / 100 for cent in cents]
     rows = [{"paid_at": "2026-01-01", "amount": amount} for amount in amounts]
     ledger = payments_frame([("shop", rows)]).capsule.ledger(amounts="currency")
     assert ledger["gross_cents"].tolist() == cents
 
 
-def test_what_cannot_be_read_is_missing_with_one_warning_and_an_error_if_strict():
+def test_unreadable_values_give_one_warning_or_an_error_if_strict():
     rows = [{"paid_at": "2026-01-01", "amount_cents": amount} for amount in (15, "a lot", 1.5, "x")]
     frame = payments_frame([("shop", rows)])
-    with pytest.warns(UserWarning, match="3 of gross_cents") as said:
+    with pytest.warns(UserWarning, match="3 of gross_cents") as raised:
         assert frame.capsule.ledger()["gross_cents"].isna().tolist() == [False, True, True, True]
-    assert len(said) == 1
+    assert len(raised) == 1
     with pytest.raises(UserError, match="3 of gross_cents"):
         frame.capsule.ledger(strict=True)
 
 
-def test_of_gross_fee_and_net_two_give_the_third():
+def test_missing_amount_is_derived_from_other_two():
     for absent in ("gross_cents", "fee_cents", "net_cents"):
         rows = [{name: value for name, value in row.items() if name != absent} for row in PLAIN]
         ledger = build(payments(rows=rows))
@@ -356,7 +356,7 @@ def test_of_gross_fee_and_net_two_give_the_third():
         assert absent not in ledger.missing and ledger.derived == {absent}
 
 
-def test_a_refund_is_negative_also_where_it_is_written_without_a_sign():
+def test_unsigned_refund_becomes_negative():
     row = PLAIN[0] | {"kind": "Refund"}
     ledger = payments(rows=[row, row | {"gross_cents": -1500, "fee_cents": -150}]).capsule.ledger()
     assert ledger["gross_cents"].tolist() == [-1500, -1500]
@@ -364,7 +364,7 @@ def test_a_refund_is_negative_also_where_it_is_written_without_a_sign():
     assert set(ledger["kind"]) == {"refund"}
 
 
-def test_payments_that_were_never_paid_are_left_out_and_a_strange_status_is_asked_for():
+def test_unpaid_payments_are_left_out_and_unknown_status_is_an_error():
     rows = [row | {"status": "succeeded"} for row in PLAIN]
     rows[1]["status"], rows[3]["status"] = "failed", "requires_action"
     ledger = build(payments(rows=rows))
@@ -375,7 +375,7 @@ def test_payments_that_were_never_paid_are_left_out_and_a_strange_status_is_aske
     assert len(build(payments(rows=rows), roles={"payment_status": None}).rows) == 5
 
 
-def test_a_status_is_of_payouts_where_its_values_are():
+def test_status_with_payout_values_is_payout_state():
     rows = [
         {"paid_at": "2026-01-01", "net_cents": 9, "amount_cents": 10, "status": status}
         for status in ("Paid out", "In progress", "Failed")
@@ -385,7 +385,7 @@ def test_a_status_is_of_payouts_where_its_values_are():
     assert len(build(frame).rows) == 3
 
 
-def test_the_client_brings_the_prices_where_only_they_can_tell(gateway):
+def test_client_reads_prices_only_if_unit_is_unclear(gateway):
     rows = [{"paid_at": "2026-01-01T00:00:00Z", "amount": 15}]
     gateway.on("list_payments", as_json(rows), as_json([{"amount_cents": 15}]))
     gateway.on("get_app", as_json({"id": APP, "name": "shop", "price_in_cents": 1500}))
@@ -396,7 +396,7 @@ def test_the_client_brings_the_prices_where_only_they_can_tell(gateway):
     assert gateway.count("get_app") == 1
 
 
-def test_a_day_means_up_to_its_end_in_the_zone():
+def test_as_of_day_means_its_end_in_zone():
     frame = payments()
     assert len(build(frame, as_of="2026-02-28").rows) == 3
     assert len(build(frame, as_of="2026-02-28 09:00:01").rows) == 2
@@ -405,7 +405,7 @@ def test_a_day_means_up_to_its_end_in_the_zone():
     assert len(build(frame, as_of="2026-03-01", tz="Europe/Berlin").rows) == 3
 
 
-def test_a_month_means_up_to_its_end_and_a_time_is_itself():
+def test_as_of_month_means_its_end_and_time_means_itself():
     frame = payments()
     assert len(build(frame, as_of="2026-02").rows) == 3
     assert len(build(frame, as_of="2026").rows) == 5
@@ -423,20 +423,20 @@ def test_invalid_as_of_is_an_error_that_shows_valid_forms(value):
         build(payments(), as_of=value)
 
 
-def test_nothing_is_answered_for_a_moment_after_the_reading():
+def test_as_of_after_reading_is_an_error():
     frame = payments()
     frame.attrs["read_at"] = "2026-03-10T08:00:00+00:00"
     assert build(frame).as_of == pd.Timestamp("2026-03-10 08:00", tz="UTC")
     assert build(frame, as_of="2026-03-10").as_of == pd.Timestamp("2026-03-10 08:00", tz="UTC")
     with pytest.raises(UserError, match=r"were read at 2026-03-10 08:00 UTC\. Read them again"):
         build(frame, as_of="2026-03-11")
-    # The month of the reading is not over: it is known up to the reading.
+    # The month of the reading is not over, so the ledger ends at the reading.
     assert build(frame, as_of="2026-03").as_of == pd.Timestamp("2026-03-10 08:00", tz="UTC")
     with pytest.raises(UserError, match="Read them again"):
         build(frame, as_of="2026-04")
 
 
-def test_a_frame_from_parquet_has_the_same_ledger(tmp_path):
+def test_frame_from_parquet_has_same_ledger(tmp_path):
     frame = payments().capsule.with_roles({"payout_id": None})
     frame.to_parquet(tmp_path / "payments.parquet")
     again = pd.read_parquet(tmp_path / "payments.parquet")
@@ -445,12 +445,12 @@ def test_a_frame_from_parquet_has_the_same_ledger(tmp_path):
     assert "payout_id" in build(again).missing
 
 
-def test_the_ledger_of_a_ledger_is_itself():
+def test_ledger_of_ledger_is_unchanged():
     ledger = payments(camel_case).capsule.ledger()
     assert ledger.capsule.ledger().equals(ledger)
 
 
 @settings(deadline=None, max_examples=8)
 @given(st.permutations(PLAIN))
-def test_the_order_of_the_payments_does_not_matter(rows):
+def test_order_of_payments_does_not_change_ledger(rows):
     assert payments(rows=rows).capsule.ledger().equals(payments().capsule.ledger())

@@ -1,4 +1,4 @@
-"""Payments of a window of time: half-open, in a zone, and never a row in doubt."""
+"""Time windows of payments: half-open, in a time zone, and without guessing."""
 
 import datetime as dt
 
@@ -16,8 +16,8 @@ def frame(*times):
     return payments_frame([("shop", [{"id": n, "paid_at": time} for n, time in enumerate(times)])])
 
 
-def kept(times, **sides):
-    return Window.of(**sides).cut(frame(*times))["id"].tolist()
+def kept(times, **bounds):
+    return Window.of(**bounds).cut(frame(*times))["id"].tolist()
 
 
 EDGES = [
@@ -29,7 +29,7 @@ EDGES = [
 
 
 @pytest.mark.parametrize(
-    ("sides", "ids"),
+    ("bounds", "ids"),
     [
         ({"month": "2025-10"}, [1, 2]),
         ({"since": "2025-10-01"}, [1, 2, 3]),
@@ -50,24 +50,24 @@ EDGES = [
         ({}, [0, 1, 2, 3]),
     ],
 )
-def test_the_first_moment_is_within_and_the_last_is_not(sides, ids):
-    assert kept(EDGES, **sides) == ids
+def test_window_includes_since_and_excludes_until(bounds, ids):
+    assert kept(EDGES, **bounds) == ids
 
 
-def test_a_month_with_a_change_of_the_clock_has_its_hour_more_or_less():
+def test_month_with_clock_change_has_extra_hour():
     # Berlin leaves summer time on 26 October 2025: the month has 31 days and an hour.
     window = Window.of(month="2025-10", tz="Europe/Berlin")
     assert window.until - window.since == pd.Timedelta(days=31, hours=1)
     assert str(window) == "2025-09-30T22:00:00Z/2025-10-31T23:00:00Z"
 
 
-def test_a_day_whose_midnight_the_zone_leaves_out_begins_when_there_is_a_time():
+def test_day_without_midnight_begins_at_first_existing_time():
     # Beirut went from 00:00 to 01:00 on 30 March 2025.
     window = Window.of(since="2025-03-30", tz="Asia/Beirut")
     assert str(window) == "2025-03-29T22:00:00Z/"
 
 
-def test_day_whose_midnight_occurs_twice_begins_at_the_first():
+def test_day_with_two_midnights_begins_at_the_first():
     # Havana went from 01:00 back to 00:00 on 2 November 2025.
     havana = "America/Havana"
     midnight = pd.Timestamp("2025-11-02 04:00", tz="UTC")
@@ -91,7 +91,7 @@ def test_periods_of_any_length_are_dates():
     assert first_day(pd.Period("2025-10-01/2025-10-07", "W-TUE")) == pd.Timestamp("2025-10-01")
 
 
-def test_far_future_is_a_date_or_an_error_of_ours():
+def test_far_future_is_a_date_or_a_user_error():
     try:
         assert first_moment("2999") == pd.Timestamp("2999-01-01", tz="UTC")
     except UserError as error:  # pandas 2.2 has no times after 2262
@@ -102,7 +102,7 @@ INVALID = r"Invalid date or time: .*\. Write it as '2026-10', '2026-10-31' or '2
 
 
 @pytest.mark.parametrize(
-    ("sides", "words"),
+    ("bounds", "message"),
     [
         ({"month": "2025-13"}, "Invalid date or time: '2025-13'"),
         ({"month": "October"}, r"Invalid month: 'October'\. Write it as '2025-10'\."),
@@ -120,22 +120,22 @@ INVALID = r"Invalid date or time: .*\. Write it as '2026-10', '2026-10-31' or '2
         ({"month": "2025-10", "tz": "Mars/Olympus"}, "no time zone"),
     ],
 )
-def test_a_window_that_cannot_be_read_says_how_to_write_it(sides, words):
-    with pytest.raises(UserError, match=words):
-        Window.of(**sides)
+def test_invalid_window_is_an_error_that_shows_valid_forms(bounds, message):
+    with pytest.raises(UserError, match=message):
+        Window.of(**bounds)
 
 
-def test_a_payment_without_a_time_is_neither_kept_nor_dropped_in_silence():
+def test_payment_without_time_is_an_error():
     with pytest.raises(UserError, match="Payments without a time in `paid_at`: 1"):
         kept(["2025-10-01", None], month="2025-10")
 
 
-def test_a_table_without_a_time_says_so():
+def test_table_without_time_column_is_an_error():
     with pytest.raises(UserError, match="Cannot tell which column is the time of a payment"):
         Window.of(month="2025-10").cut(payments_frame([("shop", [{"id": 1}])]))
 
 
-def test_what_fits_no_column_is_counted_within_the_window():
+def test_unparsed_values_are_counted_within_window():
     records = [
         {"paid_at": "2025-10-01", "net_cents": "much"},
         {"paid_at": "2025-11-01", "net_cents": 1},
@@ -147,12 +147,12 @@ def test_what_fits_no_column_is_counted_within_the_window():
     assert "window" not in df.attrs and df["net_cents"].isna().tolist() == [True, False]
 
 
-def test_a_time_that_could_not_be_read_is_not_cut_away_in_silence():
+def test_unreadable_time_is_an_error():
     with pytest.raises(UserError, match="Payments without a time in `paid_at`: 1"):
         kept(["2025-10-01T00:00:00Z", "last October"], until="2025-10-02")
 
 
-def test_a_window_of_a_month_has_no_zeros_for_months_that_were_not_read(workspace):
+def test_answers_of_window_have_no_rows_outside_it(workspace):
     cut = workspace.client().list_payments(month="2026-02")
     whole = workspace.client().list_payments()
     for answer in ("revenue", "payers"):
@@ -165,13 +165,13 @@ def test_a_window_of_a_month_has_no_zeros_for_months_that_were_not_read(workspac
         assert cut.capsule.revenue()[column].tolist() == same[column].tolist()
 
 
-def test_an_answer_that_needs_the_whole_history_refuses_a_window(workspace):
+def test_mrr_refuses_window(workspace):
     cut = workspace.client().list_payments(since="2026-02-01")
     with pytest.raises(UserError, match=r"needs the whole history.*Read them without a window"):
         cut.capsule.mrr()
 
 
-def test_the_magic_and_the_client_cut_alike_and_say_which_window_it_was(workspace):
+def test_magic_and_client_cut_same_window(workspace):
     whole = workspace.client().list_payments()
     with new_shell() as shell:
         shell.run("%load_ext cpsl_notebook\n%capsule local")
@@ -199,7 +199,7 @@ def test_payments_and_answers_accept_the_same_dates(workspace):
         read.capsule.revenue(since="August")
 
 
-def test_an_empty_window_has_the_columns_with_their_types(workspace):
+def test_empty_window_keeps_columns_and_types(workspace):
     client = workspace.client()
     df = client.list_payments("deal-desk", until="2020-01-01")
     assert len(df) == 0 and (df.dtypes == client.list_payments("deal-desk").dtypes).sum() > 5
