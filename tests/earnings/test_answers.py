@@ -195,7 +195,7 @@ def test_what_needs_the_whole_history_refuses_a_window_and_the_others_take_it(na
         answer(october, name)
     said = str(refused.value)
     assert said.startswith(f"{name}() needs the whole history, and these payments were cut (")
-    assert said.endswith("Read them without a window; since= limits what is shown.")
+    assert said.endswith("read them without a window; since= chooses what is shown.")
     assert "\n" not in said
 
 

@@ -3,6 +3,7 @@
 import datetime as dt
 import functools
 import json
+from decimal import Decimal
 
 import pandas as pd
 import pytest
@@ -12,8 +13,11 @@ from hypothesis import strategies as st
 
 import cpsl
 from cpsl_notebook import Client, UserError
+from cpsl_notebook.earnings.ledger import column_values
+from cpsl_notebook.earnings.ledger.amounts import cents
 from cpsl_notebook.earnings.ledger.builder import build
 from cpsl_notebook.earnings.ledger.ledger import COLUMNS, DETAILS
+from cpsl_notebook.earnings.ledger.roles import infer
 from cpsl_notebook.frames import earnings_frame, payments_frame
 
 PLAIN = [
@@ -346,6 +350,35 @@ def test_unreadable_values_give_one_warning_or_an_error_if_strict():
     assert len(raised) == 1
     with pytest.raises(UserError, match="3 of gross_cents"):
         frame.capsule.ledger(strict=True)
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        (["2026-01-31T12:00:00+02:00", "soon"], ["2026-01-31T10:00:00+00:00", None]),
+        (pd.to_datetime(["2026-01-31 12:00", None]), ["2026-01-31T12:00:00+00:00", None]),
+        ([1769860800, 5], [None, None]),
+    ],
+)
+def test_times_of_other_frames_are_converted_to_utc(times, expected):
+    converted = column_values.times(pd.Series(times))
+    assert str(converted.dtype) == "datetime64[us, UTC]"
+    assert [None if pd.isna(time) else time.isoformat() for time in converted] == expected
+
+
+def test_amounts_of_other_frames_are_exact_or_missing():
+    amounts = [Decimal("15.00"), 15, "15.005", True, [15], "1e400", "", None, 2**62]
+    found = cents(pd.Series(amounts, dtype=object), "currency")
+    assert found.tolist() == [1500, 1500, *[pd.NA] * 7]
+    large = cents(pd.Series([2**62, 1], dtype="Int64"), "currency")
+    assert large.tolist() == [pd.NA, 100] and str(large.dtype) == "Int64"
+
+
+def test_types_that_no_role_has_are_not_taken():
+    frame = pd.DataFrame({"app": ["shop"], "paid": [True], "user": [1.5], "fee": [1]})
+    frame["paid_on"] = pd.to_datetime(["2026-01-31"])
+    frame["net"] = pd.Series(["5"], dtype="category")
+    assert infer(frame).columns == {"app": "app", "time": "paid_on", "fee": "fee"}
 
 
 def test_missing_amount_is_derived_from_other_two():

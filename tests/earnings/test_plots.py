@@ -206,7 +206,7 @@ def test_options_are_those_of_the_answer(payments):
     assert labels(weeks[0].xaxis)[0].startswith("3 Mar")
     with pytest.raises(UserError, match="leave money= out"):
         payments.capsule.plot.mrr(money=True)
-    with pytest.raises(UserError, match="freq must be one of"):
+    with pytest.raises(UserError, match="freq is one of"):
         payments.capsule.plot.revenue("fortnight")
 
 

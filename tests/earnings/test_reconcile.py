@@ -101,7 +101,7 @@ def test_what_was_paid_out_after_the_moment_was_not_paid_out_at_it():
 def test_payouts_without_states_are_an_error_that_lists_the_columns():
     rows = [{name: value for name, value in row.items() if name != "payout_state"} for row in GOOD]
     with pytest.raises(
-        UserError, match=r"payouts\(\) cannot be answered: no column fits the role payout_"
+        UserError, match=r"payouts\(\) cannot be answered: no column fits as payout_"
     ):
         frame(*rows).capsule.payouts()
 

@@ -305,12 +305,12 @@ def test_currencies_are_never_added_and_cents_stay_exact_beyond_a_float():
 
 def test_a_kind_that_is_neither_one_time_nor_monthly_is_an_error_that_lists_the_values():
     rows = [*monthly("2025-01-10", 2, kind="yearly"), pay("2025-01-10", kind=None)]
-    with pytest.raises(UserError, match=r"other kinds: \(missing\) \(1\), yearly \(2\)\. Leave"):
+    with pytest.raises(UserError, match=r"have \(missing\) \(1\), yearly \(2\): rename them"):
         mrr(ledger(*rows, buy("2025-01-10")))
 
 
 def test_an_amount_that_is_missing_is_an_error_that_names_the_payment():
-    with pytest.raises(UserError, match="without one: 1, for example p0"):
+    with pytest.raises(UserError, match="1 have none, p0 among them"):
         mrr(ledger(pay("2025-01-10", gross=0, gross_cents=None)))
 
 

@@ -157,6 +157,7 @@ def test_app_field_of_service_is_renamed_if_it_differs():
         ("paid_at", "2025-10-31T23:59:59Z", "2025-10-31T23:59:59+00:00"),
         ("paid_at", "2025-10-31T23:59:59", "2025-10-31T23:59:59+00:00"),
         ("paid_at", "2025-10-31 23:59", "2025-10-31T23:59:00+00:00"),
+        ("paid_at", "2025-10-31 23:59:59 +02:00", "2025-10-31T21:59:59+00:00"),
         ("paid_at", "2025-10-31T23:59:59.5Z", "2025-10-31T23:59:59.500000+00:00"),
         ("paid_at", "2025-10-31T23:59:59,123456789-0230", "2025-11-01T02:29:59.123456+00:00"),
         ("paid_at", "2025-10-31T23:59:59.123456789012Z", "2025-10-31T23:59:59.123456+00:00"),
@@ -389,6 +390,18 @@ def test_earnings_envelope_is_removed_and_field_names_are_kept():
     df = earnings_frame([("shop", {"earnings": {"grossRevenue": 5, "payouts": {"paid": 3}}})])
     assert df.to_dict("records") == [{"app": "shop", "grossRevenue": 5, "payouts.paid": 3}]
     assert list(earnings_frame([]).columns) == ["app"]
+
+
+@pytest.mark.parametrize("answer", [[], "text", None, 5])
+def test_earnings_other_than_object_are_an_error(answer):
+    with pytest.raises(UserError, match="response for the earnings of shop is not a JSON object"):
+        earnings_frame([("shop", answer)])
+
+
+@pytest.mark.parametrize("answer", [{"payments": "text"}, {"payments": 5}])
+def test_payments_field_other_than_list_is_an_error(answer):
+    with pytest.raises(UserError, match="payments of shop contains no list of records"):
+        payments_frame([("shop", answer)])
 
 
 def test_apps_frame_has_columns_without_apps():
