@@ -254,9 +254,9 @@ class Client:
         if app not in self._ids:
             self._ids = {known["name"]: known["id"] for known in self._directory()}
         if app not in self._ids:
-            advice = did_you_mean(app, self._ids, "List apps with %capsule apps.")
+            choice = did_you_mean(app, self._ids, "List apps with `%capsule apps`.")
             raise ClientError(
-                f"No app named {app!r} in this workspace. {advice}", label="AppNotFoundError"
+                f"No app {app!r} in this workspace. {choice}", label="AppNotFoundError"
             )
         return self._ids[app]
 

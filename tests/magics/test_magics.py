@@ -247,7 +247,7 @@ BAD_INPUT = {
     "a name that is none": ("%%capsule support-ops -o 1x\nx", "no name of a variable"),
     "a name that is a keyword": ("%%capsule support-ops -o class\nx", "no name of a variable"),
     "an app where a subcommand is": ("%capsule support-ops", "begin a cell with %%capsule"),
-    "a session of an unknown app": ("%capsule session new nope", "No app named 'nope'"),
+    "a session of an unknown app": ("%capsule session new nope", "No app 'nope'"),
     "half of a character": ("%%capsule support-ops\n\ud800", "lone surrogate"),
     "seconds that are none": ("%%capsule support-ops --timeout soon\nx", "--timeout"),
     "an open quote": ("%%capsule 'support-ops\nx", "mind the quotes"),
@@ -506,7 +506,7 @@ def test_a_line_takes_variables_and_expands_nothing_else(shell):
     both = shell.run("%capsule payments $names").value
     assert set(both["app"]) == {"support-ops", "deal-desk"}
     for word in ("{name}", "x$name", "'~'", "'*'", "'$(ls)'"):
-        assert f"No app named {word.strip(chr(39))!r}" in shell.error(f"%capsule app {word}")
+        assert f"No app {word.strip(chr(39))!r}" in shell.error(f"%capsule app {word}")
     assert "did you mean name or names?" in shell.error("%capsule app $nmae")
     assert "did you mean names or name?" in shell.error("%capsule app {{ nmaes[0] }}")
 

@@ -137,7 +137,7 @@ def test_two_notebooks_side_by_side_have_conversations_of_their_own(tmp_path, mo
     ("cell", "said"),
     [
         ("%%capsule support-ops --nwe\nx", "UsageError: %%capsule has no option --nwe"),
-        ("%capsule payments suport-ops", "AppNotFoundError: No app named 'suport-ops'"),
+        ("%capsule payments suport-ops", "AppNotFoundError: No app 'suport-ops'"),
         ("%%capsule support-ops\n ", "UserError: The prompt is empty"),
     ],
 )
