@@ -143,11 +143,11 @@ class Client:
         month: str | pd.Period | None = None,
         tz: str = "UTC",
     ) -> pd.DataFrame:
-        """Read the payments of one app, of several apps, or of all.
+        r"""Read the payments of one app, of several apps, or of all.
 
         Parameters
         ----------
-        *apps : str
+        \*apps : str
             Names or ids of apps; by default, every app of the workspace.
         since : str, datetime.date, pandas.Period or pandas.Timestamp, optional
             First moment to include. A year, a month or a day, such as ``"2025-10"``, means its
@@ -197,11 +197,11 @@ class Client:
         return window.cut(self._with_prices(self._with_origin(frame, read_at)))
 
     def get_earnings(self, *apps: str) -> pd.DataFrame:
-        """Read the earnings summaries of one app, of several apps, or of all.
+        r"""Read the earnings summaries of one app, of several apps, or of all.
 
         Parameters
         ----------
-        *apps : str
+        \*apps : str
             Names or ids of apps; by default, every app of the workspace.
 
         Returns
@@ -294,7 +294,7 @@ class Client:
 def connect(
     directory: Directory | None = None, scope: str = "", clock: Clock = _now, **options: Any
 ) -> Client:
-    """Return a `Client` that wraps a new `cpsl.Client`.
+    r"""Return a `Client` that wraps a new `cpsl.Client`.
 
     Parameters
     ----------
@@ -304,7 +304,7 @@ def connect(
         Name of the workspace.
     clock : callable, optional
         Function that returns the current time.
-    **options : object
+    \*\*options : object
         Arguments of `cpsl.Client`; those that are ``None`` are omitted.
 
     Returns

@@ -68,13 +68,13 @@ class Ledger:
         return min(self.as_of, pd.Timestamp(end).as_unit("us")) if end else self.as_of
 
     def need(self, answer: str, *columns: str, whole: bool = False) -> None:
-        """Raise an error if this ledger lacks something that an analysis needs.
+        r"""Raise an error if this ledger lacks something that an analysis needs.
 
         Parameters
         ----------
         answer : str
             Name of the analysis, such as ``"mrr"``, for the error message.
-        *columns : str
+        \*columns : str
             Columns that must not be missing.
         whole : bool, default False
             Whether the whole history is needed.
