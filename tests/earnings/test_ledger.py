@@ -381,6 +381,11 @@ def test_types_that_no_role_has_are_not_taken():
     assert infer(frame).columns == {"app": "app", "time": "paid_on", "fee": "fee"}
 
 
+def test_wrappers_and_units_in_names_do_not_count():
+    frame = pd.DataFrame({"app": ["shop"], "data.payment.gross": [1500], "cents": [1], "usd": [1]})
+    assert infer(frame).columns == {"app": "app", "gross": "data.payment.gross"}
+
+
 def test_missing_amount_is_derived_from_other_two():
     for absent in ("gross_cents", "fee_cents", "net_cents"):
         rows = [{name: value for name, value in row.items() if name != absent} for row in PLAIN]

@@ -139,6 +139,4 @@ def test_client_lists_apps_when_a_name_is_unknown(workspace):
     client = workspace.client()
     assert isinstance(client, Client)
     message = error_of(client.list_payments, "deal-dsk")
-    assert (
-        message.startswith("No app 'deal-dsk' in this workspace. ") and "deal-desk" in message
-    )
+    assert message.startswith("No app 'deal-dsk' in this workspace. ") and "deal-desk" in message

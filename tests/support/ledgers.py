@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 from hypothesis import strategies as st
 
-from cpsl_notebook.earnings.dates import moment
+from cpsl_notebook.earnings.dates import in_utc, moment
 from cpsl_notebook.earnings.ledger.ledger import COLUMNS, DETAILS, Ledger
 
 
@@ -45,7 +45,7 @@ def ledger(*payments, as_of="2027-01-01", cut="", missing=()):
     frame["payment_id"] = frame["payment_id"].where(known, [f"p{i}" for i in range(len(frame))])
     for name, dtype in (COLUMNS | DETAILS).items():
         if "datetime" in dtype:
-            times = [pd.NaT if pd.isna(t) else in_utc(t) for t in frame[name]]
+            times = [pd.NaT if pd.isna(t) else in_utc(pd.Timestamp(t), "UTC") for t in frame[name]]
             frame[name] = pd.Series(times, dtype=dtype)
         else:
             frame[name] = frame[name].astype(dtype)
@@ -60,12 +60,6 @@ def at(known, as_of, tz="UTC"):
     then = moment(as_of, tz)
     rows = known.rows[~(known.rows["paid_at"] >= then)].reset_index(drop=True)
     return replace(known, rows=rows, as_of=then)
-
-
-def in_utc(time):
-    """Return a time as a `pandas.Timestamp` in UTC."""
-    time = pd.Timestamp(time)
-    return time.tz_localize("UTC") if time.tzinfo is None else time.tz_convert("UTC")
 
 
 def column(frame, name, **only):
