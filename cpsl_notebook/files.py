@@ -1,66 +1,117 @@
-"""Writing files in one step: a reader sees the old content or the new, never a part of it."""
+"""Atomic file writes: readers see the old content or the new content, never a part of it."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 __all__ = ["create_private", "replacing", "write_private"]
 
+_CLAIM_TIMEOUT = 1.0  # seconds; how long a file that another process creates may stay empty
+
 
 @contextlib.contextmanager
 def replacing(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
-    """Give a scratch path in the same folder, and move it to *path* when the block succeeds.
+    """Provide a scratch path, and move that file to *path* when the block succeeds.
 
     Parameters
     ----------
-    path
-        The file to write.
-    overwrite
-        Whether an existing file may be replaced.
+    path : pathlib.Path
+        File to write. If it is a symbolic link, the file that it points to is written.
+    overwrite : bool, default True
+        Whether to replace an existing file.
 
     Yields
     ------
     pathlib.Path
-        A path that does not exist yet; the block creates the file. It is removed if the block
-        raises.
+        Path in the same folder, with the same suffix, for the block to create. The file is removed
+        if the block raises.
 
     Raises
     ------
     FileExistsError
-        The file exists and *overwrite* is false.
+        If the file exists and *overwrite* is false.
     OSError
-        The file cannot be written.
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "report.txt")
+    ...     with replacing(path) as scratch:
+    ...         size = scratch.write_text("done")
+    ...     path.read_text()
+    'done'
     """
-    scratch = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    path = path.resolve()
+    if not overwrite and path.exists():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    scratch = path.with_name(f"{path.name}.{secrets.token_hex(4)}{path.suffix}")
     try:
         yield scratch
         if overwrite:
             scratch.replace(path)
         else:
-            _link(scratch, path)
+            _move_to_unused(scratch, path)
     finally:
         scratch.unlink(missing_ok=True)
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, replacing an earlier one."""
+    """Write a file that only its owner can read, replacing an existing one.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        File to write.
+    text : str
+        Its content.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
     with replacing(path) as scratch:
         _write(scratch, text)
 
 
 def create_private(path: Path, text: str) -> str:
-    """Return a file's text; create it first, readable by its owner only, where it is missing.
+    """Return the content of a file; create it first if it is missing or empty.
 
-    Of two processes that create the file at once, one writes it and both return its text.
+    If two processes create the file at once, one writes it and both return the same content. An
+    empty file is replaced: a full disk can leave one behind.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        File to read or to create, readable by its owner only.
+    text : str
+        Content of a new file.
+
+    Returns
+    -------
+    str
+        The content of the file.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read or written.
     """
-    if not path.exists():
+    if not _read_when_written(path):
+        with contextlib.suppress(FileNotFoundError):
+            if not path.stat().st_size:
+                path.unlink()
         with contextlib.suppress(FileExistsError), replacing(path, overwrite=False) as scratch:
             _write(scratch, text)
-    return path.read_text(encoding="utf-8")
+    return _read_when_written(path)
 
 
 def _write(path: Path, text: str) -> None:
@@ -71,6 +122,28 @@ def _write(path: Path, text: str) -> None:
         os.fsync(file.fileno())
 
 
-def _link(scratch: Path, path: Path) -> None:
-    """Give a file its name, unless another file has it."""
-    os.link(scratch, path)
+def _read_when_written(path: Path) -> str:
+    """Return the content of a file, or an empty string if it is missing or stays empty."""
+    deadline = time.monotonic() + _CLAIM_TIMEOUT
+    text = ""
+    with contextlib.suppress(FileNotFoundError):
+        while not (text := path.read_text(encoding="utf-8")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+    return text
+
+
+def _move_to_unused(scratch: Path, path: Path) -> None:
+    """Move a file to a name that no file has; raise `FileExistsError` if one has it."""
+    try:
+        os.link(scratch, path)
+        return
+    except FileExistsError:
+        raise
+    except OSError:
+        # FAT and some network file systems have no hard links: claim the name with an empty file.
+        path.touch(mode=0o600, exist_ok=False)
+    try:
+        scratch.replace(path)
+    except OSError:
+        path.unlink()
+        raise

@@ -1,4 +1,4 @@
-"""Where the extension keeps its files."""
+"""Paths of the files that the extension keeps."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ __all__ = ["capsule_home"]
 
 
 def capsule_home() -> Path:
-    """Return the folder of the user's Capsule files.
+    """Return the folder with the user's Capsule files.
 
     Returns
     -------
     pathlib.Path
-        The value of ``CAPSULE_HOME``; where that is not set or empty, ``~/.capsule``. The folder
+        The value of ``CAPSULE_HOME``, or ``~/.capsule`` if that is unset or empty. The folder
         may not exist yet.
     """
     home = os.environ.get("CAPSULE_HOME")

@@ -1,4 +1,4 @@
-"""A bar for a reading that takes long; none for a short one, nor where nobody looks."""
+"""Progress bar for reading payments, shown only if reading takes long and somebody can see it."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from tqdm import tqdm
 
 from cpsl_notebook.front_end import front_end
 
-__all__ = ["Reading", "reading"]
+__all__ = ["ReadingProgress", "reading_progress"]
 
 _OPTIONS: dict[str, Any] = {
-    "delay": 1.0,  # seconds before it appears
-    "miniters": 0,  # however few bytes have come since
+    "delay": 1.0,  # seconds before the bar appears
+    "miniters": 0,  # update however few bytes arrived
     "unit": "B",
     "unit_scale": True,
 }
 
 
 class _Bar(tqdm):  # type: ignore[type-arg]
-    monitor_interval = 0  # else tqdm starts a thread, and a program that forks is warned of it
+    monitor_interval = 0  # no monitor thread: a process with threads gets a warning when it forks
 
 
-class Reading:
-    """What is being read, and how far it is.
+class ReadingProgress:
+    """Progress of reading, part by part.
 
     Parameters
     ----------
-    bar
-        The bar that shows it.
-    parts
-        How many parts there are.
+    bar : tqdm.tqdm
+        Bar that shows the progress.
+    parts : int
+        Number of parts.
     """
 
     def __init__(self, bar: _Bar, parts: int) -> None:
@@ -42,35 +42,40 @@ class Reading:
         self._begun = 0
 
     def begin(self, part: str) -> None:
-        """Go on to the next part."""
+        """Start the next part."""
         self._begun += 1
-        which = f" ({self._begun} of {self._parts})" if self._parts > 1 else ""
-        self._bar.set_description_str(f"Reading {part}{which}", refresh=False)
-        self.received(0, None)
+        position = f" ({self._begun} of {self._parts})" if self._parts > 1 else ""
+        self._bar.set_description_str(f"Reading {part}{position}", refresh=False)
+        self.update(0, None)
 
-    def received(self, size: int, total: int | None) -> None:
-        """Take note of how many bytes of this part are there, and of how many there will be."""
+    def update(self, size: int, total: int | None) -> None:
+        """Set the number of bytes received of this part, and its size if that is known."""
         self._bar.total = total
         self._bar.update(size - self._bar.n)
 
 
 @contextlib.contextmanager
-def reading(parts: int) -> Iterator[Reading]:
-    """Show a bar while something is read.
+def reading_progress(parts: int) -> Iterator[ReadingProgress]:
+    """Show a progress bar while the block reads.
 
-    It is text, so that it stays readable in a saved notebook, where a widget would be dead. A
-    terminal is cleared of it in the end.
+    The bar is text, because a widget would be dead in a saved notebook. It is removed from a
+    terminal at the end.
 
     Parameters
     ----------
-    parts
-        How many parts there are; apps, say.
+    parts : int
+        Number of parts to read, such as apps.
+
+    Yields
+    ------
+    ReadingProgress
+        Progress to report to.
     """
-    shown: dict[str, dict[str, Any]] = {
+    options: dict[str, dict[str, Any]] = {
         "captured": {"disable": True},
         "headless": {"disable": True},
-        "text": {"disable": None, "leave": False},  # None: unless it is no terminal
-        "widget": {"file": sys.stdout},  # what goes to stderr looks like an error there
+        "text": {"disable": None, "leave": False},  # None disables it if stderr is not a terminal
+        "widget": {"file": sys.stdout},  # notebooks show stderr like an error
     }
-    with _Bar(**_OPTIONS, **shown[front_end()]) as bar:
-        yield Reading(bar, parts)
+    with _Bar(**_OPTIONS, **options[front_end()]) as bar:
+        yield ReadingProgress(bar, parts)

@@ -1,4 +1,4 @@
-"""Periods of local time: months and the like, as seen from a moment, and which of them are final."""
+"""Calendar periods in a time zone, and whether they are final at a given moment."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from cpsl_notebook.errors import UserError
 __all__ = ["PROVISIONAL_DAYS", "STATES", "Calendar"]
 
 PROVISIONAL_DAYS = 15
-"""Days after its end in which a period can still change: those of grace for a renewal."""
+"""Days after its end during which a period can still change: the days of grace for a renewal."""
 STATES = ["running", "provisional", "final"]
 _PERIODS = {"D": "D", "W": "W-SUN", "MS": "M", "QS": "Q-DEC", "YS": "Y-DEC"}
 
 
 @dataclass(frozen=True)
 class Calendar:
-    """The periods of a time zone, as seen from a moment.
+    """The periods of a time zone up to a moment.
 
-    A period is named by its first day, as a time without a zone: a label, not a moment.
+    A period is labelled by midnight of its first day, as a time without a zone.
 
     Attributes
     ----------
-    as_of
+    as_of : pandas.Timestamp
         The moment, in UTC.
-    tz
-        The zone, such as ``"Europe/Berlin"``.
-    freq
-        ``"MS"`` for months, ``"D"``, ``"W"`` (Monday to Sunday), ``"QS"`` or ``"YS"``.
+    tz : str
+        Name of a time zone, such as ``"Europe/Berlin"``.
+    freq : {"D", "W", "MS", "QS", "YS"}
+        Length of a period: a day, a week (Monday to Sunday), a month, a quarter or a year.
 
     Examples
     --------
@@ -49,38 +49,51 @@ class Calendar:
 
     def __post_init__(self) -> None:
         if self.freq not in _PERIODS:
-            raise UserError(f"freq is one of {', '.join(_PERIODS)}, not {self.freq!r}.")
+            raise UserError(f"freq must be one of {', '.join(_PERIODS)}, not {self.freq!r}.")
         zone(self.tz)
 
     @property
     def now(self) -> pd.Timestamp:
-        """The moment on the zone's clocks, without a zone."""
+        """The moment in local time, without a zone."""
         return self.as_of.tz_convert(self.tz).tz_localize(None)
 
     @property
     def last_day(self) -> pd.Timestamp:
-        """The day, on the zone's clocks, that the moment ends or is in."""
+        """The local day that contains the moment, or that ends with it."""
         return (self.now - pd.Timedelta(1, "us")).normalize()
 
     def local(self, times: pd.Series) -> pd.Series:
-        """Return moments in UTC as what the zone's clocks showed."""
-        clocks: pd.Series[Any] = times.dt.tz_convert(self.tz).dt.tz_localize(None)
-        return clocks
+        """Return times in UTC as local times without a zone."""
+        local: pd.Series[Any] = times.dt.tz_convert(self.tz).dt.tz_localize(None)
+        return local
 
     def starts(self, times: pd.Series) -> pd.Series:
-        """Return the first day of the period of each moment."""
+        """Return the label of the period of each time in UTC."""
         periods = self.local(times).dt.to_period(_PERIODS[self.freq])
         starts: pd.Series[Any] = periods.dt.start_time.astype("datetime64[us]")
         return starts
 
     def start(self, day: Moment) -> pd.Timestamp:
-        """Return the first day of the period of a day, or of a month such as ``"2025-10"``."""
+        """Return the label of the period that a day, a month or a time begins in."""
         return first_day(day, self.tz).to_period(_PERIODS[self.freq]).start_time
 
     def with_empty(self, table: pd.DataFrame, groups: list[str], name: str) -> pd.DataFrame:
-        """Add the periods, up to now, that a group of the table has no row for, with zeros.
+        """Add rows of zeros for periods, up to the moment, in which a group has no row.
 
-        *name* is that of the column with the periods' first days.
+        Parameters
+        ----------
+        table : pandas.DataFrame
+            One row per period and group.
+        groups : list of str
+            Columns that identify a group.
+        name : str
+            Column with the labels of the periods.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The table with a row for every group and every period from the first one of any group,
+            ordered by period and group.
         """
         if table.empty:
             return table
@@ -89,19 +102,46 @@ class Calendar:
         every = pd.DataFrame({name: periods.to_timestamp(how="start").as_unit("us")})
         every = every.merge(table[groups].drop_duplicates(), how="cross")
         filled = every.merge(table, on=keys, how="left", indicator=True)
-        nothing = filled.pop("_merge") == "left_only"
+        added = filled.pop("_merge") == "left_only"
         numbers = [str(column) for column in table if column not in keys]
-        filled[numbers] = filled[numbers].mask(nothing, 0)
+        filled[numbers] = filled[numbers].mask(added, 0)
         return filled.sort_values(keys, ignore_index=True)
 
     def finish(self, table: pd.DataFrame, name: str, since: Moment | None) -> pd.DataFrame:
-        """Leave out the periods before *since*, and say of each other one in which state it is."""
+        """Remove the periods before *since*, and add the column ``state``.
+
+        Parameters
+        ----------
+        table : pandas.DataFrame
+            A table with one or more rows per period.
+        name : str
+            Column with the labels of the periods.
+        since : str, datetime.date, pandas.Period, pandas.Timestamp or None
+            First period to keep, by a date within it; ``None`` for all.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The rows on a default index, with the `states` of their periods.
+        """
         if since is not None:
             table = table[table[name] >= self.start(since)].reset_index(drop=True)
         return table.assign(state=self.states(table[name]))
 
     def states(self, starts: pd.Series) -> pd.Series:
-        """Say of each period whether it is running, provisional or final."""
+        """Return the state of each period.
+
+        Parameters
+        ----------
+        starts : pandas.Series
+            Labels of periods.
+
+        Returns
+        -------
+        pandas.Series
+            ``category``: ``"running"`` until the period ends, ``"provisional"`` for
+            `PROVISIONAL_DAYS` after that, then ``"final"``.
+        """
         days = pd.Series(pd.to_datetime(starts.unique()), dtype="datetime64[us]")
         ends = days.dt.to_period(_PERIODS[self.freq]).dt.end_time + pd.Timedelta(1, "ns")
         settled = ends + pd.Timedelta(days=PROVISIONAL_DAYS)

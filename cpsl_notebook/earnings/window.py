@@ -1,32 +1,30 @@
-"""A window of time: payments from one moment up to, not including, another."""
+"""Time windows: payments from one moment up to, but not including, another."""
 
 from __future__ import annotations
 
-import contextlib
-import datetime as dt
 import re
 from dataclasses import dataclass
 
 import pandas as pd
 
-from cpsl_notebook.earnings.dates import zone
+from cpsl_notebook.earnings.dates import Moment, first_moment, moment, zone
 from cpsl_notebook.earnings.ledger.builder import find_roles
 from cpsl_notebook.errors import UserError
-from cpsl_notebook.frames import UNPARSED
+from cpsl_notebook.frames.schema import UNPARSED
 
-__all__ = ["Side", "Window"]
-
-Side = str | dt.date
+__all__ = ["Window"]
 
 
 @dataclass(frozen=True)
 class Window:
-    """A half-open window; a side that is ``None`` is open.
+    """A half-open time window; a bound that is ``None`` is open.
 
     Attributes
     ----------
-    since, until
-        The first moment within, and the first one after, in UTC.
+    since : pandas.Timestamp or None
+        First moment of the window, in UTC.
+    until : pandas.Timestamp or None
+        First moment after the window, in UTC.
 
     Examples
     --------
@@ -42,81 +40,100 @@ class Window:
     @classmethod
     def of(
         cls,
-        since: Side | None = None,
-        until: Side | None = None,
-        month: str | None = None,
+        since: Moment | None = None,
+        until: Moment | None = None,
+        month: str | pd.Period | None = None,
         tz: str = "UTC",
     ) -> Window:
-        """Read a window as a person writes it.
+        """Return the window that a user describes.
 
         Parameters
         ----------
-        since, until
-            Days, which begin at midnight in *tz*, or times; those without a zone are in *tz*.
-        month
-            A calendar month in *tz*, such as ``"2025-10"``, instead of the two.
-        tz
-            The name of a time zone.
+        since, until : str, datetime.date, pandas.Period or pandas.Timestamp, optional
+            Bounds. A year, a month or a day means its first moment in *tz*; a time without a zone
+            is in *tz*. The window contains *since* but not *until*.
+        month : str or pandas.Period, optional
+            Calendar month in *tz*, such as ``"2025-10"``, instead of the two bounds.
+        tz : str, default "UTC"
+            Name of a time zone.
+
+        Returns
+        -------
+        Window
+            The window; falsy if both bounds are open.
 
         Raises
         ------
-        UserError
-            A moment or the zone cannot be read, or the window has no room.
+        cpsl_notebook.UserError
+            If a bound, the month or the zone is invalid, or *until* is not after *since*.
         """
-        where = zone(tz)
+        zone(tz)
         if month is not None:
             if since is not None or until is not None:
-                raise UserError("A month is a whole window: leave since and until out.")
-            since, until = _month(month)
-        begin = None if since is None else _moment(since, where)
-        end = None if until is None else _moment(until, where)
+                raise UserError("month cannot be combined with since or until. Leave those out.")
+            if not re.fullmatch(r"\d{4}-\d\d", str(month).strip()):
+                raise UserError(f"Invalid month: {month!r}. Write it as '2025-10'.")
+            return cls(first_moment(month, tz), moment(month, tz))
+        begin = None if since is None else first_moment(since, tz)
+        end = None if until is None else first_moment(until, tz)
         if begin is not None and end is not None and begin >= end:
             raise UserError(
-                f"Nothing lies between {since} and {until}: until is the first moment after."
+                f"The window from {since} to {until} is empty. until is exclusive: "
+                "set it to the first moment after the window."
             )
         return cls(begin, end)
 
     def __bool__(self) -> bool:
-        """Say whether anything may lie outside."""
         return self.since is not None or self.until is not None
 
     def __str__(self) -> str:
-        return "/".join(_iso(side) for side in (self.since, self.until)) if self else ""
+        return "/".join(_iso(bound) for bound in (self.since, self.until)) if self else ""
 
     def cut(self, payments: pd.DataFrame) -> pd.DataFrame:
-        """Return the payments within, on a plain index, and say so in ``attrs["window"]``.
+        """Return the payments within the window.
+
+        Parameters
+        ----------
+        payments : pandas.DataFrame
+            Payments, one per row.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The payments on a default index, with the window in ``attrs["window"]`` and only the
+            categories that occur; *payments* itself if both bounds are open.
 
         Raises
         ------
-        UserError
-            It cannot be told which column is the time, or a payment has none.
+        cpsl_notebook.UserError
+            If the column with the time of a payment is unknown, or a payment has no time.
         """
         if not self:
             return payments
-        rows = payments[self._within(payments)].reset_index(drop=True)
+        rows = payments[self._contains(payments)].reset_index(drop=True)
         for name in rows.columns[rows.dtypes == "category"]:
             rows[name] = rows[name].cat.remove_unused_categories()
         rows.attrs = payments.attrs | {"window": str(self)}
         if UNPARSED in rows:
-            apart = rows[UNPARSED].dropna()
-            rows.attrs["unparsed"] = str(sum(map(len, apart)))
-            rows = rows if len(apart) else rows.drop(columns=UNPARSED)
+            unparsed = rows[UNPARSED].dropna()
+            rows.attrs["unparsed"] = str(sum(map(len, unparsed)))
+            rows = rows if len(unparsed) else rows.drop(columns=UNPARSED)
         return rows
 
-    def _within(self, payments: pd.DataFrame) -> pd.Series[bool]:
-        """Say of every payment whether it is within."""
+    def _contains(self, payments: pd.DataFrame) -> pd.Series[bool]:
+        """Return for each payment whether it is within the window."""
         roles = find_roles(payments)
         column = roles.columns.get("time")
         if column is None:
             raise UserError(
-                f"Which column is the time of a payment cannot be told ({roles.why_not('time')}): "
-                "read the payments without a window, and choose from their rows."
+                f"Cannot tell which column is the time of a payment ({roles.why_not('time')}). "
+                "Read the payments without a window and select rows yourself."
             )
         times = payments[column]
         if times.isna().any():
             raise UserError(
-                f"{times.isna().sum():,} of the payments have no time in `{column}`, so whether they "
-                "are in the window cannot be told: read them without one."
+                f"Payments without a time in `{column}`: {times.isna().sum():,}. They may or may not "
+                "be in the window. Read the payments without a window."
             )
         within = pd.Series(True, index=payments.index)
         if self.since is not None:
@@ -126,29 +143,5 @@ class Window:
         return within
 
 
-def _month(month: str) -> tuple[dt.date, dt.date]:
-    """Return the first day of a month and that of the next."""
-    written = re.fullmatch(r"(\d{4})-(\d\d)", str(month).strip())
-    if written is None or not 1 <= int(written[2]) <= 12 or not 1 <= int(written[1]) < 9999:
-        raise UserError(f"{month!r} is no month: write it as 2025-10.")
-    number = int(written[1]) * 12 + int(written[2])
-    return dt.date(int(written[1]), int(written[2]), 1), dt.date(number // 12, number % 12 + 1, 1)
-
-
-def _moment(value: Side, where: dt.tzinfo) -> pd.Timestamp:
-    named: pd.Timestamp | None = None
-    written = isinstance(value, str) and re.match(r"\s*\d{4}-\d\d-\d\d", value)
-    if written or isinstance(value, dt.date):
-        with contextlib.suppress(ValueError):
-            named = pd.Timestamp(value)
-    if named is None or pd.isna(named):
-        raise UserError(f"{value!r} is no day or time: write it as 2025-10-01.")
-    if named.tzinfo is None:
-        # A midnight that a zone leaves out begins at the first moment there is; one that comes
-        # twice begins the day the first time.
-        named = named.tz_localize(where, ambiguous=True, nonexistent="shift_forward")
-    return named.tz_convert("UTC").as_unit("us")
-
-
-def _iso(side: pd.Timestamp | None) -> str:
-    return "" if side is None else side.isoformat().replace("+00:00", "Z")
+def _iso(bound: pd.Timestamp | None) -> str:
+    return "" if bound is None else bound.isoformat().replace("+00:00", "Z")

@@ -1,8 +1,7 @@
-"""The type of a column, and its values in that type; what does not fit is handed back."""
+"""Typed columns: the type that fits the name and the values of a field, and the values in it."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,12 +9,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cpsl_notebook.frames import timestamps as times
+from cpsl_notebook.frames import timestamps
 from cpsl_notebook.frames.cells import Cells
+from cpsl_notebook.frames.field_names import last_word
 
-__all__ = ["STRING", "categories", "last_word", "typed"]
+__all__ = ["STRING", "categorical", "typed_column"]
 
-STRING = pd.StringDtype("pyarrow")  # what pandas 3 takes; pandas 2.2 would choose Python's objects
+STRING = pd.StringDtype("pyarrow")  # the default of pandas 3; that of 2.2 uses Python objects
 
 Reader = Callable[[Cells, int], pa.ChunkedArray]
 
@@ -25,7 +25,7 @@ _TIME_WORDS = {
     *("created", "date", "day", "epoch", "on", "time", "ts", "updated", "when"),
 }
 _CATEGORY_WORDS = {"app", "currency", "interval", "kind", "mode", "state", "status", "type"}
-_LARGEST_EXACT = 2**53  # up to which a float holds every integer
+_LARGEST_EXACT = 2**53  # floats represent every integer up to here
 _PANDAS_TYPES = {
     pa.int64(): pd.Int64Dtype(),
     pa.float64(): pd.Float64Dtype(),
@@ -34,42 +34,55 @@ _PANDAS_TYPES = {
 }
 
 
-def typed(name: str, cells: Cells, length: int) -> tuple[pd.Series[Any], list[tuple[int, Any]]]:
-    """Return a field's values as a column of one type, and those that do not fit it.
+def typed_column(
+    name: str, cells: Cells, length: int
+) -> tuple[pd.Series[Any], list[tuple[int, Any]]]:
+    """Return the values of a field as a column of one type, and the values that do not fit it.
 
     Parameters
     ----------
-    name
-        The field's name; its last word says what a column holds where values leave it open.
-    cells
+    name : str
+        Name of the field. Its last word may say what the column holds.
+    cells : Cells
         The values.
-    length
-        The number of rows.
+    length : int
+        Number of rows.
 
     Returns
     -------
-    pandas.Series
-        Missing where there is no value, or one that does not fit.
-    list of tuple
-        Row and value of each that does not fit.
+    column : pandas.Series
+        The values; missing where a row has none, or one that does not fit.
+    misfits : list of (int, object)
+        Row and original of each value that does not fit.
     """
     word = last_word(name)
-    read = _reader(word, cells, length)
+    read = _choose_reader(word, cells, length)
     if read is None:
-        return _objects(cells, length), []
+        return _as_objects(cells, length), []
     column = read(cells, length)
     misfits = []
     if length - column.null_count < len(cells):
         missing = column.is_null().to_numpy()
         misfits = [(row, value) for row, value in cells.items(length) if missing[row]]
     if word in _CATEGORY_WORDS and column.type == pa.large_string():
-        return categories(column), misfits
+        return categorical(column), misfits
     series: pd.Series[Any] = column.to_pandas(types_mapper=_PANDAS_TYPES.get)
     return series, misfits
 
 
-def categories(column: pa.ChunkedArray) -> pd.Series[Any]:
-    """Return strings as a categorical column, its categories in order of the alphabet."""
+def categorical(column: pa.ChunkedArray) -> pd.Series[Any]:
+    """Return strings as a categorical column.
+
+    Parameters
+    ----------
+    column : pyarrow.ChunkedArray
+        Large strings.
+
+    Returns
+    -------
+    pandas.Series
+        ``category``, with the categories in alphabetical order.
+    """
     names = sorted(column.unique().drop_null().to_pylist())
     codes = pc.index_in(column, pa.array(names, pa.large_string()))
     found = pd.Categorical.from_codes(
@@ -78,67 +91,61 @@ def categories(column: pa.ChunkedArray) -> pd.Series[Any]:
     return pd.Series(found)
 
 
-def _reader(word: str, cells: Cells, length: int) -> Reader | None:
-    """Choose how to read a column; ``None`` for one that stays as it came."""
+def _choose_reader(word: str, cells: Cells, length: int) -> Reader | None:
+    """Return how to read a column; ``None`` if its values are kept as objects."""
     if word == "cents":
-        return _cents
+        return _read_cents
     if word in _TIME_WORDS and _is_time(word, cells, length):
-        return _times
+        return _read_times
     counts = {
-        _numbers: cells.count(int, float),
-        _strings: cells.count(str),
-        _booleans: cells.count(bool),
+        _read_numbers: cells.count(int, float),
+        _read_strings: cells.count(str),
+        _read_booleans: cells.count(bool),
         None: len(cells.others),
     }
-    read = max(counts, key=lambda reader: counts[reader])  # of equal ones, the first
-    if not len(cells) or read is _strings:
-        whole = counts[_strings] == len(cells) > 0
-        is_time = whole and times.is_full_time(cells.column(str, length))
-        return _times if is_time else _strings
-    if read is _numbers and not cells.count(float):
-        return _integers
+    read = max(counts, key=lambda reader: counts[reader])  # in a tie, the first
+    if not len(cells) or read is _read_strings:
+        whole = counts[_read_strings] == len(cells) > 0
+        is_time = whole and timestamps.are_full_times(cells.column(str, length))
+        return _read_times if is_time else _read_strings
+    if read is _read_numbers and not cells.count(float):
+        return _read_integers
     return read
 
 
 def _is_time(word: str, cells: Cells, length: int) -> bool:
-    """Say whether a column that is named like a time is one: what a name leaves open, values say."""
+    """Return whether a column with the name of a time holds times, judging by its values."""
     if word in _ALWAYS_TIMES or not len(cells):
         return True
-    texts = times.from_strings(cells.column(str, length))
+    texts = timestamps.parse_strings(cells.column(str, length))
     if texts.null_count < length:
         return True
-    read: int = length - _times(cells, length).null_count
+    read: int = length - _read_times(cells, length).null_count
     return 2 * read > len(cells)
 
 
-def last_word(name: str) -> str:
-    """Return the last word of a name: that of ``paid_at``, ``paidAt`` and ``paid.at`` is "at"."""
-    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+|\d+", name)
-    return words[-1].lower() if words else ""
-
-
-def _strings(cells: Cells, length: int) -> pa.ChunkedArray:
+def _read_strings(cells: Cells, length: int) -> pa.ChunkedArray:
     return cells.column(str, length)
 
 
-def _booleans(cells: Cells, length: int) -> pa.ChunkedArray:
+def _read_booleans(cells: Cells, length: int) -> pa.ChunkedArray:
     return cells.column(bool, length)
 
 
-def _integers(cells: Cells, length: int) -> pa.ChunkedArray:
+def _read_integers(cells: Cells, length: int) -> pa.ChunkedArray:
     return cells.column(int, length)
 
 
-def _numbers(cells: Cells, length: int) -> pa.ChunkedArray:
-    """Read floats, and the integers that are exact as floats."""
+def _read_numbers(cells: Cells, length: int) -> pa.ChunkedArray:
+    """Read floats, and integers that a float represents exactly."""
     integers = cells.column(int, length)
     inexact = pc.or_(pc.greater(integers, _LARGEST_EXACT), pc.less(integers, -_LARGEST_EXACT))
     exact = pc.if_else(inexact, None, integers).cast(pa.float64())
     return pc.coalesce(cells.column(float, length), exact)
 
 
-def _cents(cells: Cells, length: int) -> pa.ChunkedArray:
-    """Read integers, also as ``1500.0`` and ``"1500"``; only a whole number is one of cents."""
+def _read_cents(cells: Cells, length: int) -> pa.ChunkedArray:
+    """Read whole numbers, also those written as ``1500.0`` or ``"1500"``."""
     integers = cells.column(int, length)
     if cells.count(float):
         floats = cells.column(float, length)
@@ -147,26 +154,26 @@ def _cents(cells: Cells, length: int) -> pa.ChunkedArray:
     if cells.count(str):
         texts = cells.column(str, length)
         digits = pc.if_else(pc.match_substring_regex(texts, r"^-?\d{1,19}$"), texts, None)
-        integers = pc.coalesce(integers, times.cast_each(digits, pa.int64()))
+        integers = pc.coalesce(integers, timestamps.cast_or_null(digits, pa.int64()))
     return integers
 
 
-def _times(cells: Cells, length: int) -> pa.ChunkedArray:
-    """Read times as text and as epochs."""
+def _read_times(cells: Cells, length: int) -> pa.ChunkedArray:
+    """Read times that are strings or epochs."""
     read = []
     if cells.count(str):
-        read.append(times.from_strings(cells.column(str, length)))
+        read.append(timestamps.parse_strings(cells.column(str, length)))
     for kind in (int, float):
         if cells.count(kind):
             read.append(
-                times.from_numbers(cells.column(kind, length).cast(pa.float64(), safe=False))
+                timestamps.parse_epochs(cells.column(kind, length).cast(pa.float64(), safe=False))
             )
     if not read:
-        return pa.chunked_array([pa.nulls(length, times.TIMESTAMP)])
+        return pa.chunked_array([pa.nulls(length, timestamps.TIMESTAMP)])
     return read[0] if len(read) == 1 else pc.coalesce(*read)
 
 
-def _objects(cells: Cells, length: int) -> pd.Series[Any]:
+def _as_objects(cells: Cells, length: int) -> pd.Series[Any]:
     values: list[Any] = [None] * length
     for row, value in cells.items(length):
         values[row] = value

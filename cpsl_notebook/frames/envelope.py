@@ -1,108 +1,147 @@
-"""What the service answers: a list of records, or an envelope around one.
+"""The service's answers: a list of records, or an envelope around one.
 
-An answer is given decoded, or as the bytes of its JSON.
+An answer is either decoded, or the bytes of its JSON.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cpsl_notebook.errors import UserError
-from cpsl_notebook.frames.decoding import Records, Undecoded, opened
+from cpsl_notebook.frames.decoding import BatchReader, RawItems, decode_envelope
+from cpsl_notebook.frames.field_names import words
 
-__all__ = ["batches", "records", "summary"]
+__all__ = ["find_records", "read_batches", "unwrap_summary"]
 
-_BATCH = 1 << 10  # records that are objects at one time: few enough to use their memory again
-_MORE_WORDS = {"hasmore", "more", "next", "cursor"} | {
+_BATCH_SIZE = 1 << 10  # records; small enough that the memory of their objects is reused
+_MORE_NAMES = {"hasmore", "more", "next", "cursor"} | {
     f"next{what}" for what in ("cursor", "page", "pagetoken", "token", "url", "link")
 }
-_COUNT_WORDS = {"total", "totalcount", "totalresults", "count"}
-_TROUBLES = {"error", "errors", "warnings"}  # lists in an envelope that are no records
+_COUNT_NAMES = {"total", "totalcount", "totalresults", "count"}
+_PROBLEM_NAMES = {"error", "errors", "warnings"}  # their lists are not records
 
 
-def records(answer: Any, app: str) -> list[Any]:
-    """Find the list of records in an answer: the answer itself, or in an envelope around it.
+def find_records(answer: Any, app: str) -> list[Any]:
+    """Return the list of records in an answer.
 
     Parameters
     ----------
-    answer
-        What the service gave, decoded or as bytes.
-    app
-        The app's name, for errors.
+    answer : object
+        The service's answer, decoded or as the bytes of its JSON: the list itself, or an envelope
+        that contains it at any depth.
+    app : str
+        Name of the app, for error messages.
+
+    Returns
+    -------
+    list
+        The records; `~cpsl_notebook.frames.decoding.RawItems` if the answer was given as bytes.
 
     Raises
     ------
-    UserError
-        There is no list, a choice of them, or the envelope says that it is not the whole.
+    cpsl_notebook.UserError
+        If there is no list or more than one, or the envelope says that the list is incomplete.
     """
     if isinstance(answer, bytes | bytearray):
-        answer = opened(answer)
-    found = _find_records(answer)
+        answer = decode_envelope(answer)
+    found = _find_list(answer)
     if found is None:
-        raise UserError(f"The payments of {app} came without a list of them: check the gateway.")
-    if isinstance(answer, dict) and _says_more(answer, len(found)):
         raise UserError(
-            f"The service gave only a part of the payments of {app}, and says that there are more: "
-            "a partial ledger is not shown."
+            f"The response for the payments of {app} contains no list of records. "
+            "Check the address of the gateway."
+        )
+    if isinstance(answer, dict) and _is_partial(answer, len(found)):
+        raise UserError(
+            f"The service returned only part of the payments of {app} and says that there are more. "
+            "A partial ledger is not shown, because its totals would be wrong."
         )
     return found
 
 
-def batches(found: list[Any]) -> Iterator[tuple[int, Mapping[str, Sequence[Any]]]]:
-    """Iterate over records in parts: where each begins, and the values of its fields."""
-    known = Records()
-    for start in range(0, len(found), _BATCH):
-        yield start, known.values(type(found)(found[start : start + _BATCH]))
+def read_batches(records: list[Any]) -> Iterator[tuple[int, Mapping[str, Sequence[Any]]]]:
+    """Iterate over records in batches.
+
+    Parameters
+    ----------
+    records : list
+        What `find_records` returned.
+
+    Yields
+    ------
+    start : int
+        Row of the first record of the batch.
+    values : mapping of str to sequence
+        The values of each field, one per record of the batch.
+    """
+    reader = BatchReader()
+    for start in range(0, len(records), _BATCH_SIZE):
+        yield start, reader.values(type(records)(records[start : start + _BATCH_SIZE]))
 
 
-def summary(answer: Any, app: str) -> dict[str, Any]:
-    """Return the object of an earnings answer, out of its envelope.
+def unwrap_summary(answer: Any, app: str) -> dict[str, Any]:
+    """Return the object of an earnings answer, without the envelope around it.
+
+    Parameters
+    ----------
+    answer : object
+        The service's decoded answer.
+    app : str
+        Name of the app, for error messages.
+
+    Returns
+    -------
+    dict
+        The fields of the summary.
 
     Raises
     ------
-    UserError
-        The answer is no object.
+    cpsl_notebook.UserError
+        If the answer is not an object.
     """
     if not isinstance(answer, dict):
-        raise UserError(f"The earnings of {app} are no JSON object: check the gateway's address.")
+        raise UserError(
+            f"The response for the earnings of {app} is not a JSON object. "
+            "Check the address of the gateway."
+        )
     values = list(answer.values())
     return values[0] if len(values) == 1 and isinstance(values[0], dict) else answer
 
 
-def _find_records(answer: Any) -> list[Any] | None:
-    """Find the one list of objects; ``None`` where there is none, or a choice of them."""
+def _find_list(answer: Any) -> list[Any] | None:
+    """Return the only list of objects; ``None`` if there is none, or more than one."""
     if isinstance(answer, list):
         return answer
     if not isinstance(answer, dict):
         return None
     if "payments" in answer and not isinstance(answer["payments"], dict):
-        return answer["payments"] or []
-    fields = {key: value for key, value in answer.items() if key not in _TROUBLES}
+        payments = answer["payments"] or []
+        return payments if isinstance(payments, list) else None
+    fields = {key: value for key, value in answer.items() if key not in _PROBLEM_NAMES}
     lists = [value for value in fields.values() if _holds_objects(value)]
-    objects = [value for key, value in fields.items() if isinstance(value, dict)]
+    objects = [value for value in fields.values() if isinstance(value, dict)]
     if len(lists) == 1:
         return lists[0]  # type: ignore[no-any-return]
     if not lists and len(objects) == 1:
-        return _find_records(objects[0])
-    return [] if not fields and not answer else None
+        return _find_list(objects[0])
+    return [] if not answer else None
 
 
 def _holds_objects(value: Any) -> bool:
-    if isinstance(value, Undecoded):
-        return value.holds_objects()
+    """Return whether a value is a list of nothing but objects."""
+    if isinstance(value, RawItems):
+        return value.are_objects()
     return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
-def _says_more(answer: dict[str, Any], count: int) -> bool:
-    """Say whether an envelope, or an object within it, tells of records that did not come."""
+def _is_partial(answer: dict[str, Any], count: int) -> bool:
+    """Return whether an envelope, at any depth, says that there are more than *count* records."""
     for key, value in answer.items():
-        word = re.sub(r"[^a-z]", "", key.lower())
-        if word in _MORE_WORDS and value:
+        name = "".join(words(key))
+        if name in _MORE_NAMES and value:
             return True
-        if word in _COUNT_WORDS and type(value) is int and value > count:
+        if name in _COUNT_NAMES and type(value) is int and value > count:
             return True
-        if isinstance(value, dict) and _says_more(value, count):
+        if isinstance(value, dict) and _is_partial(value, count):
             return True
     return False

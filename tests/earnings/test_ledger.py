@@ -1,8 +1,9 @@
-"""Ledgers: the same payments give the same ledger, whatever the service calls its fields."""
+"""Ledgers: the same payments give the same ledger, whatever the names of their fields."""
 
 import datetime as dt
 import functools
 import json
+from decimal import Decimal
 
 import pandas as pd
 import pytest
@@ -12,8 +13,11 @@ from hypothesis import strategies as st
 
 import cpsl
 from cpsl_notebook import Client, UserError
+from cpsl_notebook.earnings.ledger import column_values
+from cpsl_notebook.earnings.ledger.amounts import cents
 from cpsl_notebook.earnings.ledger.builder import build
 from cpsl_notebook.earnings.ledger.ledger import COLUMNS, DETAILS
+from cpsl_notebook.earnings.ledger.roles import infer
 from cpsl_notebook.frames import earnings_frame, payments_frame
 
 PLAIN = [
@@ -167,9 +171,9 @@ def types(df):
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_five_styles_of_naming_give_the_same_ledger(style):
+def test_naming_styles_give_same_ledger(style):
     plain, styled = payments().capsule.ledger(), payments(style).capsule.ledger()
-    # Payout states that the service does not document keep the name that it gives them.
+    # Payout states that the service does not document keep their spelling.
     styled["payout_state"] = styled["payout_state"].cat.rename_categories(
         lambda state: "Held" if state == "held" else state
     )
@@ -178,7 +182,7 @@ def test_five_styles_of_naming_give_the_same_ledger(style):
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_five_styles_of_naming_have_the_same_details(style):
+def test_naming_styles_give_same_details(style):
     plain, styled = build(payments()).rows, build(payments(style)).rows
     assert styled["payout_id"].equals(plain["payout_id"])
     assert styled["subscription"].equals(plain["subscription"])
@@ -192,7 +196,7 @@ def plain_answers():
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_five_styles_of_naming_give_the_same_answers(style):
+def test_naming_styles_give_same_answers(style):
     plain, styled = payments().capsule, payments(style).capsule
     for name, ours in plain_answers().items():
         assert len(ours) and ours.equals(getattr(styled, name)(tz="Europe/Berlin")), name
@@ -228,7 +232,7 @@ PAYMENTS = st.fixed_dictionaries(
 
 @settings(deadline=None, max_examples=15)
 @given(st.lists(PAYMENTS, min_size=1, max_size=12))
-def test_whatever_was_paid_five_styles_of_naming_give_the_same_ledger(rows):
+def test_naming_styles_give_same_ledger_for_random_payments(rows):
     for number, row in enumerate(rows):
         fee = row["gross_cents"] // 10
         row |= {"payment_id": f"pay_{number}", "currency": "USD", "fee_cents": fee}
@@ -239,7 +243,7 @@ def test_whatever_was_paid_five_styles_of_naming_give_the_same_ledger(rows):
         pd.testing.assert_frame_equal(styled, plain)
 
 
-def test_an_empty_frame_has_an_empty_ledger_of_the_same_types():
+def test_empty_frame_has_empty_ledger_of_same_types():
     assert types(payments_frame([("shop", [])]).capsule.ledger()) == COLUMNS
 
 
@@ -247,8 +251,8 @@ def test_roles_are_shown_and_can_be_set():
     frame = payments_frame([("shop", [{"created": "2026-01-01", "total": 15, "amount": 15}])])
     shown = frame.capsule.roles.set_index("role")
     assert shown.loc["time", "column"] == "created"
-    assert shown.loc["gross", "note"] == "`total`, `amount` fit equally well"
-    with pytest.raises(UserError, match="gross amount: `total`, `amount` fit equally well"):
+    assert shown.loc["gross", "note"] == "`total`, `amount` fit the role gross equally well"
+    with pytest.raises(UserError, match="gross amount: `total`, `amount` fit the role gross"):
         frame.capsule.ledger(amounts="cents")
     known = frame.capsule.with_roles({"gross": "total"}, amounts="currency")
     assert known.capsule.roles.set_index("role").loc["gross", "column"] == "total"
@@ -258,25 +262,25 @@ def test_roles_are_shown_and_can_be_set():
 
 
 @pytest.mark.parametrize(
-    ("roles", "said"),
+    ("roles", "message"),
     [
-        ({"grand": "total"}, "no role 'grand'; the roles are id, app, time"),
+        ({"grand": "total"}, "Unknown role: 'grand'. The roles are id, app, time"),
         (
             {"gross": "sum"},
-            "no column 'sum' for the role gross; they have `app`, `created`, `total`",
+            "no column 'sum' for the role gross. Columns: `app`, `created`, `total`",
         ),
     ],
 )
-def test_a_role_or_column_that_there_is_not_is_an_error(roles, said):
+def test_unknown_role_or_column_is_an_error(roles, message):
     frame = payments_frame([("shop", [{"created": "2026-01-01", "total": 15}])])
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         frame.capsule.with_roles(roles)
 
 
-def test_a_needed_role_without_a_column_is_an_error_that_lists_the_columns():
+def test_missing_time_is_an_error_that_lists_columns():
     frame = payments_frame([("shop", [{"amount_cents": 15, "note": "a"}])])
     with pytest.raises(
-        UserError, match=r"needs the paid_at: no column fits as time.*`app`, `amount_"
+        UserError, match=r"needs the paid_at: no column fits the role time.*`app`, `amount_"
     ):
         frame.capsule.ledger()
 
@@ -297,7 +301,7 @@ def priced(amounts, price):
         (["15.00", "-3.5"], 1500, [1500, -350]),
     ],
 )
-def test_what_an_amount_is_in_follows_from_the_price(amounts, price, cents):
+def test_price_decides_unit_of_amounts(amounts, price, cents):
     assert priced(amounts, price).capsule.ledger()["gross_cents"].tolist() == cents
 
 
@@ -305,10 +309,12 @@ def test_what_an_amount_is_in_follows_from_the_price(amounts, price, cents):
     ("amounts", "price"),
     [([1500, 15], 1500), ([20, 20, 15], 1500), ([7], 1500), ([1500], 0), ([-15], 1500), ([], 1500)],
 )
-def test_a_factor_of_a_hundred_is_asked_for_where_the_price_does_not_decide(amounts, price):
+def test_undecided_unit_is_an_error(amounts, price):
     frame = priced(amounts, price)
     if amounts:
-        with pytest.raises(UserError, match=r'`amount` cents or currency.*pass amounts="cents"'):
+        with pytest.raises(
+            UserError, match=r'`amount` are cents or currency.*with_roles\(amounts="cents"'
+        ):
             frame.capsule.ledger()
     factor = {"cents": 1, "currency": 100}
     for unit in factor:
@@ -318,7 +324,7 @@ def test_a_factor_of_a_hundred_is_asked_for_where_the_price_does_not_decide(amou
 
 @settings(deadline=None, max_examples=10)
 @given(st.lists(st.integers(-(2**63) + 1, 2**63 - 1), min_size=1, max_size=6), st.booleans())
-def test_cents_are_exact_to_the_last_of_64_bits(amounts, as_strings):
+def test_cents_are_exact_up_to_64_bits(amounts, as_strings):
     rows = [
         {"paid_at": "2026-01-01", "amount_cents": str(amount) if as_strings else amount}
         for amount in amounts
@@ -329,24 +335,58 @@ def test_cents_are_exact_to_the_last_of_64_bits(amounts, as_strings):
 
 @settings(deadline=None, max_examples=10)
 @given(st.lists(st.integers(-(10**11), 10**11), min_size=1, max_size=6), st.booleans())
-def test_currency_is_exact_from_floats_and_from_strings(cents, as_strings):
+def test_currency_is_exact_from_floats_and_strings(cents, as_strings):
     amounts = [f"{cent / 100:.2f}" if as_strings else cent / 100 for cent in cents]
     rows = [{"paid_at": "2026-01-01", "amount": amount} for amount in amounts]
     ledger = payments_frame([("shop", rows)]).capsule.ledger(amounts="currency")
     assert ledger["gross_cents"].tolist() == cents
 
 
-def test_what_cannot_be_read_is_missing_with_one_warning_and_an_error_if_strict():
+def test_unreadable_values_give_one_warning_or_an_error_if_strict():
     rows = [{"paid_at": "2026-01-01", "amount_cents": amount} for amount in (15, "a lot", 1.5, "x")]
     frame = payments_frame([("shop", rows)])
-    with pytest.warns(UserWarning, match="3 of gross_cents") as said:
+    with pytest.warns(UserWarning, match="3 of gross_cents") as raised:
         assert frame.capsule.ledger()["gross_cents"].isna().tolist() == [False, True, True, True]
-    assert len(said) == 1
+    assert len(raised) == 1
     with pytest.raises(UserError, match="3 of gross_cents"):
         frame.capsule.ledger(strict=True)
 
 
-def test_of_gross_fee_and_net_two_give_the_third():
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        (["2026-01-31T12:00:00+02:00", "soon"], ["2026-01-31T10:00:00+00:00", None]),
+        (pd.to_datetime(["2026-01-31 12:00", None]), ["2026-01-31T12:00:00+00:00", None]),
+        ([1769860800, 5], [None, None]),
+    ],
+)
+def test_times_of_other_frames_are_converted_to_utc(times, expected):
+    converted = column_values.times(pd.Series(times))
+    assert str(converted.dtype) == "datetime64[us, UTC]"
+    assert [None if pd.isna(time) else time.isoformat() for time in converted] == expected
+
+
+def test_amounts_of_other_frames_are_exact_or_missing():
+    amounts = [Decimal("15.00"), 15, "15.005", True, [15], "1e400", "", None, 2**62]
+    found = cents(pd.Series(amounts, dtype=object), "currency")
+    assert found.tolist() == [1500, 1500, *[pd.NA] * 7]
+    large = cents(pd.Series([2**62, 1], dtype="Int64"), "currency")
+    assert large.tolist() == [pd.NA, 100] and str(large.dtype) == "Int64"
+
+
+def test_types_that_no_role_has_are_not_taken():
+    frame = pd.DataFrame({"app": ["shop"], "paid": [True], "user": [1.5], "fee": [1]})
+    frame["paid_on"] = pd.to_datetime(["2026-01-31"])
+    frame["net"] = pd.Series(["5"], dtype="category")
+    assert infer(frame).columns == {"app": "app", "time": "paid_on", "fee": "fee"}
+
+
+def test_wrappers_and_units_in_names_do_not_count():
+    frame = pd.DataFrame({"app": ["shop"], "data.payment.gross": [1500], "cents": [1], "usd": [1]})
+    assert infer(frame).columns == {"app": "app", "gross": "data.payment.gross"}
+
+
+def test_missing_amount_is_derived_from_other_two():
     for absent in ("gross_cents", "fee_cents", "net_cents"):
         rows = [{name: value for name, value in row.items() if name != absent} for row in PLAIN]
         ledger = build(payments(rows=rows))
@@ -354,7 +394,7 @@ def test_of_gross_fee_and_net_two_give_the_third():
         assert absent not in ledger.missing and ledger.derived == {absent}
 
 
-def test_a_refund_is_negative_also_where_it_is_written_without_a_sign():
+def test_unsigned_refund_becomes_negative():
     row = PLAIN[0] | {"kind": "Refund"}
     ledger = payments(rows=[row, row | {"gross_cents": -1500, "fee_cents": -150}]).capsule.ledger()
     assert ledger["gross_cents"].tolist() == [-1500, -1500]
@@ -362,18 +402,18 @@ def test_a_refund_is_negative_also_where_it_is_written_without_a_sign():
     assert set(ledger["kind"]) == {"refund"}
 
 
-def test_payments_that_were_never_paid_are_left_out_and_a_strange_status_is_asked_for():
+def test_unpaid_payments_are_left_out_and_unknown_status_is_an_error():
     rows = [row | {"status": "succeeded"} for row in PLAIN]
     rows[1]["status"], rows[3]["status"] = "failed", "requires_action"
     ledger = build(payments(rows=rows))
     assert ledger.rows["payment_id"].tolist() == ["pay_0", "pay_2", "pay_4"] and ledger.unpaid == 2
     rows[0]["status"] = "disputed"
-    with pytest.raises(UserError, match="status `disputed` paid"):
+    with pytest.raises(UserError, match="Unknown payment status: `disputed`"):
         build(payments(rows=rows))
     assert len(build(payments(rows=rows), roles={"payment_status": None}).rows) == 5
 
 
-def test_a_status_is_of_payouts_where_its_values_are():
+def test_status_with_payout_values_is_payout_state():
     rows = [
         {"paid_at": "2026-01-01", "net_cents": 9, "amount_cents": 10, "status": status}
         for status in ("Paid out", "In progress", "Failed")
@@ -383,7 +423,7 @@ def test_a_status_is_of_payouts_where_its_values_are():
     assert len(build(frame).rows) == 3
 
 
-def test_the_client_brings_the_prices_where_only_they_can_tell(gateway):
+def test_client_reads_prices_only_if_unit_is_unclear(gateway):
     rows = [{"paid_at": "2026-01-01T00:00:00Z", "amount": 15}]
     gateway.on("list_payments", as_json(rows), as_json([{"amount_cents": 15}]))
     gateway.on("get_app", as_json({"id": APP, "name": "shop", "price_in_cents": 1500}))
@@ -394,7 +434,7 @@ def test_the_client_brings_the_prices_where_only_they_can_tell(gateway):
     assert gateway.count("get_app") == 1
 
 
-def test_a_day_means_up_to_its_end_in_the_zone():
+def test_as_of_day_means_its_end_in_zone():
     frame = payments()
     assert len(build(frame, as_of="2026-02-28").rows) == 3
     assert len(build(frame, as_of="2026-02-28 09:00:01").rows) == 2
@@ -403,7 +443,7 @@ def test_a_day_means_up_to_its_end_in_the_zone():
     assert len(build(frame, as_of="2026-03-01", tz="Europe/Berlin").rows) == 3
 
 
-def test_a_month_means_up_to_its_end_and_a_time_is_itself():
+def test_as_of_month_means_its_end_and_time_means_itself():
     frame = payments()
     assert len(build(frame, as_of="2026-02").rows) == 3
     assert len(build(frame, as_of="2026").rows) == 5
@@ -415,26 +455,26 @@ def test_a_month_means_up_to_its_end_and_a_time_is_itself():
     )
 
 
-@pytest.mark.parametrize("said", ["soon", "10/11/2026", "2026-13", "2026-02-30", "0026", None])
-def test_a_moment_written_in_another_way_is_an_error_that_shows_how(said):
-    with pytest.raises(UserError, match=r"is no moment: write one such as '2026-10', '2026-10-31'"):
-        build(payments(), as_of=said or pd.NaT)
+@pytest.mark.parametrize("value", ["soon", "10/11/2026", "2026-13", "2026-02-30", "0026", pd.NaT])
+def test_invalid_as_of_is_an_error_that_shows_valid_forms(value):
+    with pytest.raises(UserError, match=r"Invalid date or time: .* Write it as '2026-10', '2026"):
+        build(payments(), as_of=value)
 
 
-def test_nothing_is_answered_for_a_moment_after_the_reading():
+def test_as_of_after_reading_is_an_error():
     frame = payments()
     frame.attrs["read_at"] = "2026-03-10T08:00:00+00:00"
     assert build(frame).as_of == pd.Timestamp("2026-03-10 08:00", tz="UTC")
     assert build(frame, as_of="2026-03-10").as_of == pd.Timestamp("2026-03-10 08:00", tz="UTC")
     with pytest.raises(UserError, match=r"were read at 2026-03-10 08:00 UTC\. Read them again"):
         build(frame, as_of="2026-03-11")
-    # The month of the reading is not over: it is known up to the reading.
+    # The month of the reading is not over, so the ledger ends at the reading.
     assert build(frame, as_of="2026-03").as_of == pd.Timestamp("2026-03-10 08:00", tz="UTC")
     with pytest.raises(UserError, match="Read them again"):
         build(frame, as_of="2026-04")
 
 
-def test_a_frame_from_parquet_has_the_same_ledger(tmp_path):
+def test_frame_from_parquet_has_same_ledger(tmp_path):
     frame = payments().capsule.with_roles({"payout_id": None})
     frame.to_parquet(tmp_path / "payments.parquet")
     again = pd.read_parquet(tmp_path / "payments.parquet")
@@ -443,12 +483,12 @@ def test_a_frame_from_parquet_has_the_same_ledger(tmp_path):
     assert "payout_id" in build(again).missing
 
 
-def test_the_ledger_of_a_ledger_is_itself():
+def test_ledger_of_ledger_is_unchanged():
     ledger = payments(camel_case).capsule.ledger()
     assert ledger.capsule.ledger().equals(ledger)
 
 
 @settings(deadline=None, max_examples=8)
 @given(st.permutations(PLAIN))
-def test_the_order_of_the_payments_does_not_matter(rows):
+def test_order_of_payments_does_not_change_ledger(rows):
     assert payments(rows=rows).capsule.ledger().equals(payments().capsule.ledger())

@@ -1,16 +1,16 @@
-"""Ledgers written by hand, a line per payment."""
+"""Ledgers that tests write by hand, one line per payment."""
 
 from dataclasses import replace
 
 import pandas as pd
 from hypothesis import strategies as st
 
-from cpsl_notebook.earnings.dates import moment
+from cpsl_notebook.earnings.dates import in_utc, moment
 from cpsl_notebook.earnings.ledger.ledger import COLUMNS, DETAILS, Ledger
 
 
 def pay(paid_at, payer="ada", gross=1500, kind="monthly", app="shop", fee=None, **more):
-    """One payment; a tenth of it is the fee, and a time without a zone is in UTC."""
+    """Return a payment; the fee is a tenth by default, and a time without a zone is in UTC."""
     fee = gross // 10 if fee is None else fee
     return {
         "paid_at": paid_at,
@@ -26,7 +26,7 @@ def pay(paid_at, payer="ada", gross=1500, kind="monthly", app="shop", fee=None, 
 
 
 def monthly(first, months, payer="ada", gross=1500, **more):
-    """Payments on time, a month apart."""
+    """Return payments one month apart."""
     start = pd.Timestamp(first)
     return [
         pay(start + pd.DateOffset(months=month), payer, gross, **more) for month in range(months)
@@ -34,18 +34,18 @@ def monthly(first, months, payer="ada", gross=1500, **more):
 
 
 def buy(paid_at, payer="ada", gross=4900, **more):
-    """One sale."""
+    """Return a one-time payment."""
     return pay(paid_at, payer, gross, "one_time", **more)
 
 
 def ledger(*payments, as_of="2027-01-01", cut="", missing=()):
-    """A ledger of payments, in order of time, as of the end of a day."""
+    """Return a ledger of payments in order of time, as of the end of a day."""
     frame = pd.DataFrame(list(payments), columns=list(COLUMNS | DETAILS), dtype=object)
     known = frame["payment_id"].notna()
     frame["payment_id"] = frame["payment_id"].where(known, [f"p{i}" for i in range(len(frame))])
     for name, dtype in (COLUMNS | DETAILS).items():
         if "datetime" in dtype:
-            times = [pd.NaT if pd.isna(t) else in_utc(t) for t in frame[name]]
+            times = [pd.NaT if pd.isna(t) else in_utc(pd.Timestamp(t), "UTC") for t in frame[name]]
             frame[name] = pd.Series(times, dtype=dtype)
         else:
             frame[name] = frame[name].astype(dtype)
@@ -56,27 +56,21 @@ def ledger(*payments, as_of="2027-01-01", cut="", missing=()):
 
 
 def at(known, as_of, tz="UTC"):
-    """What a ledger told at a moment."""
+    """Return a ledger as it was at an earlier moment."""
     then = moment(as_of, tz)
     rows = known.rows[~(known.rows["paid_at"] >= then)].reset_index(drop=True)
     return replace(known, rows=rows, as_of=then)
 
 
-def in_utc(time):
-    """A time as pandas has it, in UTC."""
-    time = pd.Timestamp(time)
-    return time.tz_localize("UTC") if time.tzinfo is None else time.tz_convert("UTC")
-
-
 def column(frame, name, **only):
-    """The values of a column as plain Python, missing ones as None, of the rows that are asked for."""
+    """Return the values of a column as Python objects, with None for missing ones."""
     for key, value in only.items():
         frame = frame[frame[key] == value]
     return [None if pd.isna(value) else value for value in frame[name].tolist()]
 
 
 def by_month(frame, name, **only):
-    """The values of a column by month, where they are not zero."""
+    """Return the non-zero values of a column by month."""
     for key, value in only.items():
         frame = frame[frame[key] == value]
     label = "month" if "month" in frame else "period"

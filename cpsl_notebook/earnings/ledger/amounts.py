@@ -1,4 +1,4 @@
-"""Amounts as the service writes them, to whole cents; a factor of a hundred is never guessed."""
+"""Amounts in any notation as whole cents, without ever guessing a factor of a hundred."""
 
 from __future__ import annotations
 
@@ -17,102 +17,115 @@ from cpsl_notebook.errors import UserError
 __all__ = ["Unit", "cents", "unit"]
 
 Unit = Literal["cents", "currency"]
-_CENTS = {"cents": 1, "currency": 100}
+
+_CENTS_PER_UNIT: dict[Unit, int] = {"cents": 1, "currency": 100}
 _LARGEST = 2**63 - 1
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d{1,3})?")
 
 
 def cents(column: pd.Series[Any], unit: Unit) -> pd.Series[Any]:
-    """Return amounts as ``Int64`` cents; what is no whole number of cents is missing.
+    """Return amounts in cents.
 
     Parameters
     ----------
-    column
+    column : pandas.Series
         Integers, floats, decimals, or strings such as ``"15.00"``.
-    unit
-        What the amounts are in.
+    unit : {"cents", "currency"}
+        Unit of the amounts.
+
+    Returns
+    -------
+    pandas.Series
+        ``Int64``; an amount that is not a whole number of cents is missing.
 
     Examples
     --------
     >>> cents(pd.Series(["15.00", "-0.1", "15,00"]), "currency").tolist()
     [1500, -10, <NA>]
     """
-    factor = _CENTS[unit]
+    factor = _CENTS_PER_UNIT[unit]
     if types.is_integer_dtype(column.dtype):
         whole = column.astype("Int64")
         if factor == 1 or not (whole.abs() > _LARGEST // factor).any():
             return whole * factor
-    codes, distinct = pd.factorize(column.astype(object).map(_plain, na_action="ignore"))
-    # Through Arrow: pandas would make floats of integers beside a missing value.
-    known = pa.array([*(_whole(value, factor) for value in distinct), None], pa.int64())
-    read = known.take(pa.array(np.where(codes < 0, len(distinct), codes)))
-    values: pd.Series[Any] = read.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+    # Decimals are exact but slow, so each distinct amount is converted once.
+    codes, distinct = pd.factorize(column.astype(object).map(_as_text, na_action="ignore"))
+    converted = pa.array([*(_exact_cents(value, factor) for value in distinct), None], pa.int64())
+    # Arrow's take keeps integers exact; pandas would convert those next to missing values to floats.
+    taken = converted.take(pa.array(np.where(codes < 0, len(distinct), codes)))
+    values: pd.Series[Any] = taken.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
     return values.set_axis(column.index)
 
 
 def unit(
     gross: pd.Series[Any], apps: pd.Series[Any], prices: Mapping[str, int], name: Hashable
 ) -> Unit:
-    """Find what the payments' amounts are in, from the prices of their apps.
+    """Return the unit of the amounts, judging by the prices of the apps.
 
-    An amount is evidence where it is exactly its app's price. All apps whose price is known must
-    agree, each with at least half of its positive amounts.
+    An amount that equals the price of its app in one unit is evidence for that unit. All apps with
+    a known price must agree, each with at least half of its positive amounts.
 
     Parameters
     ----------
-    gross, apps
-        The amounts as they came and their apps, row by row.
-    prices
-        The apps' ``price_in_cents``.
-    name
-        The column's name, for the error.
+    gross : pandas.Series
+        Amounts as the service sent them.
+    apps : pandas.Series
+        App of each amount.
+    prices : mapping of str to int
+        ``price_in_cents`` by app.
+    name : hashable
+        Name of the amount column, for the error message.
+
+    Returns
+    -------
+    {"cents", "currency"}
+        The unit.
 
     Raises
     ------
-    UserError
-        The prices do not decide it.
+    cpsl_notebook.UserError
+        If the prices do not decide the unit.
 
     Examples
     --------
     >>> unit(pd.Series([15.0, 15.0]), pd.Series(["shop", "shop"]), {"shop": 1500}, "amount")
     'currency'
     """
-    said: set[Unit] = set()
+    evidence: set[Unit] = set()
     undecided = False
-    units: tuple[Unit, Unit] = ("cents", "currency")
-    amounts = {known: cents(gross, known) for known in units}
+    amounts = {candidate: cents(gross, candidate) for candidate in _CENTS_PER_UNIT}
     for app, price in prices.items():
-        here = (apps == app) & (amounts["currency"] > 0).fillna(False).astype(bool)
-        if price <= 0 or not here.any():
+        rows = (apps == app) & (amounts["currency"] > 0).fillna(False).astype(bool)
+        if price <= 0 or not rows.any():
             continue
-        found = [known for known, read in amounts.items() if _mostly(read[here] == price)]
-        said |= set(found)
-        undecided |= len(found) != 1
-    if undecided or len(said) != 1:
+        fitting = [candidate for candidate in amounts if _mostly(amounts[candidate][rows] == price)]
+        evidence |= set(fitting)
+        undecided |= len(fitting) != 1
+    if undecided or len(evidence) != 1:
         raise UserError(
-            f"Are the amounts in `{name}` cents or currency? Its name does not say it, and the "
-            'apps\' prices do not decide it: pass amounts="cents" or amounts="currency".'
+            f"Cannot tell whether the amounts in `{name}` are cents or currency. Set it with "
+            'payments = payments.capsule.with_roles(amounts="cents") or amounts="currency".'
         )
-    return said.pop()
+    return evidence.pop()
 
 
 def _mostly(matches: pd.Series[Any]) -> bool:
     return 2 * int(matches.fillna(False).sum()) >= len(matches)
 
 
-def _plain(value: Any) -> Any:
-    """Return a value that can be compared with others of its kind: 1 is neither True nor "1"."""
+def _as_text(value: Any) -> str:
+    """Return an amount as text, so that amounts of any type can be compared with each other."""
     if isinstance(value, str):
         return value.strip()
-    if isinstance(value, bool | np.bool_) or not isinstance(
-        value, int | float | Decimal | np.number
-    ):
-        return f"{type(value).__name__} is no amount"
+    is_number = isinstance(value, int | float | Decimal | np.number)
+    if isinstance(value, bool | np.bool_) or not is_number:
+        return f"not an amount: {type(value).__name__}"
     return str(value)
 
 
-def _whole(text: str, factor: int) -> int | None:
-    """Read one amount, exactly."""
-    if not re.fullmatch(r"[+-]?\d+(\.\d*)?([eE][+-]?\d{1,3})?", text):
+def _exact_cents(text: str, factor: int) -> int | None:
+    """Return an amount in cents; ``None`` if the text is not a whole number of cents."""
+    if not _NUMBER.fullmatch(text):
         return None
     amount = Decimal(text) * factor
     if amount != amount.to_integral_value() or abs(amount) > _LARGEST:

@@ -1,11 +1,15 @@
-"""From payments to a ledger.
+"""Building a ledger from payments.
 
-A ledger tells of money that moved. Where the payments have a status, those that were never paid
-(``failed``, ``pending``) are left out; a status that is not known is asked for. Kinds that mean the
-same are written the same, ``one_time``, ``monthly`` and ``refund``, and so are the documented payout
-states; others keep their names. A refund is negative, also where the service writes its amounts
-without a sign. Of gross, fee and net, two give the third. Where no field names the currency it is
-the frame's, or else US dollars, in which app sales settle.
+A ledger contains the payments for which money moved, by these rules:
+
+- Payments with a status such as ``failed`` or ``pending`` were never paid and are left out. An
+  unknown status is an error.
+- Kinds with the same meaning have the same spelling, ``one_time``, ``monthly`` or ``refund``, and so
+  have the documented payout states. Other kinds and states keep their spelling.
+- Refunds are negative, even if the service writes their amounts without a sign.
+- If one of gross amount, fee and net amount has no column, it is calculated from the other two.
+- If no column has the currency, it is that of the frame (``attrs["currency"]``), or else US dollars,
+  in which app sales settle.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ from cpsl_notebook.earnings.ledger.amounts import Unit, cents, unit
 from cpsl_notebook.earnings.ledger.column_values import (
     KINDS,
     PAYOUT_STATES,
-    categories,
+    canonical,
     key,
     text,
     times,
@@ -31,6 +35,7 @@ from cpsl_notebook.earnings.ledger.column_values import (
 from cpsl_notebook.earnings.ledger.ledger import COLUMNS, DETAILS, Ledger
 from cpsl_notebook.earnings.ledger.roles import AMOUNTS, ROLES, Roles, infer, listed, says_cents
 from cpsl_notebook.errors import UserError
+from cpsl_notebook.frames.schema import AMOUNT_COLUMNS, UNPARSED
 
 __all__ = ["build", "find_roles"]
 
@@ -42,6 +47,8 @@ _UNPAID = set(
     "failed pending canceled cancelled declined void voided expired open unpaid processing "
     "incomplete authorized requiresaction requirespaymentmethod".split()
 )
+_TYPES = COLUMNS | DETAILS
+_SPELLINGS = {"kind": KINDS, "payout_state": PAYOUT_STATES}
 
 
 def build(
@@ -53,28 +60,35 @@ def build(
     tz: str = "UTC",
     strict: bool = False,
 ) -> Ledger:
-    """Turn payments into a ledger.
+    """Build a ledger from payments.
 
     Parameters
     ----------
-    frame
-        Payments as `cpsl_notebook.Client.list_payments` gives them.
-    roles
-        Roles that are known better than `cpsl_notebook.earnings.ledger.roles.infer` finds them.
-    amounts
-        ``"cents"`` or ``"currency"``: what the amounts are in whose names do not say it.
-    as_of
-        Up to when: payments from then on are left out. A day, a month or a year means up to its end
-        in *tz*, or up to the reading where it is not over. By default the time of reading, or where
-        the frame does not tell it, the last payment.
-    strict
-        Whether a value that cannot be read is an error; otherwise it is missing, with a warning.
+    frame : pandas.DataFrame
+        Payments as `cpsl_notebook.Client.list_payments` returns them.
+    roles : mapping of str to str or None, optional
+        Columns by role, where `cpsl_notebook.earnings.ledger.roles.infer` does not find them.
+    amounts : {"cents", "currency"}, optional
+        Unit of the amount columns whose names do not state it.
+    as_of : str, datetime.date, pandas.Period or pandas.Timestamp, optional
+        Moment up to which payments are included. A day, a month or a year means its end in *tz*, or
+        the time of reading if that is earlier. The default is the time of reading, or the last
+        payment if the frame does not have it.
+    tz : str, default "UTC"
+        Name of the time zone for *as_of*.
+    strict : bool, default False
+        Whether a value that cannot be read is an error. Otherwise it is missing, with a warning.
+
+    Returns
+    -------
+    Ledger
+        The payments under fixed names and types.
 
     Raises
     ------
-    UserError
-        The app, the time or the amounts have no column, or more than one; the unit of the amounts
-        is open; *as_of* is later than the time of reading.
+    cpsl_notebook.UserError
+        If there is no column, or more than one, for the app, the time or the amounts; if the unit
+        of the amounts or a payment status is unknown; or if *as_of* is after the time of reading.
 
     Examples
     --------
@@ -85,13 +99,15 @@ def build(
     0 2026-01-31 12:00:00+00:00         1500      USD
     """
     found = find_roles(frame, roles)
-    missing = _missing(frame, found)
-    rows, unread = _read(frame, found, amounts or frame.attrs.get("amounts"))
+    missing = _missing_columns(frame, found)
+    units = _units(frame, found, amounts or frame.attrs.get("amounts"))
+    columns, unread = _convert_columns(frame, found, units)
     _report(unread, strict)
-    derived = _derive(rows, missing)
-    happened = _paid(rows)
+    rows = _with_negative_refunds(pd.DataFrame(columns))
+    derived = _derive_amount(rows, missing)
+    paid = _paid(rows)
     until = _as_of(frame, rows, as_of, tz)
-    kept = happened if as_of is None else happened & ~(rows["paid_at"] >= until)
+    kept = paid if as_of is None else paid & ~(rows["paid_at"] >= until)
     return Ledger(
         rows=rows[kept].sort_values(["paid_at", "payment_id"], kind="stable", ignore_index=True),
         as_of=until,
@@ -99,124 +115,142 @@ def build(
         missing=frozenset(missing) - derived,
         derived=derived,
         unread=unread,
-        unpaid=int((~happened).sum()),
+        unpaid=int((~paid).sum()),
         reasons=missing,
     )
 
 
 def find_roles(frame: pd.DataFrame, roles: Mapping[str, str | None] | None = None) -> Roles:
-    """Find the roles of payments; those given here go before those that the frame carries."""
+    """Return the column of each role.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Payments; ``attrs["roles"]`` may set roles.
+    roles : mapping of str to str or None, optional
+        Columns by role; they take precedence over those in ``attrs``.
+
+    Returns
+    -------
+    Roles
+        The columns, set or found.
+    """
     return infer(frame, json.loads(frame.attrs.get("roles", "{}")) | dict(roles or {}))
 
 
-def _missing(frame: pd.DataFrame, found: Roles) -> dict[str, str]:
-    """Return the columns that no field is for, each with the reason; some must not be missing."""
+def _missing_columns(frame: pd.DataFrame, found: Roles) -> dict[str, str]:
+    """Return the ledger columns without a source, with the reason; raise if one is indispensable."""
     missing = {
-        column: f"{found.why_not(role)} as {role}. The payments have {listed(frame.columns)}: "
-        f'payments.capsule.with_roles({{"{role}": …}}) names the one.'
+        column: f"{found.why_not(role)}. Set it with payments = payments.capsule.with_roles("
+        f'{{"{role}": "COLUMN"}}). Columns: {listed(frame.columns)}.'
         for role, column in ROLES.items()
         if role not in found.columns
     }
     for column in ("app", "paid_at"):
         if column in missing:
             raise UserError(f"A ledger needs the {column}: {missing[column]}")
-    if "gross_cents" in missing and ({"fee_cents", "net_cents"} & set(missing)):
+    if "gross_cents" in missing and not missing.keys().isdisjoint({"fee_cents", "net_cents"}):
         raise UserError(f"A ledger needs the gross amount: {missing['gross_cents']}")
     return missing
 
 
-def _read(
-    frame: pd.DataFrame, found: Roles, amounts: Unit | None
-) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Return the rows of a ledger, and how many values of each column could not be read."""
-    units = _units(frame, found, amounts)
-    columns: dict[str, pd.Series[Any]] = {}
-    unread = _unparsed(frame, found)
-    for role, name in ROLES.items():
-        if role not in found.columns:
-            dtype = (COLUMNS | DETAILS)[name]
-            columns[name] = pd.Series([None] * len(frame), dtype=types.pandas_dtype(dtype))
-            continue
-        given = frame[found.columns[role]].reset_index(drop=True)
-        columns[name] = _converted(name, given, units.get(role))
-        unreadable = given[columns[name].isna() & given.notna()]
-        lost = int((unreadable.astype("string") != "").sum())
-        if lost:
-            unread[name] = unread.get(name, 0) + lost
-    if "currency" not in found.columns:
-        stated = frame.attrs.get("currency") or "USD"
-        columns["currency"] = columns["currency"].cat.set_categories([stated]).fillna(stated)
-    rows = pd.DataFrame({name: columns[name] for name in (*COLUMNS, *DETAILS)})
-    return _signed(rows), unread
-
-
-def _converted(name: str, given: pd.Series[Any], unit: Unit | None) -> pd.Series[Any]:
-    dtype = (COLUMNS | DETAILS)[name]
-    if unit is not None:
-        return cents(given, unit)
-    if dtype.startswith("datetime"):
-        return times(given)
-    if dtype == "string":
-        return text(given)
-    if name == "currency":
-        return categories(given.astype("string").str.upper(), {})
-    return categories(given, {"kind": KINDS, "payout_state": PAYOUT_STATES}.get(name, {}))
-
-
 def _units(frame: pd.DataFrame, found: Roles, amounts: Unit | None) -> dict[str, Unit]:
-    """Return what each amount is in: what its name says, else what is asked for or proved."""
+    """Return the unit of each amount role: by its name, or else as given, or else by prices."""
     if amounts not in (None, "cents", "currency"):
-        raise UserError(f'amounts= is "cents" or "currency", not {amounts!r}.')
+        raise UserError(f'amounts must be "cents" or "currency", not {amounts!r}.')
     columns = {role: found.columns[role] for role in AMOUNTS if role in found.columns}
-    open_ones = {role: name for role, name in columns.items() if not says_cents(name)}
+    unnamed = {role: name for role, name in columns.items() if not says_cents(name)}
     units: dict[str, Unit] = dict.fromkeys(columns, "cents")
-    if open_ones:
-        prices = json.loads(frame.attrs.get("prices", "{}")) if "gross" in open_ones else {}
-        name = next(iter(open_ones.values()))
+    if unnamed:
+        prices = json.loads(frame.attrs.get("prices", "{}")) if "gross" in unnamed else {}
+        name = next(iter(unnamed.values()))
         decided = amounts or unit(frame[name], frame[found.columns["app"]], prices, name)
-        units |= dict.fromkeys(open_ones, decided)
+        units |= dict.fromkeys(unnamed, decided)
     return units
 
 
-def _signed(rows: pd.DataFrame) -> pd.DataFrame:
-    """Make the amounts of refunds negative."""
-    written_positive = (rows["kind"] == "refund") & (rows["gross_cents"] > 0).fillna(False)
-    for name in ("gross_cents", "fee_cents", "net_cents"):
-        rows[name] = rows[name].mask(written_positive.astype(bool), -rows[name])
+def _convert_columns(
+    frame: pd.DataFrame, found: Roles, units: Mapping[str, Unit]
+) -> tuple[dict[str, pd.Series[Any]], dict[str, int]]:
+    """Return the columns of the ledger, and the number of unreadable values of those with any."""
+    columns: dict[str, pd.Series[Any]] = {}
+    unread: dict[str, int] = {}
+    unparsed = frame[UNPARSED].dropna() if UNPARSED in frame else ()
+    for role, name in ROLES.items():
+        if role not in found.columns:
+            columns[name] = _empty_column(name, frame)
+            continue
+        source = found.columns[role]
+        given = frame[source].reset_index(drop=True)
+        columns[name] = _convert(name, given, units.get(role))
+        unreadable = given[columns[name].isna() & given.notna()]
+        count = int((unreadable.astype("string") != "").sum())
+        # Frames read from Parquet have every field in each dict, with None for those that fit.
+        count += sum(fields.get(str(source)) is not None for fields in unparsed)
+        if count:
+            unread[name] = count
+    return {name: columns[name] for name in _TYPES}, unread
+
+
+def _empty_column(name: str, frame: pd.DataFrame) -> pd.Series[Any]:
+    """Return a ledger column without a source: missing values, or the default currency."""
+    column = pd.Series([None] * len(frame), dtype=types.pandas_dtype(_TYPES[name]))
+    if name == "currency":
+        default = frame.attrs.get("currency") or "USD"
+        column = column.cat.set_categories([default]).fillna(default)
+    return column
+
+
+def _convert(name: str, given: pd.Series[Any], unit: Unit | None) -> pd.Series[Any]:
+    """Return values of the payments in the type of a ledger column."""
+    if unit is not None:
+        return cents(given, unit)
+    if _TYPES[name].startswith("datetime"):
+        return times(given)
+    if _TYPES[name] == "string":
+        return text(given)
+    if name == "currency":
+        given = given.astype("string").str.upper()
+    return canonical(given, _SPELLINGS.get(name, {}))
+
+
+def _with_negative_refunds(rows: pd.DataFrame) -> pd.DataFrame:
+    """Negate the amounts of refunds that are written without a sign."""
+    unsigned = (rows["kind"] == "refund") & (rows["gross_cents"] > 0).fillna(False)
+    for name in AMOUNT_COLUMNS:
+        rows[name] = rows[name].mask(unsigned.astype(bool), -rows[name])
     return rows
 
 
-def _derive(rows: pd.DataFrame, missing: Mapping[str, str]) -> frozenset[str]:
-    """Fill in the one amount that follows from the two others."""
-    gross, fee, net = rows["gross_cents"], rows["fee_cents"], rows["net_cents"]
-    absent = [name for name in ("gross_cents", "fee_cents", "net_cents") if name in missing]
+def _derive_amount(rows: pd.DataFrame, missing: Mapping[str, str]) -> frozenset[str]:
+    """Calculate the amount without a column from the two others, and return its name."""
+    gross, fee, net = (rows[name] for name in AMOUNT_COLUMNS)
+    formulas = {"gross_cents": fee + net, "fee_cents": gross - net, "net_cents": gross - fee}
+    absent = frozenset(formulas) & frozenset(missing)
     if len(absent) != 1:
         return frozenset()
-    rows[absent[0]] = {
-        "gross_cents": fee + net,
-        "fee_cents": gross - net,
-        "net_cents": gross - fee,
-    }[absent[0]]
-    return frozenset(absent)
+    for name in absent:
+        rows[name] = formulas[name]
+    return absent
 
 
 def _paid(rows: pd.DataFrame) -> pd.Series[Any]:
-    """Say of every row whether money moved."""
+    """Return for each payment whether money moved."""
     states = {value: key(value) for value in rows["payment_status"].cat.categories}
-    strange = [value for value, known in states.items() if known not in _PAID | _UNPAID]
-    if strange:
+    unknown = [value for value, known in states.items() if known not in _PAID | _UNPAID]
+    if unknown:
         raise UserError(
-            f"Were payments with the status {listed(strange)} paid? That is not known: set the "
-            'role payment_status to another column, or with {"payment_status": None} count all.'
+            f"Unknown payment status: {listed(unknown)}. Leave those rows out, or count every payment "
+            'as paid with payments = payments.capsule.with_roles({"payment_status": None}).'
         )
     unpaid = [value for value, known in states.items() if known in _UNPAID]
     return ~rows["payment_status"].isin(unpaid)
 
 
 def _as_of(frame: pd.DataFrame, rows: pd.DataFrame, as_of: Moment | None, tz: str) -> pd.Timestamp:
-    """Return up to when the rows tell what happened: to the reading, or at least the last payment.
+    """Return the moment up to which the rows are complete: *as_of*, but not after the reading.
 
-    A service's clock may be ahead of ours, so a payment may be later than the reading.
+    The clock of the service may be ahead of ours, so the last payment may be after the reading.
     """
     read = moment(frame.attrs["read_at"]) if "read_at" in frame.attrs else pd.NaT
     after_last = rows["paid_at"].max() + pd.Timedelta(1, "us")
@@ -229,33 +263,18 @@ def _as_of(frame: pd.DataFrame, rows: pd.DataFrame, as_of: Moment | None, tz: st
         return asked
     if in_utc(first_day(as_of, tz), tz) > latest:
         raise UserError(
-            f"What happened until {asked:%Y-%m-%d %H:%M} UTC is not known: these payments were read "
-            f"at {read:%Y-%m-%d %H:%M} UTC. Read them again."
+            f"as_of ends at {asked:%Y-%m-%d %H:%M} UTC, but the payments were read at "
+            f"{read:%Y-%m-%d %H:%M} UTC. Read them again after that, or choose an earlier as_of."
         )
-    return latest  # the day or the month of the reading, which is not over
-
-
-def _unparsed(frame: pd.DataFrame, found: Roles) -> dict[str, int]:
-    """Count the values that found no place in their typed column, by column of the ledger.
-
-    From Parquet, every row names every field that any row names.
-    """
-    if "_unparsed" not in frame.columns:
-        return {}
-    kept = frame["_unparsed"].dropna()
-    counts = {
-        ROLES[role]: sum(fields.get(str(column)) is not None for fields in kept)
-        for role, column in found.columns.items()
-    }
-    return {name: count for name, count in counts.items() if count}
+    return latest  # as_of is in the day, month or year of the reading, which was not over
 
 
 def _report(unread: Mapping[str, int], strict: bool) -> None:
-    """Say once what could not be read."""
+    """Warn once about all values that could not be read, or raise an error if *strict*."""
     if not unread:
         return
-    counts = ", ".join(f"{count} of {name}" for name, count in unread.items())
-    said = f"Some values could not be read and are missing from the ledger: {counts}."
+    counts = ", ".join(f"{count:,} of {name}" for name, count in unread.items())
+    message = f"Some values could not be read and are missing from the ledger: {counts}."
     if strict:
-        raise UserError(said)
-    warnings.warn(f"{said} strict=True makes that an error.", stacklevel=4)
+        raise UserError(message)
+    warnings.warn(f"{message} ledger(strict=True) makes this an error.", stacklevel=4)

@@ -1,4 +1,4 @@
-"""Columns of the payments to the columns of a ledger: text, kinds, states, times."""
+"""Values of payments in the form that a ledger has: text, kinds, states, times."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from pandas.api import types
 
-__all__ = ["KINDS", "PAYOUT_STATES", "categories", "key", "text", "times"]
+__all__ = ["KINDS", "PAYOUT_STATES", "canonical", "key", "text", "times"]
 
 KINDS = {
     "onetime": "one_time",
@@ -22,7 +22,7 @@ KINDS = {
     "refund": "refund",
     "refunded": "refund",
 }
-"""What a kind is called in a ledger; others keep their names."""
+"""Kinds in a ledger by `key`; other kinds keep their spelling."""
 
 PAYOUT_STATES = {
     "paidout": "Paid out",
@@ -31,35 +31,58 @@ PAYOUT_STATES = {
     "inprogress": "In progress",
     "failed": "Failed",
 }
-"""The payout states that the service documents; others keep their names."""
+"""Payout states that the service documents by `key`; other states keep their spelling."""
 
 
 def key(value: str) -> str:
-    """Return what is the same for ``One time``, ``one_time`` and ``oneTime``."""
+    """Return a form that is the same for ``One time``, ``one_time`` and ``oneTime``."""
     return re.sub(r"[\W_]", "", value).lower()
 
 
 def text(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Return values as strings, an empty one as missing; numbers as they are written."""
-    written = column.astype("string").str.strip()
-    return written.mask(written == "")
+    """Return values as strings without surrounding spaces; empty ones are missing."""
+    stripped = column.astype("string").str.strip()
+    return stripped.mask(stripped == "")
 
 
-def categories(column: pd.Series[Any], known: Mapping[str, str]) -> pd.Series[Any]:
-    """Return values as categories, under the names in *known* where it has them.
+def canonical(column: pd.Series[Any], spellings: Mapping[str, str]) -> pd.Series[Any]:
+    """Return values as categories in one spelling.
+
+    Parameters
+    ----------
+    column : pandas.Series
+        Values of any type.
+    spellings : mapping of str to str
+        Spelling by `key`; other values keep theirs.
+
+    Returns
+    -------
+    pandas.Series
+        ``category``; empty values are missing.
 
     Examples
     --------
-    >>> categories(pd.Series(["oneTime", "yearly", None]), KINDS).tolist()
+    >>> canonical(pd.Series(["oneTime", "yearly", None]), KINDS).tolist()
     ['one_time', 'yearly', nan]
     """
-    written = text(column)
-    names = {value: known.get(key(value), value) for value in written.dropna().unique()}
-    return written.map(names).astype("category")
+    values = text(column)
+    names = {value: spellings.get(key(value), value) for value in values.dropna().unique()}
+    return values.map(names).astype("category")
 
 
 def times(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Return times in UTC; strings are ISO 8601, and without a zone in UTC."""
+    """Return times in UTC.
+
+    Parameters
+    ----------
+    column : pandas.Series
+        Datetimes, or ISO 8601 strings; without a zone, they are in UTC.
+
+    Returns
+    -------
+    pandas.Series
+        ``datetime64[us, UTC]``; values that are not times, and all numbers, are missing.
+    """
     if types.is_numeric_dtype(column.dtype):
         return pd.Series(pd.NaT, column.index, dtype="datetime64[us, UTC]")
     if not types.is_datetime64_any_dtype(column.dtype):

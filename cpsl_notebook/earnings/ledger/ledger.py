@@ -1,4 +1,4 @@
-"""A ledger: payments under fixed names and types, whatever the service calls them."""
+"""Ledgers: payments under fixed column names and types, whatever the service calls its fields."""
 
 from __future__ import annotations
 
@@ -8,54 +8,48 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from cpsl_notebook.errors import UserError
+from cpsl_notebook.frames.schema import PAYMENT_COLUMNS
 
 __all__ = ["COLUMNS", "DETAILS", "Ledger"]
 
-COLUMNS = {
-    "payment_id": "string",
-    "app": "category",
-    "paid_at": "datetime64[us, UTC]",
-    "payer": "string",
-    "kind": "category",
-    "currency": "category",
-    "gross_cents": "Int64",
-    "fee_cents": "Int64",
-    "net_cents": "Int64",
-    "payout_state": "category",
-}
+COLUMNS = PAYMENT_COLUMNS
+"""Columns of a ledger that users see, with their types."""
+
 DETAILS = {
     "payment_status": "category",
     "subscription": "string",
     "payout_id": "string",
     "payout_at": "datetime64[us, UTC]",
 }
+"""Further columns that analyses use, with their types."""
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """Payments in a form that every analysis takes; `cpsl_notebook.earnings.ledger.builder` makes it.
+    """Payments in the form that every analysis takes.
+
+    `cpsl_notebook.earnings.ledger.builder.build` creates one.
 
     Attributes
     ----------
-    rows
-        The columns of `COLUMNS` and of `DETAILS` with their types, one row per payment or refund
-        (a refund is negative), in order of ``paid_at`` and ``payment_id``, on a plain index; what
-        is not known is missing.
-    as_of
-        The moment up to which the rows tell what happened, in UTC: the time of reading.
-    cut
-        The window that the rows were cut to, its two sides with ``/`` between them, such as
-        ``"2025-10-01T00:00:00Z/"``; empty for the whole history.
-    missing
-        The columns for which the payments have no field.
-    derived
-        The amounts that follow from the two others.
-    unread
-        Column to how many of its values could not be read, for those with any.
-    unpaid
-        How many payments were never paid, and so left out.
-    reasons
-        Column to why it is missing and what to do, for the errors.
+    rows : pandas.DataFrame
+        `COLUMNS` and `DETAILS`, one row per payment or refund (refunds are negative), ordered by
+        ``paid_at`` and ``payment_id``, on a default index. Unknown values are missing.
+    as_of : pandas.Timestamp
+        Moment up to which the rows are complete, in UTC; by default, the time of reading.
+    cut : str
+        Window that the payments were cut to, such as ``"2025-10-01T00:00:00Z/"``; empty for the
+        whole history.
+    missing : frozenset of str
+        Columns for which the payments have no field.
+    derived : frozenset of str
+        Amount columns that were calculated from the two others.
+    unread : mapping of str to int
+        Number of values that could not be read, by column, for columns with any.
+    unpaid : int
+        Number of payments that were left out because they were never paid.
+    reasons : mapping of str to str
+        Why a column is missing and what to do about it, for error messages.
     """
 
     rows: pd.DataFrame
@@ -69,21 +63,26 @@ class Ledger:
 
     @property
     def until(self) -> pd.Timestamp:
-        """The moment up to which the rows reach: ``as_of``, or earlier the window's end."""
+        """End of the rows: ``as_of``, or the end of the window if that is earlier."""
         end = self.cut.partition("/")[2]
         return min(self.as_of, pd.Timestamp(end).as_unit("us")) if end else self.as_of
 
     def need(self, answer: str, *columns: str, whole: bool = False) -> None:
-        """Raise an error that says what an answer needs and this ledger lacks.
+        r"""Raise an error if this ledger lacks something that an analysis needs.
 
         Parameters
         ----------
-        answer
-            What is asked for, such as ``"mrr"``.
-        columns
-            The columns that must not be missing.
-        whole
+        answer : str
+            Name of the analysis, such as ``"mrr"``, for the error message.
+        \*columns : str
+            Columns that must not be missing.
+        whole : bool, default False
             Whether the whole history is needed.
+
+        Raises
+        ------
+        cpsl_notebook.UserError
+            If a column is missing, or the whole history is needed and the payments were cut.
 
         Examples
         --------
@@ -93,14 +92,14 @@ class Ledger:
         >>> ledger.need("mrr", whole=True)
         Traceback (most recent call last):
         cpsl_notebook.errors.UserError: mrr() needs the whole history, and these payments were cut
-        (2026-10-01T00:00:00Z/): read them without a window; since= chooses what is shown.
+        (2026-10-01T00:00:00Z/). Read them without a window; since= limits what is shown.
         """
         if whole and self.cut:
             raise UserError(
-                f"{answer}() needs the whole history, and these payments were cut ({self.cut}): "
-                "read them without a window; since= chooses what is shown."
+                f"{answer}() needs the whole history, and these payments were cut ({self.cut}). "
+                "Read them without a window; since= limits what is shown."
             )
         for column in columns:
             if column in self.missing:
-                why = self.reasons.get(column, f"the payments have no `{column}`.")
-                raise UserError(f"{answer}() cannot be answered: {why}")
+                reason = self.reasons.get(column, f"the payments have no `{column}`.")
+                raise UserError(f"{answer}() cannot be answered: {reason}")

@@ -1,46 +1,55 @@
 """Pseudonyms for payers, for notebooks that are shared.
 
-A pseudonym is a keyed hash. Without the key nobody can try out which address it belongs to, as one
-could with a plain hash; with it, a payer has the same pseudonym in every run. The key is made once
-and kept, private, beside the other files of this machine. Who needs the same pseudonyms on several
-machines passes a secret of their own.
+A pseudonym is a keyed hash (HMAC-SHA-256). Unlike a plain hash, it cannot be reversed by hashing
+likely email addresses, unless the key is known. The key is generated once and kept in the file
+``mask-key`` in ``CAPSULE_HOME``, readable by its owner only, so a payer has the same pseudonym in
+every run on this machine. To get the same pseudonyms on several machines, pass the same secret.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import hmac
-import os
 import secrets
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from cpsl_notebook.errors import UserError
+from cpsl_notebook.files import create_private
+from cpsl_notebook.paths import capsule_home
 
 __all__ = ["masked"]
 
-_DIGITS = 16  # 64 bits: two of a million payers share them with a probability of 3 in 100 million
+_DIGITS = 16  # 64 bits: the chance that two of a million payers share them is 3 in 100 million
 
 
 def masked(payers: pd.Series[Any], secret: str | None = None) -> pd.Series[Any]:
-    """Return pseudonyms; a missing payer stays missing.
+    """Return pseudonyms of payers; a missing payer stays missing.
 
     Parameters
     ----------
-    payers
+    payers : pandas.Series
         Strings.
-    secret
-        The key; by default the one that this machine keeps.
+    secret : str, optional
+        The key; by default, the one that this machine keeps.
+
+    Returns
+    -------
+    pandas.Series
+        Strings such as ``"payer-0ec79c2fe6260e61"``, with the index and dtype of *payers*.
+
+    Raises
+    ------
+    cpsl_notebook.UserError
+        If the key of this machine cannot be read or created.
 
     Examples
     --------
     >>> masked(pd.Series(["ada@a.example", None], dtype="string"), "a long secret").tolist()
     ['payer-0ec79c2fe6260e61', <NA>]
     """
-    key = _kept_key() if secret is None else secret.encode()
+    key = _machine_key() if secret is None else secret.encode()
     names = {payer: _pseudonym(str(payer), key) for payer in payers.dropna().unique()}
     return payers.map(names).astype(payers.dtype)
 
@@ -50,22 +59,18 @@ def _pseudonym(payer: str, key: bytes) -> str:
     return f"payer-{digest[:_DIGITS]}"
 
 
-def _kept_key() -> bytes:
-    """Return this machine's key, from ``mask-key`` in ``CAPSULE_HOME`` or in ``~/.capsule``."""
-    home = os.environ.get("CAPSULE_HOME")
-    path = (Path(home).expanduser() if home else Path.home() / ".capsule") / "mask-key"
+def _machine_key() -> bytes:
+    """Return the key of this machine; create it on first use."""
+    path = capsule_home() / "mask-key"
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with contextlib.suppress(FileExistsError):
-            file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-            with os.fdopen(file, "w") as new:
-                new.write(secrets.token_hex(32))
-        key = path.read_text().strip()
-    except OSError as error:
+        key = create_private(path, secrets.token_hex(32)).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
         raise UserError(
-            f"{path} cannot keep the key of the pseudonyms ({error.strerror}): "
-            'pass one, mask_payers="a long secret".'
+            f"Cannot read or create the key for pseudonyms in {path} ({reason}). "
+            'Fix or remove the file, or pass a secret: mask_payers="a long secret".'
         ) from None
     if not key:
-        raise UserError(f"{path} is empty: delete it, and the next call makes a new key.")
+        raise UserError(f"The key for pseudonyms in {path} is blank. Remove the file.")
     return key.encode()

@@ -1,9 +1,9 @@
-"""Which column of the payments is what: found from names and types, never from position.
+"""Roles of the columns of payments, found by name and type.
 
-The service does not publish its field names. A name is taken apart into words, so ``gross_cents``,
-``grossCents`` and ``amounts.gross.cents`` say the same; each role has names that state it and names
-that only suggest it, and the first of these that any column bears decides. Where two columns bear
-equally good names, neither is taken.
+The service does not document its field names. Names are split into words, so ``gross_cents``,
+``grossCents`` and ``amounts.gross.cents`` are equal. Each role has a list of name patterns, the most
+specific first, and the first pattern that any column matches decides. If it matches more than one
+column, the role has none.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from pandas.api import types
 
 from cpsl_notebook.earnings.ledger.column_values import key
 from cpsl_notebook.errors import UserError
+from cpsl_notebook.frames.field_names import words
+from cpsl_notebook.frames.schema import AMOUNT_COLUMNS
 
 __all__ = [
     "AMOUNTS",
@@ -28,7 +30,6 @@ __all__ = [
     "needs_prices",
     "says_cents",
     "table",
-    "words",
 ]
 
 ROLES = {
@@ -47,13 +48,14 @@ ROLES = {
     "payout_id": "payout_id",
     "payout_time": "payout_at",
 }
-"""The roles, with the column of a ledger that each becomes."""
+"""Roles, with the ledger column that each becomes."""
 
-AMOUNTS = ("gross", "fee", "net")
+AMOUNTS = tuple(role for role, column in ROLES.items() if column in AMOUNT_COLUMNS)
+"""Roles of amounts."""
 
 _PERSON = "(payer|customer|buyer|purchaser|subscriber|user|client)"
 _DAY = "(at|on|date|time|datetime|timestamp)"
-_NAMES = {
+_PATTERNS = {
     "id": (
         "payment_(id|uid|uuid)",
         "id|uid|uuid",
@@ -76,7 +78,7 @@ _NAMES = {
         "type|interval|frequency|billing|billing_(interval|period)|plan_(type|kind|interval)",
     ),
     "currency": ("currency(_code)?", "(gross|amount|price|total|fee|net)_currency(_code)?"),
-    # Amounts, after the words that say no more than that they are amounts.
+    # Amounts, without the words in _UNIT_WORDS and _AMOUNT_WORDS.
     "gross": ("gross(_(revenue|sales?|price))?", "|price|charged|paid|revenue|sales?"),
     "fee": ("fees?|(platform|capsule|application|service|processing)_fees?", "commission"),
     "net": (
@@ -86,7 +88,7 @@ _NAMES = {
     "payout_state": (
         "payout_(state|status)",
         "(transfer|settlement)_(state|status)",
-        "status|state",  # where its values are those of payouts
+        "status|state",  # if its values are payout states
     ),
     "payment_status": ("payment_(status|state)", "status|state"),
     "subscription": ("subscription(_(id|uid|uuid|key|ref))?", "sub(_(id|uid|uuid))?"),
@@ -99,22 +101,22 @@ _NAMES = {
 _UNIT_WORDS = {"in", "cent", "cents", "minor", "unit", "units", "usd", "eur", "gbp", "dollars"}
 _AMOUNT_WORDS = {"amount", "amounts", "money", "payment", "sum", "total", "totals", "value"}
 _STATES = ("payment_status", "payout_state")
-_PAYOUT_STATES = {"paidout", "needsonboarding"}  # as no payment's status is called
+_PAYOUT_STATES = {"paidout", "needsonboarding"}  # values that no payment status has
 _WRAPPERS = {"attributes", "charge", "data", "payment", "sale", "transaction"}
 
 
 @dataclass(frozen=True)
 class Roles:
-    """The column of each role.
+    """Columns by role.
 
     Attributes
     ----------
-    columns
-        Role to column, for the roles that have one.
-    rivals
-        Role to the columns that fit it equally well, for those that more than one fits.
-    given
-        The roles that were set, not found.
+    columns : dict of str to hashable
+        Column by role, for roles that have one.
+    rivals : dict of str to list of hashable
+        Columns that fit equally well by role, for roles that more than one column fits.
+    given : frozenset of str
+        Roles that were set by the user.
     """
 
     columns: dict[str, Hashable]
@@ -122,9 +124,11 @@ class Roles:
     given: frozenset[str] = frozenset()
 
     def why_not(self, role: str) -> str:
-        """Say why a role has no column."""
+        """Return why a role has no column, as a clause for an error message."""
         rivals = self.rivals.get(role)
-        return f"{listed(rivals)} fit equally well" if rivals else "no column fits"
+        if rivals:
+            return f"{listed(rivals)} fit the role {role} equally well"
+        return f"no column fits the role {role}"
 
 
 def infer(frame: pd.DataFrame, given: Mapping[str, str | None] | None = None) -> Roles:
@@ -132,16 +136,21 @@ def infer(frame: pd.DataFrame, given: Mapping[str, str | None] | None = None) ->
 
     Parameters
     ----------
-    frame
-        Payments, one row each.
-    given
-        Roles that are known better, such as ``{"gross": "total"}``; ``None`` for a role that no
-        column has.
+    frame : pandas.DataFrame
+        Payments, one per row.
+    given : mapping of str to str or None, optional
+        Columns by role, such as ``{"gross": "total"}``, which take precedence; ``None`` for a role
+        that no column has.
+
+    Returns
+    -------
+    Roles
+        The columns, set or found.
 
     Raises
     ------
-    UserError
-        *given* names a role or a column that there is not.
+    cpsl_notebook.UserError
+        If two columns have the same name, or *given* has an unknown role or column.
 
     Examples
     --------
@@ -166,90 +175,104 @@ def infer(frame: pd.DataFrame, given: Mapping[str, str | None] | None = None) ->
 
 
 def table(frame: pd.DataFrame, roles: Roles) -> pd.DataFrame:
-    """Show the roles: ``role, column, becomes, note``, strings, one row each."""
-    notes = [
-        ("set" if role in roles.given else "found")
-        if role in roles.columns
-        else ("set to none" if role in roles.given else roles.why_not(role))
-        for role in ROLES
+    """Return the roles as a DataFrame.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Payments.
+    roles : Roles
+        Their roles.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per role, with the strings ``role``, ``column``, ``becomes`` (the ledger column) and
+        ``note`` (whether the column was set or found, or why there is none).
+    """
+    rows = [
+        (role, roles.columns.get(role), column, _note(roles, role))
+        for role, column in ROLES.items()
     ]
-    columns = [None if role not in roles.columns else str(roles.columns[role]) for role in ROLES]
-    shown = {"role": list(ROLES), "column": columns, "becomes": list(ROLES.values()), "note": notes}
-    return pd.DataFrame(shown, dtype="string")
+    return pd.DataFrame(rows, columns=["role", "column", "becomes", "note"], dtype="string")
 
 
 def needs_prices(frame: pd.DataFrame) -> bool:
-    """Say whether a name leaves open what the gross amounts of payments are in."""
+    """Return whether the unit of the gross amounts depends on the prices of the apps."""
     if not len(frame) or not frame.columns.is_unique:
         return False
     found = infer(frame).columns
     return "gross" in found and not says_cents(found["gross"])
 
 
-def words(name: Hashable) -> list[str]:
-    """Take a name apart: ``amounts.grossCents`` is "amounts", "gross", "cents"."""
-    found = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", str(name))
-    return [word.lower() for word in found]
-
-
 def says_cents(name: Hashable) -> bool:
-    """Say whether a column's name states that its amounts are cents."""
-    said = words(name)
-    return "cents" in said or ("minor" in said and "units" in said)
+    """Return whether the name of a column states that its amounts are in cents."""
+    found = words(name)
+    return "cents" in found or ("minor" in found and "units" in found)
+
+
+def _note(roles: Roles, role: str) -> str:
+    if role in roles.given:
+        return "set" if role in roles.columns else "set to none"
+    return "found" if role in roles.columns else roles.why_not(role)
 
 
 def _check(frame: pd.DataFrame, given: Mapping[str, str | None]) -> None:
     if not frame.columns.is_unique:
-        raise UserError("Two columns bear the same name: rename one of them.")
+        duplicates = frame.columns[frame.columns.duplicated()].unique()
+        raise UserError(
+            f"Several columns have the same name: {listed(duplicates)}. Rename or drop all but one."
+        )
     for role, column in given.items():
         if role not in ROLES:
-            raise UserError(f"There is no role {role!r}; the roles are {', '.join(ROLES)}.")
+            raise UserError(f"Unknown role: {role!r}. The roles are {', '.join(ROLES)}.")
         if column is not None and column not in frame.columns:
             raise UserError(
-                f"The payments have no column {column!r} for the role {role}; "
-                f"they have {listed(frame.columns)}."
+                f"The payments have no column {column!r} for the role {role}. "
+                f"Columns: {listed(frame.columns)}."
             )
 
 
 def _fitting(frame: pd.DataFrame, role: str, taken: set[str | None]) -> list[Hashable]:
-    """Return the columns that fit a role best: one, none, or some that fit equally well."""
+    """Return the columns that match the most specific pattern of a role that any column matches."""
     candidates = {
-        column: _said(column, role)
+        column: _significant_words(column, role)
         for column in frame.columns
         if column not in taken and _type_fits(frame[column].dtype, role)
         if role not in _STATES or _of_payouts(frame[column]) == (role == "payout_state")
     }
-    for names in _NAMES[role]:
+    for pattern in _PATTERNS[role]:
         fitting: list[Hashable] = [
-            column for column, said in candidates.items() if re.fullmatch(names, said)
+            column for column, name in candidates.items() if re.fullmatch(pattern, name)
         ]
-        exact = [column for column in fitting if says_cents(column)] if role in AMOUNTS else []
+        in_cents = [column for column in fitting if says_cents(column)] if role in AMOUNTS else []
         if fitting:
-            return exact or fitting
+            return in_cents or fitting
     return []
 
 
 def _of_payouts(column: pd.Series[Any]) -> bool:
-    """Say whether states are of payouts: by the column's name, else by what it holds."""
+    """Return whether states are those of payouts, judging by the name or else by the values."""
     name = words(column.name)
     if name not in (["status"], ["state"]):
         return not {"payout", "transfer", "settlement"}.isdisjoint(name)
     return any(key(str(value)) in _PAYOUT_STATES for value in column.dropna().unique())
 
 
-def _said(column: Hashable, role: str) -> str:
-    """Return what a name says, without the words that any column of its sort may bear."""
-    said = words(column)
-    while len(said) > 1 and said[0] in _WRAPPERS and "." in str(column):
-        said = said[1:]
+def _significant_words(column: Hashable, role: str) -> str:
+    """Return the words of a name joined by ``_``, without wrappers, and for amounts without units."""
+    found = words(column)
+    while len(found) > 1 and found[0] in _WRAPPERS and "." in str(column):
+        found = found[1:]
     if role in AMOUNTS:
-        if not set(said) - _UNIT_WORDS:
-            return "-"  # nothing but a unit
-        said = [word for word in said if word not in _UNIT_WORDS | _AMOUNT_WORDS]
-    return "_".join(said)
+        if not set(found) - _UNIT_WORDS:
+            return "-"  # a unit alone matches no pattern
+        found = [word for word in found if word not in _UNIT_WORDS | _AMOUNT_WORDS]
+    return "_".join(found)
 
 
 def _type_fits(dtype: Any, role: str) -> bool:
+    """Return whether a column of this type can have a role."""
     is_time = types.is_datetime64_any_dtype(dtype)
     if role in ("time", "payout_time"):
         return is_time
@@ -263,5 +286,5 @@ def _type_fits(dtype: Any, role: str) -> bool:
 
 
 def listed(names: Iterable[Hashable]) -> str:
-    """Return names as an error shows them."""
+    """Return names in backticks, separated by commas, for an error message."""
     return ", ".join(f"`{name}`" for name in names)

@@ -1,0 +1,142 @@
+"""The advice in error messages of ledgers works when it is followed literally."""
+
+import pandas as pd
+import pytest
+
+from cpsl_notebook import Client, UserError
+from cpsl_notebook.earnings.ledger.roles import infer, table
+from cpsl_notebook.frames import payments_frame
+
+ROW = {
+    "paid_at": "2026-01-01",
+    "payer": "ada",
+    "kind": "monthly",
+    "gross_cents": 1500,
+    "fee_cents": 150,
+}
+
+
+def payments(*rows):
+    rows = [{"payment_id": f"p{number}"} | row for number, row in enumerate(rows)]
+    return payments_frame([("shop", rows)])
+
+
+def error_of(call, *arguments, **options):
+    with pytest.raises(UserError) as raised:
+        call(*arguments, **options)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("answer", ["ledger", "revenue", "payers", "mrr", "cohorts"])
+@pytest.mark.parametrize(("unit", "cents"), [("cents", 15), ("currency", 1500)])
+def test_unit_of_amounts_can_be_set_for_every_answer(answer, unit, cents):
+    row = {name: value for name, value in ROW.items() if not name.endswith("_cents")}
+    unclear = payments(row | {"amount": 15, "net": 13})
+    assert error_of(getattr(unclear.capsule, answer)) == (
+        "Cannot tell whether the amounts in `amount` are cents or currency. Set it with "
+        'payments = payments.capsule.with_roles(amounts="cents") or amounts="currency".'
+    )
+    clear = unclear.capsule.with_roles(amounts=unit)
+    assert len(getattr(clear.capsule, answer)())
+    assert clear.capsule.ledger()["gross_cents"].tolist() == [cents]
+
+
+def test_missing_role_can_be_set():
+    row = {name: value for name, value in ROW.items() if name != "payer"} | {"who": "ada"}
+    without = payments(row)
+    assert error_of(without.capsule.mrr) == (
+        "mrr() cannot be answered: no column fits the role payer. Set it with payments = "
+        'payments.capsule.with_roles({"payer": "COLUMN"}). Columns: `app`, `payment_id`, `paid_at`, '
+        "`kind`, `gross_cents`, `fee_cents`, `who`."
+    )
+    assert len(without.capsule.with_roles({"payer": "who"}).capsule.mrr())
+
+
+def test_rows_of_other_kinds_can_be_left_out():
+    mixed = payments(ROW, ROW | {"kind": "yearly"}, ROW | {"kind": None})
+    assert error_of(mixed.capsule.mrr) == (
+        "mrr() supports the kinds one_time and monthly, but the payments have other kinds: "
+        "(missing) (1), yearly (1). Leave those rows out."
+    )
+    monthly = mixed[mixed["kind"] == "monthly"]
+    assert monthly.capsule.mrr()["closing_cents"].max() == 1500
+
+
+def test_rows_without_a_time_can_be_left_out_or_corrected():
+    undated = payments(ROW, ROW | {"paid_at": None})
+    assert error_of(undated.capsule.revenue) == (
+        "Payments without a readable time: 1, for example p1. Correct the time, or leave those rows "
+        "out."
+    )
+    left = undated[undated["paid_at"].notna()]
+    assert left.capsule.revenue()["gross_cents"].sum() == 1500
+    undated["paid_at"] = undated["paid_at"].fillna(pd.Timestamp("2026-01-02", tz="UTC"))
+    assert undated.capsule.revenue()["gross_cents"].sum() == 3000
+
+
+def test_rows_without_an_amount_can_be_left_out():
+    unpriced = payments(ROW, ROW | {"gross_cents": None})
+    assert error_of(unpriced.capsule.mrr) == (
+        "mrr() needs the amount of every monthly payment. Payments without one: 1, for example p1. "
+        "Correct the amounts, or leave those rows out."
+    )
+    assert len(unpriced.dropna(subset="gross_cents").capsule.mrr())
+
+
+def test_rows_with_an_unknown_status_can_be_left_out_or_counted():
+    rows = [ROW | {"status": status} for status in ("paid", "failed", "disputed")]
+    strange = payments(*rows)
+    assert error_of(strange.capsule.revenue) == (
+        "Unknown payment status: `disputed`. Leave those rows out, or count every payment as paid "
+        'with payments = payments.capsule.with_roles({"payment_status": None}).'
+    )
+    left = strange[strange["status"] != "disputed"]
+    assert left.capsule.revenue()["gross_cents"].sum() == 1500
+    every = strange.capsule.with_roles({"payment_status": None})
+    assert every.capsule.revenue()["gross_cents"].sum() == 4500
+
+
+def test_strict_ledger_turns_the_warning_into_an_error():
+    unreadable = payments(ROW, ROW | {"gross_cents": "a lot"})
+    with pytest.warns(UserWarning, match=r"1 of gross_cents\. ledger\(strict=True\) makes this an"):
+        unreadable.capsule.revenue()
+    assert error_of(unreadable.capsule.ledger, strict=True) == (
+        "Some values could not be read and are missing from the ledger: 1 of gross_cents."
+    )
+
+
+def test_columns_with_the_same_name_can_be_renamed_or_dropped():
+    frame = payments(ROW).assign(note="a", other="b").rename(columns={"other": "note"})
+    assert error_of(frame.capsule.ledger) == (
+        "Several columns have the same name: `note`. Rename or drop all but one."
+    )
+    assert len(frame.loc[:, ~frame.columns.duplicated()].capsule.ledger()) == 1
+
+
+def test_amounts_option_names_its_values():
+    message = error_of(payments(ROW).capsule.ledger, amounts="dollars")
+    assert message == 'amounts must be "cents" or "currency", not \'dollars\'.'
+
+
+def test_payments_without_gross_amount_name_the_role():
+    frame = payments({name: value for name, value in ROW.items() if not name.endswith("cents")})
+    assert error_of(frame.capsule.ledger).startswith(
+        "A ledger needs the gross amount: no column fits the role gross. Set it with"
+    )
+
+
+def test_roles_table_explains_every_role():
+    frame = payments(ROW | {"total": 1, "note": "a", "user_email": "a@b.example"})
+    notes = table(frame, infer(frame, {"fee": None, "net": "total"})).set_index("role")
+    assert notes.loc["gross"].tolist() == ["gross_cents", "gross_cents", "found"]
+    assert notes.loc["net"].tolist() == ["total", "net_cents", "set"]
+    assert notes.loc["fee", "note"] == "set to none"
+    assert notes.loc["payout_id", "note"] == "no column fits the role payout_id"
+    assert notes["column"].isna()["payout_id"] and str(notes["column"].dtype) == "string"
+
+
+def test_client_lists_apps_when_a_name_is_unknown(workspace):
+    client = workspace.client()
+    assert isinstance(client, Client)
+    message = error_of(client.list_payments, "deal-dsk")
+    assert message.startswith("No app 'deal-dsk' in this workspace. ") and "deal-desk" in message
