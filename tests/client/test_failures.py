@@ -547,7 +547,7 @@ def test_an_unknown_name_is_a_value_error_with_near_matches(named):
 def test_an_unknown_id_is_a_value_error(named):
     client, gateway, _ = named
     gateway.on("get_app", failed(404))
-    with pytest.raises(ValueError, match="list_apps"):
+    with pytest.raises(ValueError, match="list its apps"):
         client.get_app(APP)
 
 

@@ -26,8 +26,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cpsl
-from cpsl import config_file as ini
-from cpsl import login
+from cpsl import config_file, login
 from cpsl.__main__ import main
 from cpsl.config import config_path
 from cpsl.messages import SERVICE, message
@@ -150,6 +149,10 @@ def unused_port():
         return taken.getsockname()[1]
 
 
+def contents(parser):
+    return {name: dict(section) for name, section in parser.items()}
+
+
 def mode(path):
     return stat.S_IMODE(path.stat().st_mode)
 
@@ -248,7 +251,7 @@ def test_an_http_port_of_its_own_is_kept(monkeypatch):
 @pytest.mark.parametrize("where", ["http://127.0.0.1:8080", "me@host:1", "host:port", "a b", "h/x"])
 def test_what_is_no_gateway_is_refused_in_a_line(where, capsys):
     assert main(["login", "--gateway", where]) == 2
-    assert "give host:port" in capsys.readouterr().err
+    assert "use host:port" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -299,7 +302,7 @@ def test_nobody_confirming_ends_the_login_in_time(old_config):
     with Gateway(RequestLogin=[BEGUN], ConfirmLogin=iter(lambda: PENDING, None)) as gateway:
         waiting = login.begin(gateway.address)
         with pytest.raises(cpsl.TimedOutError, match="run `cpsl login` again"):
-            waiting.wait(interval=0.01, patience=0.05)
+            waiting.wait(interval=0.01, timeout=0.05)
     assert old_config.read_text() == OLD
 
 
@@ -362,15 +365,19 @@ def test_a_login_killed_halfway_leaves_the_old_one(at_the_office, old_config):
 def test_a_write_that_is_killed_leaves_a_whole_file(old_config):
     program = """if True:
         from pathlib import Path
-        from cpsl import config_file as ini
-        texts = ["[default]\\n" + "token = " + letter * 500_000 + "\\n" for letter in "ab"]
-        ini.write(Path(PATH), texts[0])
+        from cpsl import config_file
+        path = Path(PATH)
+        parsers = [config_file.read(path) for _ in range(2)]
+        for letter, parser in zip("ab", parsers):
+            parser.read_dict({"default": {"token": letter * 500_000}})
+        config_file.write(path, parsers[0])
         print("writing", flush=True)
         while True:
-            for text in texts:
-                ini.write(Path(PATH), text)
+            for parser in parsers:
+                config_file.write(path, parser)
     """.replace("PATH", repr(str(old_config)))
-    whole = ["[default]\ntoken = " + letter * 500_000 + "\n" for letter in "ab"]
+    old_config.unlink()
+    whole = ["[default]\ntoken = " + letter * 500_000 + "\n\n" for letter in "ab"]
     for _ in range(3):
         writer = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
         with writer:
@@ -405,13 +412,20 @@ def test_two_logins_at_once_both_succeed(at_the_office, old_config):
 # ------------------------------------------------------------------ config.ini
 
 
-def test_a_login_changes_its_own_lines_and_nothing_else(old_config):
+def test_login_changes_its_own_keys_and_keeps_others(old_config):
+    before = contents(config_file.read(old_config))
     with begun(CONFIRMED) as gateway:
         login.begin(gateway.address).wait()
-    expected = OLD.replace("old-token", "new-token").replace("gateway.example", "127.0.0.1")
-    expected = expected.replace("8080\n", f"{gateway.port}\n")
-    header = "[default]\n"
-    assert old_config.read_text() == expected.replace(header, header + "gateway_http_port =\n")
+    own = {
+        "token": "new-token",
+        "gateway_host": "127.0.0.1",
+        "gateway_port": str(gateway.port),
+        "gateway_http_port": "",
+    }
+    assert contents(config_file.read(old_config)) == {
+        "default": before["default"] | own,
+        "staging": before["staging"] | own | {"token": "staging-token"},
+    }
     assert mode(old_config) == 0o600
 
 
@@ -451,11 +465,13 @@ def test_a_link_to_the_file_stays_a_link(tmp_path, old_config):
         "[x]\nurl = https://a.example:80/?token=1%\n",
     ],
 )
-def test_every_way_to_write_the_file_keeps_its_values(text):
-    values = {"token": "new%()s", "gateway_host": "h", "gateway_port": "1", "gateway_http_port": ""}
-    before, after = ini.parsed(text), ini.parsed(ini.with_values(text, values))
-    before["default"].update(values)
-    assert ini._contents(after) == ini._contents(before)
+def test_written_file_has_the_same_values_as_the_parser(text, tmp_path):
+    path = tmp_path / "config.ini"
+    path.write_text(text)
+    parser = config_file.read(path)
+    parser["default"].update({"token": "new%()s", "gateway_host": "h", "gateway_http_port": ""})
+    assert config_file.write(path, parser) is None
+    assert contents(config_file.read(path)) == contents(parser)
 
 
 NAMES = st.text("abtoken_", min_size=1, max_size=8)
@@ -465,14 +481,17 @@ CONTINUED = st.builds("   {}".format, st.text("token=[default]", min_size=1))
 
 
 @given(st.lists(LINES | PAIRS | CONTINUED | st.just("token = old")).map("\n".join))
-def test_whatever_else_is_in_the_file_stays(text):
-    try:
-        before = ini.parsed(text)
-    except configparser.Error:
-        return
-    edited = ini.with_values(text, {"token": "new", "gateway_port": "1"})
-    before["default"].update({"token": "new", "gateway_port": "1"})
-    assert ini._contents(ini.parsed(edited)) == ini._contents(before)
+def test_other_values_stay_whatever_the_file_contains(text):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "config.ini")
+        path.write_text(text)
+        try:
+            parser = config_file.read(path)
+        except cpsl.CredentialsError:
+            return
+        parser["default"].update({"token": "new", "gateway_port": "1"})
+        assert config_file.write(path, parser) is None
+        assert contents(config_file.read(path)) == contents(parser)
 
 
 @pytest.mark.parametrize("text", [b"token = no section\n", b"[default]\n\xff\n", b"[a]\n[a]\n"])
@@ -482,7 +501,7 @@ def test_a_file_that_could_not_be_kept_is_refused_before_anybody_is_asked(text, 
     with begun(CONFIRMED) as gateway:
         assert main(["login", "--gateway", gateway.address]) == 2
         assert gateway.calls == []
-    assert "mend it, or move it away" in capsys.readouterr().err
+    assert "fix or remove the file" in capsys.readouterr().err
     assert config_path().read_bytes() == text
 
 
@@ -494,7 +513,7 @@ def test_a_file_that_cannot_be_written_is_said_before_anybody_is_asked(
     with begun(CONFIRMED) as gateway:
         assert main(["login", "--gateway", gateway.address]) == 2
         assert gateway.calls == []
-    assert "cannot be written (Not a directory)" in capsys.readouterr().err
+    assert "config.ini (Not a directory)" in capsys.readouterr().err
 
 
 def test_a_folder_that_is_not_ours_is_said_before_anybody_is_asked():
@@ -503,9 +522,9 @@ def test_a_folder_that_is_not_ours_is_said_before_anybody_is_asked():
     for path, mode in ((folder, 0o555), (folder.parent, 0o755)):
         path.chmod(mode)
     code = (
-        "import os, sys; from cpsl import command, login\n"
+        "import os, sys; from cpsl import cli\n"
         "if os.getuid() == 0: os.setuid(65534)\n"  # root may write everywhere
-        "sys.exit(command.run(['login']))"
+        "sys.exit(cli.run(['login']))"
     )
     environ = os.environ | {"CONFIG_PATH": str(folder / "new" / "config.ini")}
     try:
@@ -515,7 +534,7 @@ def test_a_folder_that_is_not_ours_is_said_before_anybody_is_asked():
     finally:
         shutil.rmtree(folder.parent)
     assert ran.returncode == 2
-    assert "cannot be written (Permission denied)" in ran.stderr
+    assert "config.ini (Permission denied)" in ran.stderr
 
 
 def test_a_file_that_cannot_be_written_is_said_without_showing_the_token(tmp_path, monkeypatch):
@@ -527,7 +546,7 @@ def test_a_file_that_cannot_be_written_is_said_without_showing_the_token(tmp_pat
             waiting.wait()
         except cpsl.CredentialsError as error:
             shown = traceback.TracebackException.from_exception(error, capture_locals=True)
-    assert "cannot be written" in str(shown)
+    assert "Cannot write" in str(shown)
     assert "new-token" not in "".join(shown.format())
 
 
@@ -565,7 +584,9 @@ def test_what_is_no_token_is_refused_without_repeating_it(
     given_on_stdin(text, monkeypatch)
     assert main(["login", "--token-stdin"]) == 2
     err = capsys.readouterr().err
-    assert err == ("cpsl: That is no token: give one line of printable ASCII, no spaces.\n")
+    assert err == (
+        "cpsl: The token is invalid: it must be one line of printable ASCII without spaces.\n"
+    )
     assert old_config.read_text() == OLD
 
 
@@ -612,23 +633,27 @@ def test_status_says_which_workspace_it_is_and_where_the_token_comes_from(
     assert at_the_office.token not in out
     monkeypatch.setenv("CAPSULE_TOKEN", "a-wrong-token")
     assert main(["status"]) == 2
-    assert "refused the token from the CAPSULE_… variables" in capsys.readouterr().err
+    assert "refused the token from the CAPSULE_* variables" in capsys.readouterr().err
 
 
 def test_a_login_that_another_setting_hides_says_so(at_the_office, monkeypatch, capsys):
     monkeypatch.setenv("CAPSULE_TOKEN", "another-token")
     given_on_stdin(at_the_office.token, monkeypatch)
     assert main(["login", "--token-stdin"]) == 0
-    assert "CAPSULE_TOKEN is set and comes before this login" in capsys.readouterr().err
+    assert "CAPSULE_TOKEN is set and has precedence" in capsys.readouterr().err
 
 
 def test_logging_out_forgets_the_login_and_keeps_the_rest(old_config, monkeypatch, capsys):
     assert main(["logout"]) == 0
-    text = old_config.read_text()
-    assert "old-token" not in text
-    assert "gateway.example" not in text  # it would stand in the way of CAPSULE_TOKEN
-    assert "# from the office" in text
-    assert text[text.index("[staging]") :] == OLD[OLD.index("[staging]") :]
+    assert contents(config_file.read(old_config))["default"] == {
+        "token": "",
+        "gateway_host": "",  # a gateway that stayed would contradict CAPSULE_TOKEN
+        "gateway_port": "",
+        "gateway_http_port": "",
+        "color": "blue",
+    }
+    assert config_file.read(old_config)["staging"]["token"] == "staging-token"
+    assert config_file.read(old_config)["staging"]["note"] == "two\nlines"
     assert main(["logout"]) == 0
     assert "No token is stored" in capsys.readouterr().out
     assert main(["status"]) == 2

@@ -36,7 +36,8 @@ from gateway import (
 import cpsl
 from cpsl import config, retry
 from cpsl.config import Settings
-from cpsl.network import Timeout
+from cpsl.options import Options
+from cpsl.timeouts import Timeout
 from cpsl.transport import Transport
 
 CALLS = {
@@ -170,24 +171,38 @@ def test_it_is_not_sent_in_the_clear_to_another_machine(url, reached):
     assert reached == []
 
 
+def transport_of(settings, allow_insecure):
+    options = Options(
+        timeout=Timeout(),
+        max_retries=0,
+        max_answer_bytes=9,
+        max_reply_bytes=9,
+        max_event_bytes=9,
+        max_url_bytes=999,
+        allow_insecure=allow_insecure,
+        pickle_token=False,
+    )
+    return Transport(settings, options)
+
+
 @pytest.mark.parametrize("url", NOT_LOOPBACK)
 def test_the_prepared_url_is_what_is_checked(url, reached):
     # As if the settings had let the address through.
     settings = Settings(TOKEN, "http://127.0.0.1", "127.0.0.1:80", "a test")
-    transport = Transport(settings, Timeout(), 0, allow_insecure=False)
+    transport = transport_of(settings, allow_insecure=False)
     object.__setattr__(settings, "http_url", url)
     with pytest.raises(cpsl.CapsuleError):
-        transport.json("GET", "/api/v1/apps/x", check=bool, repeatable=True, limit=9)
+        transport.json("GET", "/api/v1/apps/x", check=bool, limit=9, timeout=Timeout())
     assert set(reached) <= {"127.0.0.1"}
 
 
 @pytest.mark.parametrize("url", ["https://example.com", "https://127.0.0.1.example.com"])
 def test_another_host_is_refused_over_tls_too(url, reached):
     settings = Settings(TOKEN, "https://gateway.example", "gateway.example:443", "a test")
-    transport = Transport(settings, Timeout(), 0, allow_insecure=True)
+    transport = transport_of(settings, allow_insecure=True)
     object.__setattr__(settings, "http_url", url)
     with pytest.raises(cpsl.CredentialsError, match="not sent to"):
-        transport.json("GET", "/api/v1/apps/x", check=bool, repeatable=True, limit=9)
+        transport.json("GET", "/api/v1/apps/x", check=bool, limit=9, timeout=Timeout())
     assert reached == []
 
 
@@ -205,7 +220,7 @@ def test_an_error_is_stripped_of_all_that_led_to_it():
 
 
 def test_an_insecure_gateway_is_refused_when_the_client_is_made(reached):
-    with pytest.raises(cpsl.CredentialsError, match="allow_insecure"):
+    with pytest.raises(cpsl.CredentialsError, match="CAPSULE_ALLOW_INSECURE=1"):
         cpsl.Client(TOKEN, "http://10.0.0.1:8081")
 
 
@@ -214,7 +229,7 @@ def test_an_insecure_gateway_is_refused_when_the_client_is_made(reached):
 )
 def test_grpc_is_not_used_in_the_clear_to_another_machine(target, reached):
     client = cpsl.Client(TOKEN, "https://example.com", grpc_target=target)
-    with pytest.raises(cpsl.CredentialsError, match="allow_insecure"):
+    with pytest.raises(cpsl.CredentialsError, match="CAPSULE_ALLOW_INSECURE=1"):
         client.list_apps()
     assert reached == []
 
@@ -392,7 +407,7 @@ def test_it_is_in_no_traceback_of_the_constructor(monkeypatch, tmp_path):
     file.chmod(0o600)
     assert "MissingSectionHeader" in (shown := made()) and TOKEN not in shown
     file.write_text(f"[default]\ntoken = {TOKEN}\ngateway_host = a b\n")
-    assert "no gateway address" in (shown := made()) and TOKEN not in shown
+    assert "Invalid gateway address" in (shown := made()) and TOKEN not in shown
     monkeypatch.setenv("CAPSULE_TOKEN", TOKEN)
     assert TOKEN not in made(gateway_url="http://10.0.0.1")
     assert TOKEN not in made(gateway_url="nonsense")
@@ -463,7 +478,7 @@ def test_a_file_that_is_closed_or_holds_none_is_no_warning(
     file.write_text(text)
     file.chmod(mode)
     monkeypatch.setenv("CONFIG_PATH", str(file))
-    config._from_file(file)
+    config._read_file(file)
     assert not recwarn.list
 
 
