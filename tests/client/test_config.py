@@ -10,7 +10,7 @@ import threading
 
 import pytest
 import trustme
-from gateway import APP, PATIENCE, TOKEN, Directory, Gateway, Proxy, as_json
+from gateway import APP, TEST_TIMEOUT, TOKEN, Gateway, GrpcGateway, Proxy, as_json
 
 import cpsl
 from cpsl.config import config_path, is_loopback, load
@@ -291,8 +291,11 @@ def test_a_file_without_certificates_is_an_error_of_tls(authority, monkeypatch, 
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none.pem"))
     with Gateway(authority) as gateway, pytest.raises(cpsl.TLSError, match="REQUESTS_CA_BUNDLE"):
         cpsl.Client(TOKEN, gateway.url).chat(APP, "hello")
-    directory = Directory()
-    with directory.serving(authority), Proxy(int(directory.target.rpartition(":")[2])) as proxy:
+    grpc_gateway = GrpcGateway()
+    with (
+        grpc_gateway.serving(authority),
+        Proxy(int(grpc_gateway.target.rpartition(":")[2])) as proxy,
+    ):
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         with pytest.raises(cpsl.TLSError, match="REQUESTS_CA_BUNDLE"):
             cpsl.Client(TOKEN, "https://gateway.example").list_apps()
@@ -301,14 +304,14 @@ def test_a_file_without_certificates_is_an_error_of_tls(authority, monkeypatch, 
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
 def test_a_proxy_is_used_for_http_and_grpc(authority, monkeypatch, tmp_path, variable):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
-    directory = Directory()
-    with Gateway(authority) as gateway, directory.serving(authority):
+    grpc_gateway = GrpcGateway()
+    with Gateway(authority) as gateway, grpc_gateway.serving(authority):
         with Proxy(gateway.port) as proxy:
             monkeypatch.setenv(variable, proxy.url)
             with cpsl.Client(TOKEN, "https://gateway.example") as client:
                 assert client.chat(APP, "hello").text
                 assert [c.text for c in client.stream(APP, "hello")]
-        with Proxy(int(directory.target.rpartition(":")[2])) as grpc_proxy:
+        with Proxy(int(grpc_gateway.target.rpartition(":")[2])) as grpc_proxy:
             monkeypatch.setenv(variable, grpc_proxy.url)
             assert cpsl.Client(TOKEN, "https://gateway.example").list_apps()
     assert proxy.asked[0].startswith("CONNECT gateway.example:443 ")
@@ -325,16 +328,16 @@ UNTRUSTED = {
 @pytest.mark.parametrize(("signer", "cert"), UNTRUSTED.values(), ids=UNTRUSTED)
 def test_a_certificate_of_grpc_is_verified_once(authority, monkeypatch, tmp_path, signer, cert):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
-    directory = Directory()
+    grpc_gateway = GrpcGateway()
     with (
-        directory.serving(signer() if signer else authority, **cert),
-        Proxy(int(directory.target.rpartition(":")[2])) as proxy,
+        grpc_gateway.serving(signer() if signer else authority, **cert),
+        Proxy(int(grpc_gateway.target.rpartition(":")[2])) as proxy,
     ):
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         with pytest.raises(cpsl.TLSError, match="REQUESTS_CA_BUNDLE"):
             cpsl.Client(TOKEN, "https://gateway.example").list_apps()
         assert proxy.accepted == 1
-    assert directory.count == 0
+    assert grpc_gateway.count == 0
 
 
 @pytest.mark.parametrize("case", [str.upper, str.lower])
@@ -404,11 +407,11 @@ def test_threads_may_share_a_client():
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(PATIENCE)
+            thread.join(TEST_TIMEOUT)
         assert sorted(said) == list(range(8))
         assert set(gateway.messages.values()) == {2}
         assert gateway.accepted < 80  # of 320; a stream whose end is late cannot be waited for
-        gateway.wait_until_left()  # what a thread used goes with it
+        gateway.wait_until_disconnected()  # what a thread used goes with it
 
 
 def test_a_client_that_was_closed_connects_again():
@@ -417,7 +420,7 @@ def test_a_client_that_was_closed_connects_again():
         for _ in range(2):
             client.chat(APP, "hello")
             client.close()
-            gateway.wait_until_left()
+            gateway.wait_until_disconnected()
         assert gateway.accepted == 2
 
 
@@ -426,7 +429,7 @@ def test_a_client_that_is_forgotten_leaves():
         client = cpsl.Client(TOKEN, gateway.url)
         client.chat(APP, "hello")
         del client  # no collector has to come by: there is no cycle
-        gateway.wait_until_left()
+        gateway.wait_until_disconnected()
 
 
 def test_an_error_that_is_kept_keeps_no_connection_of_a_thread_that_ended():
@@ -442,9 +445,9 @@ def test_an_error_that_is_kept_keeps_no_connection_of_a_thread_that_ended():
         client = cpsl.Client(TOKEN, gateway.url)
         thread = threading.Thread(target=ask)
         thread.start()
-        thread.join(PATIENCE)
+        thread.join(TEST_TIMEOUT)
         assert kept
-        gateway.wait_until_left()
+        gateway.wait_until_disconnected()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
@@ -464,13 +467,13 @@ def test_a_forked_process_uses_connections_of_its_own():
         assert client.list_apps()
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
     """
-    with Gateway() as gateway, Directory().serving() as directory:
+    with Gateway() as gateway, GrpcGateway().serving() as grpc_gateway:
         gateway.otherwise = lambda r: as_json({"replies": [{"text": f"You said {r.text}"}]})
-        arguments = [TOKEN, gateway.url, directory.target]
+        arguments = [TOKEN, gateway.url, grpc_gateway.target]
         subprocess.run(
             [sys.executable, "-c", textwrap.dedent(script), *arguments],
             check=True,
-            timeout=PATIENCE * 2,
+            timeout=TEST_TIMEOUT * 2,
         )
     used = {
         name: {r.connection for r in gateway.requests if r.text.startswith(name)}

@@ -19,10 +19,10 @@ from gateway import (
     dropped,
     event,
     failed,
+    normal_answer,
     rate_limited,
     stalled,
     streamed,
-    well,
     words,
 )
 
@@ -302,7 +302,7 @@ def test_a_session_id_may_be_a_number(misbehaving):
     misbehaving.otherwise = lambda request: (
         streamed(event({"text": "hello", "session_id": 7, "done": True}))
         if request.call == "stream"
-        else well(request)
+        else normal_answer(request)
     )
     assert main(["smoke", APP_ID]) == 0
     assert [r.session_id for r in misbehaving.requests if r.call == "stream"] == ["", "7"]

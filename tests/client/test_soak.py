@@ -12,7 +12,7 @@ from gateway import (
     APP,
     DONE,
     HOLD,
-    PATIENCE,
+    TEST_TIMEOUT,
     TOKEN,
     Gateway,
     answer,
@@ -21,10 +21,10 @@ from gateway import (
     dropped,
     event,
     failed,
+    normal_answer,
     rate_limited,
     stalled,
     streamed,
-    well,
     words,
 )
 
@@ -86,9 +86,9 @@ def test_no_message_is_sent_twice_no_reply_goes_astray_and_nothing_leaks():
     def behave(request):
         fault = fault_of(request.call, request.text)
         if fault is not REFUSED:
-            return fault or well(request)
+            return fault or normal_answer(request)
         refused[request.text] += 1
-        return rate_limited(after=0) if refused[request.text] == 1 else well(request)
+        return rate_limited(after=0) if refused[request.text] == 1 else normal_answer(request)
 
     def talk():
         while (number := next(numbers)) < MESSAGES:
@@ -111,7 +111,7 @@ def test_no_message_is_sent_twice_no_reply_goes_astray_and_nothing_leaks():
         gateway.otherwise = behave
         with cpsl.Client(TOKEN, gateway.url) as client:
             client.get_app(APP)  # what is loaded once is no leak
-        gateway.wait_until_left()
+        gateway.wait_until_disconnected()
         gc.collect()
         files, threads = resources()
 
@@ -120,10 +120,10 @@ def test_no_message_is_sent_twice_no_reply_goes_astray_and_nothing_leaks():
             for talker in talkers:
                 talker.start()
             for talker in talkers:
-                talker.join(4 * PATIENCE)
-        gateway.wait_until_left()
+                talker.join(4 * TEST_TIMEOUT)
+        gateway.wait_until_disconnected()
         for thread in set(threading.enumerate()) - threads:
-            thread.join(PATIENCE)
+            thread.join(TEST_TIMEOUT)
         gc.collect()
         assert resources() == (files, threads)
 

@@ -17,19 +17,19 @@ from gateway import (
     APP,
     DONE,
     HOLD,
-    PATIENCE,
+    TEST_TIMEOUT,
     TOKEN,
     Gateway,
     answer,
+    byte_by_byte,
     cut,
     event,
     gzipped,
     interrupted_when,
+    normal_answer,
     rate_limited,
-    slowly,
     stalled,
     streamed,
-    well,
     words,
 )
 from hypothesis import given, settings
@@ -62,7 +62,7 @@ def gateway(request, authority, monkeypatch, tmp_path):
 
 @pytest.fixture
 def client(gateway):
-    with cpsl.Client(TOKEN, gateway.url, timeout=(5, PATIENCE)) as connected:
+    with cpsl.Client(TOKEN, gateway.url, timeout=(5, TEST_TIMEOUT)) as connected:
         yield connected
 
 
@@ -123,7 +123,9 @@ def test_the_first_chunk_does_not_wait_for_the_second_when_it_is_compressed(gate
 
 
 def test_gzip_is_decoded_though_it_was_not_asked_for(gateway, client):
-    gateway.on("stream", gzipped(*words("one", "two"), DONE), slowly(gzipped(*words("3"), DONE)))
+    gateway.on(
+        "stream", gzipped(*words("one", "two"), DONE), byte_by_byte(gzipped(*words("3"), DONE))
+    )
     assert "".join(c.text for c in client.stream(APP, "hello")) == "onetwo"
     assert "".join(c.text for c in client.stream(APP, "hello")) == "3"
     assert gateway.requests[0].headers["Accept-Encoding"] == "identity"
@@ -131,7 +133,7 @@ def test_gzip_is_decoded_though_it_was_not_asked_for(gateway, client):
 
 @pytest.mark.parametrize("framing", FRAMINGS)
 def test_slow_bytes_make_the_same_reply(gateway, client, framing):
-    gateway.on("stream", slowly(streamed(*words("€1 ", "€2"), DONE, framing=framing)))
+    gateway.on("stream", byte_by_byte(streamed(*words("€1 ", "€2"), DONE, framing=framing)))
     with client.stream(APP, "hello") as stream:
         assert [chunk.text for chunk in stream] == ["€1 ", "€2", ""]
 
@@ -265,7 +267,7 @@ def test_a_reply_that_breaks_off_says_so_and_keeps_its_text(gateway, client, giv
         assert "7 characters had arrived" in str(error)
     assert not stream.complete
     assert gateway.count("stream") == 1
-    gateway.wait_until_left()
+    gateway.wait_until_disconnected()
 
 
 def test_a_reply_that_falls_silent_is_also_a_timeout(gateway):
@@ -276,7 +278,7 @@ def test_a_reply_that_falls_silent_is_also_a_timeout(gateway):
     assert (error.text, stream.complete) == ("one", False)
     assert "1 s" in str(error)
     assert gateway.count("stream") == 1
-    gateway.wait_until_left()
+    gateway.wait_until_disconnected()
 
 
 @pytest.mark.parametrize("framing", ["chunked", "length"])
@@ -313,7 +315,7 @@ def test_an_error_event_is_yielded_and_then_raised(gateway, client, data, said):
         next(stream)
     assert list(stream) == []
     assert not stream.complete
-    gateway.wait_until_left()
+    gateway.wait_until_disconnected()
 
 
 def test_an_event_of_200_mb_is_an_error_and_no_full_memory(gateway, client):
@@ -324,7 +326,7 @@ def test_an_event_of_200_mb_is_an_error_and_no_full_memory(gateway, client):
     with pytest.raises(cpsl.TooLargeError, match="16,777,216") as caught:
         next(stream)
     assert (caught.value.status, caught.value.request_id) == (200, "r-7")
-    gateway.wait_until_left()
+    gateway.wait_until_disconnected()
 
 
 def test_the_limits_of_events_and_replies_can_be_set(gateway):
@@ -383,14 +385,14 @@ def test_close_from_another_thread_ends_it_at_once(gateway, client, given):
     gateway.wait_for(lambda: gateway.requests)
     text = "one" if any('"one"' in repr(part) for part in given.parts) else ""
     if text:
-        assert came.get(timeout=PATIENCE) == text
+        assert came.get(timeout=TEST_TIMEOUT) == text
     stream.close()
-    thread.join(PATIENCE / 3)  # the client's own patience is thrice that
+    thread.join(TEST_TIMEOUT / 3)  # the client's own patience is thrice that
     assert not thread.is_alive()
     assert came.get() == "the end"
     assert stream.text == text
     assert list(stream) == []
-    gateway.wait_until_left()
+    gateway.wait_until_disconnected()
 
 
 def test_close_ends_a_pause_between_two_attempts(gateway, client):
@@ -399,7 +401,7 @@ def test_close_ends_a_pause_between_two_attempts(gateway, client):
     thread, came = read_aside(stream)
     gateway.wait_for(lambda: gateway.requests)
     stream.close()
-    thread.join(PATIENCE)
+    thread.join(TEST_TIMEOUT)
     assert came.get(timeout=1) == "the end"
     assert gateway.count("stream") == 1
 
@@ -409,27 +411,27 @@ def test_close_ends_a_connection_that_is_being_made():
         address = full.getsockname()
         with socket.create_connection(address):  # takes the one place that a backlog of 0 has
             url = f"http://127.0.0.1:{address[1]}"
-            with cpsl.Client(TOKEN, url, timeout=(PATIENCE * 2, PATIENCE * 2)) as client:
+            with cpsl.Client(TOKEN, url, timeout=(TEST_TIMEOUT * 2, TEST_TIMEOUT * 2)) as client:
                 stream = client.stream(APP, "hello")
                 thread, came = read_aside(stream)
                 while stream._cancellation._socket is None:  # nothing else tells that it has begun
                     thread.join(0.01)
                 stream.close()
-                thread.join(PATIENCE / 3)
+                thread.join(TEST_TIMEOUT / 3)
                 assert came.get(timeout=1) == "the end"
 
 
 def test_close_ends_a_handshake():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}"
-        with cpsl.Client(TOKEN, url, timeout=(PATIENCE * 2, PATIENCE * 2)) as client:
+        with cpsl.Client(TOKEN, url, timeout=(TEST_TIMEOUT * 2, TEST_TIMEOUT * 2)) as client:
             stream = client.stream(APP, "hello")
             thread, came = read_aside(stream)
             sock, _ = silent.accept()
             with sock:
                 assert sock.recv(1)  # the handshake has begun
                 stream.close()
-                thread.join(PATIENCE)
+                thread.join(TEST_TIMEOUT)
                 assert not thread.is_alive()
             assert came.get(timeout=1) == "the end"
 
@@ -446,12 +448,12 @@ def test_many_threads_may_close_at_once(gateway, client):
     gateway.on("stream", streamed(*words("one"), HOLD))
     stream = client.stream(APP, "hello")
     thread, came = read_aside(stream)
-    assert came.get(timeout=PATIENCE) == "one"
+    assert came.get(timeout=TEST_TIMEOUT) == "one"
     closers = [threading.Thread(target=stream.close) for _ in range(8)]
     for closer in closers:
         closer.start()
     for closer in [*closers, thread]:
-        closer.join(PATIENCE)
+        closer.join(TEST_TIMEOUT)
     assert came.get(timeout=1) == "the end"
 
 
@@ -467,7 +469,7 @@ def test_break_and_forgetting_the_stream_release_the_connection(gateway, client)
     for _ in client.stream(APP, "hello"):
         break
     gc.collect()
-    gateway.wait_until_left()
+    gateway.wait_until_disconnected()
 
 
 def test_leaving_the_with_block_by_an_error_releases_the_connection(gateway, client):
@@ -475,7 +477,7 @@ def test_leaving_the_with_block_by_an_error_releases_the_connection(gateway, cli
     with pytest.raises(ZeroDivisionError), client.stream(APP, "hello") as stream:
         for _ in stream:
             raise ZeroDivisionError
-    gateway.wait_until_left()
+    gateway.wait_until_disconnected()
 
 
 def test_a_stream_that_was_never_read_holds_nothing(gateway, client):
@@ -522,7 +524,7 @@ def test_an_interrupt_ends_it_and_releases_the_connection(gateway, client, given
     with pytest.raises(KeyboardInterrupt), interrupt_once_sent(gateway):
         list(stream)
     assert list(stream) == []
-    gateway.wait_until_left()
+    gateway.wait_until_disconnected()
 
 
 @pytest.mark.parametrize("given", [stalled(), streamed(HOLD)], ids=["no headers", "no body"])
@@ -530,7 +532,7 @@ def test_an_interrupt_ends_a_chat_and_releases_the_connection(gateway, client, g
     gateway.on("chat", given)
     with pytest.raises(KeyboardInterrupt), interrupt_once_sent(gateway):
         client.chat(APP, "hello")
-    gateway.wait_until_left()
+    gateway.wait_until_disconnected()
 
 
 # Connections.
@@ -547,13 +549,13 @@ def test_a_connection_is_used_again_after_a_whole_reply(gateway, client, framing
 def test_a_body_that_goes_on_after_done_does_not_keep_the_caller(gateway, client):
     gateway.on("stream", streamed(*words("one"), DONE, HOLD))
     assert [chunk.text for chunk in client.stream(APP, "hello")] == ["one", ""]
-    gateway.wait_until_left()
+    gateway.wait_until_disconnected()
     assert client.chat(APP, "again").text == "You said again"
 
 
 def test_what_follows_done_is_not_taken_for_the_next_answer(gateway, client):
     gateway.otherwise = lambda request: (
-        streamed(DONE, *words("stray") * 3) if request.call == "stream" else well(request)
+        streamed(DONE, *words("stray") * 3) if request.call == "stream" else normal_answer(request)
     )
     for number in range(3):
         assert list(client.stream(APP, "hello"))
@@ -565,7 +567,7 @@ def test_one_thread_may_begin_a_stream_and_another_finish_it(gateway, client):
     stream = client.stream(APP, "hello")
     assert next(stream).text == "one"
     thread, came = read_aside(stream)
-    thread.join(PATIENCE)
+    thread.join(TEST_TIMEOUT)
     assert [came.get(timeout=1) for _ in range(3)] == ["two", "", "the end"]
 
 

@@ -14,11 +14,11 @@ from gateway import (
     APP,
     DONE,
     HOLD,
-    PATIENCE,
+    TEST_TIMEOUT,
     TOKEN,
     Answer,
-    Directory,
     Gateway,
+    GrpcGateway,
     Proxy,
     answer,
     as_json,
@@ -89,9 +89,9 @@ def test_every_request_carries_it(gateway, call):
 
 
 def test_list_apps_carries_it():
-    with Directory().serving() as directory:
-        cpsl.Client(TOKEN, "http://127.0.0.1:9", grpc_target=directory.target).list_apps()
-    assert directory.tokens == [f"Bearer {TOKEN}"]
+    with GrpcGateway().serving() as grpc_gateway:
+        cpsl.Client(TOKEN, "http://127.0.0.1:9", grpc_target=grpc_gateway.target).list_apps()
+    assert grpc_gateway.tokens == [f"Bearer {TOKEN}"]
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -261,9 +261,9 @@ def test_loopback_needs_no_way_out(url, reached):
 @pytest.mark.parametrize("case", [str.upper, str.lower])
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_no_proxy_is_used_on_the_way_to_loopback(gateway, monkeypatch, name, case, host):
-    with Proxy() as proxy, Directory().serving() as directory:
+    with Proxy() as proxy, GrpcGateway().serving() as grpc_gateway:
         monkeypatch.setenv(case(name), proxy.url)
-        port = directory.target.rpartition(":")[2]
+        port = grpc_gateway.target.rpartition(":")[2]
         with cpsl.Client(
             TOKEN, f"http://{host}:{gateway.port}", grpc_target=f"{host}:{port}"
         ) as client:
@@ -331,7 +331,7 @@ def test_it_is_in_no_error_no_log_and_no_traceback(gateway, caplog, call, given)
     for name in list(logging.root.manager.loggerDict):
         logging.getLogger(name).setLevel(logging.DEBUG)
     gateway.on(call, *[given] * 3)
-    patience = 0.1 if HOLD in given.parts else PATIENCE
+    patience = 0.1 if HOLD in given.parts else TEST_TIMEOUT
     client = client_of(gateway, timeout=(5, patience), max_event_bytes=100_000)
     shown, message = failure_of(CALLS[call], client)
     assert TOKEN not in shown
@@ -352,8 +352,8 @@ def test_it_is_in_no_error_no_log_and_no_traceback(gateway, caplog, call, given)
 )
 def test_it_is_in_no_error_and_no_traceback_of_grpc(order, caplog):
     caplog.set_level(logging.DEBUG)
-    with Directory([order] * 3, said=ECHO).serving() as directory:
-        target, patience = directory.target, 0.1 if order is HOLD else PATIENCE
+    with GrpcGateway([order] * 3, said=ECHO).serving() as grpc_gateway:
+        target, patience = grpc_gateway.target, 0.1 if order is HOLD else TEST_TIMEOUT
         client = cpsl.Client(
             TOKEN, "http://127.0.0.1:9", grpc_target=target, timeout=(0.1, patience)
         )
@@ -380,10 +380,10 @@ def test_it_is_in_no_traceback_of_an_interrupt(gateway, call, kind):
             CALLS[on](client_of(gateway))
 
     def list_apps_of_nobody_that_answers():
-        directory = Directory([HOLD])
-        with directory.serving():
-            client = client_of(gateway, grpc_target=directory.target)
-            directory.__class__ = type("Hidden", (Directory,), {"__repr__": object.__repr__})
+        grpc_gateway = GrpcGateway([HOLD])
+        with grpc_gateway.serving():
+            client = client_of(gateway, grpc_target=grpc_gateway.target)
+            grpc_gateway.__class__ = type("Hidden", (GrpcGateway,), {"__repr__": object.__repr__})
             client.get_app(APP)  # tells the thread that it is time
             client.list_apps()
 
@@ -519,11 +519,11 @@ def test_a_copy_refuses_the_credentials_of_another_gateway(gateway, monkeypatch)
 
 
 def test_pickle_token_is_the_way_out(gateway):
-    with Directory().serving() as directory:
-        client = client_of(gateway, pickle_token=True, grpc_target=directory.target)
+    with GrpcGateway().serving() as grpc_gateway:
+        client = client_of(gateway, pickle_token=True, grpc_target=grpc_gateway.target)
         woken = pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(client))))
         assert woken.chat("support-ops", "hello").text
-        assert directory.tokens == [f"Bearer {TOKEN}"]
+        assert grpc_gateway.tokens == [f"Bearer {TOKEN}"]
     assert gateway.requests[0].headers["Authorization"] == f"Bearer {TOKEN}"
     assert TOKEN not in repr(vars(woken))
 
