@@ -1,7 +1,7 @@
 """Cancel a request from another thread, whatever it is waiting for.
 
-Closing a response hangs while another thread reads from it, and there is no response to close before
-the headers have arrived. Shutting the socket down wakes the waiting thread in both cases, and also
+Closing a response hangs while another thread reads from it, and before the headers have arrived there
+is no response to close. Shutting the socket down wakes the waiting thread in both cases, and also
 while it connects. Connections therefore report their socket to the `Cancellation` of the request
 that runs on their thread. They also report when the request is sent: from then on, the service may
 have acted on it.

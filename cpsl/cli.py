@@ -127,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
 
     def add(name: str, command: Command, about: str, app: bool = False) -> argparse.ArgumentParser:
-        # Without abbreviations: --tok=SECRET must not mean --token-stdin and be repeated in an error.
+        # No abbreviations: --tok=SECRET would mean --token-stdin, and the error would repeat it.
         added = subparsers.add_parser(
             name, help=about, description=f"{about.capitalize()}.", allow_abbrev=False
         )

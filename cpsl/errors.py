@@ -171,7 +171,7 @@ class TooLargeError(CapsuleError):
     """The answer, or one event of a stream, is larger than the limit."""
 
 
-class StreamInterrupted(CapsuleError):  # noqa: N818 - like KeyboardInterrupt, not the caller's error
+class StreamInterrupted(CapsuleError):  # noqa: N818 - as in KeyboardInterrupt
     """A stream broke before its end.
 
     Attributes

@@ -176,8 +176,8 @@ def _map_error(
         )
     if code is grpc.StatusCode.UNAVAILABLE and _UNTRUSTED.search(details):
         return TLSError(
-            f"Cannot verify the certificate of {target}: check the address, or name your "
-            "authority's certificates in REQUESTS_CA_BUNDLE."
+            f"Cannot verify the certificate of {target}: check the address, or set "
+            "REQUESTS_CA_BUNDLE to your authority's certificates."
         )
     if code is grpc.StatusCode.UNAVAILABLE and _NOT_CONNECTED.search(details):
         if seconds >= timeout.connect:

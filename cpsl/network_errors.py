@@ -61,8 +61,8 @@ _BEFORE_SENDING: _Table = (
     (
         (ssl.SSLError, requests.exceptions.SSLError),
         TLSError,
-        "Cannot make a trusted connection to {where} ({reason}): check the address, or name your "
-        "authority's certificates in REQUESTS_CA_BUNDLE.",
+        "Cannot make a trusted connection to {where} ({reason}): check the address, or set "
+        "REQUESTS_CA_BUNDLE to your authority's certificates.",
     ),
     (
         (

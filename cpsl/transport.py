@@ -54,7 +54,7 @@ class _Session(requests.Session):
 
 
 class _BearerAuth(AuthBase):
-    """Adds the token; requests replaces a plain header with a netrc entry, but not an auth object."""
+    """Adds the token; a netrc entry would replace a plain header, but not an auth object."""
 
     def __init__(self, settings: Settings, allow_insecure: bool) -> None:
         self._settings = settings
@@ -153,8 +153,12 @@ class Transport:
 
         Parameters
         ----------
-        path, limit, timeout
-            See `json`.
+        path : str
+            The path below the gateway's base URL.
+        limit : int
+            The largest answer, in bytes.
+        timeout : Timeout
+            The time limits of each attempt.
         progress : callable, optional
             Called as the answer arrives with the number of bytes so far and the total, ``None`` if
             it is unknown.
@@ -216,7 +220,7 @@ class Transport:
                 auth=self._auth,
             )
             with cancellation.watch():
-                # Not session.request(), which first merges settings that this session does not have.
+                # Not session.request(), which merges settings that this session does not have.
                 response = self._session().send(
                     request.prepare(),
                     timeout=(timeout.connect, timeout.read),
@@ -308,7 +312,10 @@ def _read_body(
     body = bytearray()  # not a list of pieces, which would need the memory twice when it is joined
     for piece in response.raw.stream(1 << 16, decode_content=True):
         if len(body) + len(piece) > limit:
-            raise TooLargeError(f"The answer is larger than {limit:,} bytes: ask for less at once.")
+            raise TooLargeError(
+                f"The answer is larger than {limit:,} bytes: raise max_answer_bytes, or "
+                "max_reply_bytes for a chat."
+            )
         body += piece
         if progress is not None:
             left = response.raw.length_remaining

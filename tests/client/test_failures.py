@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import json
 import pickle
 import socket
 import threading
@@ -36,10 +37,18 @@ from cpsl.retry import Failure, with_retries
 CALLS = {
     "get_app": lambda client: client.get_app(APP),
     "list_payments": lambda client: client.list_payments(APP),
-    "read_payments": lambda client: client.read_payments(APP),
+    "read_payments": lambda client: json.loads(client.read_payments(APP)),
     "create_checkout": lambda client: client.create_checkout(APP),
-    "chat": lambda client: client.chat(APP, "hello"),
-    "stream": lambda client: list(client.stream(APP, "hello")),
+    "chat": lambda client: client.chat(APP, "hello").text,
+    "stream": lambda client: "".join(chunk.text for chunk in client.stream(APP, "hello")),
+}
+RESULTS = {
+    "get_app": {"id": APP, "name": "support-ops", "price_in_cents": 1500},
+    "list_payments": [{"id": "p-1", "gross_cents": 1500}],
+    "read_payments": [{"id": "p-1", "gross_cents": 1500}],
+    "create_checkout": "https://pay.example/1",
+    "chat": "You said hello",
+    "stream": "You said hello",
 }
 READS = ("get_app", "list_payments", "read_payments")
 KINDS = ("get_app", "chat", "stream")  # one call of each kind: read, message, streamed reply
@@ -200,7 +209,7 @@ def test_fault_raises_its_error_and_is_retried_only_if_safe(
 def test_request_is_sent_again_after_429(gateway, call):
     gateway.on(call, rate_limited(after=0), rate_limited())
     with client_of(gateway) as client:
-        assert CALLS[call](client)
+        assert CALLS[call](client) == RESULTS[call]
     assert gateway.count(call) == 3
 
 
@@ -208,7 +217,7 @@ def test_request_is_sent_again_after_429(gateway, call):
 def test_read_survives_temporary_faults(gateway, call):
     gateway.on(REQUEST[call], dropped(), failed(503))
     with client_of(gateway) as client:
-        assert CALLS[call](client)
+        assert CALLS[call](client) == RESULTS[call]
     assert gateway.count(REQUEST[call]) == 3
 
 
@@ -224,7 +233,7 @@ def test_max_retries_0_sends_one_request(gateway, call):
 def test_answer_may_arrive_byte_by_byte(gateway, call):
     gateway.otherwise = lambda request: byte_by_byte(normal_answer(request))
     with client_of(gateway) as client:
-        assert CALLS[call](client)
+        assert CALLS[call](client) == RESULTS[call]
 
 
 def test_handled_timeout_of_the_caller_does_not_change_the_error(gateway):
@@ -366,7 +375,7 @@ def refusals(monkeypatch):
 def test_request_is_sent_once_the_third_connection_succeeds(gateway, refusals, call, refusal):
     refusals += [refusal("no"), refusal("no")]
     with client_of(gateway) as client:
-        assert CALLS[call](client)
+        assert CALLS[call](client) == RESULTS[call]
     assert gateway.count(call) == 1
 
 

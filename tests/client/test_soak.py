@@ -1,4 +1,4 @@
-"""2,000 messages from 16 threads, one in ten of them broken at random."""
+"""2,000 messages from 16 threads, one in ten with a random fault."""
 
 import gc
 import itertools
@@ -63,7 +63,7 @@ OPEN = Path("/dev/fd")  # the open files of this process
 
 
 def fault_of(call, text):
-    """Return what is to go wrong with a message: nothing with nine in ten."""
+    """Return the fault of a message; nine in ten have none."""
     chance = random.Random(f"{SEED} {text}")
     if chance.random() >= 0.1:
         return None
@@ -79,7 +79,7 @@ def resources():
 
 
 @pytest.mark.skipif(not OPEN.is_dir(), reason="no list of open files here")
-def test_no_message_is_sent_twice_no_reply_goes_astray_and_nothing_leaks():
+def test_no_message_is_sent_twice_or_lost_and_nothing_leaks():
     outcomes, numbers = {}, itertools.count()
     refused = Counter()
 
@@ -103,14 +103,14 @@ def test_no_message_is_sent_twice_no_reply_goes_astray_and_nothing_leaks():
             return client.chat(APP, text).text
         with client.stream(APP, text) as stream:
             for _ in stream:
-                if text.endswith("8"):  # some are left early
+                if text.endswith("8"):  # some streams are not read to their end
                     return stream.text
             return stream.text
 
     with Gateway() as gateway:
         gateway.otherwise = behave
         with cpsl.Client(TOKEN, gateway.url) as client:
-            client.get_app(APP)  # what is loaded once is no leak
+            client.get_app(APP)  # loads what is loaded only once
         gateway.wait_until_disconnected()
         gc.collect()
         files, threads = resources()
