@@ -16,7 +16,7 @@ from IPython.display import display
 from cpsl_notebook.front_end import front_end
 from cpsl_notebook.reply.model import Reply
 from cpsl_notebook.reply.rendering import blocks_text, footer, html, plain
-from cpsl_notebook.sanitize import clean, split_whole
+from cpsl_notebook.sanitize import clean, split_complete
 
 __all__ = ["Display", "choose"]
 
@@ -180,7 +180,7 @@ class _Text(_Quiet):
     def _write(self, reply: Reply) -> None:
         came = "".join(reply.pieces[self._written :])
         self._written = len(reply.pieces)
-        whole, self._held = split_whole(self._held + came)
+        whole, self._held = split_complete(self._held + came)
         sys.stdout.write(clean(whole))
         sys.stdout.flush()
 

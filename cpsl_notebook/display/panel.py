@@ -18,7 +18,7 @@ from cpsl_notebook.reply.blocks import block_html, quiet_line
 from cpsl_notebook.reply.markdown import STYLE, settled, to_html
 from cpsl_notebook.reply.model import Reply
 from cpsl_notebook.reply.rendering import framed
-from cpsl_notebook.sanitize import clean, split_whole
+from cpsl_notebook.sanitize import clean, split_complete
 
 __all__ = ["Growing", "Panel"]
 
@@ -48,7 +48,7 @@ class Growing:
 
     def add(self, text: str) -> None:
         """Add what has arrived."""
-        whole, self._held = split_whole(self._held + text)
+        whole, self._held = split_complete(self._held + text)
         self.rest += clean(whole)
 
     def settle(self, at_least: int = _PIECE) -> str:

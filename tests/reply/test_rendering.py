@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cpsl_notebook import Reply, UserError
 from cpsl_notebook.reply.markdown import DARK, LIGHT, STYLE, settled, to_html
 from cpsl_notebook.reply.rendering import html, plain
-from cpsl_notebook.sanitize import clean, split_whole
+from cpsl_notebook.sanitize import clean, split_complete
 
 SAFE_TAGS = set(
     "div p strong em code pre ul ol li h1 h2 h3 h4 h5 h6 a table thead tbody tr th td hr br "
@@ -149,7 +149,7 @@ def test_a_text_is_the_same_however_it_was_cut():
     ]
     shown, held = "", ""
     for piece in pieces:
-        whole, held = split_whole(held + piece)
+        whole, held = split_complete(held + piece)
         shown += clean(whole)
     assert shown + clean(held) == "start lqk mid red link 😀 end" == clean(SEQUENCES)
 
@@ -160,12 +160,12 @@ def test_a_text_is_the_same_however_it_was_cut():
 def test_cleaning_takes_time_in_proportion(hostile):
     started = time.monotonic()
     clean(hostile * 500_000)
-    split_whole(hostile * 500_000)
+    split_complete(hostile * 500_000)
     assert time.monotonic() - started < 10  # by the square of the length it would take an hour
 
 
 def test_what_looks_like_a_title_that_never_ends_is_shown_soon():
-    whole, held = split_whole("\x1b]this is no title, " + "but a text " * 40)
+    whole, held = split_complete("\x1b]this is no title, " + "but a text " * 400)
     assert held == "" and clean(whole).startswith("]this is no title")
 
 
