@@ -110,7 +110,7 @@ class Client:
         allow_insecure: bool | None = None,
         pickle_token: bool = False,
     ) -> None:
-        self._gateway_url = gateway_url or ""  # a traceback may need the repr early
+        self._gateway_url = gateway_url or ""  # repr() must work before the settings are loaded
         is_text = token is None or isinstance(token, str)
         token = None if token is None else Token(token)  # a traceback must not show it
         if not is_text:

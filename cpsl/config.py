@@ -27,7 +27,7 @@ __all__ = [
 
 PRODUCTION_GRPC = "gateway.capsule.new:443"
 PRODUCTION_HTTP = "https://api.capsule.new"
-# Stricter than the URL standards: parsers disagree on the host of what is left out here.
+# Stricter than the URL standards: parsers disagree about the host of URLs that this rejects.
 _HOST = r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]"
 _ADDRESS = re.compile(rf"({_HOST})(?::(\d{{1,5}}))?")
 _URL = re.compile(rf"https?://(?:{_HOST})(?::(\d{{1,5}}))?(?:/[!$&-;=A-Z_a-z~%]*)?")
@@ -199,7 +199,7 @@ def load(
         raise CredentialsError("No credentials: run `cpsl login`, or set CAPSULE_TOKEN.")
     http_url = chosen.http_url or PRODUCTION_HTTP
     target = chosen.grpc_target or _derive_target(http_url)
-    # If the token came without a gateway, every other source may name the one that is meant.
+    # If the token came without a gateway, the gateway of any other source may be meant.
     for other in [*skipped, *([] if chosen.http_url else sources)]:
         if other.http_url not in ("", http_url) or other.grpc_target not in ("", target):
             raise CredentialsError(

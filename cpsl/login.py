@@ -103,7 +103,7 @@ class Login:
             error, path = self._poll()
             if path is not None:
                 return path
-            # A short network failure must not cost the person a new login.
+            # A short network failure must not force the person to start again.
             temporary = isinstance(error, CannotConnectError | TimedOutError)
             failed_polls = failed_polls + 1 if temporary else 0
             if error is not None and (not temporary or failed_polls >= _MAX_FAILED_POLLS):

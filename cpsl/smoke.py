@@ -170,7 +170,7 @@ def smoke(
         report = smoke(cpsl.Client(), "support-ops", max_seconds=30)
         assert report.ok, report.checks
     """
-    client.get_app(app, timeout=max_seconds)  # its failure is not the app's
+    client.get_app(app, timeout=max_seconds)  # an error here is not about the answers
     turns = [_ask(client, app, prompt, None, max_seconds)]
     not_asked: CapsuleError | None = None
     if turns[0].session_id and not turns[0].error:
@@ -184,7 +184,7 @@ def smoke(
         _in_time(turns, max_seconds),
         *([] if expect is None else [_expected(turns, expect)]),
     ]
-    if not_asked is not None:  # these may pass only with the second answer
+    if not_asked is not None:  # these checks need the second answer
         undecided = ("same session", "expected text")
         checks = [check for check in checks if check.ok or check.name not in undecided]
     return Report(app, tuple(turns), tuple(checks), not_asked)

@@ -400,7 +400,7 @@ def test_a_timeout_ends_a_silent_reply(shell, workspace):
         yield "two"
 
     try:
-        assert "silent for 0.3 s" in shell.error("%%capsule silent --timeout 0.3\nx")
+        assert "sent nothing for 0.3 s" in shell.error("%%capsule silent --timeout 0.3\nx")
     finally:
         silent.set()
 
