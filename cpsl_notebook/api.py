@@ -7,6 +7,7 @@ from typing import Any, Literal
 from IPython.core.getipython import get_ipython
 
 from cpsl_notebook.conversation.context import current_context
+from cpsl_notebook.conversation.exchange import send
 from cpsl_notebook.prompt.request import Request
 from cpsl_notebook.reply.model import Reply
 
@@ -84,7 +85,7 @@ def ask(
         form=form,
         **place(),
     )
-    reply = at.ask(question, choose("quiet" if quiet else at.settings.display))
+    reply = send(at, question, choose("quiet" if quiet else at.settings.display))
     if reply.error is not None:
         raise reply.error
     reply.shown = not quiet

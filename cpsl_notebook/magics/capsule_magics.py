@@ -112,6 +112,7 @@ class CapsuleMagics(Magics):
 
     def _ask(self, options: argparse.Namespace, left: tuple[str, ...] = ()) -> Reply | None:
         from cpsl_notebook.api import place
+        from cpsl_notebook.conversation.exchange import preview, send
         from cpsl_notebook.display.displays import choose
         from cpsl_notebook.prompt.request import Request
 
@@ -121,9 +122,9 @@ class CapsuleMagics(Magics):
         if options.dry_run:
             from cpsl_notebook.sanitize import clean
 
-            print(clean(self._context.preview(question)))  # noqa: T201
+            print(clean(preview(self._context, question)))  # noqa: T201
             return None
-        reply = self._context.ask(question, choose("quiet" if options.quiet else self.display))
+        reply = send(self._context, question, choose("quiet" if options.quiet else self.display))
         if options.out:
             self.shell.push({options.out: reply})
         if reply.error is not None:
@@ -186,14 +187,12 @@ class CapsuleMagics(Magics):
         return self._context.client.create_checkout(options.app, options.return_url)
 
     def _do_history(self, options: argparse.Namespace) -> pd.DataFrame | None:
-        from cpsl_notebook.magics.tables import history_frame
+        from cpsl_notebook.conversation.history import history_frame, save_history
 
         frame = history_frame(self._context.replies)
         if options.save is None:
             return frame
-        from cpsl_notebook.conversation.history import save
-
-        path = save(frame, options.save, force=options.force)
+        path = save_history(frame, options.save, force=options.force)
         print(f"Saved {len(frame)} turns in {path}.")  # noqa: T201
         return None
 
@@ -229,7 +228,7 @@ class CapsuleMagics(Magics):
         return workspace
 
     def _do_status(self, options: argparse.Namespace) -> dict[str, Any]:
-        from cpsl_notebook.magics.tables import status
+        from cpsl_notebook.magics.status import status
 
         return status(self._context)
 

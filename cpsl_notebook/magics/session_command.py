@@ -46,7 +46,7 @@ class Sessions:
         return action(options, *options.words)
 
     def _list(self, options: argparse.Namespace) -> pd.DataFrame:
-        from cpsl_notebook.magics.tables import sessions_frame
+        from cpsl_notebook.conversation.session_table import sessions_frame
 
         known = self._context.conversations
         return sessions_frame(known, everywhere=options.all)
@@ -66,7 +66,7 @@ class Sessions:
             )
         held = self._said_if_held(earlier)
         self._context.conversations.resume(earlier)
-        print(f"The next cell for {_named(app, options)} continues {earlier.described}.{held}")  # noqa: T201
+        print(f"The next cell for {_named(app, options)} continues {earlier.description}.{held}")  # noqa: T201
 
     def _use(self, options: argparse.Namespace, session_id: str, app: str = "") -> None:
         if not session_id:
@@ -82,7 +82,7 @@ class Sessions:
         held = self._said_if_held(chosen)
         chosen = known.use(chosen, options.session)
         which = f"{chosen.session_id}{'' if found else ', which is not in the table'}"
-        print(f"The next cell for {chosen.words} continues {which}.{held}")  # noqa: T201
+        print(f"The next cell for {chosen.arguments} continues {which}.{held}")  # noqa: T201
 
     def _forget(self, options: argparse.Namespace, *words: str) -> None:
         known = [c.session_id for c in self._context.conversations.all()]
@@ -96,7 +96,7 @@ class Sessions:
         print(f"Forgot {len(chosen)} conversation{'' if len(chosen) == 1 else 's'}.")  # noqa: T201
 
     def _said_if_held(self, conversation: ConversationRecord) -> str:
-        if not self._context.conversations.is_held(conversation):
+        if not conversation.is_held:
             return ""
         return " Another kernel speaks in it too: what is said there is heard here."
 

@@ -95,9 +95,9 @@ def test_a_prompt_too_long_for_the_streams_url_is_sent_whole(shell, workspace):
     workspace.app("lengthy")(lambda session, text: got.append(text) or "ok")
     prompt = "é" * 50_000
     shown = shell.run(f"%%capsule lengthy\n{prompt}").text
-    assert got.pop() == prompt and "the prompt goes through chat.\n[lengthy" in shown
+    assert got.pop() == prompt and "it is sent with chat.\n[lengthy" in shown
     shown = shell.run(f"%%capsule lengthy --dry-run\n{prompt}").text
-    assert got == [] and "the prompt goes through chat.\n\nééé" in shown
+    assert got == [] and "it is sent with chat.\n\nééé" in shown
 
 
 def test_the_prompt_arrives_as_it_stands_but_for_the_last_newline(shell, workspace):
@@ -181,7 +181,7 @@ def test_the_session_table_shows_which_conversation_goes_on(shell):
 def test_a_session_that_the_service_does_not_know_is_said_never_hidden(shell):
     shell.run("%capsule session use 00000000-0000-0000-0000-000000000000 diet-coach")
     shown = shell.run("%%capsule diet-coach\nan apple")
-    assert "The service did not go on with conversation 00000000" in shown.text
+    assert "The service did not continue conversation 00000000" in shown.text
     assert last(shell).turn == 1
 
 
@@ -194,7 +194,7 @@ def test_a_new_kernel_of_a_notebook_says_what_can_be_resumed_and_resumes_it(work
     with new_shell() as shell:
         shell.run("%load_ext cpsl_notebook\n%capsule local")
         shown = shell.run("%%capsule support-ops\nHow many threads are there?")
-        assert "`%capsule session resume support-ops` goes on with it" in shown.text
+        assert "To resume it, run `%capsule session resume support-ops`" in shown.text
         assert last(shell).session_id != first
         second = last(shell).session_id
         shown = shell.run("%%capsule support-ops\nHow many threads are there?")
@@ -235,7 +235,7 @@ def test_neither_prompt_nor_reply_nor_token_is_kept_on_disk(shell, workspace, tm
 def test_a_store_that_cannot_be_used_is_a_warning_and_the_cell_works(shell, tmp_path, monkeypatch):
     monkeypatch.setenv("CAPSULE_HOME", str(tmp_path / "file"))
     (tmp_path / "file").write_text("in the way")
-    with pytest.warns(UserWarning, match="not kept for later"):
+    with pytest.warns(UserWarning, match="not kept for a later kernel"):
         shell.shell.run_cell("%%capsule diet-coach\nan apple")
     assert last(shell).status == "complete"
 
@@ -373,7 +373,7 @@ def test_an_interrupt_keeps_what_arrived_and_leaves_the_conversation_usable(shel
         yield "never read"
 
     ran = shell.try_to_run("%%capsule endless -o partial\nx")
-    assert ran.error._render_traceback_() == ["Stopped: what had arrived is kept."]
+    assert ran.error._render_traceback_() == ["Stopped: the text received so far is kept."]
     assert "begun" in ran.text and "stopped" in ran.text
     partial = shell.variables["partial"]
     assert (partial.text, partial.status) == ("begun", "stopped")
@@ -472,7 +472,7 @@ def test_a_terminal_which_cannot_repaint_gets_text_whatever_is_set(shell, kind):
 def test_whether_pictures_are_fetched_can_be_said_of_replies_that_are_there(shell):
     shell.run("%capsule ask diet-coach an apple")
     reply = shell.run("%capsule last").value
-    reply.take("message", {"text": "![a](https://example.com/a.png)"})
+    reply.add_event({"text": "![a](https://example.com/a.png)"})
     for allowed in (True, False):
         shell.run(f"%config CapsuleMagics.remote_images = {allowed}")
         assert ("<img" in reply._repr_mimebundle_()["text/html"]) == allowed
