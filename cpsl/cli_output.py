@@ -12,7 +12,7 @@ import sys
 import unicodedata
 from typing import Any
 
-from cpsl.sanitize import escaped, one_line, plain
+from cpsl.sanitize import clean, escape_json, one_line
 
 __all__ = [
     "can_show",
@@ -54,7 +54,7 @@ def flat(record: Any) -> dict[str, Any]:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return plain(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    return clean(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
 def _columns(records: list[dict[str, Any]]) -> list[str]:
@@ -67,7 +67,7 @@ def show_csv(records: list[dict[str, Any]]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     columns = _columns(records)
     if columns:
-        writer.writerow(map(plain, columns))
+        writer.writerow(map(clean, columns))
     for record in records:
         writer.writerow(_cell(record.get(name)) for name in columns)
 
@@ -143,7 +143,7 @@ def show_pairs(pairs: dict[str, Any]) -> None:
 def show_json(value: Any) -> None:
     """Print JSON, exactly; what could disturb a terminal is escaped."""
     text = json.dumps(value, indent=2, ensure_ascii=not can_show("é😀"))
-    print(escaped(text))
+    print(escape_json(text))
 
 
 def can_show(text: str) -> bool:

@@ -27,7 +27,7 @@ from cpsl.cli_output import (
 from cpsl.client import Client
 from cpsl.config import config_path, load
 from cpsl.errors import CapsuleError, InvalidRequestError, ProtocolError
-from cpsl.sanitize import Pieces, one_line, plain
+from cpsl.sanitize import clean, one_line, split_complete
 
 __all__ = [
     "apps",
@@ -141,7 +141,7 @@ def chat(options: argparse.Namespace) -> int:
             if options.json:
                 show_json({key: getattr(reply, key) for key in _REPLY})
             else:
-                print(plain(reply.text))
+                print(clean(reply.text))
     sys.stdout.flush()
     if options.session and session_id not in ("", options.session):
         note("The app did not continue that conversation; it began a new one.")
@@ -172,21 +172,22 @@ def _streamed(client: Client, app: str, text: str, session_id: str | None) -> st
         stream = client.stream(app, text, session_id)
     except InvalidRequestError:  # longer than a stream's URL can be
         reply = client.chat(app, text, session_id)
-        print(plain(reply.text))
+        print(clean(reply.text))
         return reply.session_id
     blocks: list[str] = []
-    pieces = Pieces()
+    pending = ""
     last = "\n"
     with stream:
         try:
             for chunk in stream:
-                shown = pieces.feed(chunk.text)
+                complete, pending = split_complete(pending + chunk.text)
+                shown = clean(complete)
                 last = shown[-1:] or last
                 sys.stdout.write(shown)
                 sys.stdout.flush()
                 blocks += _block_types(chunk.data)
         finally:
-            rest = pieces.end()
+            rest = clean(pending)
             if (rest or last)[-1] != "\n":  # also before the line that says what broke it off
                 rest += "\n"
             sys.stdout.write(rest)

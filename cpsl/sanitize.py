@@ -1,79 +1,143 @@
-"""Foreign text, made safe to show: nothing in it can disturb a terminal."""
+"""Foreign text, made safe to show in a terminal and in a web page.
+
+This module imports nothing from its package: `cpsl_notebook`, which must also work beside another
+``cpsl``, carries a generated copy of it.
+"""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["Pieces", "brief", "escaped", "one_line", "plain"]
+__all__ = ["brief", "clean", "escape_json", "join_surrogates", "one_line", "split_complete"]
 
-# Control characters but tab and line feed, what reorders or hides text, and what is no text.
-_UNSAFE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2060-\u2069"
-    "\ud800-\udfff\ufeff\ufff9-\ufffb]"
-)
-# The escape sequences of ECMA-48, without their ends: CSI (colours, the cursor), strings such as OSC
-# (titles, links), and all others. Each begins with ESC: in a text that was decoded wrongly, the C1
-# controls that stand for the same are letters. What is possessive needs no second look, so that time
-# is linear.
+# Escape sequences of ECMA-48 without their final part: CSI (colours, cursor movements), control
+# strings such as OSC (titles, links), and all others. Only the forms that begin with ESC count: in
+# wrongly decoded text, the C1 controls that mean the same are parts of letters. Possessive
+# quantifiers keep the time linear.
 _CSI = r"\x1b\[[0-?]*+[ -/]*+"
 _STRING = r"\x1b[\]PX^_][^\x00-\x1f]*+"
 _SEQUENCE = re.compile(
     rf"{_CSI}[@-~]|{_STRING}(?:\x07|\x1b\\)|\x1b[!-/]++[0-~]|\x1b[0-OQ-WYZ\\`-~]"
 )
-_UNFINISHED = re.compile(rf"(?:{_CSI}|{_STRING}\x1b?|\x1b[!-/]*+)\Z")
-_LONGEST_SEQUENCE = 4096  # characters that are waited for; what is longer is text
-_LONGEST_BRIEF = 300  # characters
+# A line end, a character or an escape sequence whose rest may follow.
+_PENDING = re.compile(rf"(?:\r|[\ud800-\udbff]|{_CSI}|{_STRING}\x1b?|\x1b[!-/]*+)\Z")
+_LINE_END = re.compile("\r\n?|[\u2028\u2029]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+# C0 and C1 controls except tab and line feed, and characters that reorder or hide text (Unicode
+# Technical Report 36).
+_CONTROLS = (
+    "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"
+)
+_CONTROL = re.compile(f"[{_CONTROLS}]")
+_NOT_PLAIN = re.compile(f"[{_CONTROLS}\u2028\u2029\ud800-\udfff]")
+_MAX_PENDING = 4096  # characters; an unfinished escape sequence that is longer is treated as text
+_MAX_BRIEF = 300  # characters
 
 
-def plain(text: str) -> str:
-    r"""Leave out escape sequences and control characters; lines and tabs stay.
+def clean(text: str) -> str:
+    r"""Remove escape sequences, control characters, and characters that reorder or hide text.
+
+    Tabs and lines stay; every line ends with a line feed. Surrogates are joined or replaced as in
+    `join_surrogates`.
+
+    Parameters
+    ----------
+    text : str
+        Text from an app or a service.
+
+    Returns
+    -------
+    str
+        Text that is safe to write to a terminal and, once escaped, to a page.
 
     Examples
     --------
-    >>> plain("\x1b[31mred\x1b[0m, \x1b]8;;https://a.example\x1b\\a link\x1b]8;;\x1b\\")
-    'red, a link'
+    >>> clean("\x1b[31mred\x1b[0m\r\n\x1b]8;;https://a.example\x1b\\a link\x1b]8;;\x1b\\")
+    'red\na link'
     """
-    return _UNSAFE.sub("", _SEQUENCE.sub("", text))
+    text = _LINE_END.sub("\n", join_surrogates(text))
+    return _CONTROL.sub("", _SEQUENCE.sub("", text))
 
 
-class Pieces:
-    r"""`plain` for a text that comes in pieces, which may cut a sequence in two.
+def join_surrogates(text: str, lone: str = "replace") -> str:
+    r"""Join surrogate pairs into characters.
+
+    JSON may escape an emoji as two surrogates, and a service may split a text between them.
+
+    Parameters
+    ----------
+    text : str
+        Text that may contain surrogates.
+    lone : {"replace", "surrogatepass"}
+        What becomes of a lone surrogate: ``"replace"`` makes it U+FFFD, ``"surrogatepass"`` keeps
+        it.
+
+    Returns
+    -------
+    str
+        The text with one character for each pair.
 
     Examples
     --------
-    >>> pieces = Pieces()
-    >>> pieces.feed("\x1b[3"), pieces.feed("1mred\x1b"), pieces.end()
-    ('', 'red', '')
+    >>> join_surrogates("\ud83d" + "\ude00"), join_surrogates("\ud83d")
+    ('😀', '\ufffd')
     """
+    if not _SURROGATE.search(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", lone)
 
-    def __init__(self) -> None:
-        self._held = ""
 
-    def feed(self, text: str) -> str:
-        """Take the next piece; return what can be shown by now."""
-        text = self._held + text
-        cut = _UNFINISHED.search(text)
-        end = cut.start() if cut and len(cut[0]) <= _LONGEST_SEQUENCE else len(text)
-        self._held = text[end:]
-        return plain(text[:end])
+def split_complete(text: str) -> tuple[str, str]:
+    r"""Split growing text into a part that can be cleaned now and a part that may continue.
 
-    def end(self) -> str:
-        """Return what was held back for an end that never came."""
-        held, self._held = self._held, ""
-        return plain(held)
+    Pass the second part, followed by the text that arrives next, to the next call.
+
+    Parameters
+    ----------
+    text : str
+        The text that has arrived and has not been shown yet.
+
+    Returns
+    -------
+    complete : str
+        Text that does not depend on what follows.
+    pending : str
+        An unfinished line end, character or escape sequence; often empty.
+
+    Examples
+    --------
+    >>> split_complete("red: \x1b[3")
+    ('red: ', '\x1b[3')
+    """
+    pending = _PENDING.search(text)
+    if pending is None or len(pending[0]) > _MAX_PENDING:
+        return text, ""
+    return text[: pending.start()], pending[0]
 
 
 def one_line(text: str) -> str:
-    """Bring text to one line without escape sequences and control characters."""
-    return " ".join(plain(" ".join(text.splitlines())).split())
+    r"""Clean text and replace every run of white space, line ends included, with a space.
+
+    Examples
+    --------
+    >>> one_line(" The database\r\nis \x1b[1mgone\x1b[0m ")
+    'The database is gone'
+    """
+    return " ".join(clean(" ".join(text.splitlines())).split())
 
 
 def brief(text: str) -> str:
-    """Bring text to one short line without escape sequences and control characters."""
+    """Clean text and shorten it to one line of at most 300 characters."""
     line = one_line(text)
-    return line if len(line) <= _LONGEST_BRIEF else line[: _LONGEST_BRIEF - 1] + "…"
+    return line if len(line) <= _MAX_BRIEF else line[: _MAX_BRIEF - 1] + "…"
 
 
-def escaped(json: str) -> str:
-    """Escape in JSON what could disturb a terminal; it means the same."""
-    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", json)
+def escape_json(json: str) -> str:
+    r"""Escape characters of a JSON text that `clean` would remove; its value stays the same.
+
+    Examples
+    --------
+    >>> escape_json('"\x9b"')
+    '"\\u009b"'
+    """
+    return _NOT_PLAIN.sub(lambda found: f"\\u{ord(found[0]):04x}", json)

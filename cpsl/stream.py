@@ -28,7 +28,7 @@ from cpsl.network import broken, framed
 from cpsl.options import Options
 from cpsl.responses import about, content_type, request_id, service_message
 from cpsl.retry import without_frames
-from cpsl.sanitize import brief
+from cpsl.sanitize import brief, join_surrogates
 from cpsl.sse import Event, EventDecoder
 
 __all__ = ["Stream"]
@@ -85,7 +85,7 @@ class Stream:
     @property
     def text(self) -> str:
         """The reply so far."""
-        return _whole_characters("".join(self._pieces))
+        return join_surrogates("".join(self._pieces), lone="surrogatepass")
 
     def __iter__(self) -> Self:
         return self
@@ -279,15 +279,6 @@ class Stream:
             error = ProtocolError(f"The answer is no event stream ({kind}): check gateway_url.")
         about(error, response, self._settings, answer)
         return error
-
-
-def _whole_characters(text: str) -> str:
-    """Join the halves of a character that came in two events, each as an escape of JSON's."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
-    return text
 
 
 def _is_event_stream(response: requests.Response) -> bool:

@@ -1,65 +1,143 @@
-"""Foreign text, made fit to be shown in a page and in a terminal."""
+"""Foreign text, made safe to show in a terminal and in a web page.
+
+This module imports nothing from its package: `cpsl_notebook`, which must also work beside another
+``cpsl``, carries a generated copy of it.
+"""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["clean", "joined", "split_whole"]
+__all__ = ["brief", "clean", "escape_json", "join_surrogates", "one_line", "split_complete"]
 
-# What steers a terminal (ECMA-48, sections 5.4 and 5.6): colours and movements, titles and links,
-# and the choice of a character set. Each begins with ESC: in a text that was decoded wrongly, the C1
-# controls that stand for the same are letters.
-_SEQUENCES = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~] | \x1b[\]PX^_][^\x00-\x1f]*(?:\x07|\x1b\\) | \x1b[()*+][0-9AB]", re.X
+# Escape sequences of ECMA-48 without their final part: CSI (colours, cursor movements), control
+# strings such as OSC (titles, links), and all others. Only the forms that begin with ESC count: in
+# wrongly decoded text, the C1 controls that mean the same are parts of letters. Possessive
+# quantifiers keep the time linear.
+_CSI = r"\x1b\[[0-?]*+[ -/]*+"
+_STRING = r"\x1b[\]PX^_][^\x00-\x1f]*+"
+_SEQUENCE = re.compile(
+    rf"{_CSI}[@-~]|{_STRING}(?:\x07|\x1b\\)|\x1b[!-/]++[0-~]|\x1b[0-OQ-WYZ\\`-~]"
 )
-# C0 and C1 controls but tab and line feed, and what reorders or hides text (Unicode TR 36).
-_CONTROLS = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]"
+# A line end, a character or an escape sequence whose rest may follow.
+_PENDING = re.compile(rf"(?:\r|[\ud800-\udbff]|{_CSI}|{_STRING}\x1b?|\x1b[!-/]*+)\Z")
+_LINE_END = re.compile("\r\n?|[\u2028\u2029]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+# C0 and C1 controls except tab and line feed, and characters that reorder or hide text (Unicode
+# Technical Report 36).
+_CONTROLS = (
+    "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"
 )
-_HALVES = re.compile("[\ud800-\udfff]")
-# The first part of a line end, of a character, or of what steers a terminal.
-_BEGUN = re.compile(
-    r"(?:\r|[\ud800-\udbff]|\x1b(?:\[[0-?]{0,99}[ -/]{0,9}|[\]PX^_][^\x00-\x1f]{0,300}\x1b?|[()*+])?)\Z"
-)
+_CONTROL = re.compile(f"[{_CONTROLS}]")
+_NOT_PLAIN = re.compile(f"[{_CONTROLS}\u2028\u2029\ud800-\udfff]")
+_MAX_PENDING = 4096  # characters; an unfinished escape sequence that is longer is treated as text
+_MAX_BRIEF = 300  # characters
 
 
 def clean(text: str) -> str:
-    r"""Remove what steers a terminal, control characters, and what reorders text.
+    r"""Remove escape sequences, control characters, and characters that reorder or hide text.
 
-    Lines and tabs stay; half of a character becomes U+FFFD.
+    Tabs and lines stay; every line ends with a line feed. Surrogates are joined or replaced as in
+    `join_surrogates`.
+
+    Parameters
+    ----------
+    text : str
+        Text from an app or a service.
+
+    Returns
+    -------
+    str
+        Text that is safe to write to a terminal and, once escaped, to a page.
 
     Examples
     --------
-    >>> clean("\x1b[31mred\x1b[0m\r\nand \ud83d\ude00")
-    'red\nand 😀'
+    >>> clean("\x1b[31mred\x1b[0m\r\n\x1b]8;;https://a.example\x1b\\a link\x1b]8;;\x1b\\")
+    'red\na link'
     """
-    text = joined(text).replace("\r\n", "\n").replace("\r", "\n")
-    return _CONTROLS.sub("", _SEQUENCES.sub("", text))
+    text = _LINE_END.sub("\n", join_surrogates(text))
+    return _CONTROL.sub("", _SEQUENCE.sub("", text))
 
 
-def joined(text: str) -> str:
-    r"""Join characters of which each half came on its own; a half that stays alone is U+FFFD.
+def join_surrogates(text: str, lone: str = "replace") -> str:
+    r"""Join surrogate pairs into characters.
 
-    JSON writes an emoji as two halves, which a service may have cut between.
+    JSON may escape an emoji as two surrogates, and a service may split a text between them.
+
+    Parameters
+    ----------
+    text : str
+        Text that may contain surrogates.
+    lone : {"replace", "surrogatepass"}
+        What becomes of a lone surrogate: ``"replace"`` makes it U+FFFD, ``"surrogatepass"`` keeps
+        it.
+
+    Returns
+    -------
+    str
+        The text with one character for each pair.
 
     Examples
     --------
-    >>> joined("\ud83d" + "\ude00"), joined("\ud83d")
+    >>> join_surrogates("\ud83d" + "\ude00"), join_surrogates("\ud83d")
     ('😀', '\ufffd')
     """
-    if not _HALVES.search(text):
+    if not _SURROGATE.search(text):
         return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", lone)
 
 
-def split_whole(text: str) -> tuple[str, str]:
-    r"""Divide a text that grows into what can be shown, and an end that may be half of something.
+def split_complete(text: str) -> tuple[str, str]:
+    r"""Split growing text into a part that can be cleaned now and a part that may continue.
+
+    Pass the second part, followed by the text that arrives next, to the next call.
+
+    Parameters
+    ----------
+    text : str
+        The text that has arrived and has not been shown yet.
+
+    Returns
+    -------
+    complete : str
+        Text that does not depend on what follows.
+    pending : str
+        An unfinished line end, character or escape sequence; often empty.
 
     Examples
     --------
-    >>> split_whole("red: \x1b[3")
+    >>> split_complete("red: \x1b[3")
     ('red: ', '\x1b[3')
     """
-    begun = _BEGUN.search(text)
-    end = begun.start() if begun else len(text)
-    return text[:end], text[end:]
+    pending = _PENDING.search(text)
+    if pending is None or len(pending[0]) > _MAX_PENDING:
+        return text, ""
+    return text[: pending.start()], pending[0]
+
+
+def one_line(text: str) -> str:
+    r"""Clean text and replace every run of white space, line ends included, with a space.
+
+    Examples
+    --------
+    >>> one_line(" The database\r\nis \x1b[1mgone\x1b[0m ")
+    'The database is gone'
+    """
+    return " ".join(clean(" ".join(text.splitlines())).split())
+
+
+def brief(text: str) -> str:
+    """Clean text and shorten it to one line of at most 300 characters."""
+    line = one_line(text)
+    return line if len(line) <= _MAX_BRIEF else line[: _MAX_BRIEF - 1] + "…"
+
+
+def escape_json(json: str) -> str:
+    r"""Escape characters of a JSON text that `clean` would remove; its value stays the same.
+
+    Examples
+    --------
+    >>> escape_json('"\x9b"')
+    '"\\u009b"'
+    """
+    return _NOT_PLAIN.sub(lambda found: f"\\u{ord(found[0]):04x}", json)

@@ -16,7 +16,7 @@ from IPython.display import display
 from cpsl_notebook.front_end import front_end
 from cpsl_notebook.reply.footer import footer
 from cpsl_notebook.reply.rendering import blocks_text, bundle, plain
-from cpsl_notebook.sanitize import clean, split_whole
+from cpsl_notebook.sanitize import clean, split_complete
 
 if TYPE_CHECKING:
     from cpsl_notebook.reply.model import Reply
@@ -176,14 +176,14 @@ class _TextDisplay(_QuietDisplay):
 
     def __init__(self) -> None:
         self._pieces_written = 0
-        self._incomplete = ""  # the start of an escape sequence or character
+        self._pending = ""  # may be continued by the next text
 
     def update(self, reply: Reply) -> None:
         if reply.form:  # shown at the end, when its format is known
             return
         new = "".join(reply.pieces[self._pieces_written :])
         self._pieces_written = len(reply.pieces)
-        complete, self._incomplete = split_whole(self._incomplete + new)
+        complete, self._pending = split_complete(self._pending + new)
         sys.stdout.write(clean(complete))
         sys.stdout.flush()
 
@@ -191,7 +191,7 @@ class _TextDisplay(_QuietDisplay):
         if _is_empty_failure(reply):
             return
         self.update(reply)
-        sys.stdout.write(clean(self._incomplete))
+        sys.stdout.write(clean(self._pending))
         lines = [
             plain(reply) if reply.form else blocks_text(reply),
             *reply.notices,

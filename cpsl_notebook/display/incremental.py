@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from cpsl_notebook.reply.blocks import block_html
 from cpsl_notebook.reply.markdown import settled_length
-from cpsl_notebook.sanitize import clean, split_whole
+from cpsl_notebook.sanitize import clean, split_complete
 
 if TYPE_CHECKING:
     from cpsl_notebook.reply.model import Reply
@@ -34,11 +34,11 @@ class GrowingMarkdown:
 
     def __init__(self) -> None:
         self.rest = ""
-        self._incomplete = ""  # the start of an escape sequence or character
+        self._pending = ""  # may be continued by the next text
 
     def add(self, text: str) -> None:
         """Add text that has arrived."""
-        complete, self._incomplete = split_whole(self._incomplete + text)
+        complete, self._pending = split_complete(self._pending + text)
         self.rest += clean(complete)
 
     def take_settled(self, min_length: int = _MIN_PIECE) -> str:

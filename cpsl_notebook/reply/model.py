@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.getipython import get_ipython
 
 from cpsl_notebook.errors import UserError
-from cpsl_notebook.sanitize import clean, joined
+from cpsl_notebook.sanitize import clean, join_surrogates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,7 +125,7 @@ class Reply:
     @property
     def text(self) -> str:
         """The text, in Markdown as the app sent it."""
-        return joined("".join(self.pieces))
+        return join_surrogates("".join(self.pieces))
 
     @property
     def tables(self) -> list[pd.DataFrame]:

@@ -29,7 +29,7 @@ APP_ID = "1b45251f-463a-5b5a-abcb-b13ece653006"
 COMMANDS = ("login", "logout", "status", "apps", "chat", "payments", "earnings", "smoke")
 FULL = Path("/dev/full")
 NASTY = "red\x1b[31m \x1b]0;title\x07bell\x9b2J\rover\x7f \u202eevil\ttab\nend 👋"
-CLEAN = "red bell2Jover evil\ttab\nend 👋"
+CLEAN = "red bell2J\nover evil\ttab\nend 👋"
 CONTROLS = set("\x1b\x9b\x07\r\x7f\u202e")
 
 

@@ -1,58 +1,87 @@
-"""Foreign text on a terminal: only what can be read of it stays."""
+"""Foreign text is shown without anything that steers a terminal or misleads a reader."""
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cpsl.sanitize import Pieces, brief, one_line, plain
+from cpsl.sanitize import brief, clean, escape_json, join_surrogates, one_line, split_complete
 
-CLEANED = {
-    "a colour": ("\x1b[31mred\x1b[0m", "red"),
-    "many colours": ("\x1b[1;38;5;196mred\x1b[m and \x1b[4:3mcurly", "red and curly"),
-    "a link": ("\x1b]8;id=1;https://a.example\x1b\\here\x1b]8;;\x1b\\", "here"),
-    "a link that ends in BEL": ("\x1b]8;;https://ä.example\x07here\x1b]8;;\x07", "here"),
-    "a title": ("\x1b]0;owned\x07text", "text"),
-    "a question to the terminal": ("\x1bP+q544e\x1b\\text\x1b[>0c", "text"),
-    "letters that were decoded wrongly": ("Stra\xc3\x9fe, \xc3\x9cber", "Stra\xc3e, \xc3ber"),
-    "a character set": ("\x1b(Btext\x1b7\x1b8\x1bM", "text"),
-    "the cursor": ("text\x1b[2J\x1b[H\x1b[?25l", "text"),
-    "a colour that does not end": ("text\x1b[31", "text[31"),
-    "a title that does not end": ("\x1b]0;title\ntext", "]0;title\ntext"),
-    "an escape at the end": ("text\x1b", "text"),
+PROBES = {
+    "colour": ("\x1b[31mred\x1b[0m", "red"),
+    "several colours": ("\x1b[1;38;5;196mred\x1b[m and \x1b[4:3mcurly", "red and curly"),
+    "link": ("\x1b]8;id=1;https://a.example\x1b\\here\x1b]8;;\x1b\\", "here"),
+    "link that ends with BEL": ("\x1b]8;;https://ä.example\x07here\x1b]8;;\x07", "here"),
+    "title": ("\x1b]0;owned\x07text", "text"),
+    "terminal query": ("\x1bP+q544e\x1b\\text\x1b[>0c", "text"),
+    "character set": ("\x1b(Btext\x1b7\x1b8\x1bM", "text"),
+    "cursor": ("text\x1b[2J\x1b[H\x1b[?25l", "text"),
+    "unfinished colour": ("text\x1b[31", "text[31"),
+    "unfinished title": ("\x1b]0;title\ntext", "]0;title\ntext"),
+    "escape at the end": ("text\x1b", "text"),
+    "wrongly decoded letters": ("Stra\xc3\x9fe, \xc3\x9cber", "Stra\xc3e, \xc3ber"),
+    "C0 and C1 controls": ("be\x07ll\x00, \x9b2J, de\x7fl", "bell, 2J, del"),
     "tabs and lines": ("a\tb\n\r\nc", "a\tb\n\nc"),
+    "carriage return": ("over\rwritten", "over\nwritten"),
+    "Unicode line separators": ("a\u2028b\u2029c", "a\nb\nc"),
+    "bidirectional override": ("\u202egnp.exe\u202c\u2066x\u2069", "gnp.exex"),
+    "invisible characters": ("a\u2060b\ufeffc\u200ed", "abcd"),
+    "joined emoji": ("👩\u200d👧", "👩\u200d👧"),
+    "surrogate pair": ("\ud83d\ude00", "😀"),
+    "lone surrogates": ("\ude00a\ud83d", "\ufffda\ufffd"),
 }
 
 
-@pytest.mark.parametrize(("text", "shown"), CLEANED.values(), ids=CLEANED)
-def test_escape_sequences_go_whole_and_the_text_stays(text, shown):
-    assert plain(text) == shown
+def clean_pieces(pieces):
+    """Clean a text that arrives in pieces."""
+    shown, pending = "", ""
+    for piece in pieces:
+        complete, pending = split_complete(pending + piece)
+        shown += clean(complete)
+    return shown + clean(pending)
 
 
-@pytest.mark.parametrize(("text", "shown"), CLEANED.values(), ids=CLEANED)
-def test_a_text_that_comes_a_character_at_a_time_is_the_same(text, shown):
-    pieces = Pieces()
-    assert "".join(map(pieces.feed, text)) + pieces.end() == shown
+def test_both_packages_have_the_same_copy(root):
+    copies = [Path(root, package, "sanitize.py") for package in ("cpsl", "cpsl_notebook")]
+    assert copies[0].read_bytes() == copies[1].read_bytes()
 
 
-ANY = st.text(st.sampled_from("\x1b\x9b\x9d\x9c\x07[]\\;?0 mHa\n\ud83dé") | st.characters())
+@pytest.mark.parametrize(("text", "shown"), PROBES.values(), ids=PROBES)
+def test_clean_removes_whole_sequences_and_keeps_text(text, shown):
+    assert clean(text) == shown
+    assert clean_pieces(text) == shown
+
+
+ANY = st.text(st.sampled_from("\x1b\x9b\x9d\x9c\x07[]\\;?0 mHa\r\n\ud83d\ude00é") | st.characters())
 
 
 @given(st.lists(ANY))
-def test_the_result_does_not_depend_on_how_a_text_is_cut(texts):
-    pieces = Pieces()
-    shown = "".join(map(pieces.feed, texts)) + pieces.end()
-    assert shown == plain("".join(texts))
+def test_result_does_not_depend_on_where_text_is_cut(pieces):
+    shown = clean_pieces(pieces)
+    assert shown == clean("".join(pieces))
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e\ud800-\udfff]", shown)
 
 
-def test_what_never_ends_is_not_waited_for():
-    pieces = Pieces()
-    shown = "".join(map(pieces.feed, ["\x1b]0;", *["all the text "] * 1000]))
-    assert len(shown) > 12_000
+def test_sequence_that_never_ends_is_shown_as_text():
+    complete, pending = split_complete("\x1b]0;" + "all the text " * 1000)
+    assert (len(clean(complete)), pending) == (13_003, "")
 
 
-def test_one_line_is_one_line():
+def test_one_line_replaces_line_ends_with_spaces():
     assert one_line(" a\r\nb\u2028c\x85d\t\x1b[1me\x1b[0m ") == "a b c d e"
-    assert len(brief("long " * 100)) == 300
+
+
+def test_brief_shortens_long_text():
+    assert brief("long " * 100) == ("long " * 60)[:299] + "…"
+    assert brief("short\n") == "short"
+
+
+def test_lone_surrogate_can_be_kept():
+    assert join_surrogates("é\ud83d\ude00\ud83d", lone="surrogatepass") == "é😀\ud83d"
+
+
+def test_escaped_json_contains_no_character_that_clean_would_change():
+    text = '"Grüße 👋 \x9b \u202e \ud83d \u2028"'
+    assert escape_json(text) == '"Grüße 👋 \\u009b \\u202e \\ud83d \\u2028"'
