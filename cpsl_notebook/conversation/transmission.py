@@ -46,9 +46,7 @@ def sender(
     """
     if stream and len(quote(reply.prompt, safe="")) > _MAX_URL_LENGTH:
         stream = False
-        reply.notices.append(
-            "The prompt is too long for streaming, so it is sent with chat."
-        )
+        reply.notices.append("The prompt is too long for streaming, so it is sent with chat.")
     method = client.stream if stream else client.chat
     options: dict[str, Any] = {}
     if timeout is not None:
