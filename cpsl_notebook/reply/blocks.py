@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from cpsl_notebook.magics.parser import asking
+from cpsl_notebook.reply.cell_source import cell_source
 from cpsl_notebook.reply.markdown import image
 from cpsl_notebook.sanitize import clean
 
@@ -178,7 +178,7 @@ def _suggestions(block: Block, app: str) -> list[tuple[str, str]]:
             continue
         label, value = (" ".join(_string(item.get(key)).split()) for key in ("label", "value"))
         if label or value:
-            found.append((label or value, asking(clean(app), value or label)))
+            found.append((label or value, cell_source(clean(app), value or label)))
     return found
 
 

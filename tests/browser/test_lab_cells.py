@@ -77,7 +77,7 @@ def test_cells_typed_in_jupyterlab(page, tmp_path, pictures):
         notebook.wait_ran()
         (error,) = notebook.outputs(WRONG)
         assert error["traceback"] == [
-            "UsageError: %%capsule has no option --nwe: did you mean --new?"
+            "UsageError: %%capsule: unknown option: --nwe. Did you mean '--new'?"
         ]
         assert notebook.outputs(AFTER) == []
         page.screenshot(path=pictures / "cells.png")

@@ -73,7 +73,7 @@ def test_a_dry_run_shows_what_would_be_sent_and_sends_nothing(shell, workspace):
     shell.run("n = 4")
     shown = shell.run("%%capsule dry --dry-run -o never\nShow {{ n }} of {{ .x }}.").text
     assert "Not sent: a prompt for dry, a new conversation; 19 characters, 19 bytes." in shown
-    assert "{{ .x }} stays as it is: it holds no expression of this notebook." in shown
+    assert "Sent unchanged, because it is not a Python expression: {{ .x }}\n" in shown
     assert shown.endswith("\nShow 4 of {{ .x }}.\n")
     assert got == [] and "never" not in shell.variables
     assert len(shell.run("%capsule session").value) == len(shell.run("%capsule history").value) == 0
@@ -98,7 +98,7 @@ def test_raw_leaves_braces_alone_and_the_history_keeps_the_template(shell, works
     history = shell.run("%capsule history").value
     assert list(history["template"]) == ["Fill {{ name }}."] * 2
     assert list(history["prompt"]) == got
-    assert "did you mean name?" in shell.error("%%capsule noting\n{{ nmae }}")
+    assert "Did you mean 'name'?" in shell.error("%%capsule noting\n{{ nmae }}")
 
 
 def test_a_reply_in_a_prompt_is_its_text(shell, workspace):
@@ -174,8 +174,8 @@ def test_a_conversation_of_another_notebook_is_known_by_its_first_letters(shell,
         other.run(f"%capsule session use {first[:8]}")
         other.run("%%capsule\nan apple")
         assert (last(other).session_id, last(other).turn) == (first, 3)
-        assert "which is not in the table" in other.run("%capsule session use zzz").text
-        assert "Which conversation?" in other.error("%capsule session use ''")
+        assert "which is not in the list" in other.run("%capsule session use zzz").text
+        assert "The session id is empty" in other.error("%capsule session use ''")
 
 
 def test_a_service_that_names_no_session_is_said_and_no_turn_is_counted():
@@ -428,7 +428,7 @@ def test_a_conversation_that_another_kernel_has_can_be_shared_on_purpose(workspa
     with running_kernel(workspace) as (_, (one, _, _)), new_shell() as other:
         other.run("%load_ext cpsl_notebook")
         shown = other.run("%capsule session resume diet-coach").text
-        assert "Another kernel speaks in it too" in shown
+        assert "Another running kernel is using this conversation" in shown
         other.run("%%capsule diet-coach\nan apple")
         assert (last(other).session_id, last(other).turn) == (one.strip(), 2)
 
