@@ -193,9 +193,9 @@ class Client:
         if app not in self._ids:
             self._ids = {known["name"]: known["id"] for known in self._directory()}
         if app not in self._ids:
-            choice = did_you_mean(app, self._ids, "`%capsule apps` lists them.")
+            choice = did_you_mean(app, self._ids, "List apps with `%capsule apps`.")
             raise ClientError(
-                f"No app {app!r} in this workspace: {choice}", label="AppNotFoundError"
+                f"No app {app!r} in this workspace. {choice}", label="AppNotFoundError"
             )
         return self._ids[app]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import traceback
 from collections.abc import Iterable
+from typing import Any
 
 from cpsl_notebook.sanitize import clean
 
@@ -35,12 +36,12 @@ class UserError(Exception):
 
     Attributes
     ----------
-    full
+    show_traceback
         Whether to show the whole traceback instead.
     """
 
     label = ""
-    full = False
+    show_traceback = False
 
     def __init__(self, message: str = "", *, label: str | None = None) -> None:
         super().__init__(clean(message))
@@ -48,7 +49,7 @@ class UserError(Exception):
             self.label = label
 
     def _render_traceback_(self) -> list[str]:
-        if self.full:
+        if self.show_traceback:
             return clean("".join(traceback.format_exception(self))).splitlines()
         return [f"{self.label}: {self}" if self.label else str(self)]
 
@@ -84,31 +85,39 @@ def as_user_error(error: Exception) -> UserError:
     return ClientError(message + hint, label=type(error).__name__)
 
 
-def did_you_mean(word: str, known: Iterable[str], otherwise: str = "", most: int = 3) -> str:
-    """Return a question that names the nearest known names.
+def did_you_mean(word: str, known: Iterable[Any], otherwise: str = "", limit: int = 3) -> str:
+    """Return a question that suggests the known names close to a misspelled one.
 
     Parameters
     ----------
-    word
-        What was typed.
-    known
-        The known names.
-    otherwise
-        What to return where none of them is near.
-    most
-        How many names to suggest.
+    word : str
+        The misspelled name.
+    known : iterable
+        The known names. Those that begin with an underscore, and values other than strings, are
+        not suggested.
+    otherwise : str
+        The text to return if no name is close.
+    limit : int
+        The largest number of names to suggest.
+
+    Returns
+    -------
+    str
+        The question, or *otherwise*.
 
     Examples
     --------
     >>> did_you_mean("PAYMENT", ["payments", "earnings"])
-    'did you mean payments?'
-    >>> did_you_mean("x", ["payments"], "there is only payments.")
-    'there is only payments.'
+    "Did you mean 'payments'?"
+    >>> did_you_mean("x", ["payments"], "Run `%capsule help`.")
+    'Run `%capsule help`.'
     """
-    names = {name.casefold(): name for name in known}
+    names = {n.casefold(): n for n in known if isinstance(n, str) and not n.startswith("_")}
     typed = word.casefold()
-    begun = [name for name in names if typed and name.startswith(typed)]
-    found = begun or difflib.get_close_matches(typed, names)
-    if not found:
-        return otherwise
-    return f"did you mean {' or '.join(names[name] for name in found[:most])}?"
+    letters = len(typed.lstrip("-"))
+    begun = [name for name in names if letters > 2 and name.startswith(typed)]
+    close = difflib.get_close_matches(typed, names, cutoff=0.75) if letters > 1 else []
+    found = (begun or close)[:limit]
+    return (
+        f"Did you mean {' or '.join(repr(names[name]) for name in found)}?" if found else otherwise
+    )

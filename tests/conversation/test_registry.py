@@ -44,8 +44,8 @@ def test_conversation_of_another_notebook_is_used_by_id_prefix(shell, monkeypatc
         other.run(f"%capsule session use {first[:8]}")
         other.run("%%capsule\nan apple")
         assert (last(other).session_id, last(other).turn) == (first, 3)
-        assert "which is not in the table" in other.run("%capsule session use zzz").text
-        assert "Which conversation?" in other.error("%capsule session use ''")
+        assert "which is not in the list" in other.run("%capsule session use zzz").text
+        assert "The session id is empty" in other.error("%capsule session use ''")
 
 
 def test_local_workspace_is_identified_by_its_data(tmp_path, monkeypatch):

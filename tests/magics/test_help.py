@@ -26,7 +26,7 @@ def asked(shell):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_help_of_every_subcommand_has_its_usage_and_examples(shell, name):
     text = shell.run(f"%capsule help {name}").text
-    assert text.startswith(f"%capsule {name}") and "Examples:" in text
+    assert text.startswith(f"usage: %capsule {name}") and "examples:" in text
     assert (
         text == shell.run(f"%capsule {name} --help").text == shell.run(f"%capsule {name} -h").text
     )
@@ -40,8 +40,7 @@ def test_the_examples_in_the_help_work(asked, name, examples):
     asked.run("%capsule use diet-coach")
     before = len(asked.run("%capsule history").value)
     asked.run(examples)
-    questions = examples.count("%capsule ask")
-    assert len(asked.run("%capsule history").value) == before + questions
+    assert len(asked.run("%capsule history").value) == before
 
 
 def test_the_examples_of_the_cell_magic_work(shell):

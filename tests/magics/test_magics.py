@@ -1,4 +1,4 @@
-"""The magics in a real IPython shell, on the local workspace."""
+"""The magics in a real IPython shell that uses the local workspace."""
 
 import os
 import re
@@ -16,11 +16,12 @@ from shells import new_shell
 import cpsl
 from cpsl_notebook import Client, Reply, ask
 from cpsl_notebook.conversation.context import current_context
+from cpsl_notebook.magics.subcommands import COMMANDS
 
 
 @pytest.fixture
 def shell(workspace):
-    """A shell that talks to the local workspace."""
+    """A shell that uses the local workspace."""
     with new_shell() as started:
         started.run("%load_ext cpsl_notebook")
         started.run("%capsule local")
@@ -118,7 +119,7 @@ def test_use_sets_the_app_of_cells_without_one(shell):
 
 
 def test_a_cell_without_an_app_takes_the_only_one_in_use_and_asks_where_there_are_several(shell):
-    assert "Name one" in shell.error("%%capsule\nhello")
+    assert shell.error("%%capsule\nhello").startswith("Which app?")
     shell.run("%%capsule diet-coach\nan apple")
     shell.run("%%capsule\nan apple")
     shell.run("%%capsule deal-desk\n10 seats")
@@ -242,34 +243,62 @@ def test_a_store_that_cannot_be_used_is_a_warning_and_the_cell_works(shell, tmp_
 
 BAD_INPUT = {
     "an empty cell": ("%%capsule support-ops\n  \n", "The prompt is empty"),
-    "an unknown option": ("%%capsule support-ops --nwe\nx", "did you mean --new?"),
-    "a word too many": ("%%capsule support-ops two\nx", "has no use for the word two"),
-    "a name that is none": ("%%capsule support-ops -o 1x\nx", "no name of a variable"),
-    "a name that is a keyword": ("%%capsule support-ops -o class\nx", "no name of a variable"),
-    "an app where a subcommand is": ("%capsule support-ops", "begin a cell with %%capsule"),
+    "an unknown option": (
+        "%%capsule support-ops --nwe\nx",
+        "UsageError: %%capsule: unknown option: --nwe. Did you mean '--new'?",
+    ),
+    "an option that is close to none": (
+        "%%capsule support-ops --o x\nx",
+        "UsageError: %%capsule: unknown option: --o. Run `%capsule help`.",
+    ),
+    "an unexpected argument": (
+        "%%capsule support-ops two\nx",
+        "UsageError: %%capsule: unknown argument: two. Run `%capsule help`.",
+    ),
+    "an unexpected argument of a subcommand": (
+        "%capsule app support-ops two",
+        "UsageError: %capsule app: unknown argument: two. Run `%capsule help app`.",
+    ),
+    "an invalid variable name": ("%%capsule support-ops -o 1x\nx", "not a valid variable name"),
+    "a keyword as a variable": ("%%capsule support-ops -o class\nx", "not a valid variable name"),
+    "an app in place of a subcommand": (
+        "%capsule support-ops",
+        "UsageError: There is no subcommand `%capsule support-ops`. Run `%capsule help`. To send "
+        "a prompt to an app, begin a cell with %%capsule APP.",
+    ),
+    "an option in place of a subcommand": ("%capsule --all", "unknown option: --all"),
     "a session of an unknown app": ("%capsule session new nope", "No app 'nope'"),
-    "half of a character": ("%%capsule support-ops\n\ud800", "lone surrogate"),
-    "seconds that are none": ("%%capsule support-ops --timeout soon\nx", "--timeout"),
-    "an open quote": ("%%capsule 'support-ops\nx", "mind the quotes"),
-    "an unknown app": ("%%capsule suport-ops\nx", "did you mean support-ops?"),
-    "an unknown subcommand": ("%capsule paymets", "did you mean payments?"),
-    "an unknown app of a table": ("%capsule payments suport-ops", "did you mean support-ops?"),
+    "a lone surrogate": ("%%capsule support-ops\n\ud800", "lone surrogate"),
+    "invalid seconds": ("%%capsule support-ops --timeout soon\nx", "'soon' is not a number"),
+    "an open quote": ("%%capsule 'support-ops\nx", "Check its quotes"),
+    "an unknown app": ("%%capsule suport-ops\nx", "Did you mean 'support-ops'?"),
+    "an unknown subcommand": (
+        "%capsule paymets",
+        "UsageError: There is no subcommand `%capsule paymets`. Did you mean 'payments'?",
+    ),
+    "an unknown app of a table": ("%capsule payments suport-ops", "Did you mean 'support-ops'?"),
     "a free app's checkout": ("%capsule checkout diet-coach", "App is free"),
-    "a missing argument": ("%capsule use", "required: app"),
-    "an action that is none": ("%capsule local begin", "begin"),
+    "a missing argument": ("%capsule use", "required: APP. Run `%capsule help use`."),
+    "an invalid choice": ("%capsule local begin", "invalid choice: 'begin'"),
     "no reply yet": ("%capsule last", "There is no reply yet"),
     "nothing to resume": ("%capsule session resume diet-coach", "no earlier conversation"),
-    "an action of session that is none": ("%capsule session forgte", "did you mean forget?"),
-    "a session of two apps": ("%capsule session new a b", "session new [APP]"),
+    "an unknown subcommand of session": (
+        "%capsule session forgte",
+        "UsageError: There is no subcommand `%capsule session forgte`. Did you mean 'forget'?",
+    ),
+    "a session of two apps": ("%capsule session new a b", "unknown argument: b"),
     "forgetting nothing": ("%capsule session forget", "session forget ID"),
-    "forgetting what is not there": ("%capsule session forget 123", "None begins with 123"),
-    "help for what there is not": ("%capsule help paymets", "did you mean payments?"),
-    "an ending that says nothing": ("%capsule history --save x.txt", ".jsonl, .parquet, .md"),
-    "a line without a text": ("%capsule ask support-ops", "name the app, then say it"),
-    "endless seconds": ("%%capsule support-ops --timeout 1e300\nx", "no number of seconds"),
-    "two forms": ("%%capsule support-ops --json --table\nx", "not both"),
-    "a missing variable of a question": ("%capsule ask diet-coach costs $x", "(--raw sends it"),
-    "once and new": ("%%capsule diet-coach --once --new\nx", "leave out --new"),
+    "forgetting an unknown id": (
+        "%capsule session forget 123",
+        "No conversation of this notebook begins with 123.",
+    ),
+    "help for an unknown subcommand": ("%capsule help paymets", "Did you mean 'payments'?"),
+    "an unknown file format": ("%capsule history --save x.txt", ".jsonl, .parquet, .md"),
+    "a removed subcommand": ("%capsule ask support-ops", "Begin a cell with %%capsule APP."),
+    "too many seconds": ("%%capsule support-ops --timeout 1e300\nx", "'1e300' is not a number"),
+    "two formats": ("%%capsule support-ops --json --table\nx", "not allowed with argument --json"),
+    "a missing variable": ("%capsule app $nothing", "$nothing: there is no variable 'nothing'."),
+    "once and new": ("%%capsule diet-coach --once --new\nx", "Cannot combine once with new"),
 }
 
 
@@ -292,7 +321,7 @@ def test_a_misspelt_app_leaves_no_trace(workspace, monkeypatch):
         monkeypatch.setenv(name, value)  # as with a live gateway: nothing knows the names before
     with new_shell() as shell:
         shell.run("%load_ext cpsl_notebook")
-        assert "did you mean support-ops?" in shell.error("%%capsule suport-ops\nx")
+        assert "support-ops" in shell.error("%%capsule suport-ops\nx")
         shell.run("%%capsule support-ops\nHow many threads are there?")
         shell.run("%%capsule\nHow many threads are there?")
         assert list(shell.run("%capsule session").value["app"]) == ["support-ops"]
@@ -432,21 +461,19 @@ def test_loading_twice_and_unloading_leave_nothing_behind(shell):
 
 def test_a_line_in_a_function_is_filled_from_the_function_first(shell):
     shell.run(
-        "app, rest = 'support-ops', 'shown'\n"
+        "app = 'support-ops'\n"
         "def read(app):\n    table = %capsule payments $app\n    return set(table['app'])\n"
-        "def preview(what):\n    %capsule ask diet-coach --dry-run {{ what }} and $rest\n"
     )
     assert shell.run("read('deal-desk')").value == {"deal-desk"}
-    assert shell.run("preview('this')").text.endswith("\nthis and shown\n")
 
 
 @pytest.mark.parametrize("word", ["PAYMENTS", "pay", "paymnets"])
 def test_a_word_that_is_near_a_subcommand_gets_a_suggestion(shell, word):
-    assert shell.error(f"%capsule {word}").endswith("did you mean payments?")
+    assert shell.error(f"%capsule {word}").endswith("Did you mean 'payments'?")
 
 
 def test_a_reply_among_others_is_known_by_its_words(shell):
-    shell.run("reply = %capsule ask diet-coach -q an apple")
+    shell.run("%%capsule diet-coach -q -o reply\nan apple")
     assert shell.run("[reply]").value
     assert repr(shell.variables["reply"]).startswith("<Reply of diet-coach, complete: '| Food")
 
@@ -454,7 +481,7 @@ def test_a_reply_among_others_is_known_by_its_words(shell):
 def test_a_setting_that_was_refused_does_not_stand_in_the_way_of_loading_again(shell):
     shell.run("%config CapsuleMagics.display = 'html'")
     shell.run("%config CapsuleMagics.display = 'foo'\n%config CapsuleMagics.timeout = -1")
-    with pytest.warns(UserWarning, match="Settings were left out: The 'display' trait"):
+    with pytest.warns(UserWarning, match="CapsuleMagics were ignored: The 'display' trait"):
         shell.shell.run_cell("%reload_ext cpsl_notebook")
     shell.run("%reload_ext cpsl_notebook")
     assert shell.run("%config CapsuleMagics.display").value == "html"
@@ -464,13 +491,14 @@ def test_a_setting_that_was_refused_does_not_stand_in_the_way_of_loading_again(s
 
 @pytest.mark.parametrize("kind", ["widget", "html"])
 def test_a_terminal_which_cannot_repaint_gets_text_whatever_is_set(shell, kind):
-    ran = shell.run(f"%config CapsuleMagics.display = '{kind}'\n%capsule ask diet-coach an apple")
+    shell.run(f"%config CapsuleMagics.display = '{kind}'")
+    ran = shell.run("%%capsule diet-coach\nan apple")
     assert ran.outputs == [] and ran.text.count("| apple |") == 1
     assert "[diet-coach · conversation " in ran.text
 
 
 def test_whether_pictures_are_fetched_can_be_said_of_replies_that_are_there(shell):
-    shell.run("%capsule ask diet-coach an apple")
+    shell.run("%%capsule diet-coach\nan apple")
     reply = shell.run("%capsule last").value
     reply.add_event({"text": "![a](https://example.com/a.png)"})
     for allowed in (True, False):
@@ -479,20 +507,42 @@ def test_whether_pictures_are_fetched_can_be_said_of_replies_that_are_there(shel
 
 
 def test_help_names_every_subcommand_and_option(shell):
-    from cpsl_notebook.magics.subcommands import COMMANDS
-
     text = shell.run("%capsule help").text
-    for name in COMMANDS:
-        assert f"%capsule {name}" in text
+    assert text == shell.run("%capsule").text == shell.run("%capsule --help").text
+    for name, command in COMMANDS.items():
+        assert re.search(rf"^ +{name} +{re.escape(command.summary)}$", text, re.M), name
     for option in ("--new", "--once", "--session", "--out", "--quiet", "--no-stream", "--timeout"):
         assert option in text
+
+
+def test_help_is_the_same_in_three_forms(shell):
+    for command in (*COMMANDS, "session list", "session new", "session use", "session forget"):
+        text = shell.run(f"%capsule help {command}").text
+        assert text.startswith(f"usage: %capsule {command} [-h]")
+        assert "\nexamples:\n  " in text
+        assert text == shell.run(f"%capsule {command} -h").text
+        assert text == shell.run(f"%capsule {command} --help").text
+    assert shell.run("%%capsule -h\nnot sent").text.startswith("usage: %%capsule [-h]")
+    assert len(shell.run("%capsule history").value) == 0
+
+
+def test_ask_prints_the_equivalent_cell(shell, workspace):
+    received = []
+    workspace.app("recorder")(lambda session, text: received.append(text) or "ok")
+    ran = shell.try_to_run("%capsule ask recorder What costs {{ x }},  and $y?  # all")
+    cell, _, error = ran.text.partition("\nUsageError: ")
+    assert cell == "%%capsule recorder --raw\nWhat costs {{ x }},  and $y?  # all"
+    assert error.startswith("There is no `%capsule ask`. Use the cell above")
+    assert received == []
+    shell.run(cell)
+    assert received == ["What costs {{ x }},  and $y?  # all"]
 
 
 def test_loading_the_extension_imports_nothing_heavy():
     code = (
         "import sys; from IPython.core.interactiveshell import InteractiveShell as S\n"
         "S.instance().run_line_magic('load_ext', 'cpsl_notebook')\n"
-        "heavy = 'pandas ipywidgets requests grpc jinja2 markdown_it starlette pyarrow'.split()\n"
+        "heavy = 'pandas ipywidgets requests grpc markdown_it starlette pyarrow'.split()\n"
         "print([name for name in heavy if name in sys.modules])"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -507,12 +557,12 @@ def test_a_line_takes_variables_and_expands_nothing_else(shell):
     assert set(both["app"]) == {"support-ops", "deal-desk"}
     for word in ("{name}", "x$name", "'~'", "'*'", "'$(ls)'"):
         assert f"No app {word.strip(chr(39))!r}" in shell.error(f"%capsule app {word}")
-    assert "did you mean name or names?" in shell.error("%capsule app $nmae")
-    assert "did you mean names or name?" in shell.error("%capsule app {{ nmaes[0] }}")
+    assert shell.error("%capsule app $nmae").endswith("Did you mean 'name'?")
+    assert shell.error("%capsule app {{ nmaes[0] }}").endswith("Did you mean 'names'?")
 
 
-def test_a_semicolon_shows_nothing_and_a_comment_is_none_of_the_words(shell):
-    assert shell.run("%capsule apps;  # all of them").value is None
+def test_semicolon_is_ignored_on_a_line_and_means_quiet_on_a_cell(shell):
+    assert len(shell.run("%capsule apps;  # all of them").value) > 2
     assert len(shell.run("%capsule apps  # all of them;").value) > 2
     shell.run("apps = %capsule apps;")
     assert len(shell.variables["apps"]) > 2

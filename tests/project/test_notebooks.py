@@ -136,9 +136,9 @@ def test_two_notebooks_side_by_side_have_conversations_of_their_own(tmp_path, mo
 @pytest.mark.parametrize(
     ("cell", "said"),
     [
-        ("%%capsule support-ops --nwe\nx", "UsageError: %%capsule has no option --nwe"),
+        ("%%capsule support-ops --nwe\nx", "UsageError: %%capsule: unknown option: --nwe."),
         ("%capsule payments suport-ops", "AppNotFoundError: No app 'suport-ops'"),
-        ("%%capsule support-ops\n ", "UserError: The prompt is empty"),
+        ("%%capsule support-ops\n ", "The prompt is empty"),
     ],
 )
 def test_an_error_is_one_line_and_stops_run_all(tmp_path, monkeypatch, cell, said):
