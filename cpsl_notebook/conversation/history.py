@@ -53,8 +53,9 @@ def history_frame(replies: list[Reply]) -> pd.DataFrame:
         - ``sent_at`` (``datetime64[us, UTC]``),
         - ``cell_id`` (``string``), ``execution_count`` (``Int64``),
         - ``app`` (``category``), ``conversation`` (``string``), ``turn`` (``Int64``),
-        - ``template`` (the prompt before its ``{{ }}`` were filled), ``prompt`` and ``reply``
-          (``string``; the reply without escape sequences and control characters),
+        - ``template`` (``string``; the prompt before its ``{{ }}`` placeholders were filled),
+        - ``prompt`` (``string``),
+        - ``reply`` (``string``, without escape sequences and control characters),
         - ``status`` (``category``),
         - ``first_chunk_s`` and ``total_s`` (``Float64``, seconds),
         - ``session_id`` and ``request_id`` (``string``).

@@ -1,4 +1,4 @@
-"""Detecting which notebook this kernel belongs to, which front ends tell in different ways."""
+"""Detecting which notebook this kernel belongs to."""
 
 from __future__ import annotations
 

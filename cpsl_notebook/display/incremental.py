@@ -1,4 +1,4 @@
-"""Incremental rendering: what has not changed since the last repaint is not rendered again."""
+"""Incremental rendering of a growing reply: only new and changed parts are rendered."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class Panel:
         return {"application/vnd.jupyter.widget-view+json": view, "text/plain": "…"}
 
     def paint(self) -> None:
-        """Show what has arrived, unless it is too early; called several times a second."""
+        """Show what has arrived, unless the last repaint was too recent."""
         self._status.value = self._status_html()
         pieces = self._reply.pieces[self._pieces_taken :]
         self._pieces_taken += len(pieces)

@@ -45,7 +45,13 @@ def block_html(block: Block, app: str, *, remote_images: bool = False) -> str:
 
 
 def block_text(block: Block, app: str) -> str:
-    """Return a block as text; empty for a block that is not part of the finished reply."""
+    """Return a block as text; empty for a block that is not part of the finished reply.
+
+    Examples
+    --------
+    >>> block_text({"type": "activity", "payload": {"label": "Searched the archive"}}, "shop")
+    '[activity] Searched the archive'
+    """
     return _view(block, app).text()
 
 

@@ -15,7 +15,14 @@ _MAX_REASON = 200  # characters of an error message
 
 
 def footer(reply: Reply) -> str:
-    """Return the footer of a finished reply as one line of text."""
+    """Return the footer of a finished reply as one line of text.
+
+    Examples
+    --------
+    >>> from cpsl_notebook import Reply
+    >>> footer(Reply("support-ops", "How many?", turn=2, total_s=0.5, status="stopped"))
+    'support-ops · turn 2 · 0.5 s · stopped'
+    """
     fields = [reply.app]
     if reply.conversation:
         fields.append(f"conversation {reply.conversation}")

@@ -43,6 +43,11 @@ def image_html(url: str, alt: str, width: Any = None, *, remote_images: bool = F
     -------
     str
         An ``img`` element, a link to a remote image, or the description in brackets.
+
+    Examples
+    --------
+    >>> image_html("file:///chart.png", "a chart")
+    '[image: a chart]'
     """
     alt = clean(alt)
     is_remote = _is_web_address(url)

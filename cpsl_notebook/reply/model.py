@@ -30,11 +30,11 @@ class Reply:
     app, prompt : str
         The app, and the prompt as it was sent.
     template : str
-        The prompt before its ``{{ }}`` were filled.
+        The prompt before its ``{{ }}`` placeholders were filled.
     form : str or None
         The format that the reply must have, ``"json"`` or ``"table"``; ``None`` for any.
     pieces : list of str
-        The text as it arrived; `text` is the whole.
+        The text in the pieces in which it arrived; see `text`.
     blocks : list of dict
         The blocks, with ``id``, ``type`` and ``payload``. A block replaces an earlier one with the
         same id.
@@ -54,7 +54,7 @@ class Reply:
         The notice that the service did not continue the conversation. It is shown even where the
         reply is not.
     notification : str
-        What the app says that it is doing; empty after the next text or block.
+        The app's latest status message; empty after the next text or block.
     remote_images : bool
         Whether images of other servers are shown.
     sent_at : datetime

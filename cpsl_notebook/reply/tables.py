@@ -43,13 +43,19 @@ class _Layout(NamedTuple):
 
 
 def markdown_tables(text: str) -> list[pd.DataFrame]:
-    """Return the tables of a Markdown text.
+    r"""Return the tables of a Markdown text.
 
     Returns
     -------
     list of pandas.DataFrame
         A column is ``Int64`` or ``Float64`` where all its cells are numbers or empty, and
         ``string`` otherwise.
+
+    Examples
+    --------
+    >>> (table,) = markdown_tables("| queue | open |\n|---|---|\n| billing | 4 |")
+    >>> table["open"].tolist()
+    [4]
     """
     return [_from_cells(rows) for rows in table_cells(text)]
 
