@@ -57,7 +57,7 @@ def notebook(page, workspace, config, tmp_path):
 
 
 def seconds_left(cell):
-    return int(re.search(r"Waiting; (\d+) s are left", cell.inner_text())[1])
+    return int(re.search(r"Waiting for confirmation, (\d+) s left", cell.inner_text())[1])
 
 
 def test_a_click_on_the_link_and_on_the_pages_button_logs_in(
@@ -97,7 +97,7 @@ def test_a_login_counts_down_and_its_cell_can_be_interrupted(notebook, page, con
     assert seconds_left(cell) < first
 
     notebook.interrupt()
-    cell.get_by_text("an earlier one stands").wait_for()
+    cell.get_by_text("Earlier credentials are unchanged").wait_for()
     notebook.wait_ran()
     shown, error = notebook.outputs(LOGIN)
     assert "Stopped." in "".join(shown["data"]["text/plain"])

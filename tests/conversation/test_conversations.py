@@ -603,7 +603,7 @@ def test_waiting_for_a_store_that_another_kernel_holds_can_be_interrupted(shell,
         )
         assert shell.variables["kept"].status == "complete"
     else:
-        assert line == "Stopped: interrupted before it was done."
+        assert line == "Stopped: the command was interrupted."
 
 
 def test_a_store_of_the_first_layout_is_brought_up_to_date(tmp_path):
