@@ -1,4 +1,4 @@
-"""Capsule in notebooks: a ``%%capsule`` cell magic, streamed replies, payments as DataFrames.
+"""Capsule apps in notebooks: ``%%capsule`` cells, streamed replies, payments as DataFrames.
 
 Examples
 --------

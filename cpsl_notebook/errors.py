@@ -21,23 +21,23 @@ __all__ = [
 
 
 class UserError(Exception):
-    """One line that says what failed and what to do next.
+    """An error shown as one line that says what failed and what to do next.
 
-    IPython shows that line alone, as an error output, and Run All stops. The errors can be pickled
+    IPython shows only that line, as an error output, and Run All stops. The errors can be pickled
     and copied.
 
     Parameters
     ----------
-    message
+    message : str
         The line.
-    label
-        The name shown before the line, such as ``"NameError"``; by default, that of the class.
-        Empty for plain advice, which needs no name.
+    label : str, optional
+        The name before the line, such as ``"NameError"``; by default that of the class. Plain
+        advice has none.
 
     Attributes
     ----------
-    show_traceback
-        Whether to show the whole traceback instead.
+    show_traceback : bool
+        Whether to show the whole traceback instead of the line.
     """
 
     label = ""
@@ -55,31 +55,31 @@ class UserError(Exception):
 
 
 class UsageError(UserError):
-    """The line of a magic, or the arguments of a function, cannot be used."""
+    """The line of a magic or the arguments of a function are invalid."""
 
     label = "UsageError"
 
 
 class StoppedError(UserError):
-    """The user stopped what was running; what had arrived is kept."""
+    """The user stopped a reply or a login."""
 
     label = "Stopped"
 
 
 class PromptError(UserError):
-    """A prompt could not be filled; the label is the name of Python's exception."""
+    """A prompt could not be filled; the label names the Python exception."""
 
 
 class ClientError(UserError):
-    """The client or the service failed; the label is the name of the client's exception."""
+    """The client or the service failed; the label names the client's exception."""
 
 
 def as_user_error(error: Exception) -> UserError:
-    """Return an error as one line for the user; a `UserError` is returned as it is."""
+    """Return an error as a `UserError`; one that already is a `UserError` is returned unchanged."""
     if isinstance(error, UserError):
         return error
     message = " ".join(str(error).split()) or "no message"
-    # The client's own errors say what to do; for any other one, the place may matter.
+    # Errors of cpsl say what to do. For others, the place in the code may matter.
     of_client = type(error).__module__.partition(".")[0] == "cpsl"
     hint = "" if of_client else " (--traceback shows where)"
     return ClientError(message + hint, label=type(error).__name__)

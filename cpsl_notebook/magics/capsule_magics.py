@@ -89,7 +89,7 @@ class CapsuleMagics(Magics):
                 raise
             error = as_user_error(caught)
         except KeyboardInterrupt:
-            error = StoppedError("interrupted before it was done.")
+            error = StoppedError("the command was interrupted.")
         # Raised here so that the one line has no "during handling of" before it.
         raise error
 

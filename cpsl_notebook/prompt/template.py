@@ -167,10 +167,10 @@ def as_text(value: Any) -> str:
     if inspect.isroutine(value):
         raise TypeError(f"it is a function. Call it: {getattr(value, '__name__', 'f')}()")
     if "pandas" in sys.modules:  # otherwise no value can be a DataFrame
-        from cpsl_notebook.prompt.markdown_table import is_table, markdown
+        from cpsl_notebook.prompt.markdown_table import is_table, to_markdown
 
         if is_table(value):
-            return markdown(value)
+            return to_markdown(value)
     return str(value)
 
 

@@ -57,7 +57,7 @@ def notebook(page, workspace, config, tmp_path):
 
 
 def seconds_left(cell):
-    return int(re.search(r"Waiting; (\d+) s are left", cell.inner_text())[1])
+    return int(re.search(r"Waiting for confirmation, (\d+) s left", cell.inner_text())[1])
 
 
 def test_link_and_button_log_in(notebook, page, workspace, config, tmp_path):
@@ -71,7 +71,7 @@ def test_link_and_button_log_in(notebook, page, workspace, config, tmp_path):
     confirm.get_by_text("You are logged in").wait_for()
     confirm.close()
 
-    cell.get_by_text(f"Logged in; the token is in {config}.").wait_for()
+    cell.get_by_text(f"Logged in. The token is stored in {config}.").wait_for()
     notebook.wait_ran()
     (shown,) = notebook.outputs(LOGIN)
     assert set(shown["data"]) == {"text/html", "text/plain"}
@@ -86,16 +86,16 @@ def test_login_counts_down_and_can_be_interrupted(notebook, page, config):
     notebook.run(LOGIN, wait=False)
     notebook.run(AFTER, wait=False)
     cell = notebook.cell(LOGIN)
-    cell.get_by_text("s are left").wait_for()
+    cell.get_by_text("s left").wait_for()
     first = seconds_left(cell)
     page.wait_for_function(
-        "([cell, first]) => !cell.innerText.includes(`${first} s are left`)",
+        "([cell, first]) => !cell.innerText.includes(`${first} s left`)",
         arg=[cell.element_handle(), first],
     )
     assert seconds_left(cell) < first
 
     notebook.interrupt()
-    cell.get_by_text("an earlier one stands").wait_for()
+    cell.get_by_text("Earlier credentials are unchanged").wait_for()
     notebook.wait_ran()
     shown, error = notebook.outputs(LOGIN)
     assert "Stopped." in "".join(shown["data"]["text/plain"])

@@ -143,7 +143,7 @@ InteractiveShell.instance().run_cell("%load_ext cpsl_notebook")
 
 def test_without_any_cpsl_loading_says_so_in_one_line(tmp_path):
     printed = run(environment_or_skip("extension-alone", ".", ours=(".",)), LOAD, tmp_path)
-    assert printed.count("\n") == 1 and "There is no cpsl package" in printed
+    assert printed.count("\n") == 1 and "The package cpsl is not installed" in printed
 
 
 def test_with_both_distributions_loading_says_so_in_one_line(sdk_and_extension, tmp_path):

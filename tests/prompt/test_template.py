@@ -15,7 +15,7 @@ from shells import new_shell
 
 from cpsl_notebook import Reply, UserError
 from cpsl_notebook.errors import PromptError
-from cpsl_notebook.prompt.markdown_table import markdown
+from cpsl_notebook.prompt.markdown_table import to_markdown
 from cpsl_notebook.prompt.template import fill
 
 CORPUS = {
@@ -35,7 +35,7 @@ CORPUS = {
     "braces alone": "{{}} {{ }} {{\n}} }} {{ {{{{ }}}} {{{}}}",
     "an apostrophe": "{{ it's }} what isn't",
     "three braces": "{{{name}}} {{{ name }}}",
-    "values in braces": r"int a[1][1]={{0}}; v{{name, 1}}; {{ -1 }} {{ None }} \d{{4}}",
+    "values in double braces": r"int a[1][1]={{0}}; v{{name, 1}}; {{ -1 }} {{ None }} \d{{4}}",
     "JSX": "<C x={{ name, 1 }} style={{ color: 'red', top: 0 }} a={{color:'red'}} {...{{ }}} />",
     "JSX with names of built-in functions": "<C a={{id:1}} b={{max:'1'}} c={{ type: 'x' }} />",
     "escaped JSON, as in LangChain": '{{"a": 1}} {{"a":1}} {{"a": {{"b": [1, "{{name}}"]}}}}'
@@ -52,13 +52,13 @@ CORPUS = {
     "a spec with unknown names": "{{ nmae:>10 }} {{ name:{widht}.2f }} {{ nmae!r }}",
     "a conversion that does not exist": "{{ name!x }} {{ name!r!s }}",
     "a constant with a spec": '{{ "name":>10 }} {{ 1:02d }}',
-    "no values": "{{ x for x in name }} {{ name := 1 }} {{ lambda: name }}",
+    "syntax that is not a value": "{{ x for x in name }} {{ name := 1 }} {{ lambda: name }}",
     "Go's words": "{{ with .Values.x }} {{ if .Values.x }} {{range .items}} {{ and .a .name }}",
-    "no expression": "{{ a + }} {{ for }} {{ x y }} {{ 'open }} {{ a }b }} {{ (a }}",
-    "a doctest": ">>> 1 + 1\n2\n>>> x\n... y\n",
-    "an IPython session": "In [1]: foo\n   ...: bar\nOut[1]: baz\n",
-    "an indented text": "    first\n  second\n",
-    "a magic": "%capsule apps\n%%capsule x\n!ls\n?help\n;",
+    "invalid syntax": "{{ a + }} {{ for }} {{ x y }} {{ 'open }} {{ a }b }} {{ (a }}",
+    "doctest": ">>> 1 + 1\n2\n>>> x\n... y\n",
+    "IPython session": "In [1]: foo\n   ...: bar\nOut[1]: baz\n",
+    "indented text": "    first\n  second\n",
+    "magics": "%capsule apps\n%%capsule x\n!ls\n?help\n;",
     "1 MB": "{ text } with {braces} and 100 % more; " * 26_000,
 }
 
@@ -253,33 +253,35 @@ def test_time_for_many_braces_is_proportional_to_the_text(piece):
 
 
 def test_small_table_is_complete():
-    assert markdown(TABLE) == ("| queue | n |\n| --- | --- |\n| a | 1 |\n| b\\|c | 2 |\n|  | 3 |")
+    assert to_markdown(TABLE) == (
+        "| queue | n |\n| --- | --- |\n| a | 1 |\n| b\\|c | 2 |\n|  | 3 |"
+    )
 
 
 def test_large_table_says_what_it_omits():
     wide = pd.DataFrame({f"c{n}": range(1_000) for n in range(25)})
-    text = markdown(wide)
-    assert "(Left out: 950 of 1,000 rows; 5 of 25 columns.)" in text
+    text = to_markdown(wide)
+    assert "(Omitted: 950 of 1,000 rows; 5 of 25 columns.)" in text
     assert text.count("\n") == 53
     long = pd.DataFrame({"text": ["x" * 5_000] * 40})
-    assert "the rest of cells that end in […]" in markdown(long)
-    assert len(markdown(pd.DataFrame({f"c{n}": ["x" * 5_000] * 40 for n in range(9)}))) < 15_000
+    assert "the rest of cells that end in […]" in to_markdown(long)
+    assert len(to_markdown(pd.DataFrame({f"c{n}": ["x" * 5_000] * 40 for n in range(9)}))) < 15_000
 
 
 def test_empty_table_says_so():
-    assert markdown(pd.DataFrame({"a": []})) == "| a |\n| --- |\n\n(The table has no rows.)"
-    assert markdown(pd.DataFrame(index=range(3))) == "(A table of 3 rows without columns.)"
+    assert to_markdown(pd.DataFrame({"a": []})) == "| a |\n| --- |\n\n(The table has no rows.)"
+    assert to_markdown(pd.DataFrame(index=range(3))) == "(The table has 3 rows and no columns.)"
 
 
 def test_index_is_shown_unless_it_only_numbers_the_rows():
     table = pd.DataFrame({"queue": ["a", "b", "a"], "n": [1, 2, 3]})
-    assert markdown(table.groupby("queue")["n"].sum()).startswith("| queue | n |\n| --- | --- |")
-    assert "|  | n |" in markdown(table.describe())
-    assert markdown(table.head(2)).startswith("| queue | n |")
+    assert to_markdown(table.groupby("queue")["n"].sum()).startswith("| queue | n |\n| --- | --- |")
+    assert "|  | n |" in to_markdown(table.describe())
+    assert to_markdown(table.head(2)).startswith("| queue | n |")
     years = pd.DataFrame({"revenue": [10, 20]}, index=[2021, 2022])
-    assert "| 2021 | 10 |" in markdown(years)
-    assert "| 1 | b | 2 |" in markdown(table[table["n"] > 1])
-    counts = markdown(table.groupby(["queue", "n"]).size())
+    assert "| 2021 | 10 |" in to_markdown(years)
+    assert "| 1 | b | 2 |" in to_markdown(table[table["n"] > 1])
+    counts = to_markdown(table.groupby(["queue", "n"]).size())
     assert counts.startswith("| queue | n | value |")
 
 
