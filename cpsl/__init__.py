@@ -63,14 +63,19 @@ __all__ = [
     "TooLargeError",
 ]
 
-# Imported when they are first asked for, so that the command can answer Ctrl-C from its start.
-_HOMES = {"ChatResponse": "models", "Client": "client", "Stream": "stream", "StreamChunk": "models"}
+# Imported at the first access, so that the command line handles Ctrl-C while it loads.
+_MODULES = {
+    "ChatResponse": "models",
+    "Client": "client",
+    "Stream": "stream",
+    "StreamChunk": "models",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
     globals()[name] = value
     return value
 

@@ -1,4 +1,7 @@
-"""``cpsl`` and ``python -m cpsl``; what takes long to import comes once Ctrl-C can be answered."""
+"""The entry point of ``cpsl`` and ``python -m cpsl``.
+
+Slow imports happen inside `main`, where Ctrl-C is handled.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +19,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Parameters
     ----------
-    arguments
-        The command line without the program's name; by default the process's own.
+    arguments : sequence of str, optional
+        The command line without the program's name; by default that of the process.
 
     Returns
     -------
     int
-        The exit status: 0 where all went well, 1 where the service or the app failed, 2 where it
-        could not be asked, 130 after an interrupt.
+        The exit status: 0 for success, 1 if the service or the app failed, 2 if the app was not
+        asked, 130 after an interrupt.
     """
     _open_closed_streams()
     try:
@@ -31,14 +34,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return run(sys.argv[1:] if arguments is None else arguments)
     except KeyboardInterrupt:
-        over = "\r" if sys.stderr.isatty() else ""  # the ^C that the terminal shows
-        sys.stderr.write(f"{over}cpsl: interrupted\n")
+        start = "\r" if sys.stderr.isatty() else ""  # overwrites the ^C that the terminal echoes
+        sys.stderr.write(f"{start}cpsl: interrupted\n")
         return _INTERRUPTED
 
 
 def _open_closed_streams() -> None:
-    """Take a standard stream that whoever started us closed for the null device."""
-    # In this order, and before anything else is opened, each gets the descriptor that it had.
+    """Replace closed standard streams by the null device."""
+    # In this order and before any other file is opened, each stream gets its own descriptor again.
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115

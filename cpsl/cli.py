@@ -1,4 +1,4 @@
-"""The command line of ``cpsl``: read it, run a command, turn what goes wrong into one line."""
+"""The command line of ``cpsl``: parse it, run a command, print an error as one line."""
 
 from __future__ import annotations
 
@@ -13,26 +13,16 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
 from typing import NoReturn, TextIO
 
-from cpsl import cli_output as output
-from cpsl import commands as cli
-from cpsl import smoke
+from cpsl import commands, smoke
+from cpsl.cli_output import print_note
 from cpsl.errors import CapsuleError
 from cpsl.sanitize import one_line
 
-__all__ = ["run"]
+__all__ = ["parse", "run"]
 
 Command = Callable[[argparse.Namespace], int]
 
-_FAILED, _NOT_ASKED, _PIPE_CLOSED = 1, 2, 141
-
-# What the library tells a program to do, and what that is in a shell.
-_IN_A_SHELL = (
-    ("set CAPSULE_TOKEN, or pass token=.", "or set CAPSULE_TOKEN."),
-    ("pass allow_insecure=True", "set CAPSULE_ALLOW_INSECURE=1"),
-    (", or allow more with timeout=.", "."),
-    ("check gateway_url", "check the gateway's address"),
-    ("list_apps() names", "`cpsl apps` names"),
-)
+_PIPE_CLOSED = 141  # the exit status of a shell command that SIGPIPE ended
 
 _EPILOG = """\
 examples:
@@ -43,55 +33,48 @@ examples:
   cpsl smoke support-ops --max-seconds 30     test a deployed app, for cron and CI
 
 environment:
-  CAPSULE_TOKEN, CAPSULE_GATEWAY_URL, CAPSULE_HTTP_URL come before what `cpsl login` stored in
-  ~/.capsule/config.ini (or the file that CONFIG_PATH names).
+  CAPSULE_TOKEN, CAPSULE_GATEWAY_URL and CAPSULE_HTTP_URL have precedence over the login in
+  ~/.capsule/config.ini (or in the file that CONFIG_PATH names).
 
 exit status:
-  0 done; 1 the service or the app failed; 2 it could not be asked: no credentials, no connection,
-  no such app, or a wrong command line; 130 interrupted.
+  0  success
+  1  the service or the app failed
+  2  the app was not asked: no credentials, no connection, no such app, or a wrong command line
+  130  interrupted
 """
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command; return the exit status, as `cpsl.__main__.main` describes it."""
+    """Run one command and return the exit status that `cpsl.__main__.main` describes."""
+    for stream in (sys.stdout, sys.stderr):
+        _replace_unencodable(stream)
     with _one_line_warnings():
         return _run(arguments)
 
 
 def _run(arguments: Sequence[str]) -> int:
-    for stream in (sys.stdout, sys.stderr):
-        _never_fail_to_encode(stream)
-    was_asked = smoke.was_asked
     try:
         try:
-            options = _parsed(arguments)
-            was_asked = options.was_asked
+            options = parse(arguments)
             status: int = options.command(options)
         except SystemExit as ended:  # --help, --version, or a wrong command line
             status = int(ended.code or 0)
         sys.stdout.flush()
     except CapsuleError as error:
-        output.note(_in_a_shell(str(error)))
-        return _FAILED if was_asked(error) else _NOT_ASKED
+        print_note(str(error))
+        return commands.FAILED if smoke.reached_app(error) else commands.NOT_ASKED
     except OSError as error:
-        # Python flushes once more at its end, and must not fail there again.
+        # Python flushes standard output again at exit, which must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
             return _PIPE_CLOSED
-        output.note(
-            f"Reading or writing failed ({error.strerror}): check standard input and output."
-        )
-        return _FAILED
+        print_note(f"Cannot read or write ({error.strerror}): check standard input and output.")
+        return commands.FAILED
     return status
 
 
-def _in_a_shell(message: str) -> str:
-    for library, shell in _IN_A_SHELL:
-        message = message.replace(library, shell)
-    return message
-
-
-def _never_fail_to_encode(stream: TextIO) -> None:
+def _replace_unencodable(stream: TextIO) -> None:
+    """Print a question mark for a character that the encoding of a stream does not have."""
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="replace")
@@ -100,34 +83,34 @@ def _never_fail_to_encode(stream: TextIO) -> None:
 @contextlib.contextmanager
 def _one_line_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_, **__: output.note(f"warning: {message}")
+        warnings.showwarning = lambda message, *_, **__: print_note(f"warning: {message}")
         yield
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
+    """A parser that reports an error as one line."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"cpsl: {one_line(message)} (see `{self.prog} --help`)\n")
 
 
-def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
-    """Read a command line; leave with status 2 and one line where it is wrong."""
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Parse a command line; exit with status 2 and one line if it is wrong."""
     parser = _parser()
     given = list(arguments[: arguments.index("--")] if "--" in arguments else arguments)
     if any(re.match("--token(=|$)", argument) for argument in given):
         parser.error(
-            "a token is never taken from the command line, where others can read it: pipe it into "
+            "a token on the command line is visible to other users: pipe it into "
             "`cpsl login --token-stdin`, or set CAPSULE_TOKEN"
         )
     options, extra = parser.parse_known_args(arguments)
-    if extra:  # their values are not repeated: one could be a secret
+    if extra:  # the message does not repeat their values, which may be secret
         names = [argument.split("=")[0] for argument in extra if argument.startswith("-")]
         parser.error(
             f"unknown option {names[0]}" if names else "too many arguments: quote a longer text"
         )
     if options.command is None:
-        parser.error("name a command, such as `cpsl apps`")
+        parser.error("no command given: try `cpsl apps`")
     return options
 
 
@@ -139,13 +122,13 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.set_defaults(command=None, was_asked=smoke.was_asked)
+    parser.set_defaults(command=None)
     parser.add_argument("--version", action="version", version=f"cpsl-client {_version()}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
 
     def add(name: str, command: Command, about: str, app: bool = False) -> argparse.ArgumentParser:
-        # With abbreviations, --tok=SECRET would be --token-stdin, and an error that repeats it.
-        added = commands.add_parser(
+        # No abbreviations: --tok=SECRET would mean --token-stdin, and the error would repeat it.
+        added = subparsers.add_parser(
             name, help=about, description=f"{about.capitalize()}.", allow_abbrev=False
         )
         added.set_defaults(command=command)
@@ -153,53 +136,57 @@ def _parser() -> argparse.ArgumentParser:
             added.add_argument("app", metavar="APP", type=_text, help="name or id of the app")
         return added
 
-    chosen = add("login", cli.log_in, "log in to a workspace and store its token")
-    chosen.add_argument("--no-browser", action="store_true", help="only show the link")
-    chosen.add_argument(
-        "--token-stdin", action="store_true", help="store the token that standard input gives"
+    added = add("login", commands.log_in, "log in to a workspace and store its token")
+    added.add_argument(
+        "--no-browser", action="store_true", help="print the link without opening it"
     )
-    chosen.add_argument(
+    added.add_argument(
+        "--token-stdin", action="store_true", help="store the token from standard input"
+    )
+    added.add_argument(
         "--gateway",
         metavar="HOST[:PORT]",
         default="",
-        help="the gateway's gRPC side (default: CAPSULE_GATEWAY_URL, else the live service)",
+        help="the gRPC gateway (default: CAPSULE_GATEWAY_URL, else the live service)",
     )
-    add("logout", cli.log_out, "forget the stored token")
-    add("status", cli.status, "show which workspace commands talk to, and test the token")
-    chosen = add("apps", cli.apps, "list the apps of the workspace")
-    chosen.add_argument("--json", action="store_true", help="as JSON")
+    add("logout", commands.log_out, "remove the stored token")
+    add("status", commands.status, "show the workspace and check the token")
+    added = add("apps", commands.apps, "list the apps of the workspace")
+    added.add_argument("--json", action="store_true", help="print JSON")
 
-    chosen = add("chat", cli.chat, "send a message and show the reply", app=True)
-    chosen.add_argument(
+    added = add("chat", commands.chat, "send a message and print the reply", app=True)
+    added.add_argument(
         "text", metavar="TEXT", type=_text, help="the message; - reads standard input"
     )
-    chosen.add_argument("--session", metavar="ID", type=_text, help="the conversation to continue")
-    chosen.add_argument("--json", action="store_true", help="the whole answer, as JSON")
+    added.add_argument("--session", metavar="ID", type=_text, help="the session to continue")
+    added.add_argument("--json", action="store_true", help="print the whole answer as JSON")
 
-    chosen = add("payments", cli.payments, "list the payments of an app", app=True)
-    form = chosen.add_mutually_exclusive_group()
-    form.add_argument("--csv", action="store_true", help="as CSV, with every field")
-    form.add_argument("--json", action="store_true", help="as JSON, as the service gave them")
-    chosen = add("earnings", cli.earnings, "show what an app has earned", app=True)
-    chosen.add_argument("--json", action="store_true", help="as JSON, as the service gave them")
+    added = add("payments", commands.payments, "list the payments of an app", app=True)
+    form = added.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_true", help="print CSV with every field")
+    form.add_argument("--json", action="store_true", help="print the service's JSON")
+    added = add("earnings", commands.earnings, "show what an app has earned", app=True)
+    added.add_argument("--json", action="store_true", help="print the service's JSON")
 
-    chosen = add(
-        "smoke", cli.smoke_test, "ask an app twice in one conversation, and check", app=True
+    added = add(
+        "smoke",
+        commands.smoke_test,
+        "ask an app two questions in one session and check the answers",
+        app=True,
     )
-    chosen.set_defaults(was_asked=lambda error: False)  # what escapes the test says so by that
-    chosen.add_argument("--prompt", type=_text, default=smoke.PROMPT, help="the first question")
-    chosen.add_argument("--then", type=_text, default=smoke.THEN, help="the second question")
-    chosen.add_argument(
+    added.add_argument("--prompt", type=_text, default=smoke.PROMPT, help="the first question")
+    added.add_argument("--then", type=_text, default=smoke.THEN, help="the second question")
+    added.add_argument(
         "--max-seconds",
         metavar="N",
         type=_seconds,
         default=smoke.MAX_SECONDS,
-        help="what an answer may take (default: %(default)g)",
+        help="time limit of each answer (default: %(default)g)",
     )
-    chosen.add_argument(
-        "--expect", metavar="REGEX", type=_regex, help="what one of the answers must contain"
+    added.add_argument(
+        "--expect", metavar="REGEX", type=_regex, help="a pattern that one answer must contain"
     )
-    chosen.add_argument("--json", action="store_true", help="the checks and the answers, as JSON")
+    added.add_argument("--json", action="store_true", help="print the checks and answers as JSON")
     return parser
 
 
@@ -214,16 +201,16 @@ def _text(value: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise argparse.ArgumentTypeError("this is not UTF-8 text") from None
+        raise argparse.ArgumentTypeError("not UTF-8 text") from None
     if not value.strip():
-        raise argparse.ArgumentTypeError("this is empty")
+        raise argparse.ArgumentTypeError("empty text")
     return value
 
 
 def _seconds(value: str) -> float:
     seconds = float(value)
     if not (math.isfinite(seconds) and seconds > 0):
-        raise argparse.ArgumentTypeError("give seconds above 0")
+        raise argparse.ArgumentTypeError("the number of seconds must be above 0")
     return seconds
 
 
@@ -231,4 +218,4 @@ def _regex(value: str) -> re.Pattern[str]:
     try:
         return re.compile(_text(value))
     except re.error as error:
-        raise argparse.ArgumentTypeError(f"{value!r} does not compile: {error}") from None
+        raise argparse.ArgumentTypeError(f"invalid regular expression {value!r}: {error}") from None

@@ -1,16 +1,15 @@
-"""The client: talk to apps deployed on Capsule."""
+"""The client for apps deployed on Capsule."""
 
 from __future__ import annotations
 
 import contextlib
 import difflib
-import functools
 from collections.abc import Callable, Iterator
 from typing import Any, Self, TypeVar
 
 import requests
 
-from cpsl.cancellation import Abort
+from cpsl.cancellation import Cancellation
 from cpsl.config import Token, insecure_allowed, load
 from cpsl.errors import (
     AppNotFoundError,
@@ -19,11 +18,11 @@ from cpsl.errors import (
     NotFoundError,
 )
 from cpsl.models import ChatResponse
-from cpsl.network import Seconds, Timeout
 from cpsl.options import Options
-from cpsl.responses import required, whole
+from cpsl.responses import require_field, require_json
 from cpsl.stream import Stream
-from cpsl.transport import Progress, Transport, quoted
+from cpsl.timeouts import Seconds, Timeout
+from cpsl.transport import Progress, Transport, percent_encode
 
 __all__ = ["Client"]
 
@@ -33,43 +32,58 @@ T = TypeVar("T")
 class Client:
     """A client of one Capsule workspace.
 
+    A client is safe to share between threads. It may also be used after a fork, with one exception:
+    a child process may call `list_apps`, or use an app's name for the first time, only if no other
+    thread of the parent was doing so during the fork (a limitation of gRPC).
+
     Parameters
     ----------
-    token
-        The workspace token; by default ``CAPSULE_TOKEN``, else what ``capsule login`` stored.
-    gateway_url
-        The gateway's HTTP base URL; by default that of the token's source.
-    grpc_target
-        ``host:port`` of the gateway's gRPC side; by default what belongs to ``gateway_url``.
-    timeout
-        Seconds of silence to bear, 120 by default, or ``(connect, silence)``; connecting has 5.
-        Every method takes one for its own call.
-    max_retries
-        How often a request is sent again where that cannot make anything happen twice.
-    max_answer_bytes, max_reply_bytes, max_event_bytes
-        The largest answer (of `list_payments`, say), reply of an app, and event of a stream.
-    max_url_bytes
-        The longest URL that `stream` sends a message in.
-    allow_insecure
-        Send the token in the clear to another machine than this one; by default what
-        ``CAPSULE_ALLOW_INSECURE=1`` says.
-    pickle_token
-        Let a pickled copy carry the token. Without it a copy has none: it reads the credentials of
-        the process that it wakes up in, which must be for the same gateway.
+    token : str, optional
+        The workspace token; by default ``CAPSULE_TOKEN``, else the token that ``cpsl login`` or
+        ``capsule login`` stored.
+    gateway_url : str, optional
+        The gateway's HTTP base URL; by default from the same source as the token.
+    grpc_target : str, optional
+        ``host:port`` of the gRPC gateway; by default derived from `gateway_url`.
+    timeout : float or tuple of float, optional
+        The read timeout or ``(connect, read)``, in seconds; by default ``(5, 120)``. The read
+        timeout limits the wait for the next byte, not the whole answer. Every method accepts a
+        timeout for a single call.
+    max_retries : int
+        How often a request is sent again. A message or a checkout is sent again only if the service
+        cannot have acted on it.
+    max_answer_bytes : int
+        The largest answer of a method other than `chat` and `stream`, in bytes.
+    max_reply_bytes : int
+        The largest reply of an app, in bytes for `chat` and in characters for `stream`.
+    max_event_bytes : int
+        The largest event of a stream, in characters.
+    max_url_bytes : int
+        The longest URL in which `stream` sends a message, in bytes.
+    allow_insecure : bool, optional
+        Whether the token may be sent unencrypted to another machine; by default whether
+        ``CAPSULE_ALLOW_INSECURE`` is ``1``.
+    pickle_token : bool
+        Whether a pickled client contains the token. Without it, an unpickled client reads the
+        credentials of its own process, which must belong to the same gateway.
 
     Raises
     ------
     CredentialsError
         There is no token, or it belongs to another gateway.
     InvalidRequestError
-        An address is none.
+        An address is invalid.
+    ValueError
+        The timeout is not a finite number above 0.
+
+    See Also
+    --------
+    CapsuleError : The base class of the errors that every method raises.
 
     Notes
     -----
-    Implements the documentation page "Client" of Capsule. Safe to share between threads. Safe to
-    share over a fork too, but for gRPC: in a child, call `list_apps`, or look a name up, only where
-    no other thread of the parent was in such a call at the fork. An app is given by name or id; a
-    name is looked up once. Every method raises a `CapsuleError`, which describes all of them.
+    The client implements the page "Client" of Capsule's documentation. An app is given by name or
+    id; a name is looked up once.
 
     Examples
     --------
@@ -96,13 +110,13 @@ class Client:
         allow_insecure: bool | None = None,
         pickle_token: bool = False,
     ) -> None:
-        self._gateway_url = gateway_url or ""  # for a repr while nothing else is there
+        self._gateway_url = gateway_url or ""  # a traceback may need the repr early
         is_text = token is None or isinstance(token, str)
-        token = None if token is None else Token(token)  # so that no traceback of ours shows it
+        token = None if token is None else Token(token)  # a traceback must not show it
         if not is_text:
-            raise CredentialsError("The token is no str: decode it first, as in token.decode().")
+            raise CredentialsError("The token must be a str: decode it with token.decode().")
         self._options = Options(
-            timeout=Timeout.of(timeout, Timeout()),
+            timeout=Timeout.parse(timeout, Timeout()),
             max_retries=max_retries,
             max_answer_bytes=max_answer_bytes,
             max_reply_bytes=max_reply_bytes,
@@ -113,7 +127,7 @@ class Client:
         )
         settings = load(token, gateway_url, grpc_target=grpc_target)
         self._gateway_url, self._grpc_target = settings.http_url, settings.grpc_target
-        self._connected: Transport | None = self._options.transport(settings)
+        self._connected: Transport | None = Transport(settings, self._options)
         self._ids: dict[str, str] = {}
 
     def __repr__(self) -> str:
@@ -137,15 +151,15 @@ class Client:
         self._options = state["options"]
         self._gateway_url, self._grpc_target = state["gateway_url"], state["grpc_target"]
         self._ids = {}
-        # Without a token the credentials are read at the first use: an error while unpickling
-        # would take a whole pool of processes down.
+        # Without a token, the credentials are read at the first use: an error while unpickling
+        # would break a whole pool of processes.
         self._connected = self._connect(state["token"]) if state["token"] else None
 
     def __copy__(self) -> Self:
         return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self  # as a copy within the process would come without its token
+        return self  # a copy made through pickling would lack the token
 
     @property
     def gateway_url(self) -> str:
@@ -153,7 +167,7 @@ class Client:
         return self._gateway_url
 
     def close(self) -> None:
-        """Close the pooled connections; the client opens new ones if it is used again."""
+        """Close the pooled connections; a later call opens new ones."""
         if self._connected is not None:
             self._connected.close()
 
@@ -162,13 +176,18 @@ class Client:
 
         Parameters
         ----------
-        timeout
-            For this call, as for the client.
+        timeout : float or tuple of float, optional
+            The read timeout or ``(connect, read)`` of this call, in seconds.
 
         Returns
         -------
         list of dict
             ``id``, ``name`` and ``hostname`` of each app.
+
+        Raises
+        ------
+        CapsuleError
+            The gateway cannot be reached, or did not list the apps.
 
         Examples
         --------
@@ -176,37 +195,36 @@ class Client:
 
             names = [app["name"] for app in client.list_apps()]
         """
-        from cpsl import (
-            grpc_client as directory,  # gRPC takes as long to import as all else, and few need it
-        )
+        # Importing gRPC takes as long as everything else, and few programs need it.
+        from cpsl import grpc_client
 
-        transport = self._transport
-        apps = directory.list_apps(
-            transport.settings,
-            Timeout.of(timeout, transport.timeout),
-            transport.max_retries,
-            transport.allow_insecure,
-            self._options.max_answer_bytes,
-        )
+        settings = self._transport.settings
+        apps = grpc_client.list_apps(settings, self._options, self._timeout(timeout))
         self._ids = {app["name"]: app["id"] for app in apps}
         return apps
 
     def get_app(self, name_or_id: str, *, timeout: Seconds | None = None) -> dict[str, Any]:
-        """Return the metadata of one app, as the service gives them.
-
-        Among them ``id``, ``name``, ``price_in_cents`` and ``pricing_type``.
+        """Return the metadata of an app.
 
         Parameters
         ----------
-        name_or_id
+        name_or_id : str
             Name or id of the app.
-        timeout
-            For this call, as for the client.
+        timeout : float or tuple of float, optional
+            The read timeout or ``(connect, read)`` of this call, in seconds.
+
+        Returns
+        -------
+        dict
+            The metadata as the service sends them, among them ``id``, ``name``, ``price_in_cents``
+            and ``pricing_type``.
 
         Raises
         ------
         AppNotFoundError
             The workspace has no such app.
+        CapsuleError
+            The request failed.
 
         Examples
         --------
@@ -214,8 +232,8 @@ class Client:
 
             cents = client.get_app("support-ops").get("price_in_cents", 0)
         """
-        answer: dict[str, Any] = self._get(
-            name_or_id, "", timeout, functools.partial(whole, what="app")
+        answer: dict[str, Any] = self._get_json(
+            name_or_id, "", timeout, lambda answer: require_json(answer, "app")
         )
         app = answer.get("app")
         return app if isinstance(app, dict) else answer
@@ -227,21 +245,28 @@ class Client:
         *,
         timeout: Seconds | None = None,
     ) -> str:
-        """Create a checkout and return its URL.
+        """Create a checkout for a paid app.
 
         Parameters
         ----------
-        app
+        app : str
             Name or id of a paid app.
-        return_url
-            Where the payer is sent afterwards.
-        timeout
-            For each of the two requests of this call, as for the client.
+        return_url : str
+            The URL to which the payer returns afterwards.
+        timeout : float or tuple of float, optional
+            The read timeout or ``(connect, read)`` of each of the two requests, in seconds.
+
+        Returns
+        -------
+        str
+            The URL of the checkout.
 
         Raises
         ------
         InvalidRequestError
             The app is free.
+        CapsuleError
+            A request failed.
 
         Examples
         --------
@@ -251,29 +276,44 @@ class Client:
         """
         if not self.get_app(app, timeout=timeout).get("price_in_cents"):
             raise InvalidRequestError(
-                "App is free; checkout is only available for paid apps: give it a price first."
+                "App is free; checkout is only available for paid apps: set a price first."
             )
         answer, _ = self._transport.json(
             "POST",
             f"/api/v1/checkout/{self._id(app)}",
-            check=functools.partial(required, key="checkout_url", kind=str, what="checkout"),
+            check=lambda answer: require_field(answer, "checkout", "checkout_url", str),
             body={"return_url": return_url} if return_url else {},
-            repeatable=False,
             limit=self._options.max_answer_bytes,
-            timeout=Timeout.of(timeout, self._transport.timeout),
+            timeout=self._timeout(timeout),
         )
         url: str = answer["checkout_url"]
         return url
 
     def list_payments(self, app: str, *, timeout: Seconds | None = None) -> list[dict[str, Any]]:
-        """Return the payments of an app, as the service gives them.
+        """Return the payments of an app.
 
         Parameters
         ----------
-        app
+        app : str
             Name or id of the app.
-        timeout
-            For this call, as for the client.
+        timeout : float or tuple of float, optional
+            The read timeout or ``(connect, read)`` of this call, in seconds.
+
+        Returns
+        -------
+        list of dict
+            The payments as the service sends them.
+
+        Raises
+        ------
+        AppNotFoundError
+            The workspace has no such app.
+        CapsuleError
+            The request failed.
+
+        See Also
+        --------
+        read_payments : The same as undecoded JSON, for large ledgers.
 
         Examples
         --------
@@ -281,8 +321,8 @@ class Client:
 
             payments = client.list_payments("support-ops")
         """
-        payments: list[dict[str, Any]] = self._get(
-            app, "/payments", timeout, functools.partial(whole, what="payments", kind=(dict, list))
+        payments: list[dict[str, Any]] = self._get_json(
+            app, "/payments", timeout, lambda answer: require_json(answer, "payments", (dict, list))
         )
         return payments
 
@@ -295,18 +335,30 @@ class Client:
     ) -> bytearray:
         """Return the payments of an app as the bytes of the service's JSON.
 
-        For long ledgers: a decoder that makes columns of them needs a fraction of the memory that
-        the objects of `list_payments` take. An answer that is an error is raised as one.
+        Decoding these bytes into columns needs a fraction of the memory that the objects of
+        `list_payments` need.
 
         Parameters
         ----------
-        app
+        app : str
             Name or id of the app.
-        timeout
-            For this call, as for the client.
-        progress
-            Called as the answer arrives, with the bytes so far and, where the service says it,
-            how many there will be, else ``None``.
+        timeout : float or tuple of float, optional
+            The read timeout or ``(connect, read)`` of this call, in seconds.
+        progress : callable, optional
+            Called as the answer arrives with the number of bytes so far and the total, ``None`` if
+            it is unknown.
+
+        Returns
+        -------
+        bytearray
+            The JSON, undecoded.
+
+        Raises
+        ------
+        AppNotFoundError
+            The workspace has no such app.
+        CapsuleError
+            The request failed.
 
         Examples
         --------
@@ -314,18 +366,38 @@ class Client:
 
             table = polars.read_json(bytes(client.read_payments("support-ops")))
         """
-        read = functools.partial(self._transport.body, progress=progress)
-        return self._got(app, "/payments", timeout, read)
+        return self._get(
+            app,
+            "/payments",
+            lambda path: self._transport.body(
+                path,
+                limit=self._options.max_answer_bytes,
+                timeout=self._timeout(timeout),
+                progress=progress,
+            ),
+        )
 
     def get_earnings(self, app: str, *, timeout: Seconds | None = None) -> dict[str, Any]:
-        """Return the earnings summary of an app, as the service gives it.
+        """Return the earnings summary of an app.
 
         Parameters
         ----------
-        app
+        app : str
             Name or id of the app.
-        timeout
-            For this call, as for the client.
+        timeout : float or tuple of float, optional
+            The read timeout or ``(connect, read)`` of this call, in seconds.
+
+        Returns
+        -------
+        dict
+            The summary as the service sends it.
+
+        Raises
+        ------
+        AppNotFoundError
+            The workspace has no such app.
+        CapsuleError
+            The request failed.
 
         Examples
         --------
@@ -333,8 +405,8 @@ class Client:
 
             earnings = client.get_earnings("support-ops")
         """
-        earnings: dict[str, Any] = self._get(
-            app, "/earnings", timeout, functools.partial(whole, what="earnings")
+        earnings: dict[str, Any] = self._get_json(
+            app, "/earnings", timeout, lambda answer: require_json(answer, "earnings")
         )
         return earnings
 
@@ -350,14 +422,24 @@ class Client:
 
         Parameters
         ----------
-        app
+        app : str
             Name or id of the app.
-        text
+        text : str
             The message.
-        session_id
-            The conversation to continue; by default a new one is started.
-        timeout
-            For this call, as for the client.
+        session_id : str, optional
+            The session to continue; by default a new one is started.
+        timeout : float or tuple of float, optional
+            The read timeout or ``(connect, read)`` of this call, in seconds.
+
+        Returns
+        -------
+        ChatResponse
+            The reply and its ids.
+
+        Raises
+        ------
+        CapsuleError
+            The message could not be sent, or the reply is not complete.
 
         Examples
         --------
@@ -373,11 +455,10 @@ class Client:
             answer, header_id = self._transport.json(
                 "POST",
                 f"/api/v1/app/{app_id}/chat",
-                check=functools.partial(required, key="replies", kind=list, what="chat"),
+                check=lambda answer: require_field(answer, "chat", "replies", list),
                 body=body,
-                repeatable=False,
                 limit=self._options.max_reply_bytes,
-                timeout=Timeout.of(timeout, self._transport.timeout),
+                timeout=self._timeout(timeout),
             )
         replies = [reply for reply in answer["replies"] if isinstance(reply, dict)]
         texts = [reply["text"] for reply in replies if isinstance(reply.get("text"), str)]
@@ -400,20 +481,27 @@ class Client:
 
         Parameters
         ----------
-        app, text, session_id
-            As for `chat`.
-        timeout
-            For this call; the seconds are the longest silence between two chunks.
+        app : str
+            Name or id of the app.
+        text : str
+            The message.
+        session_id : str, optional
+            The session to continue; by default a new one is started.
+        timeout : float or tuple of float, optional
+            The read timeout or ``(connect, read)`` of this call, in seconds. The read timeout
+            limits the wait for each chunk.
 
         Returns
         -------
         Stream
-            An iterator of `StreamChunk`, to be closed or read to its end.
+            An iterator of `StreamChunk`; close it or read it to its end.
 
         Raises
         ------
         InvalidRequestError
-            The message is too long for the URL that a stream sends it in.
+            The message is too long for the URL in which a stream sends it.
+        CapsuleError
+            The app was not found.
 
         Examples
         --------
@@ -423,23 +511,22 @@ class Client:
                 for chunk in stream:
                     print(chunk.text, end="", flush=True)
         """
-        path = f"/api/v1/app/{self._id(app)}/stream?text={quoted(text)}"
+        path = f"/api/v1/app/{self._id(app)}/stream?text={percent_encode(text)}"
         if session_id:
-            path += f"&session_id={quoted(session_id)}"
+            path += f"&session_id={percent_encode(session_id)}"
         size, limit = len(self._gateway_url + path), self._options.max_url_bytes
         if size > limit:
             raise InvalidRequestError(
-                f"The message makes a URL of {size:,} bytes, and a stream takes {limit:,}: "
-                "send it with chat()."
+                f"The message needs a URL of {size:,} bytes, but a stream sends at most {limit:,}: "
+                "use chat() for it."
             )
-        transport = self._transport
-        waits = Timeout.of(timeout, transport.timeout)
+        transport, limits = self._transport, self._timeout(timeout)
 
-        def open_response(abort: Abort) -> requests.Response:
+        def open_response(cancellation: Cancellation) -> requests.Response:
             with self._located(app):
-                return transport.open_stream(path, abort, waits)
+                return transport.open_stream(path, cancellation, limits)
 
-        return Stream(open_response, transport.settings, self._options, waits.read)
+        return Stream(open_response, transport, limits)
 
     @property
     def _transport(self) -> Transport:
@@ -448,58 +535,66 @@ class Client:
         return self._connected
 
     def _connect(self, token: str | None) -> Transport:
-        """Connect a copy that woke up in another process."""
+        """Return the transport of an unpickled client."""
         settings = load(token, self._gateway_url, grpc_target=self._grpc_target)
-        return self._options.transport(settings)
+        return Transport(settings, self._options)
+
+    def _timeout(self, timeout: Seconds | None) -> Timeout:
+        return Timeout.parse(timeout, self._options.timeout)
 
     def _id(self, app: str) -> str:
-        """Return an app's id, as it stands in a path; a name is looked up, once."""
+        """Return an app's id, percent-encoded for a path; a name is looked up once."""
         if len(app) == 36 and app.count("-") == 4:
-            return quoted(app)
+            return percent_encode(app)
         if app not in self._ids:
             self.list_apps()
         if app not in self._ids:
             names = sorted(self._ids)
-            near = tuple(difflib.get_close_matches(app, names, cutoff=0.5))
-            known = f"did you mean {' or '.join(near)}?" if near else _listing(names)
-            raise AppNotFoundError(f"No app {app!r} in this workspace: {known}", matches=near)
-        return quoted(self._ids[app])
+            matches = tuple(difflib.get_close_matches(app, names, cutoff=0.5))
+            hint = f"did you mean {' or '.join(matches)}?" if matches else _available(names)
+            raise AppNotFoundError(f"No app {app!r} in this workspace: {hint}", matches=matches)
+        return percent_encode(self._ids[app])
 
     @contextlib.contextmanager
     def _located(self, app: str) -> Iterator[str]:
-        """Give an app's id; forget it where nothing is found, as a new deployment has a new one."""
+        """Yield an app's id; forget it after a 404, because a new deployment has a new id."""
         try:
             yield self._id(app)
         except NotFoundError:
             self._ids.pop(app, None)
             raise
 
-    def _get(
-        self, app: str, rest: str, timeout: Seconds | None, check: Callable[[Any], object]
+    def _get_json(
+        self, app: str, suffix: str, timeout: Seconds | None, check: Callable[[Any], object]
     ) -> Any:
-        read = functools.partial(self._transport.json, check=check)
-        return self._got(app, rest, timeout, read)[0]
+        answer, _ = self._get(
+            app,
+            suffix,
+            lambda path: self._transport.json(
+                "GET",
+                path,
+                check=check,
+                limit=self._options.max_answer_bytes,
+                timeout=self._timeout(timeout),
+            ),
+        )
+        return answer
 
-    def _got(self, app: str, rest: str, timeout: Seconds | None, read: Callable[..., T]) -> T:
+    def _get(self, app: str, suffix: str, fetch: Callable[[str], T]) -> T:
+        """Fetch a resource of an app; a 404 means that there is no such app."""
         try:
             with self._located(app) as app_id:
-                return read(
-                    "GET",
-                    f"/api/v1/apps/{app_id}{rest}",
-                    repeatable=True,
-                    limit=self._options.max_answer_bytes,
-                    timeout=Timeout.of(timeout, self._transport.timeout),
-                )
+                return fetch(f"/api/v1/apps/{app_id}{suffix}")
         except AppNotFoundError:
             raise
         except NotFoundError as caught:
             missing = caught
         raise AppNotFoundError(
-            f"No app {app!r} in this workspace: list_apps() names those that it has.",
+            f"No app {app!r} in this workspace: list its apps to see their names and ids.",
             request_id=missing.request_id,
             detail=missing.detail,
         )
 
 
-def _listing(names: list[str]) -> str:
-    return f"it has {', '.join(names[:10])}." if names else "it has none; deploy one first."
+def _available(names: list[str]) -> str:
+    return f"it has {', '.join(names[:10])}." if names else "it has no apps; deploy one first."

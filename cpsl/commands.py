@@ -1,6 +1,6 @@
-"""The commands of ``cpsl``."""
+"""The commands of ``cpsl``; each returns the exit status."""
 
-# ruff: noqa: T201 - printing is what this module is for
+# ruff: noqa: T201 - printing is the purpose of this module
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from typing import Any
 
 from cpsl import login, smoke
 from cpsl.cli_output import (
-    can_show,
-    flat,
-    note,
-    show_csv,
-    show_json,
-    show_pairs,
-    show_table,
+    can_encode,
+    flatten,
+    print_csv,
+    print_json,
+    print_note,
+    print_pairs,
+    print_table,
 )
 from cpsl.client import Client
 from cpsl.config import config_path, load
@@ -30,6 +30,8 @@ from cpsl.errors import CapsuleError, InvalidRequestError, ProtocolError
 from cpsl.sanitize import clean, one_line, split_complete
 
 __all__ = [
+    "FAILED",
+    "NOT_ASKED",
     "apps",
     "chat",
     "earnings",
@@ -40,30 +42,33 @@ __all__ = [
     "status",
 ]
 
-_MORE = ("has_more", "hasMore", "next", "next_cursor", "nextCursor", "next_page", "cursor")
+FAILED, NOT_ASKED = 1, 2  # exit statuses
+
+# Fields of an answer that announce further pages.
+_PAGINATION = ("has_more", "hasMore", "next", "next_cursor", "nextCursor", "next_page", "cursor")
 _REPLY = ("text", "session_id", "request_id", "raw")
 
 
 def log_in(options: argparse.Namespace) -> int:
-    """Log in with the browser, or with a token on standard input."""
+    """Log in with the browser, or with a token from standard input."""
     if options.token_stdin:
-        path = login.store_token(_secret(), options.gateway)
+        path = login.store_token(_read_token(), options.gateway)
     else:
-        begun = login.begin(options.gateway)
-        print(f"To log in to {begun.gateway}, open\n\n  {begun.url}\n", flush=True)
+        pending = login.begin(options.gateway)
+        print(f"To log in to {pending.gateway}, open\n\n  {pending.url}\n", flush=True)
         if not options.no_browser and _has_browser():
-            # In a thread of its own, since some browsers return only when they are closed.
-            threading.Thread(target=webbrowser.open, args=[begun.url], daemon=True).start()
-        path = _awaited(begun)
-    print(f"Logged in; the token is in {path}.")
+            # In a thread, because some browsers return only when they are closed.
+            threading.Thread(target=webbrowser.open, args=[pending.url], daemon=True).start()
+        path = _wait_for(pending)
+    print(f"Logged in. The token is in {path}.")
     if os.environ.get("CAPSULE_TOKEN"):
-        note("CAPSULE_TOKEN is set and comes before this login: unset it to use the login.")
+        print_note("CAPSULE_TOKEN is set and has precedence: unset it to use this login.")
     return 0
 
 
-def _secret() -> str:
+def _read_token() -> str:
     if not sys.stdin.isatty():
-        return _stdin()
+        return _read_stdin()
     try:
         return getpass.getpass("Token (not shown): ")
     except EOFError:
@@ -71,49 +76,53 @@ def _secret() -> str:
 
 
 def _has_browser() -> bool:
-    """Say whether opening a link can show a window, and not a text browser in this terminal."""
+    """Return whether opening a link shows a window, and not a text browser in this terminal."""
     if sys.platform in ("win32", "darwin"):
         return True
     return any(os.environ.get(name) for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY"))
 
 
-def _awaited(begun: login.Login) -> Path:
+def _wait_for(pending: login.Login) -> Path:
     if not sys.stderr.isatty():
-        note("Waiting for the confirmation; Ctrl-C gives up.")
-        return begun.wait()
+        print_note("Waiting for the confirmation. Press Ctrl-C to cancel.")
+        return pending.wait()
 
     def count_down(left: float) -> None:
         clock = f"{int(left) // 60}:{int(left) % 60:02d}"
-        sys.stderr.write(f"\rWaiting for the confirmation, {clock} left; Ctrl-C gives up. ")
+        sys.stderr.write(f"\rWaiting for the confirmation, {clock} left. Press Ctrl-C to cancel. ")
         sys.stderr.flush()
 
     try:
-        return begun.wait(count_down)
+        return pending.wait(count_down)
     finally:
         sys.stderr.write("\n")
 
 
 def log_out(options: argparse.Namespace) -> int:
-    """Forget the stored token."""
+    """Remove the stored token."""
     path = login.forget()
-    print(f"The token is gone from {path}." if path else f"No token is stored in {config_path()}.")
+    if path is None:
+        print(f"No token is stored in {config_path()}.")
+    else:
+        print(f"Removed the token from {path}.")
     if os.environ.get("CAPSULE_TOKEN"):
-        note("CAPSULE_TOKEN is still set in this shell.")
+        print_note("CAPSULE_TOKEN is still set in this shell.")
     return 0
 
 
 def status(options: argparse.Namespace) -> int:
-    """Show which workspace commands talk to."""
+    """Print the workspace, the gateway and the source of the token."""
     settings = load()
     error, workspace = login.authorize(settings)
     if error is not None:
         raise error
-    rows = {
-        "workspace": workspace,
-        "gateway": f"{settings.grpc_target}, {settings.http_url}",
-        "token from": settings.source,
-    }
-    show_pairs(rows)
+    print_pairs(
+        {
+            "workspace": workspace,
+            "gateway": f"{settings.grpc_target}, {settings.http_url}",
+            "token from": settings.source,
+        }
+    )
     return 0
 
 
@@ -122,55 +131,55 @@ def apps(options: argparse.Namespace) -> int:
     with Client() as client:
         listed = client.list_apps()
     if options.json:
-        show_json(listed)
+        print_json(listed)
     else:
         rows = [{key: app[key] for key in ("name", "hostname", "id")} for app in listed]
-        show_table(rows, "apps")
+        print_table(rows, "apps")
     return 0
 
 
 def chat(options: argparse.Namespace) -> int:
-    """Send a message and show the reply."""
-    text = options.text if options.text != "-" else _message_from_stdin()
+    """Send a message and print the reply."""
+    text = options.text if options.text != "-" else _read_message()
     with Client() as client:
         if sys.stdout.isatty() and not options.json:
-            session_id = _streamed(client, options.app, text, options.session)
+            session_id = _print_stream(client, options.app, text, options.session)
         else:
             reply = client.chat(options.app, text, options.session)
             session_id = reply.session_id
             if options.json:
-                show_json({key: getattr(reply, key) for key in _REPLY})
+                print_json({key: getattr(reply, key) for key in _REPLY})
             else:
                 print(clean(reply.text))
     sys.stdout.flush()
     if options.session and session_id not in ("", options.session):
-        note("The app did not continue that conversation; it began a new one.")
+        print_note("The app did not continue this session. It started a new one.")
     if session_id and sys.stderr.isatty():
-        again = f"cpsl chat {shlex.quote(options.app)} --session {shlex.quote(session_id)} TEXT"
-        note(f"To continue: {again}")
+        command = f"cpsl chat {shlex.quote(options.app)} --session {shlex.quote(session_id)} TEXT"
+        print_note(f"To continue: {command}")
     return 0
 
 
-def _message_from_stdin() -> str:
+def _read_message() -> str:
     try:
-        text = _stdin()
+        text = _read_stdin()
         text.encode()
     except UnicodeEncodeError:
         raise InvalidRequestError("The message is not UTF-8 text: convert it first.") from None
     if not text.strip():
-        raise InvalidRequestError("The message is empty: standard input gave none.")
+        raise InvalidRequestError("The message from standard input is empty: pipe a text into it.")
     return text
 
 
-def _stdin() -> str:
+def _read_stdin() -> str:
     return sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
 
 
-def _streamed(client: Client, app: str, text: str, session_id: str | None) -> str:
-    """Show a reply while it arrives; return the id of its session."""
+def _print_stream(client: Client, app: str, text: str, session_id: str | None) -> str:
+    """Print a reply while it arrives; return the id of its session."""
     try:
         stream = client.stream(app, text, session_id)
-    except InvalidRequestError:  # longer than a stream's URL can be
+    except InvalidRequestError:  # too long for the URL of a stream
         reply = client.chat(app, text, session_id)
         print(clean(reply.text))
         return reply.session_id
@@ -188,17 +197,17 @@ def _streamed(client: Client, app: str, text: str, session_id: str | None) -> st
                 blocks += _block_types(chunk.data)
         finally:
             rest = clean(pending)
-            if (rest or last)[-1] != "\n":  # also before the line that says what broke it off
+            if (rest or last)[-1] != "\n":  # an error message must begin on a line of its own
                 rest += "\n"
             sys.stdout.write(rest)
             sys.stdout.flush()
     if blocks:
-        note(f"The app also sent {', '.join(blocks)}: --json gives all of a reply.")
+        print_note(f"The app also sent {', '.join(blocks)}: use --json to get the whole reply.")
     return stream.session_id
 
 
 def _block_types(data: dict[str, Any]) -> list[str]:
-    """Name the structured message that an event carries, if it does; a passing status is none."""
+    """Return the type of the block in an event, if it has one that is not a notification."""
     block = data.get("block", data)
     kind = block.get("type") if isinstance(block, dict) and "payload" in block else None
     return [kind] if isinstance(kind, str) and kind != "notification" else []
@@ -209,24 +218,24 @@ def payments(options: argparse.Namespace) -> int:
     with Client() as client:
         answer: Any = client.list_payments(options.app)
     if options.json:
-        show_json(answer)
+        print_json(answer)
         return 0
-    records = [flat(record) for record in _records(answer)]
+    records = [flatten(record) for record in _records(answer)]
     if options.csv:
-        show_csv(records)
+        print_csv(records)
     else:
-        show_table(records, "payments")
+        print_table(records, "payments")
     return 0
 
 
 def earnings(options: argparse.Namespace) -> int:
-    """Show what an app has earned."""
+    """Print the earnings of an app."""
     with Client() as client:
         answer = client.get_earnings(options.app)
     if options.json:
-        show_json(answer)
+        print_json(answer)
     else:
-        show_pairs(flat(answer))
+        print_pairs(flatten(answer))
     return 0
 
 
@@ -244,35 +253,35 @@ def smoke_test(options: argparse.Namespace) -> int:
             )
     except CapsuleError as error:
         if options.json:
-            show_json({"ok": False, "app": options.app, "error": str(error)})
-        raise
+            print_json({"ok": False, "app": options.app, "error": str(error)})
+        print_note(str(error))
+        return NOT_ASKED
     if options.json:
-        show_json(report.as_dict())
+        print_json(report.as_dict())
     else:
-        _show_checks(report.checks)
+        _print_checks(report.checks)
     if report.not_asked is not None:
-        if all(check.ok for check in report.checks):
-            raise report.not_asked
-        note(str(report.not_asked))
-    return 0 if report.ok else 1
+        print_note(str(report.not_asked))
+        return NOT_ASKED if all(check.ok for check in report.checks) else FAILED
+    return 0 if report.ok else FAILED
 
 
-def _show_checks(checks: tuple[smoke.Check, ...]) -> None:
-    good, bad = ("✓", "✗") if can_show("✓✗") else ("ok  ", "FAIL")
+def _print_checks(checks: tuple[smoke.Check, ...]) -> None:
+    passed, failed = ("✓", "✗") if can_encode("✓✗") else ("ok  ", "FAIL")
     for check in checks:
         detail = one_line(check.detail)
-        print(f"{good if check.ok else bad} {check.name:<13}  {detail}", flush=True)
+        print(f"{passed if check.ok else failed} {check.name:<13}  {detail}", flush=True)
 
 
 def _records(answer: Any) -> list[Any]:
-    """Find the list of records in an answer, which may be wrapped in an object."""
+    """Return the list of records in an answer, which an object may contain."""
     if isinstance(answer, dict):
-        if any(answer.get(word) for word in _MORE):
+        if any(answer.get(key) for key in _PAGINATION):
             raise ProtocolError(
-                "The service gave only a part of the payments: --json shows what it gave."
+                "The service sent only some of the payments: use --json to see its answer."
             )
         lists = [value for value in answer.values() if isinstance(value, list)]
         answer = answer.get("payments", lists[0] if len(lists) == 1 else None)
     if not isinstance(answer, list):
-        raise ProtocolError("The answer holds no list of payments: --json shows what it holds.")
+        raise ProtocolError("The answer has no list of payments: use --json to see it.")
     return answer

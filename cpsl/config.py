@@ -1,8 +1,7 @@
-"""Where the token and the gateway's addresses come from."""
+"""Settings from arguments, the environment and ``config.ini``: token, gateway, certificates."""
 
 from __future__ import annotations
 
-import configparser
 import contextlib
 import ipaddress
 import os
@@ -13,22 +12,31 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cpsl import config_file as ini
-from cpsl.errors import CredentialsError, InvalidRequestError
+from cpsl import config_file
+from cpsl.errors import CredentialsError, InvalidRequestError, TLSError
 
-__all__ = ["Settings", "Token", "config_path", "insecure_allowed", "is_loopback", "load"]
+__all__ = [
+    "Settings",
+    "Token",
+    "ca_bundle",
+    "config_path",
+    "insecure_allowed",
+    "is_loopback",
+    "load",
+]
 
 PRODUCTION_GRPC = "gateway.capsule.new:443"
 PRODUCTION_HTTP = "https://api.capsule.new"
-# Narrower than what a URL may be: parsers of URLs disagree on the host of the rest.
+# Stricter than the URL standards: parsers disagree on the host of what is left out here.
 _HOST = r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]"
 _ADDRESS = re.compile(rf"({_HOST})(?::(\d{{1,5}}))?")
 _URL = re.compile(rf"https?://(?:{_HOST})(?::(\d{{1,5}}))?(?:/[!$&-;=A-Z_a-z~%]*)?")
 _VARIABLES = ("CAPSULE_TOKEN", "CAPSULE_GATEWAY_URL", "CAPSULE_HTTP_URL", "CAPSULE_HTTP_PORT")
+_CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
 
 class Token(str):
-    """A secret: a string whose ``repr`` does not show it, as a traceback with locals would."""
+    """A token whose ``repr`` does not show it, as tracebacks with local variables would."""
 
     __slots__ = ()
 
@@ -38,18 +46,18 @@ class Token(str):
 
 @dataclass(frozen=True)
 class Settings:
-    """One workspace's credentials: a token and the gateway that it belongs to.
+    """A token and the gateway that it belongs to.
 
     Attributes
     ----------
-    token
-        The workspace token; never shown in a ``repr``.
-    http_url
-        Base URL of the HTTP API, without a slash at its end.
-    grpc_target
+    token : str
+        The workspace token; not shown in the ``repr``.
+    http_url : str
+        Base URL of the HTTP API, without a trailing slash.
+    grpc_target : str
         ``host:port`` of the gRPC gateway.
-    source
-        Where they came from, in words, for error messages.
+    source : str
+        Where the token comes from, for error messages.
     """
 
     token: str = field(repr=False)
@@ -60,35 +68,43 @@ class Settings:
     def __post_init__(self) -> None:
         object.__setattr__(self, "token", Token(self.token))
 
-    def without_token(self, text: str) -> str:
-        """Return a foreign text without the token, should it repeat it."""
+    def redact(self, text: str) -> str:
+        """Return foreign text with the token replaced, if the text repeats it."""
         return text.replace(self.token, "[token]") if self.token else text
 
 
 def config_path(environ: Mapping[str, str] | None = None) -> Path:
     """Return the path of ``config.ini``: ``CONFIG_PATH``, else ``~/.capsule/config.ini``.
 
+    Parameters
+    ----------
+    environ : mapping, optional
+        The environment; by default that of the process.
+
+    Returns
+    -------
+    pathlib.Path
+        The path; the file need not exist.
+
     Raises
     ------
     CredentialsError
-        The user of this process has no home.
+        There is no home folder.
     """
-    # The environment is never a variable here: a traceback with locals would show what it holds.
+    # No local variable holds the environment: a traceback with local variables would show it.
     named = (os.environ if environ is None else environ).get("CONFIG_PATH")
     with contextlib.suppress(RuntimeError):
         return Path(named or "~/.capsule/config.ini").expanduser()
-    raise CredentialsError(
-        "There is no home folder to keep config.ini in: set CONFIG_PATH to a file."
-    )
+    raise CredentialsError("There is no home folder for config.ini: set CONFIG_PATH to a file.")
 
 
-def insecure_allowed(asked: bool | None) -> bool:
-    """Say whether a token may travel in the clear: as asked, else as the environment says."""
-    return os.environ.get("CAPSULE_ALLOW_INSECURE") == "1" if asked is None else asked
+def insecure_allowed(requested: bool | None) -> bool:
+    """Return whether a token may be sent unencrypted, by argument, else by environment."""
+    return os.environ.get("CAPSULE_ALLOW_INSECURE") == "1" if requested is None else requested
 
 
 def is_loopback(host: str | None) -> bool:
-    """Say whether a host name, as it stands in a URL, can only be this machine."""
+    """Return whether a URL's host can only be this machine."""
     if not host:
         return False
     if host.lower().rstrip(".") == "localhost":
@@ -99,6 +115,28 @@ def is_loopback(host: str | None) -> bool:
         return False
 
 
+def ca_bundle() -> str | None:
+    """Return the path of the CA certificates that the environment names, if it does.
+
+    Returns
+    -------
+    str or None
+        The value of ``REQUESTS_CA_BUNDLE``, ``CURL_CA_BUNDLE`` or ``SSL_CERT_FILE``.
+
+    Raises
+    ------
+    TLSError
+        The path does not exist.
+    """
+    for name in _CA_VARIABLES:
+        path = os.environ.get(name)
+        if path and not Path(path).exists():
+            raise TLSError(f"{name} is {path}, which does not exist: correct or unset it.")
+        if path:
+            return path
+    return None
+
+
 def load(
     token: str | None = None,
     gateway_url: str | None = None,
@@ -106,31 +144,36 @@ def load(
     *,
     grpc_target: str | None = None,
 ) -> Settings:
-    """Find the token and the gateway: the arguments, else the environment, else ``config.ini``.
+    """Find the token and the gateway in the arguments, the environment and ``config.ini``.
 
-    A token is only ever used with the gateway of its own source, so that no setting of one source
-    can send the token of another one elsewhere. A token whose source names no gateway belongs to
-    the live service, and is refused where another source names a different gateway.
+    A token is used only with the gateway of its own source, so that no setting can send the token
+    of another source elsewhere. A token whose source names no gateway belongs to the live service;
+    it is refused if another source names a different gateway.
 
     Parameters
     ----------
-    token
+    token : str, optional
         A workspace token.
-    gateway_url
+    gateway_url : str, optional
         The HTTP base URL of the gateway.
-    environ
-        The environment to read ``CAPSULE_TOKEN``, ``CAPSULE_GATEWAY_URL``, ``CAPSULE_HTTP_URL``,
-        ``CAPSULE_HTTP_PORT`` and ``CONFIG_PATH`` from; by default that of the process.
-    grpc_target
-        ``host:port`` of the gRPC gateway; by default derived from ``gateway_url``: on other hosts
-        than the live service the port below, or the same one where it is 443 or 80.
+    environ : mapping, optional
+        The environment with ``CAPSULE_TOKEN``, ``CAPSULE_GATEWAY_URL``, ``CAPSULE_HTTP_URL``,
+        ``CAPSULE_HTTP_PORT`` and ``CONFIG_PATH``; by default that of the process.
+    grpc_target : str, optional
+        ``host:port`` of the gRPC gateway. By default it is derived from ``gateway_url``: outside
+        the live service, the same host and the port below, or the same port if it is 443 or 80.
+
+    Returns
+    -------
+    Settings
+        The token and its gateway.
 
     Raises
     ------
     CredentialsError
-        There is no token, or the only token belongs to another gateway.
+        There is no token, or it belongs to another gateway.
     InvalidRequestError
-        An address is none.
+        An address is invalid.
 
     Examples
     --------
@@ -147,27 +190,25 @@ def load(
     )
     token = None
     sources = _sources(arguments, environ)
-    heavier: list[_Source] = []  # those that say nothing of a token, and may mean another gateway
+    skipped: list[_Source] = []  # sources without a token, which may name a gateway
     for chosen in sources:
         if chosen.token:
             break
-        heavier.append(chosen)
+        skipped.append(chosen)
     else:
-        raise CredentialsError(
-            "No credentials: run `cpsl login`, set CAPSULE_TOKEN, or pass token=."
-        )
+        raise CredentialsError("No credentials: run `cpsl login`, or set CAPSULE_TOKEN.")
     http_url = chosen.http_url or PRODUCTION_HTTP
-    target = chosen.grpc_target or _derived(http_url)
-    # A token that came without a gateway is not sent past any that was named, by whomever.
-    for other in [*heavier, *([] if chosen.http_url else sources)]:
+    target = chosen.grpc_target or _derive_target(http_url)
+    # If the token came without a gateway, every other source may name the one that is meant.
+    for other in [*skipped, *([] if chosen.http_url else sources)]:
         if other.http_url not in ("", http_url) or other.grpc_target not in ("", target):
             raise CredentialsError(
-                f"The token comes from {chosen.name} and belongs to {http_url}, but {other.name} "
-                f"name the gateway {other.http_url}: give the token and the gateway together."
+                f"The token from {chosen.name} belongs to {http_url}, but the gateway from "
+                f"{other.name} is {other.http_url}: set the token and the gateway in one place."
             )
     if not re.fullmatch("[!-~]+", chosen.token):
         raise CredentialsError(
-            f"The token from {chosen.name} has a space or a character beyond ASCII in it: copy it "
+            f"The token from {chosen.name} contains a space or a character outside ASCII: copy it "
             "again, or run `cpsl login`."
         )
     return Settings(chosen.token, http_url, target, chosen.name)
@@ -175,57 +216,47 @@ def load(
 
 @dataclass(frozen=True)
 class _Source:
-    """What one source says; an empty string is what it leaves open."""
+    """The settings of one source; an empty string is not set."""
 
     name: str
-    token: Token = Token("")  # noqa: RUF009 - a string
+    token: Token = Token("")  # noqa: RUF009 - immutable
     http_url: str = ""
     grpc_target: str = ""
 
 
 def _sources(arguments: _Source, environ: Mapping[str, str] | None) -> Iterator[_Source]:
-    """Give the sources by weight; a lighter one is not read before it is asked for."""
+    """Yield the sources by precedence; a source is read only when it is needed."""
     yield arguments
-    token, *addresses = _variables(environ)
+    token, *addresses = _read_variables(environ)
     gateway, http_url, http_port = map(str, addresses)
     found = _addresses(gateway, http_url, http_port)
-    yield _Source("the CAPSULE_… variables", Token(token.strip()), *found)
+    yield _Source("the CAPSULE_* variables", Token(token.strip()), *found)
     try:
         path = config_path(environ)
-    except CredentialsError:  # without a home there is no such file
+    except CredentialsError:  # without a home folder there is no file
         return
-    yield _from_file(path)
+    yield _read_file(path)
 
 
-def _variables(environ: Mapping[str, str] | None) -> list[Token]:
-    # Copied in a function that cannot fail, wrapped: see `config_path`.
+def _read_variables(environ: Mapping[str, str] | None) -> list[Token]:
+    # As tokens and in a function that cannot fail, so that no traceback shows them.
     return [Token((os.environ if environ is None else environ).get(n, "")) for n in _VARIABLES]
 
 
-def _from_file(path: Path) -> _Source:
-    try:
-        values = ini.parsed(path.read_text(encoding="utf-8"))[ini.SECTION]
-        open_to_others = os.name == "posix" and path.stat().st_mode & 0o077
-    except (FileNotFoundError, NotADirectoryError):
-        return _Source(str(path))
-    except (OSError, UnicodeDecodeError, configparser.Error) as error:
-        wrong = type(error).__name__
-    else:
-        wrong = ""
-    if wrong:  # raised here, as the parser's own frames hold the lines of the file
-        raise CredentialsError(f"{path} cannot be read ({wrong}): mend it, or move it away.")
+def _read_file(path: Path) -> _Source:
+    values = config_file.read(path)[config_file.SECTION]
     token = Token(values.get("token", ""))
-    if open_to_others and token:
+    if token and os.name == "posix" and path.stat().st_mode & 0o077:
         warnings.warn(
-            f"{path} holds a token and others can read it: run `chmod 600 {path}`.", stacklevel=5
+            f"Other users can read the token in {path}: run `chmod 600 {path}`.", stacklevel=5
         )
     host, port = _bracketed(values.get("gateway_host", "")), values.get("gateway_port", "")
     gateway = f"{host}:{port}" if host and port else host
     addresses = _addresses(gateway, "", values.get("gateway_http_port", ""))
-    return _Source(f"the settings in {path}", token, *addresses)
+    return _Source(str(path), token, *addresses)
 
 
-def _derived(http_url: str) -> str:
+def _derive_target(http_url: str) -> str:
     """Return the gRPC target that belongs to an HTTP base URL."""
     if http_url == PRODUCTION_HTTP:
         return PRODUCTION_GRPC
@@ -235,37 +266,36 @@ def _derived(http_url: str) -> str:
 
 
 def _addresses(gateway: str, http_url: str, http_port: str) -> tuple[str, str]:
-    """Return the HTTP base URL and the gRPC target as far as one of them is set."""
+    """Return the HTTP base URL and the gRPC target; empty strings if nothing is set."""
     if not gateway and http_port and not http_url:
         gateway = PRODUCTION_GRPC
     if not gateway:
-        return (_checked(http_url) if http_url else ""), ""
+        return (_checked_url(http_url) if http_url else ""), ""
     parts = _ADDRESS.fullmatch(gateway)
     if not parts or not re.fullmatch(r"\d{0,5}", http_port):
-        raise InvalidRequestError(
-            f"{gateway!r} with HTTP port {http_port!r} is no gateway address: give host:port."
-        )
+        port_note = f" with HTTP port {http_port!r}" if http_port else ""
+        raise InvalidRequestError(f"Invalid gateway address {gateway!r}{port_note}: use host:port.")
     host, port = parts[1], int(parts[2] or 443)
     web_port = int(http_port) if http_port else port if port in (80, 443) else port + 1
     target = f"{host}:{port}"
     if http_url:
-        return _checked(http_url), target
+        return _checked_url(http_url), target
     if target == PRODUCTION_GRPC and not http_port:
         return PRODUCTION_HTTP, target
     scheme = "https" if web_port == 443 else "http"
     return f"{scheme}://{host}" + ("" if web_port in (80, 443) else f":{web_port}"), target
 
 
-def _checked(url: str) -> str:
+def _checked_url(url: str) -> str:
     parts = _URL.fullmatch(url)
     if not parts or not 0 < int(parts[1] or 80) < 65536:
-        shown = url.rpartition("@")[2]  # what comes before may be a secret
+        shown = url.rpartition("@")[2]  # what precedes may be a secret
         raise InvalidRequestError(
-            f"{shown!r} is no gateway URL: give its base address, such as {PRODUCTION_HTTP}."
+            f"Invalid gateway URL {shown!r}: use its base URL, such as {PRODUCTION_HTTP}."
         )
     return url.rstrip("/")
 
 
 def _bracketed(host: str) -> str:
-    """Return a host as it stands in an address, an IPv6 one in brackets."""
+    """Return a host as in a URL: with brackets if it is an IPv6 address."""
     return f"[{host}]" if ":" in host and not host.startswith("[") else host

@@ -1,4 +1,4 @@
-"""What can go wrong, as exceptions."""
+"""The exceptions of this package."""
 
 from __future__ import annotations
 
@@ -23,42 +23,37 @@ __all__ = [
 
 
 class CapsuleError(RuntimeError):
-    """Base of every error that this package raises.
+    """Base class of the errors that this package raises.
 
-    The whole tree (in brackets, what a class is besides)::
+    The class tree, with further base classes in brackets::
 
         CapsuleError [RuntimeError]
-        ├── CredentialsError          no token, or a token and a gateway that do not belong together
+        ├── CredentialsError          no token, or a token that belongs to another gateway
         ├── AuthenticationError       401: the gateway refused the token
-        ├── PermissionDeniedError     403: the token may not do this
+        ├── PermissionDeniedError     403: the token does not allow the request
         ├── NotFoundError             404
-        │   └── AppNotFoundError      no app of that name or id [ValueError]
-        ├── RateLimitedError          429, after the retries that were allowed
+        │   └── AppNotFoundError      no app with this name or id [ValueError]
+        ├── RateLimitedError          429, after the allowed retries
         ├── InvalidRequestError       any other 4xx, or a request that cannot be made
-        ├── GatewayError              5xx, or an error that the service reported in its answer
+        ├── GatewayError              5xx, or an error in the service's answer
         ├── CannotConnectError        no connection, or it broke [ConnectionError]
         ├── TimedOutError             no connection or no byte in time [TimeoutError]
         ├── TLSError                  the gateway's certificate could not be verified
-        ├── ProtocolError             an answer that is not what the protocol says
+        ├── ProtocolError             an answer that violates the protocol
         ├── TooLargeError             an answer above the size limit
-        └── StreamInterrupted         a stream that broke off after it had begun
-            └── StreamTimedOut        by a silence longer than was allowed [TimedOutError]
+        └── StreamInterrupted         a stream that broke after it had started
+            └── StreamTimedOut        no byte of a stream in time [TimedOutError]
 
     Parameters
     ----------
-    message
-        One line that says what happened and what to do next.
-    status
-        The HTTP status, where there was an answer; of gRPC, the one that its code stands for.
-    request_id
-        The service's id of the request, where it gave one.
-    detail
-        The service's own message, where it gave one.
-
-    Notes
-    -----
-    A `CannotConnectError` and a `TimedOutError` say in ``sent`` whether any of the request may have
-    reached the service; where none has, it cannot have acted on it.
+    message : str
+        One line that says what failed and what to do.
+    status : int, optional
+        The HTTP status of the answer, or the one that corresponds to its gRPC code.
+    request_id : str, optional
+        The service's id of the request.
+    detail : str, optional
+        The service's own message.
 
     Examples
     --------
@@ -82,7 +77,7 @@ class CapsuleError(RuntimeError):
 
 
 class CredentialsError(CapsuleError):
-    """There is no token, or it does not belong to the gateway that was asked for."""
+    """There is no token, or it belongs to another gateway."""
 
 
 class AuthenticationError(CapsuleError):
@@ -90,15 +85,21 @@ class AuthenticationError(CapsuleError):
 
 
 class PermissionDeniedError(CapsuleError):
-    """The token is valid but may not do this (403)."""
+    """The token is valid but does not allow the request (403)."""
 
 
 class NotFoundError(CapsuleError):
-    """The gateway knows no such thing (404)."""
+    """The gateway did not find what was requested (404)."""
 
 
 class AppNotFoundError(NotFoundError, ValueError):
-    """The workspace has no app of that name or id; ``matches`` names the nearest ones."""
+    """The workspace has no app with this name or id.
+
+    Attributes
+    ----------
+    matches : tuple of str
+        Names of apps that are similar.
+    """
 
     def __init__(
         self,
@@ -113,13 +114,19 @@ class AppNotFoundError(NotFoundError, ValueError):
 
 
 class RateLimitedError(CapsuleError):
-    """The gateway refused the request for now (429); ``retry_after`` is in seconds, if it said."""
+    """The gateway refused the request because there were too many (429).
+
+    Attributes
+    ----------
+    retry_after : float or None
+        Seconds that the gateway asked to wait.
+    """
 
     retry_after: float | None = None
 
 
 class InvalidRequestError(CapsuleError):
-    """The gateway refused the request as it is (4xx), or it cannot be made at all."""
+    """The gateway refused the request (4xx), or the request cannot be made."""
 
 
 class GatewayError(CapsuleError):
@@ -127,18 +134,26 @@ class GatewayError(CapsuleError):
 
 
 class CannotConnectError(CapsuleError, ConnectionError):
-    """No connection to the gateway could be made, or it broke before the answer was whole.
+    """The client could not connect, or the connection broke before the answer was complete.
 
-    ``sent`` is true where any of the request may have reached the service.
+    Attributes
+    ----------
+    sent : bool
+        Whether any of the request may have reached the service. If not, the service cannot have
+        acted on it.
     """
 
     sent: bool = False
 
 
 class TimedOutError(CapsuleError, TimeoutError):
-    """The gateway did not connect or answer in time.
+    """The gateway did not accept a connection, or did not answer, in time.
 
-    ``sent`` is true where any of the request may have reached the service.
+    Attributes
+    ----------
+    sent : bool
+        Whether any of the request may have reached the service. If not, the service cannot have
+        acted on it.
     """
 
     sent: bool = True
@@ -149,18 +164,30 @@ class TLSError(CapsuleError):
 
 
 class ProtocolError(CapsuleError):
-    """The answer is not what the protocol says: not JSON, not an event stream, a missing field."""
+    """The answer violates the protocol, for example because it is not JSON or lacks a field."""
 
 
 class TooLargeError(CapsuleError):
     """The answer, or one event of a stream, is larger than the limit."""
 
 
-class StreamInterrupted(CapsuleError):  # noqa: N818 - no error of the caller's, as KeyboardInterrupt
-    """A stream broke off before its end; ``text`` is what had arrived."""
+class StreamInterrupted(CapsuleError):  # noqa: N818 - as in KeyboardInterrupt
+    """A stream broke before its end.
+
+    Attributes
+    ----------
+    text : str
+        The part of the reply that had arrived.
+    """
 
     text: str = ""
 
 
 class StreamTimedOut(StreamInterrupted, TimedOutError):  # noqa: N818
-    """A stream was silent for longer than was allowed; ``text`` is what had arrived."""
+    """No byte of a stream arrived in time.
+
+    Attributes
+    ----------
+    text : str
+        The part of the reply that had arrived.
+    """

@@ -1,4 +1,4 @@
-"""gRPC to the gateway: which apps there are, and the browser login."""
+"""gRPC to the gateway: the list of apps, and the login."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 from requests.utils import get_environ_proxies, select_proxy
 
-from cpsl.config import Settings, Token, is_loopback
+from cpsl.config import Settings, Token, ca_bundle, is_loopback
 from cpsl.errors import (
     CannotConnectError,
     CapsuleError,
@@ -22,20 +22,22 @@ from cpsl.errors import (
     TooLargeError,
 )
 from cpsl.messages import SERVICE, message
-from cpsl.network import Timeout, broken, never_accepted, silent
-from cpsl.responses import error_of_status, seconds_to_wait
+from cpsl.network_errors import connect_timed_out, connection_broken, read_timed_out
+from cpsl.options import Options
+from cpsl.responses import error_from_status, parse_retry_after
 from cpsl.retry import Failure, with_retries, without_frames
 from cpsl.sanitize import brief
-from cpsl.transport import ca_bundle
+from cpsl.timeouts import Timeout
 
 __all__ = ["call", "list_apps"]
 
-_LARGEST_ANSWER = 64 * 1024 * 1024  # bytes
-_LARGEST_POSSIBLE = (1 << 31) - 1  # bytes or milliseconds; gRPC counts both in 32 bits
+_MAX_ANSWER_BYTES = 64 * 1024 * 1024
+_MAX_INT32 = (1 << 31) - 1  # gRPC's largest option, in bytes or milliseconds
+# gRPC has no codes for these: only the details of UNAVAILABLE tell them apart.
 _UNTRUSTED = re.compile("SSL_ERROR_SSL|Hostname Verification Check|security handshaker")
-_NEVER_CONNECTED = re.compile("failed to connect|resolv|resolution", re.IGNORECASE)
-# What google/rpc/code.proto says of each code; what is not here is a failure of the gateway's own.
-_STATUS = {
+_NOT_CONNECTED = re.compile("failed to connect|resolv|resolution", re.IGNORECASE)
+# From google/rpc/code.proto; every other code is a failure of the gateway.
+_HTTP_STATUS = {
     grpc.StatusCode.INVALID_ARGUMENT: 400,
     grpc.StatusCode.FAILED_PRECONDITION: 400,
     grpc.StatusCode.OUT_OF_RANGE: 400,
@@ -48,39 +50,30 @@ _STATUS = {
 }
 
 
-def list_apps(
-    settings: Settings,
-    timeout: Timeout,
-    max_retries: int,
-    allow_insecure: bool,
-    limit: int = _LARGEST_ANSWER,
-) -> list[dict[str, Any]]:
-    """Ask the gateway for the workspace's apps.
-
-    Returns
-    -------
-    list of dict
-        ``id``, ``name`` and ``hostname`` of each app.
+def list_apps(settings: Settings, options: Options, timeout: Timeout) -> list[dict[str, Any]]:
+    """Return the ``id``, ``name`` and ``hostname`` of every app of the workspace.
 
     Raises
     ------
     CapsuleError
-        As `cpsl.CapsuleError` describes them.
+        The gateway cannot be reached, or did not list the apps.
     """
 
     def attempt() -> Any:
-        error, answer = call(settings, "ListApps", {}, timeout, allow_insecure, limit)
+        error, answer = call(
+            settings, "ListApps", {}, timeout, options.allow_insecure, options.max_answer_bytes
+        )
         if error is None and not answer.ok:
-            said = brief(settings.without_token(answer.err_msg)) or "no reason was given"
+            reason = brief(settings.redact(answer.err_msg)) or "no reason was given"
             error = GatewayError(
-                f"The gateway did not list the apps: {said}. Try again in a while.", detail=said
+                f"The gateway did not list the apps: {reason}. Try again later.", detail=reason
             )
         if error is None:
             return answer
-        acted = getattr(error, "sent", True)
-        return Failure(error, acted, retry_after=getattr(error, "retry_after", None))
+        may_have_acted = getattr(error, "sent", True)
+        return Failure(error, may_have_acted, retry_after=getattr(error, "retry_after", None))
 
-    answer = with_retries(attempt, max_retries, repeatable=True)
+    answer = with_retries(attempt, options.max_retries, repeatable=True)
     return [{"id": app.id, "name": app.name, "hostname": app.hostname} for app in answer.apps]
 
 
@@ -90,20 +83,42 @@ def call(
     fields: dict[str, Any],
     timeout: Timeout,
     allow_insecure: bool,
-    limit: int = _LARGEST_ANSWER,
+    limit: int = _MAX_ANSWER_BYTES,
 ) -> tuple[CapsuleError | None, Any]:
-    """Make one unary call; return what went wrong, or ``None`` and the answer.
+    """Make one unary call.
 
-    The error is returned, for the caller to raise: outside this function's frames, which hold the
-    token among their variables.
+    Parameters
+    ----------
+    settings : Settings
+        The gateway, and the token to send unless it is empty.
+    method : str
+        The name of the method.
+    fields : dict
+        The fields of the request.
+    timeout : Timeout
+        The time limits.
+    allow_insecure : bool
+        Whether the token may be sent unencrypted to another machine.
+    limit : int
+        The largest answer, in bytes.
+
+    Returns
+    -------
+    error : CapsuleError or None
+        The error. The caller raises it, because the frames of this function hold the token.
+    answer : object
+        The response message; ``None`` after an error.
     """
-    if not _secure(settings) and not is_loopback(_host(settings)) and not allow_insecure:
-        return _in_the_clear(settings), None
+    if not _is_secure(settings) and not is_loopback(_host(settings)) and not allow_insecure:
+        return CredentialsError(
+            f"{settings.grpc_target} would receive the token unencrypted: use port 443, or set "
+            "CAPSULE_ALLOW_INSECURE=1 if you trust that network."
+        ), None
     metadata = (("authorization", Token(f"Bearer {settings.token}")),) if settings.token else ()
     began = time.monotonic()
     try:
-        # In a thread of its own: while gRPC itself waits, an interrupt can get lost. When one comes,
-        # the channel is closed, which ends the call.
+        # In a thread: gRPC can lose an interrupt that arrives while it waits. Leaving the block
+        # closes the channel, which ends the call.
         with ThreadPoolExecutor(1) as pool, _channel(settings, limit, timeout) as channel:
             rpc: Any = channel.unary_unary(
                 f"/{SERVICE}/{method}",
@@ -111,28 +126,28 @@ def call(
                 response_deserializer=message(f"{method}Response").FromString,
             )
             request = message(f"{method}Request")(**fields)
-            patience = timeout.connect + timeout.read
-            return None, pool.submit(rpc, request, metadata=metadata, timeout=patience).result()
+            seconds = timeout.connect + timeout.read
+            return None, pool.submit(rpc, request, metadata=metadata, timeout=seconds).result()
     except grpc.RpcError as caught:
-        return _error_from(caught, settings, timeout, time.monotonic() - began), None
+        return _map_error(caught, settings, timeout, time.monotonic() - began), None
     except CapsuleError as caught:
         return without_frames(caught), None
-    except BaseException as caught:  # an interrupt, for one
+    except BaseException as caught:  # for example an interrupt
         escaped = without_frames(caught)
     raise escaped
 
 
 def _channel(settings: Settings, limit: int, timeout: Timeout) -> grpc.Channel:
     options: list[tuple[str, Any]] = [
-        ("grpc.max_receive_message_length", min(limit, _LARGEST_POSSIBLE)),
-        # Which is also what bounds an attempt to connect.
-        ("grpc.min_reconnect_backoff_ms", min(int(timeout.connect * 1000), _LARGEST_POSSIBLE)),
+        ("grpc.max_receive_message_length", min(limit, _MAX_INT32)),
+        # This also limits an attempt to connect.
+        ("grpc.min_reconnect_backoff_ms", min(int(timeout.connect * 1000), _MAX_INT32)),
     ]
-    # Chosen here, as for HTTP: gRPC itself knows the variables' names in lower case only.
+    # Chosen as for HTTP: gRPC itself reads only the lower-case variables.
     url = f"https://{settings.grpc_target}"
     proxy = None if is_loopback(_host(settings)) else select_proxy(url, get_environ_proxies(url))
     options.append(("grpc.http_proxy", proxy) if proxy else ("grpc.enable_http_proxy", 0))
-    if not _secure(settings):
+    if not _is_secure(settings):
         return grpc.insecure_channel(settings.grpc_target, options)
     bundle = ca_bundle()
     roots = Path(bundle).read_bytes() if bundle and Path(bundle).is_file() else None
@@ -141,7 +156,7 @@ def _channel(settings: Settings, limit: int, timeout: Timeout) -> grpc.Channel:
     )
 
 
-def _secure(settings: Settings) -> bool:
+def _is_secure(settings: Settings) -> bool:
     return settings.grpc_target.endswith(":443")
 
 
@@ -149,50 +164,48 @@ def _host(settings: Settings) -> str:
     return settings.grpc_target.rpartition(":")[0]
 
 
-def _in_the_clear(settings: Settings) -> CredentialsError:
-    return CredentialsError(
-        f"{settings.grpc_target} would carry the token in the clear: use port 443, or pass "
-        "allow_insecure=True if that network is trusted."
-    )
-
-
-def _error_from(
+def _map_error(
     caught: grpc.RpcError, settings: Settings, timeout: Timeout, seconds: float
 ) -> CapsuleError:
-    code, target, told = caught.code(), settings.grpc_target, caught.details() or ""
-    said = brief(settings.without_token(told))
-    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "message larger than max" in said:
-        return TooLargeError(f"The answer of {target} is too large; allow more ({said}).")
-    if code is grpc.StatusCode.UNAVAILABLE and _UNTRUSTED.search(told):
-        return TLSError(
-            f"The certificate of {target} could not be verified: check the address, or name your "
-            "authority's certificates in REQUESTS_CA_BUNDLE."
+    """Return the error of this package for one of gRPC that came after these seconds."""
+    code, target, details = caught.code(), settings.grpc_target, caught.details() or ""
+    detail = brief(settings.redact(details))
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "message larger than max" in detail:
+        return TooLargeError(
+            f"The answer of {target} is too large ({detail}): raise max_answer_bytes."
         )
-    if code is grpc.StatusCode.UNAVAILABLE and _NEVER_CONNECTED.search(told):
+    if code is grpc.StatusCode.UNAVAILABLE and _UNTRUSTED.search(details):
+        return TLSError(
+            f"Cannot verify the certificate of {target}: check the address, or set "
+            "REQUESTS_CA_BUNDLE to your authority's certificates."
+        )
+    if code is grpc.StatusCode.UNAVAILABLE and _NOT_CONNECTED.search(details):
         if seconds >= timeout.connect:
-            return never_accepted(target, timeout)
+            return connect_timed_out(target, timeout)
         return CannotConnectError(
             f"No gRPC gateway answers at {target}: check that it is running, the address and the "
             "network."
         )
-    error = _reported(code, said, caught, settings, timeout)
-    error.detail = said or None
+    error = _map_answer(code, detail, caught, settings, timeout)
+    error.detail = detail or None
     return error
 
 
-def _reported(
-    code: grpc.StatusCode, said: str, caught: grpc.RpcError, settings: Settings, timeout: Timeout
+def _map_answer(
+    code: grpc.StatusCode, detail: str, caught: grpc.RpcError, settings: Settings, timeout: Timeout
 ) -> CapsuleError:
-    """Return the error of a call that got as far as the gateway."""
+    """Return the error of a call that reached the gateway."""
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return silent(settings.grpc_target, timeout)
+        return read_timed_out(settings.grpc_target, timeout)
     if code is grpc.StatusCode.UNAVAILABLE:
-        return broken(settings.grpc_target)
+        return connection_broken(settings.grpc_target)
     if code is grpc.StatusCode.UNIMPLEMENTED:
-        return ProtocolError(f"{settings.grpc_target} is no Capsule gateway: check the address.")
+        return ProtocolError(f"{settings.grpc_target} is not a Capsule gateway: check the address.")
     waits = [m.value for m in caught.trailing_metadata() or () if m.key == "retry-after"]
-    status = _STATUS.get(code, 500)
-    named = f": {code.name}, {said}" if status == 500 else f": {said}" if said else ""
-    error = error_of_status(status, named, seconds_to_wait(str(*waits[:1])), settings)
+    status = _HTTP_STATUS.get(code, 500)
+    if status == 500:
+        detail = f"{code.name}, {detail}"
+    retry_after = parse_retry_after(str(waits[0])) if waits else None
+    error = error_from_status(status, detail, retry_after, settings)
     error.status = status
     return error

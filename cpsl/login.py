@@ -1,4 +1,4 @@
-"""Logging in and out: the browser login, and the token that it leaves behind."""
+"""Log in with the browser or with a token, and log out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cpsl import config_file as ini
+from cpsl import config_file
 from cpsl.config import Settings, config_path, insecure_allowed, load
 from cpsl.errors import (
     CannotConnectError,
@@ -21,28 +21,28 @@ from cpsl.errors import (
     TimedOutError,
 )
 from cpsl.grpc_client import call
-from cpsl.network import Timeout
 from cpsl.responses import refused_token
 from cpsl.sanitize import brief
+from cpsl.timeouts import Timeout
 
 __all__ = ["Login", "authorize", "begin", "forget", "store_token"]
 
-INTERVAL = 2.0  # seconds between two questions whether the login was confirmed
-PATIENCE = 300.0  # seconds for a person to confirm it
-_TROUBLES = 5  # failed questions in a row after which the gateway counts as gone
-_WAITS = Timeout(connect=5.0, read=10.0)
+INTERVAL = 2.0  # seconds between two polls
+LOGIN_TIMEOUT = 300.0  # seconds for a person to confirm the login
+_MAX_FAILED_POLLS = 5  # consecutive polls without an answer after which the login fails
+_TIMEOUT = Timeout(connect=5.0, read=10.0)
 _KEYS = ("token", "gateway_host", "gateway_port", "gateway_http_port")
 
 
 class Login:
-    """A browser login that is under way; `begin` makes it.
+    """A browser login that has not been confirmed yet; created by `begin`.
 
     Attributes
     ----------
-    url
+    url : str
         The link for the person to open; always ``http`` or ``https``.
-    gateway
-        ``host:port`` of the gateway that is logged in to.
+    gateway : str
+        ``host:port`` of the gateway.
     """
 
     def __init__(self, settings: Settings, login_id: str, url: str, allow_insecure: bool) -> None:
@@ -53,103 +53,114 @@ class Login:
         self._allow_insecure = allow_insecure
 
     def __repr__(self) -> str:
-        return f"<login to {self.gateway}>"
+        return f"<Login to {self.gateway}>"
 
     def wait(
         self,
         on_tick: Callable[[float], None] | None = None,
         *,
         interval: float = INTERVAL,
-        patience: float = PATIENCE,
+        timeout: float = LOGIN_TIMEOUT,
     ) -> Path:
-        """Wait until the person has confirmed, and store the token.
+        """Wait until the person has confirmed the login, and store the token.
+
+        An interrupt ends the wait and leaves the stored login unchanged.
 
         Parameters
         ----------
-        on_tick
-            Called before each pause with the seconds that are left, to show that time passes.
-        interval
-            Seconds between two questions to the gateway.
-        patience
-            Seconds until the login is given up.
+        on_tick : callable, optional
+            Called after each poll with the number of seconds left.
+        interval : float
+            Seconds between two polls.
+        timeout : float
+            Seconds to wait for the confirmation.
 
         Returns
         -------
         pathlib.Path
-            The ``config.ini`` that the token is in now.
+            The ``config.ini`` that now holds the token.
 
         Raises
         ------
         TimedOutError
-            Nobody confirmed in time.
+            Nobody confirmed the login in time.
         GatewayError
-            The gateway ended the login.
+            The gateway rejected the login.
         CapsuleError
-            The gateway has gone, or the file cannot be written.
+            The gateway does not answer any more, or the file cannot be written.
 
-        Notes
-        -----
-        An interrupt ends it at once and leaves the stored login as it was.
+        Examples
+        --------
+        ::
+
+            login = cpsl.login.begin()
+            print("Open", login.url)
+            path = login.wait(on_tick=lambda left: print(f"{left:.0f} s left"))
         """
-        deadline = time.monotonic() + patience
-        troubles = 0
+        deadline = time.monotonic() + timeout
+        failed_polls = 0
         while True:
-            error, path = self._ask()
+            error, path = self._poll()
             if path is not None:
                 return path
-            # A network that comes and goes must not cost the person a new login.
-            passing = isinstance(error, CannotConnectError | TimedOutError)
-            troubles = troubles + 1 if passing else 0
-            if error is not None and (not passing or troubles >= _TROUBLES):
+            # A short network failure must not cost the person a new login.
+            temporary = isinstance(error, CannotConnectError | TimedOutError)
+            failed_polls = failed_polls + 1 if temporary else 0
+            if error is not None and (not temporary or failed_polls >= _MAX_FAILED_POLLS):
                 raise error
             left = deadline - time.monotonic()
             if left <= 0:
                 raise TimedOutError(
-                    f"Nobody confirmed the login within {patience:g} s: run `cpsl login` again."
+                    f"Nobody confirmed the login within {timeout:g} s: run `cpsl login` again."
                 )
             if on_tick is not None:
                 on_tick(left)
             time.sleep(min(interval, left))
 
-    def _ask(self) -> tuple[CapsuleError | None, Path | None]:
-        """Ask once; return what went wrong, the file where it is done, or neither.
+    def _poll(self) -> tuple[CapsuleError | None, Path | None]:
+        """Ask once; return an error, the file after the confirmation, or neither.
 
-        The token never leaves this function, so that no traceback of `wait` can show it.
+        The token does not leave this function, so that no traceback of `wait` shows it.
         """
         fields = {"login_id": self._id}
-        error, answer = call(self._settings, "ConfirmLogin", fields, _WAITS, self._allow_insecure)
+        error, answer = call(self._settings, "ConfirmLogin", fields, _TIMEOUT, self._allow_insecure)
         if error is not None:
             return error, None
         if answer.ok:
             if not _is_token(answer.token):
                 return ProtocolError(
-                    "The gateway gave no valid token: run `cpsl login` again."
+                    "The gateway sent no valid token: run `cpsl login` again."
                 ), None
-            return _stored(replace(self._settings, token=answer.token))
+            return _store(replace(self._settings, token=answer.token))
         if answer.err_msg == "pending":
             return None, None
-        said = brief(answer.err_msg) or "no reason was given"
-        return GatewayError(f"The login failed: {said}. Run `cpsl login` again."), None
+        reason = brief(answer.err_msg) or "no reason was given"
+        return GatewayError(f"The login failed: {reason}. Run `cpsl login` again."), None
 
 
 def begin(gateway: str = "", *, allow_insecure: bool | None = None) -> Login:
-    """Ask the gateway for a browser login.
+    """Start a browser login.
 
     No stored token is read or sent.
 
     Parameters
     ----------
-    gateway
-        ``host`` or ``host:port`` of the gateway's gRPC side; by default what
-        ``CAPSULE_GATEWAY_URL`` and ``CAPSULE_HTTP_PORT`` say, else the live service.
-    allow_insecure
-        Receive the token in the clear from another machine than this one; by default what
-        ``CAPSULE_ALLOW_INSECURE=1`` says.
+    gateway : str
+        ``host`` or ``host:port`` of the gRPC gateway; by default ``CAPSULE_GATEWAY_URL`` and
+        ``CAPSULE_HTTP_PORT``, else the live service.
+    allow_insecure : bool, optional
+        Whether the token may be received unencrypted from another machine; by default whether
+        ``CAPSULE_ALLOW_INSECURE`` is ``1``.
+
+    Returns
+    -------
+    Login
+        The login, with the link to open.
 
     Raises
     ------
     CredentialsError
-        The token would travel in the clear, or the file cannot be read or written.
+        The token would be sent unencrypted, or the file cannot be read or written.
     CapsuleError
         The gateway cannot be reached, or offers no login.
 
@@ -159,105 +170,130 @@ def begin(gateway: str = "", *, allow_insecure: bool | None = None) -> Login:
 
         login = cpsl.login.begin()
         print("Open", login.url)
-        path = login.wait(on_tick=lambda left: print(f"{left:.0f} s left"))
+        path = login.wait()
     """
     path = config_path()
-    ini.read(path)  # a file that cannot be kept is a reason not to bother anybody
-    if (unwritable := ini.unwritable(path)) is not None:
-        raise unwritable
-    settings = _settings(gateway)
+    # Check the file first, before anybody confirms a login that cannot be stored.
+    config_file.read(path)
+    config_file.check_writable(path)
+    settings = _gateway_settings(gateway)
     insecure = insecure_allowed(allow_insecure)
-    error, answer = call(settings, "RequestLogin", {}, _WAITS, insecure)
+    error, answer = call(settings, "RequestLogin", {}, _TIMEOUT, insecure)
     if error is not None:
         raise error
     if not answer.ok:
-        raise GatewayError(f"The gateway gave no login: {brief(answer.err_msg)}")
+        reason = brief(answer.err_msg) or "no reason was given"
+        raise GatewayError(f"The gateway did not start a login: {reason}. Try again later.")
     if not answer.login_id or not _is_web_link(answer.login_url):
         raise ProtocolError(
-            f"{settings.grpc_target} gave no web link to log in with: check the gateway's address."
+            f"{settings.grpc_target} sent no web link for the login: check the gateway's address."
         )
     return Login(settings, answer.login_id, answer.login_url, insecure)
 
 
 def store_token(token: str, gateway: str = "", *, allow_insecure: bool | None = None) -> Path:
-    """Store a token that the gateway accepts, for machines without a browser.
+    """Check a token with the gateway and store it; for machines without a browser.
 
     Parameters
     ----------
-    token
-        The token; white space around it is left out.
-    gateway, allow_insecure
-        As for `begin`.
+    token : str
+        The token; surrounding white space is removed.
+    gateway : str
+        ``host`` or ``host:port`` of the gRPC gateway; by default ``CAPSULE_GATEWAY_URL`` and
+        ``CAPSULE_HTTP_PORT``, else the live service.
+    allow_insecure : bool, optional
+        Whether the token may be sent unencrypted to another machine; by default whether
+        ``CAPSULE_ALLOW_INSECURE`` is ``1``.
 
     Returns
     -------
     pathlib.Path
-        The ``config.ini`` that the token is in now.
+        The ``config.ini`` that now holds the token.
 
     Raises
     ------
     AuthenticationError
-        The gateway refused the token; what was stored before stays.
+        The gateway refused the token; the file is unchanged.
     CapsuleError
-        The gateway cannot be asked, or the file cannot be written.
+        The gateway cannot be reached, or the file cannot be written.
+
+    Examples
+    --------
+    ::
+
+        path = cpsl.login.store_token(os.environ["MY_TOKEN"])
     """
-    settings = replace(_settings(gateway), token=token.strip(), source="standard input")
-    del token  # below, whatever is raised has no frame that shows it
+    settings = replace(_gateway_settings(gateway), token=token.strip(), source="standard input")
+    del token  # the frames of the errors raised below must not show it
     if not _is_token(settings.token):
-        raise CredentialsError("That is no token: give one line of printable ASCII, no spaces.")
+        raise CredentialsError(
+            "The token is invalid: it must be one line of printable ASCII without spaces."
+        )
     error, _ = authorize(settings, allow_insecure)
     if error is None:
-        error, path = _stored(settings)
+        error, path = _store(settings)
         if path is not None:
             return path
-    assert error is not None  # noqa: S101 - one of the two is given
+    assert error is not None  # noqa: S101 - either the error or the path is set
     raise error
 
 
 def authorize(
     settings: Settings, allow_insecure: bool | None = None
 ) -> tuple[CapsuleError | None, str]:
-    """Ask the gateway about the token; return what is wrong with it, or the workspace's id."""
-    error, answer = call(settings, "Authorize", {}, _WAITS, insecure_allowed(allow_insecure))
+    """Check a token with the gateway; return an error, or the workspace's id."""
+    error, answer = call(settings, "Authorize", {}, _TIMEOUT, insecure_allowed(allow_insecure))
     if error is None and not answer.ok:
         error = refused_token(settings)
     return error, "" if error else brief(answer.workspace_id)
 
 
 def forget() -> Path | None:
-    """Remove the stored token and its gateway from ``config.ini``; the rest of the file stays.
+    """Remove the token and its gateway from ``config.ini``; other sections and keys stay.
 
     Returns
     -------
     pathlib.Path or None
-        The file, or ``None`` where no token was stored.
+        The file, or ``None`` if no token was stored.
+
+    Raises
+    ------
+    CredentialsError
+        The file cannot be read or written.
+
+    Examples
+    --------
+    ::
+
+        cpsl.login.forget()
     """
     path = config_path()
-    text = ini.read(path)
-    if not ini.parsed(text)[ini.SECTION].get("token"):
+    parser = config_file.read(path)
+    if not parser[config_file.SECTION].get("token"):
         return None
-    error = ini.write(path, ini.with_values(text, dict.fromkeys(_KEYS, "")))
+    parser[config_file.SECTION].update(dict.fromkeys(_KEYS, ""))
+    error = config_file.write(path, parser)
     if error is not None:
         raise error
     return path
 
 
-def _settings(gateway: str) -> Settings:
-    """Return the gateway to log in to, without a token."""
+def _gateway_settings(gateway: str) -> Settings:
+    """Return the settings of the gateway to log in to, without a token."""
     names = ("CAPSULE_GATEWAY_URL", "CAPSULE_HTTP_PORT")
     chosen = {names[0]: gateway} if gateway else {name: os.environ.get(name, "") for name in names}
-    # Only these variables count: neither the stored token nor its gateway has a say here.
-    named = load(environ={**chosen, "CAPSULE_TOKEN": "none", "CONFIG_PATH": os.devnull})
-    return replace(named, token="")
+    # A placeholder token and no file: a stored token and its gateway must not count here.
+    settings = load(environ={**chosen, "CAPSULE_TOKEN": "none", "CONFIG_PATH": os.devnull})
+    return replace(settings, token="")
 
 
 def _is_token(text: str) -> bool:
-    """Say whether a text can stand in a header and on a line of the file."""
+    """Return whether a text can be sent in a header and stored on a line of the file."""
     return re.fullmatch("[!-~]+", text) is not None
 
 
 def _is_web_link(url: str) -> bool:
-    """Say whether a link can be shown and opened as a web address."""
+    """Return whether a link is a web address that is safe to show and to open."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -267,20 +303,19 @@ def _is_web_link(url: str) -> bool:
     )
 
 
-def _stored(settings: Settings) -> tuple[CapsuleError | None, Path | None]:
-    """Write a login to ``config.ini``; return what went wrong, or the file."""
+def _store(settings: Settings) -> tuple[CapsuleError | None, Path | None]:
+    """Write a login to ``config.ini``; return an error or the file."""
     host, _, port = settings.grpc_target.rpartition(":")
     web = urlsplit(settings.http_url)
     web_port = str(web.port or (443 if web.scheme == "https" else 80))
-    # Left empty where readers derive it from the other port, as the official CLI leaves it.
+    # The official CLI leaves the HTTP port empty if it follows from the gRPC port.
     implied = web_port == (port if port in ("80", "443") else str(int(port) + 1))
-    values = dict(
-        zip(_KEYS, (settings.token, host, port, "" if implied else web_port), strict=True)
-    )
+    values = (settings.token, host, port, "" if implied else web_port)
     path = config_path()
     try:
-        text = ini.read(path)
+        parser = config_file.read(path)
     except CredentialsError as caught:
         return caught.with_traceback(None), None
-    error = ini.write(path, ini.with_values(text, values))
+    parser[config_file.SECTION].update(dict(zip(_KEYS, values, strict=True)))
+    error = config_file.write(path, parser)
     return (error, None) if error else (None, path)

@@ -1,8 +1,8 @@
-"""The messages of ``capsule.proto``, as protobuf classes.
+"""The message classes of ``capsule.proto``.
 
-They are made from the compiled description at run time, in a pool of their own: generated code
-would be tied to the version of protobuf that generated it, and would collide with any other package
-in the process that describes ``capsule.CapsuleService`` in protobuf's default pool.
+They are created at run time from the compiled description, in a descriptor pool of their own.
+Generated code would require the protobuf version that generated it, and would collide with other
+packages that describe ``capsule.CapsuleService`` in protobuf's default pool.
 """
 
 from __future__ import annotations
@@ -29,7 +29,17 @@ _pool = _load()
 
 
 def message(name: str) -> Any:
-    """Return the class of a message of the package ``capsule``.
+    """Return a message class of the protobuf package ``capsule``.
+
+    Parameters
+    ----------
+    name : str
+        The name of the message.
+
+    Returns
+    -------
+    type
+        The message class.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What the client's methods return."""
+"""Return types of the client."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ __all__ = ["ChatResponse", "StreamChunk"]
 
 @dataclass(frozen=True)
 class ChatResponse:
-    """The whole answer to one message.
+    """The whole reply to one message.
 
     Attributes
     ----------
-    text
-        The reply; several replies are joined by a blank line.
-    session_id
-        Pass it to the next call to continue the conversation.
-    request_id
-        The service's id of this request; empty where it gave none.
-    raw
-        The answer as it came.
+    text : str
+        The text of the reply; several replies are joined by a blank line.
+    session_id : str
+        The id to pass to the next call to continue the session.
+    request_id : str
+        The service's id of the request; empty if there is none.
+    raw : dict
+        The decoded JSON of the answer.
 
     Examples
     --------
@@ -35,16 +35,16 @@ class ChatResponse:
     raw: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(slots=True)  # not frozen: that takes three times as long to make
+@dataclass(slots=True)  # not frozen, which takes three times as long to create
 class StreamChunk:
     """One event of a streamed reply.
 
     Attributes
     ----------
-    event
-        The event's name; ``"message"`` where the service gave none.
-    data
-        The event's JSON object; for data that is no JSON object, ``{"raw": TEXT}``.
+    event : str
+        The event's name; ``"message"`` if the service sent none.
+    data : dict
+        The event's JSON object; other data becomes ``{"raw": TEXT}``.
 
     Examples
     --------
@@ -58,7 +58,7 @@ class StreamChunk:
 
     @property
     def text(self) -> str:
-        """The piece of the reply that this event carries; empty where it carries none."""
+        """The part of the reply in this event; empty if it has none."""
         text = self.data.get("text")
         return text if isinstance(text, str) else ""
 

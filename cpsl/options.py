@@ -1,19 +1,17 @@
-"""What a client was made with, besides its credentials: all that its copies need."""
+"""The options of a client other than its credentials; a pickled client keeps them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cpsl.config import Settings
-from cpsl.network import Timeout
-from cpsl.transport import Transport
+from cpsl.timeouts import Timeout
 
 __all__ = ["Options"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The options of `cpsl.Client`, which documents them."""
+    """The options that `cpsl.Client` documents as its parameters."""
 
     timeout: Timeout
     max_retries: int
@@ -23,7 +21,3 @@ class Options:
     max_url_bytes: int
     allow_insecure: bool
     pickle_token: bool
-
-    def transport(self, settings: Settings) -> Transport:
-        """Return the transport to a gateway."""
-        return Transport(settings, self.timeout, self.max_retries, self.allow_insecure)

@@ -1,4 +1,4 @@
-"""Errors from answers: what one that is no success means to the user."""
+"""HTTP answers: their errors, ids and messages, and checks of what they contain."""
 
 from __future__ import annotations
 
@@ -25,90 +25,82 @@ from cpsl.retry import Failure
 from cpsl.sanitize import brief
 
 __all__ = [
-    "LARGEST_ERROR",
-    "about",
+    "MAX_ERROR_BYTES",
+    "add_ids",
     "content_type",
-    "error_of_status",
+    "error_from_status",
     "failure_from_response",
-    "rate_limited",
+    "has_known_end",
+    "parse_retry_after",
     "refused_token",
     "reported_error",
     "request_id",
-    "required",
-    "seconds_to_wait",
+    "require_field",
+    "require_json",
     "service_message",
-    "whole",
 ]
 
-LARGEST_ERROR = 64 * 1024  # bytes
-_MESSAGES = ("error", "message", "detail", "err_msg")
-_ONLY_IN_ERRORS = frozenset({*_MESSAGES, "ok", "status", "code", "type", "request_id"})
+MAX_ERROR_BYTES = 64 * 1024
+_MESSAGE_KEYS = ("error", "message", "detail", "err_msg")
+_ERROR_KEYS = frozenset({*_MESSAGE_KEYS, "ok", "status", "code", "type", "request_id"})
 
 
 def failure_from_response(response: requests.Response, settings: Settings) -> Failure:
-    """Return what an answer with a status of 300 or more stands for."""
-    status = response.status_code
-    answer = _answer(response)
+    """Return the failure that a response with a status of 300 or more describes."""
+    answer = _read_error(response)
     detail = service_message(answer, settings)
-    retry_after = seconds_to_wait(response.headers.get("Retry-After", ""))
-    error = error_of_status(status, f": {detail}" if detail else "", retry_after, settings)
+    retry_after = parse_retry_after(response.headers.get("Retry-After", ""))
+    error = error_from_status(response.status_code, detail, retry_after, settings)
     error.detail = detail or None
-    about(error, response, settings, answer)
-    return Failure(error, may_have_acted=status != 429, retry_after=retry_after)
+    add_ids(error, response, settings, answer)
+    return Failure(error, may_have_acted=response.status_code != 429, retry_after=retry_after)
 
 
-def about(
+def add_ids(
     error: CapsuleError, response: requests.Response, settings: Settings, answer: Any = None
 ) -> None:
-    """Give an error the status and the request id of the answer that it is about."""
+    """Set an error's status and request id from a response and its JSON, unless they are set."""
     error.status = error.status or response.status_code
     error.request_id = error.request_id or request_id(response, settings, answer) or None
 
 
 def request_id(response: requests.Response, settings: Settings, answer: Any = None) -> str:
-    """Return the request id of an answer's headers, else of its JSON; empty where there is none."""
+    """Return the request id of a response's headers, else of its JSON, else an empty string."""
     found = response.headers.get("X-Request-Id")
     if not found and isinstance(answer, dict):
         found = answer.get("request_id")
-    return brief(settings.without_token(str(found or "")))
+    return brief(settings.redact(str(found or "")))
 
 
 def content_type(response: requests.Response, settings: Settings) -> str:
-    """Return the content type of an answer, to be shown."""
-    return brief(settings.without_token(response.headers.get("Content-Type", "no content type")))
+    """Return the content type of a response, for a message."""
+    return brief(settings.redact(response.headers.get("Content-Type", "no content type")))
+
+
+def has_known_end(response: requests.Response) -> bool:
+    """Return whether the end of the body is marked, and not only by the end of the connection."""
+    return bool(response.raw.chunked) or "Content-Length" in response.headers
 
 
 def reported_error(answer: Any, settings: Settings) -> GatewayError | None:
-    """Return the error that an answer with a status of success consists of, if it does."""
-    said = service_message(answer, settings)
-    if not said or not answer.keys() <= _ONLY_IN_ERRORS:
+    """Return the error that a JSON answer with status 200 consists of, if it does."""
+    detail = service_message(answer, settings)
+    if not detail or not answer.keys() <= _ERROR_KEYS:
         return None
-    return GatewayError(
-        f"The service reported an error: {said}. Try again in a while.", detail=said
-    )
+    return GatewayError(f"The service reported an error: {detail}. Try again later.", detail=detail)
 
 
 def refused_token(settings: Settings) -> AuthenticationError:
     """Return the error of a token that the gateway does not accept."""
     return AuthenticationError(
-        f"{settings.http_url} refused the token from {settings.source}: run `cpsl login`, or "
-        "give a valid one.",
+        f"{settings.http_url} refused the token from {settings.source}: run `cpsl login`, or use "
+        "another token.",
         status=401,
     )
 
 
-def rate_limited(said: str, retry_after: float | None) -> RateLimitedError:
-    """Return the error of a request that was refused for now."""
-    when = "in a while" if retry_after is None else f"in {retry_after:g} s"
-    error = RateLimitedError(
-        f"The gateway asks for fewer requests{said}. Try again {when}.", status=429
-    )
-    error.retry_after = retry_after
-    return error
-
-
-def seconds_to_wait(value: str) -> float | None:
-    """Read the seconds or the HTTP date of a ``Retry-After`` (RFC 9110, section 10.2.3)."""
+def parse_retry_after(value: str) -> float | None:
+    """Return the seconds of a ``Retry-After`` header (RFC 9110, section 10.2.3), if it is valid."""
     try:
         return max(0.0, float(value))
     except ValueError:
@@ -120,65 +112,71 @@ def seconds_to_wait(value: str) -> float | None:
 
 
 def service_message(answer: Any, settings: Settings) -> str:
-    """Find the service's own message in a JSON answer; empty where there is none."""
+    """Return the service's own error message in a JSON answer; empty if there is none."""
     if not isinstance(answer, dict):
         return ""
-    values = [answer.get(key) for key in _MESSAGES]
-    values += [_listed(value) for value in values if isinstance(value, list)]
-    values += [value.get(key) for value in values if isinstance(value, dict) for key in _MESSAGES]
-    said = next((value for value in values if isinstance(value, str) and value), "")
-    return brief(settings.without_token(said))
+    values = [answer.get(key) for key in _MESSAGE_KEYS]
+    values += [_validation_message(value) for value in values if isinstance(value, list)]
+    values += [
+        value.get(key) for value in values if isinstance(value, dict) for key in _MESSAGE_KEYS
+    ]
+    message = next((value for value in values if isinstance(value, str) and value), "")
+    return brief(settings.redact(message))
 
 
-def _listed(faults: list[Any]) -> str:
-    """Read what FastAPI says of a request: ``[{"loc": …, "msg": …}, …]``."""
-    said = [fault.get("msg") for fault in faults if isinstance(fault, dict)]
-    return "; ".join(message for message in said if isinstance(message, str))
+def _validation_message(errors: list[Any]) -> str:
+    """Join the messages of FastAPI's validation errors: ``[{"loc": …, "msg": …}, …]``."""
+    messages = [error.get("msg") for error in errors if isinstance(error, dict)]
+    return "; ".join(message for message in messages if isinstance(message, str))
 
 
-def whole(answer: Any, what: str, kind: type | tuple[type, ...] = dict) -> None:
-    """Refuse an answer that is no JSON object, or nothing else that it may be."""
+def require_json(answer: Any, what: str, kind: type | tuple[type, ...] = dict) -> None:
+    """Raise `ProtocolError` unless an answer is a JSON object, or of another kind of JSON value."""
     if not isinstance(answer, kind):
-        raise ProtocolError(f"The {what} answer is no JSON object: check gateway_url.")
+        raise ProtocolError(f"The {what} answer is not a JSON object: check the gateway's address.")
 
 
-def required(answer: Any, key: str, kind: type, what: str) -> None:
-    """Refuse an answer without a field that it must have."""
-    whole(answer, what)
+def require_field(answer: Any, what: str, key: str, kind: type) -> None:
+    """Raise `ProtocolError` unless an answer is a JSON object with a field of this type."""
+    require_json(answer, what)
     if not isinstance(answer.get(key), kind):
-        raise ProtocolError(f"The {what} answer has no valid {key!r}: check gateway_url.")
+        raise ProtocolError(f"The {what} answer has no valid {key!r}: check the gateway's address.")
 
 
-def error_of_status(
-    status: int, said: str, retry_after: float | None, settings: Settings
+def error_from_status(
+    status: int, detail: str, retry_after: float | None, settings: Settings
 ) -> CapsuleError:
-    """Return the error that an HTTP status stands for, with what the service said of it."""
+    """Return the error for an HTTP status, with the service's message if there is one."""
+    reason = f": {detail}" if detail else ""
     if status == 401:
         return refused_token(settings)
     if status == 403:
         return PermissionDeniedError(
-            f"The token may not do this{said}. Use one of the app's workspace."
+            f"The token does not allow this{reason}. Use a token of the app's workspace."
         )
     if status == 404:
-        return NotFoundError(f"Not found{said}. list_apps() names what is there.")
+        return NotFoundError(f"Not found{reason}. List the workspace's apps to see what exists.")
     if status == 429:
-        return rate_limited(said, retry_after)
+        when = "later" if retry_after is None else f"in {retry_after:g} s"
+        limited = RateLimitedError(f"Too many requests{reason}. Try again {when}.", status=429)
+        limited.retry_after = retry_after
+        return limited
     if status >= 500:
-        return GatewayError(f"The gateway failed ({status}){said}. Try again in a while.")
+        return GatewayError(f"The gateway failed ({status}){reason}. Try again later.")
     if status >= 400:
         return InvalidRequestError(
-            f"The gateway refused the request ({status}){said}. Check what was sent."
+            f"The gateway refused the request ({status}){reason}. Check the arguments."
         )
     return ProtocolError(
-        f"{settings.http_url} answered with a redirect ({status}), which is not followed: "
-        "check gateway_url."
+        f"{settings.http_url} answered with a redirect ({status}), which is not followed: check "
+        "the gateway's address."
     )
 
 
-def _answer(response: requests.Response) -> Any:
-    """Read the JSON of an answer that is no success; plain text counts as its message."""
+def _read_error(response: requests.Response) -> Any:
+    """Return the JSON of an error response; plain text counts as its message."""
     try:
-        body = response.raw.read(LARGEST_ERROR, decode_content=True)
+        body = response.raw.read(MAX_ERROR_BYTES, decode_content=True)
     except (HTTPError, OSError):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Trying again: which failures pass, how long to wait, and when nothing may be sent twice."""
+"""Retries: which failures are temporary, how long to wait, and what must not be sent twice."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from typing import TypeVar
 
 from cpsl.errors import CannotConnectError, CapsuleError, TimedOutError
 
-__all__ = ["LONGEST_RETRY_AFTER", "Failure", "with_retries", "without_frames"]
+__all__ = ["MAX_RETRY_AFTER", "Failure", "with_retries", "without_frames"]
 
 T = TypeVar("T")
 E = TypeVar("E", bound=BaseException)
 
-LONGEST_RETRY_AFTER = 60.0  # seconds; a longer one is the caller's to wait for
+MAX_RETRY_AFTER = 60.0  # seconds; a longer wait is left to the caller
 _FIRST_DELAY = 0.5  # seconds
-_PASSING = frozenset({429, 502, 503, 504})
+_TEMPORARY = frozenset({429, 502, 503, 504})
 
 
 @dataclass(frozen=True)
 class Failure:
-    """An attempt that failed.
+    """A failed attempt.
 
     Attributes
     ----------
-    error
-        What to raise if it is the last attempt.
-    may_have_acted
-        Whether the service may have acted on the request all the same.
-    retry_after
-        The seconds that the service asked to wait, if it did.
+    error : CapsuleError
+        The error to raise if there is no further attempt.
+    may_have_acted : bool
+        Whether the service may have acted on the request anyway.
+    retry_after : float or None
+        Seconds that the service asked to wait.
     """
 
     error: CapsuleError
@@ -40,12 +40,12 @@ class Failure:
     retry_after: float | None = None
 
     @property
-    def passing(self) -> bool:
+    def temporary(self) -> bool:
         """Whether another attempt may succeed."""
-        # Silence after the request was sent is no such case: the caller has waited long enough.
-        never_connected = isinstance(self.error, TimedOutError) and not self.may_have_acted
+        # Not a read timeout: the caller has waited as long as they want to.
+        not_connected = isinstance(self.error, TimedOutError) and not self.may_have_acted
         broken = isinstance(self.error, CannotConnectError)
-        return self.error.status in _PASSING or broken or never_connected
+        return self.error.status in _TEMPORARY or broken or not_connected
 
 
 def with_retries(
@@ -55,49 +55,54 @@ def with_retries(
     repeatable: bool,
     wait: Callable[[float], object] = time.sleep,
 ) -> T:
-    """Make attempts until one succeeds or it is time to give up.
+    """Make attempts until one succeeds or no further attempt is allowed.
 
     Parameters
     ----------
-    attempt
-        Makes one attempt; returns a `Failure` rather than raise an error, so that the error can be
-        raised here: outside any ``except`` block and away from frames that hold the token.
-    max_retries
-        How many attempts may follow the first.
-    repeatable
-        Whether the request may be sent again though the service may have acted on it.
-    wait
-        Waits for a number of seconds; what it returns is true if nobody waits for the result now.
+    attempt : callable
+        Makes one attempt. It returns a `Failure` instead of raising, so that the error is raised
+        here: outside any ``except`` block and without frames that hold the token.
+    max_retries : int
+        The number of attempts after the first.
+    repeatable : bool
+        Whether the request may be sent again although the service may have acted on it.
+    wait : callable
+        Waits for a number of seconds; returns a true value if the request was cancelled meanwhile.
+
+    Returns
+    -------
+    object
+        What the successful attempt returned.
 
     Raises
     ------
     CapsuleError
         The error of the last attempt.
     """
-    for tried in itertools.count():
+    for retries in itertools.count():
         outcome = attempt()
         if not isinstance(outcome, Failure):
             return outcome
-        allowed = tried < max_retries and (repeatable or not outcome.may_have_acted)
-        delay = _delay(outcome, tried) if allowed else None
+        allowed = retries < max_retries and (repeatable or not outcome.may_have_acted)
+        delay = _delay(outcome, retries) if allowed else None
         if delay is None or wait(delay):
             raise outcome.error
     raise AssertionError("unreachable")
 
 
-def _delay(failure: Failure, tried: int) -> float | None:
-    """Return the seconds to wait before the next attempt; ``None`` where none would help."""
-    if not failure.passing:
+def _delay(failure: Failure, retries: int) -> float | None:
+    """Return the seconds to wait before the next attempt; ``None`` for no further attempt."""
+    if not failure.temporary:
         return None
     if failure.retry_after is not None:
-        return failure.retry_after if failure.retry_after <= LONGEST_RETRY_AFTER else None
-    return random.uniform(0, _FIRST_DELAY * 2**tried)  # noqa: S311 - full jitter
+        return failure.retry_after if failure.retry_after <= MAX_RETRY_AFTER else None
+    return random.uniform(0, _FIRST_DELAY * 2**retries)  # noqa: S311 - full jitter
 
 
 def without_frames(error: E) -> E:
-    """Take from an exception the frames that it passed and the exceptions that led to it.
+    """Remove the traceback, cause and context of an exception, and return it.
 
-    Frames of the libraries below hold the token in their variables, which some tools show.
+    The libraries' frames hold the token in their variables, which some tools show.
     """
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)

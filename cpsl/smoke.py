@@ -1,4 +1,4 @@
-"""The smoke test of a deployed app: two turns in one conversation, and what must hold for them."""
+"""The smoke test of a deployed app: two turns in one session, and checks of the replies."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from cpsl.errors import (
 )
 from cpsl.retry import without_frames
 
-__all__ = ["PROMPT", "THEN", "Check", "Report", "Turn", "smoke", "was_asked"]
+__all__ = ["MAX_SECONDS", "PROMPT", "THEN", "Check", "Report", "Turn", "reached_app", "smoke"]
 
 PROMPT = "In one sentence, what can you help me with?"
 THEN = "Now say that again in ten words or fewer."
@@ -40,8 +40,8 @@ _REFUSED = (
 )
 
 
-def was_asked(error: CapsuleError) -> bool:
-    """Say whether the app may have got the question; if not, an error says nothing about it."""
+def reached_app(error: CapsuleError) -> bool:
+    """Return whether the app may have received the question, so that the error is about the app."""
     if isinstance(error, CannotConnectError | TimedOutError):
         return error.sent
     return not isinstance(error, _REFUSED)
@@ -49,20 +49,22 @@ def was_asked(error: CapsuleError) -> bool:
 
 @dataclass(frozen=True)
 class Turn:
-    """One question and what became of it.
+    """One question and its answer.
 
     Attributes
     ----------
-    prompt, text
-        The question and the answer, as far as it arrived.
-    session_id, request_id
-        The ids that the service gave; empty where it gave none.
-    first_chunk
-        Seconds until the first text arrived; ``None`` where none did.
-    last_chunk
+    prompt : str
+        The question.
+    text : str
+        The answer, as far as it arrived.
+    session_id, request_id : str
+        The ids from the service; empty if there are none.
+    first_chunk : float or None
+        Seconds until the first text arrived; ``None`` if no text arrived.
+    last_chunk : float
         Seconds until the answer ended.
-    error
-        What broke it off; empty where nothing did.
+    error : str
+        The error that ended the answer; empty if there was none.
     """
 
     prompt: str
@@ -76,7 +78,17 @@ class Turn:
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that must hold, and what was found."""
+    """One check and its result.
+
+    Attributes
+    ----------
+    name : str
+        The name of the check.
+    ok : bool
+        Whether it passed.
+    detail : str
+        What was found.
+    """
 
     name: str
     ok: bool
@@ -85,19 +97,19 @@ class Check:
 
 @dataclass(frozen=True)
 class Report:
-    """What a smoke test found.
+    """The result of a smoke test.
 
     Attributes
     ----------
-    app
-        The app that was asked.
-    turns
-        What was asked, one or two turns.
-    checks
-        What was checked.
-    not_asked
-        Why the second question could not be asked, though the first was answered; else ``None``.
-        The checks are then of the first answer alone.
+    app : str
+        Name or id of the app.
+    turns : tuple of Turn
+        One or two turns.
+    checks : tuple of Check
+        The checks.
+    not_asked : CapsuleError or None
+        The error because of which the second question did not reach the app. In that case the
+        checks are about the first answer only.
     """
 
     app: str
@@ -107,11 +119,11 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether both questions were asked, and every check holds."""
+        """Whether both questions were asked and every check passed."""
         return self.not_asked is None and all(check.ok for check in self.checks)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return the report as a dict of JSON values."""
         report: dict[str, Any] = {"ok": self.ok, "app": self.app}
         report |= {name: list(map(asdict, getattr(self, name))) for name in ("turns", "checks")}
         return report if self.not_asked is None else report | {"error": str(self.not_asked)}
@@ -126,30 +138,30 @@ def smoke(
     max_seconds: float = MAX_SECONDS,
     expect: re.Pattern[str] | None = None,
 ) -> Report:
-    """Ask an app twice in one conversation, and check the answers.
+    """Ask an app two questions in one session and check the answers.
 
     Parameters
     ----------
-    client
-        The client to ask with.
-    app
+    client : Client
+        The client to use.
+    app : str
         Name or id of the app.
-    prompt, then
-        The two questions. The second is not asked where the first gave no session to continue.
-    max_seconds
-        Seconds that each answer may take; one that takes longer is cut off.
-    expect
-        What must be found in one of the answers.
+    prompt, then : str
+        The two questions. The second is asked only if the first answer has a session to continue.
+    max_seconds : float
+        Time limit of each answer, in seconds; a longer answer is cut off.
+    expect : re.Pattern, optional
+        A pattern that one of the answers must contain.
 
     Returns
     -------
     Report
-        What was found, whether it is as it should be or not.
+        The turns and the checks, whether they passed or not.
 
     Raises
     ------
     CapsuleError
-        The app could not be asked even once.
+        The first question did not reach the app.
 
     Examples
     --------
@@ -158,7 +170,7 @@ def smoke(
         report = smoke(cpsl.Client(), "support-ops", max_seconds=30)
         assert report.ok, report.checks
     """
-    client.get_app(app, timeout=max_seconds)  # a failure of it says nothing about the answers
+    client.get_app(app, timeout=max_seconds)  # its failure is not the app's
     turns = [_ask(client, app, prompt, None, max_seconds)]
     not_asked: CapsuleError | None = None
     if turns[0].session_id and not turns[0].error:
@@ -172,19 +184,19 @@ def smoke(
         _in_time(turns, max_seconds),
         *([] if expect is None else [_expected(turns, expect)]),
     ]
-    if not_asked is not None:  # whether these hold, the second answer would have told
-        told = ("same session", "expected text")
-        checks = [check for check in checks if check.ok or check.name not in told]
+    if not_asked is not None:  # these may pass only with the second answer
+        undecided = ("same session", "expected text")
+        checks = [check for check in checks if check.ok or check.name not in undecided]
     return Report(app, tuple(turns), tuple(checks), not_asked)
 
 
 def _ask(client: Client, app: str, prompt: str, session_id: str | None, max_seconds: float) -> Turn:
-    """Ask once; raise where the app did not get the question."""
+    """Ask one question; raise an error if it did not reach the app."""
     began = time.perf_counter()
     first: float | None = None
     failed: CapsuleError | None = None
     with client.stream(app, prompt, session_id, timeout=max_seconds) as stream:
-        # An app that never falls silent would otherwise never end.
+        # The read timeout does not end an app that keeps sending.
         overdue = threading.Timer(max_seconds, stream.close)
         overdue.daemon = True
         overdue.start()
@@ -197,9 +209,9 @@ def _ask(client: Client, app: str, prompt: str, session_id: str | None, max_seco
         finally:
             overdue.cancel()
     last = time.perf_counter() - began
-    told = failed or stream.unraised
-    if told is not None and not was_asked(told):
-        raise told
+    cause = failed or stream.unraised
+    if cause is not None and not reached_app(cause):
+        raise cause
     error = str(failed or "")
     if last >= max_seconds and not stream.complete:
         error = error or f"cut off after {len(stream.text):,} characters"
@@ -222,11 +234,11 @@ def _answered(which: str, turn: Turn) -> Check:
 def _same_session(turns: list[Turn]) -> Check:
     ids = [turn.session_id for turn in turns]
     if not ids[0]:
-        detail = "the first answer came without a session id"
+        detail = "the first answer has no session id"
     elif len(ids) < 2:
         detail = "the second question was not asked"
     elif ids[0] != ids[1]:
-        detail = f"{ids[0]} was answered in {ids[1] or 'none'}"
+        detail = f"the second answer is in session {ids[1] or '(none)'}, not {ids[0]}"
     else:
         return Check("same session", ok=True, detail=ids[0])
     return Check("same session", ok=False, detail=detail)
@@ -236,10 +248,10 @@ def _in_time(turns: list[Turn], max_seconds: float) -> Check:
     slowest = max(turn.last_chunk for turn in turns)
     if slowest < max_seconds:
         return Check("in time", ok=True, detail=f"{slowest:.2f} s of {max_seconds:g} s")
-    return Check("in time", ok=False, detail=f"an answer was not done after {max_seconds:g} s")
+    return Check("in time", ok=False, detail=f"an answer took longer than {max_seconds:g} s")
 
 
 def _expected(turns: list[Turn], expect: re.Pattern[str]) -> Check:
     found = next(filter(None, (expect.search(turn.text) for turn in turns)), None)
-    detail = f"{expect.pattern!r} is in no answer" if found is None else f"found {found[0]!r}"
+    detail = f"no answer contains {expect.pattern!r}" if found is None else f"found {found[0]!r}"
     return Check("expected text", ok=found is not None, detail=detail)

@@ -1,7 +1,7 @@
-"""Server-sent events: bytes in, events out, no I/O.
+"""Decode server-sent events, without I/O.
 
-The rules are those of the WHATWG HTML standard, section 9.2 ("Server-sent events"), subsections
-9.2.5 (parsing) and 9.2.6 (interpreting an event stream).
+Implements sections 9.2.5 (parsing) and 9.2.6 (interpreting an event stream) of the WHATWG HTML
+standard.
 """
 
 from __future__ import annotations
@@ -18,8 +18,18 @@ __all__ = ["DEFAULT_LIMIT", "Event", "EventDecoder"]
 DEFAULT_LIMIT = 16 * 1024 * 1024
 
 
-class Event(msgspec.Struct, gc=False):  # a dataclass takes three times as long to make
-    """One event: its type (``"message"`` by default), its data, and the last event id so far."""
+class Event(msgspec.Struct, gc=False):  # a dataclass takes three times as long to create
+    """One event.
+
+    Attributes
+    ----------
+    type : str
+        The event's type; ``"message"`` by default.
+    data : str
+        The data; several lines are joined by line feeds.
+    id : str
+        The last event id of the stream so far.
+    """
 
     type: str
     data: str
@@ -31,13 +41,13 @@ class EventDecoder:
 
     Parameters
     ----------
-    limit
-        The largest event that is held in memory, in characters and line ends.
+    limit : int
+        The largest event, in characters and line ends.
 
     Attributes
     ----------
-    retry
-        The reconnection time that the stream asked for, in milliseconds; ``None`` if it did not.
+    retry : int or None
+        The reconnection time that the stream requested, in milliseconds.
 
     Examples
     --------
@@ -54,22 +64,27 @@ class EventDecoder:
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._at_start = True
         self._after_cr = False
-        self._partial: list[str] = []  # pieces of the line that has not ended yet
+        self._partial: list[str] = []  # pieces of the unfinished line
         self._partial_size = 0  # characters
-        self._held = 0  # characters of the data of the event that has not ended yet
+        self._held = 0  # characters of the data of the unfinished event
         self._type = ""
         self._data: list[str] = []
         self._id = ""
 
     def feed(self, data: bytes) -> Iterator[Event]:
-        """Take the next bytes of the stream and yield the events that they complete.
+        """Decode the next bytes of the stream.
 
-        Read the events of one call to their end before the next call.
+        Consume all events of one call before the next call.
 
         Parameters
         ----------
-        data
+        data : bytes
             Any number of bytes, cut anywhere.
+
+        Yields
+        ------
+        Event
+            The events that these bytes complete.
 
         Raises
         ------
@@ -81,19 +96,19 @@ class EventDecoder:
             text = "".join((*self._partial, text))
             self._partial, self._partial_size = [], 0
         *blocks, rest = text.split("\n\n")
-        begun = bool(self._data or self._type)
+        started = bool(self._data or self._type)
         for block in blocks:
             above, _, line = block.rpartition("\n")
             if (
                 line.startswith("data: ")
                 and (not above or (above.startswith("event: ") and "\n" not in above))
-                and not begun
+                and not started
                 and len(block) <= self._limit
-            ):  # like most: one line of data, and perhaps a type above it
+            ):  # the common case: one line of data, and perhaps a type above it
                 yield Event(above[7:] or "message", line[6:], self._id)
             else:
                 yield from self._lines([*block.split("\n"), ""])
-                begun = False
+                started = False
         *lines, unfinished = rest.split("\n")
         yield from self._lines(lines)
         self._partial.append(unfinished)
@@ -102,7 +117,7 @@ class EventDecoder:
             raise self._too_large()
 
     def _lines(self, lines: list[str]) -> Iterator[Event]:
-        """Take lines that have ended."""
+        """Process complete lines."""
         for line in lines:
             if self._held + len(line) > self._limit:
                 raise self._too_large()
@@ -114,14 +129,14 @@ class EventDecoder:
                 self._field(*line.partition(":")[::2])
 
     def _next_text(self, data: bytes) -> str:
-        """Decode, drop one leading BOM, and turn CR and CRLF into LF."""
+        """Decode, drop one leading BOM, and convert CR and CRLF to LF."""
         text = self._decode(data)
         if text and self._at_start:
             self._at_start = False
             text = text.removeprefix("\ufeff")
         if not text:
             return ""
-        if self._after_cr:  # this CR has ended its line already; its LF is no second end
+        if self._after_cr:  # the CR has ended the line already, its LF does not end another
             text = text.removeprefix("\n")
             self._after_cr = False
         if "\r" in text:
@@ -134,14 +149,16 @@ class EventDecoder:
         match name:
             case "data":
                 self._data.append(value)
-                self._held += len(value) + 1  # lest empty lines count for nothing
+                self._held += (
+                    len(value) + 1
+                )  # the line end counts too, so that empty lines are limited
             case "event":
                 self._type = value
             case "id" if "\0" not in value:
                 self._id = value
             case "retry" if value.isascii() and value.isdigit() and len(value) < 20:
                 self.retry = int(value)
-            case _:  # a comment (its name is empty), or a field to be ignored
+            case _:  # a comment (with an empty name), or an unknown field
                 pass
 
     def _dispatch(self) -> Event | None:
@@ -152,5 +169,5 @@ class EventDecoder:
     def _too_large(self) -> TooLargeError:
         return TooLargeError(
             f"One event of the stream is larger than {self._limit:,} characters: "
-            "ask for a shorter answer, or raise the limit."
+            "ask for a shorter answer, or raise max_event_bytes."
         )

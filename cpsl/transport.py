@@ -1,4 +1,4 @@
-"""HTTP to the gateway: one pooled session per thread, the token, time-outs, errors."""
+"""HTTP to the gateway: pooled sessions, the token, timeouts, retries and errors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -17,43 +16,45 @@ from requests.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError
 from urllib3.util import parse_url
 
-from cpsl.cancellation import Abort, AbortableAdapter
-from cpsl.config import Settings, Token, is_loopback
+from cpsl.cancellation import CancellableAdapter, Cancellation
+from cpsl.config import Settings, Token, ca_bundle, is_loopback
 from cpsl.errors import (
     CapsuleError,
     CredentialsError,
     InvalidRequestError,
     ProtocolError,
-    TLSError,
     TooLargeError,
 )
-from cpsl.network import Timeout, broken, error_from_exception, framed
+from cpsl.network_errors import connection_broken, map_exception
+from cpsl.options import Options
 from cpsl.responses import (
-    LARGEST_ERROR,
-    about,
+    MAX_ERROR_BYTES,
+    add_ids,
     content_type,
     failure_from_response,
+    has_known_end,
     reported_error,
     request_id,
 )
 from cpsl.retry import Failure, with_retries, without_frames
+from cpsl.timeouts import Timeout
 
-__all__ = ["Progress", "Timeout", "Transport", "ca_bundle", "quoted"]
+__all__ = ["Progress", "Transport", "percent_encode"]
 
 T = TypeVar("T")
 Progress = Callable[[int, int | None], object]
 
+_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "cpsl-client/0.1"}
+_STREAM_HEADERS = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
+
 
 class _Session(requests.Session):
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """Know of no redirect: else the next request is prepared though it is never sent."""
+        """Ignore redirects: requests would prepare the next request even if it is not sent."""
 
 
-_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "cpsl-client/0.1"}
-
-
-class _Bearer(AuthBase):
-    """Sets the token; as an auth object, so that requests never takes a netrc entry instead."""
+class _BearerAuth(AuthBase):
+    """Adds the token; a netrc entry would replace a plain header, but not an auth object."""
 
     def __init__(self, settings: Settings, allow_insecure: bool) -> None:
         self._settings = settings
@@ -66,31 +67,36 @@ class _Bearer(AuthBase):
         return request
 
     def check(self, url: str) -> None:
-        """Refuse to send the token to another host, or in the clear to another machine."""
+        """Refuse to send the token to another host, or unencrypted to another machine."""
         parts = parse_url(url)
         if parts.host != self._host:
             raise CredentialsError(
-                f"The token is for {self._host}; it is not sent to {parts.host}."
+                f"The token belongs to {self._host} and is not sent to {parts.host}: check "
+                "the gateway's address."
             )
         if parts.scheme != "https" and not is_loopback(parts.host) and not self._allow_insecure:
             raise CredentialsError(
-                f"{self._settings.http_url} would carry the token in the clear: use https://, or "
-                "pass allow_insecure=True if that network is trusted."
+                f"{self._settings.http_url} would receive the token unencrypted: use https://, or "
+                "set CAPSULE_ALLOW_INSECURE=1 if you trust that network."
             )
 
 
 class Transport:
-    """Requests to one gateway with one token; safe to share between threads and over a fork."""
+    """Requests to one gateway with one token; safe to share between threads and over a fork.
 
-    def __init__(
-        self, settings: Settings, timeout: Timeout, max_retries: int, allow_insecure: bool
-    ) -> None:
+    Parameters
+    ----------
+    settings : Settings
+        The token and the gateway.
+    options : Options
+        The options of the client.
+    """
+
+    def __init__(self, settings: Settings, options: Options) -> None:
         self.settings = settings
-        self.timeout = timeout
-        self.max_retries = max_retries
-        self.allow_insecure = allow_insecure
-        self._bearer = _Bearer(settings, allow_insecure)
-        self._bearer.check(settings.http_url)
+        self.options = options
+        self._auth = _BearerAuth(settings, options.allow_insecure)
+        self._auth.check(settings.http_url)
         self._local = threading.local()
         self._sessions: weakref.WeakSet[requests.Session] = weakref.WeakSet()
 
@@ -100,79 +106,92 @@ class Transport:
         path: str,
         *,
         check: Callable[[Any], object],
-        body: dict[str, Any] | None = None,
-        repeatable: bool,
         limit: int,
-        timeout: Timeout | None = None,
+        timeout: Timeout,
+        body: dict[str, Any] | None = None,
     ) -> tuple[Any, str]:
-        """Send a request and read a JSON answer; return it with the request id of its headers.
+        """Send a request and read a JSON answer.
 
         Parameters
         ----------
-        check
-            Raises where the answer is not what the protocol says.
-        repeatable
-            Whether the request may be sent again though the service may have acted on it.
-        limit
+        method : str
+            The HTTP method. A ``GET`` is repeated although the service may have acted on it.
+        path : str
+            The path below the gateway's base URL.
+        check : callable
+            Raises an error if the answer is not what the protocol says.
+        limit : int
             The largest answer, in bytes.
+        timeout : Timeout
+            The time limits of each attempt.
+        body : dict, optional
+            The JSON to send.
+
+        Returns
+        -------
+        answer : object
+            The decoded JSON.
+        request_id : str
+            The request id of the headers; empty if there is none.
         """
 
         def read(response: requests.Response) -> tuple[Any, str]:
-            body = _body(response, self.settings.http_url, limit)
-            answer = self._parsed(body, response)
+            answer = self._decode(_read_body(response, self.settings.http_url, limit), response)
             check(answer)
             return answer, request_id(response, self.settings)
 
         return with_retries(
-            lambda: self._attempt(method, path, read, Abort(), body=body, timeout=timeout),
-            self.max_retries,
-            repeatable=repeatable,
+            lambda: self._attempt(method, path, read, Cancellation(), timeout, body=body),
+            self.options.max_retries,
+            repeatable=method == "GET",
         )
 
     def body(
-        self,
-        method: str,
-        path: str,
-        *,
-        repeatable: bool,
-        limit: int,
-        timeout: Timeout | None = None,
-        progress: Progress | None = None,
+        self, path: str, *, limit: int, timeout: Timeout, progress: Progress | None = None
     ) -> bytearray:
-        """Send a request and return a JSON answer as it came, for a decoder of the caller's.
+        """Send a ``GET`` and return the bytes of its JSON answer.
 
         Parameters
         ----------
-        repeatable, limit
-            As for `json`.
-        progress
-            Called as the answer arrives, with the bytes so far and, where it is known, their sum.
+        path : str
+            The path below the gateway's base URL.
+        limit : int
+            The largest answer, in bytes.
+        timeout : Timeout
+            The time limits of each attempt.
+        progress : callable, optional
+            Called as the answer arrives with the number of bytes so far and the total, ``None`` if
+            it is unknown.
+
+        Returns
+        -------
+        bytearray
+            The answer, undecoded.
         """
 
         def read(response: requests.Response) -> bytearray:
-            body = _body(response, self.settings.http_url, limit, progress)
-            if len(body) <= LARGEST_ERROR:
-                self._parsed(body, response)  # raises what the service reports
+            body = _read_body(response, self.settings.http_url, limit, progress)
+            if len(body) <= MAX_ERROR_BYTES:
+                self._decode(body, response)  # raises the error that the service reports
             return body
 
         return with_retries(
-            lambda: self._attempt(method, path, read, Abort(), timeout=timeout),
-            self.max_retries,
-            repeatable=repeatable,
+            lambda: self._attempt("GET", path, read, Cancellation(), timeout),
+            self.options.max_retries,
+            repeatable=True,
         )
 
-    def open_stream(self, path: str, abort: Abort, timeout: Timeout) -> requests.Response:
-        """Send a message by GET and return the answer with its headers read, its body not."""
-        headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
-
-        def unread(response: requests.Response) -> requests.Response:
-            return response
-
+    def open_stream(
+        self, path: str, cancellation: Cancellation, timeout: Timeout
+    ) -> requests.Response:
+        """Send a message by ``GET`` and return the response before its body is read."""
         return with_retries(
-            lambda: self._attempt("GET", path, unread, abort, headers=headers, timeout=timeout),
-            self.max_retries,
+            lambda: self._attempt(
+                "GET", path, lambda response: response, cancellation, timeout, _STREAM_HEADERS
+            ),
+            self.options.max_retries,
             repeatable=False,
-            wait=abort.wait,
+            wait=cancellation.wait,
         )
 
     def close(self) -> None:
@@ -185,13 +204,11 @@ class Transport:
         method: str,
         path: str,
         read: Callable[[requests.Response], T],
-        abort: Abort,
-        *,
-        body: dict[str, Any] | None = None,
+        cancellation: Cancellation,
+        timeout: Timeout,
         headers: dict[str, str] | None = None,
-        timeout: Timeout | None = None,
+        body: dict[str, Any] | None = None,
     ) -> T | Failure:
-        waits = timeout or self.timeout
         response: requests.Response | None = None
         escaped: BaseException | None = None
         try:
@@ -200,13 +217,13 @@ class Transport:
                 self.settings.http_url + path,
                 headers=_HEADERS | (headers or {}),
                 json=body,
-                auth=self._bearer,
+                auth=self._auth,
             )
-            with abort.watching():
-                # Not session.request(): it merges settings of the session that there are none of.
+            with cancellation.watch():
+                # Not session.request(), which merges settings that this session does not have.
                 response = self._session().send(
                     request.prepare(),
-                    timeout=(waits.connect, waits.read),
+                    timeout=(timeout.connect, timeout.read),
                     allow_redirects=False,
                     stream=True,
                 )
@@ -214,22 +231,23 @@ class Transport:
                 return read(response)
             failure = failure_from_response(response, self.settings)
         except CapsuleError as caught:
-            failure = Failure(without_frames(caught), may_have_acted=abort.sent)
+            failure = Failure(without_frames(caught), may_have_acted=cancellation.sent)
         except (requests.RequestException, HTTPError, OSError) as caught:
-            error = error_from_exception(caught, self.settings.http_url, waits, abort.sent)
-            failure = Failure(error, may_have_acted=abort.sent)
-        except BaseException as caught:  # an interrupt, for one
+            sent = cancellation.sent
+            error = map_exception(caught, self.settings.http_url, timeout, sent=sent)
+            failure = Failure(error, may_have_acted=sent)
+        except BaseException as caught:  # for example an interrupt
             escaped = without_frames(caught)
         if response is not None:
             response.close()
         if escaped is not None:
             raise escaped
         if response is not None:
-            about(failure.error, response, self.settings)
+            add_ids(failure.error, response, self.settings)
         return failure
 
     def _session(self) -> requests.Session:
-        """Return this thread's session; a forked process does not share its parent's."""
+        """Return this thread's session; a forked process gets sessions of its own."""
         if getattr(self._local, "pid", None) != os.getpid():
             self._local.pid = os.getpid()
             self._local.session = self._new_session()
@@ -238,83 +256,71 @@ class Transport:
 
     def _new_session(self) -> requests.Session:
         session = _Session()
-        adapter = AbortableAdapter()
+        adapter = CancellableAdapter()
         session.mount("http://", adapter)
         session.mount("https://", adapter)
-        session.trust_env = False  # netrc must not replace the token; what is wanted comes below
+        session.trust_env = False  # no netrc; certificates and proxies are set here
         session.verify = ca_bundle() or True
         if not is_loopback(parse_url(self.settings.http_url).host):
             session.proxies.update(get_environ_proxies(self.settings.http_url))
         self._sessions.add(session)
-        # A thread that ends takes its idle connections with it, though a response that somebody
-        # still refers to (an error's traceback does) would keep their pool alive.
+        # Close the idle connections of a thread that has ended, although a response that is still
+        # referenced (for example by an error's traceback) keeps their pool alive.
         weakref.finalize(session, adapter.close).atexit = False
         return session
 
-    def _parsed(self, body: bytes | bytearray, response: requests.Response) -> Any:
+    def _decode(self, body: bytes | bytearray, response: requests.Response) -> Any:
+        """Decode a JSON answer; raise the error that the service reports in it."""
         answer: Any = None
         try:
             answer = json.loads(body)
         except (ValueError, RecursionError):
             kind = content_type(response, self.settings)
             error: CapsuleError | None = ProtocolError(
-                f"The answer of {self.settings.http_url} is not JSON ({kind}): check gateway_url."
+                f"The answer of {self.settings.http_url} is not JSON ({kind}): check the gateway's "
+                "address."
             )
         else:
             error = reported_error(answer, self.settings)
         if error is None:
             return answer
-        about(error, response, self.settings, answer)
+        add_ids(error, response, self.settings, answer)
         raise error
 
 
-def ca_bundle() -> str | None:
-    """Return the path of the certificates that the environment asks for.
-
-    Raises
-    ------
-    TLSError
-        There is nothing at that path.
-    """
-    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
-        path = os.environ.get(name)
-        if path and not Path(path).exists():
-            raise TLSError(f"{name} names {path}, which does not exist: mend or unset it.")
-        if path:
-            return path
-    return None
-
-
-def quoted(text: str) -> str:
-    """Percent-encode a value as the protocol does: everything, a space as ``%20``.
+def percent_encode(text: str) -> str:
+    """Percent-encode a value for a URL as the protocol does: everything, a space as ``%20``.
 
     Raises
     ------
     InvalidRequestError
-        It is no text: half of a character (a lone surrogate) is in it.
+        The text contains a lone surrogate.
     """
     try:
         return quote(text, safe="")
     except UnicodeEncodeError as error:
-        half = error.object[error.start]
+        surrogate = error.object[error.start]
     raise InvalidRequestError(
-        f"Half of a character ({half!a}) cannot be sent: mend the text first."
+        f"The text contains a lone surrogate ({surrogate!a}) and cannot be sent: remove it."
     )
 
 
-def _body(
+def _read_body(
     response: requests.Response, url: str, limit: int, progress: Progress | None = None
 ) -> bytearray:
-    """Read a whole body of bounded size."""
-    body = bytearray()  # not a list of pieces: joining them would need the memory twice
-    for piece in response.iter_content(1 << 16):
+    """Read a whole body of limited size."""
+    body = bytearray()  # not a list of pieces, which would need the memory twice when it is joined
+    for piece in response.raw.stream(1 << 16, decode_content=True):
         if len(body) + len(piece) > limit:
-            raise TooLargeError(f"The answer is larger than {limit:,} bytes: ask for less at once.")
+            raise TooLargeError(
+                f"The answer is larger than {limit:,} bytes: raise max_answer_bytes, or "
+                "max_reply_bytes for a chat."
+            )
         body += piece
         if progress is not None:
             left = response.raw.length_remaining
             progress(len(body), None if left is None else len(body) + left)
-    # What broke off within the headers looks like an answer that is empty.
-    if response.raw.length_remaining or not (body or framed(response)):
-        raise broken(url)
+    # A connection that broke within the headers looks like an empty answer.
+    if response.raw.length_remaining or not (body or has_known_end(response)):
+        raise connection_broken(url)
     return body

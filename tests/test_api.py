@@ -37,7 +37,7 @@ def test_ask_uses_the_timeout_of_the_settings(shell, workspace):
 
     shell.run("%config CapsuleMagics.timeout = 0.3")
     try:
-        assert "silent for 0.3 s" in str(shell.try_to_run("ask('x', app='silent')").error)
+        assert "sent nothing for 0.3 s" in str(shell.try_to_run("ask('x', app='silent')").error)
     finally:
         finish.set()
 

@@ -3,7 +3,7 @@
 import cpsl
 
 
-def test_the_worked_example_of_two_chats_in_one_session(workspace, monkeypatch):
+def test_example_of_two_chats_in_one_session(workspace, monkeypatch):
     for name, value in workspace.environ.items():
         monkeypatch.setenv(name, value)
 
@@ -25,14 +25,13 @@ def test_the_worked_example_of_two_chats_in_one_session(workspace, monkeypatch):
     assert "85 threads waiting for review" in second.text  # the session was really continued
 
 
-def test_the_client_finds_its_credentials_or_takes_a_token(workspace, monkeypatch):
+def test_client_finds_its_credentials_or_takes_a_token(workspace, monkeypatch):
     monkeypatch.setenv("CONFIG_PATH", str(workspace.config_path))
-    assert cpsl.Client().list_apps()
     client = cpsl.Client(token=workspace.token, gateway_url=workspace.http_url)
     assert client.list_apps() == cpsl.Client().list_apps()
 
 
-def test_chat_gives_the_whole_response(client):
+def test_chat_returns_the_whole_response(client):
     reply = client.chat("support-ops", "How many support threads are waiting for review right now?")
     print(reply.text)
     assert "85 threads" in reply.text
@@ -48,14 +47,14 @@ def test_streaming_prints_the_reply_chunk_by_chunk(client, capsys):
     assert printed == client.chat("support-ops", "Summarize the riskiest support threads.").text
 
 
-def test_a_chunk_has_event_data_text_and_done(client):
+def test_chunk_has_event_data_text_and_done(client):
     chunks = list(client.stream("diet-coach", "two eggs"))
     assert all(isinstance(chunk.event, str) and isinstance(chunk.data, dict) for chunk in chunks)
     assert "".join(chunk.text for chunk in chunks).strip()
     assert [chunk.done for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
 
 
-def test_session_continuity_in_the_example_of_the_page(client):
+def test_example_of_session_continuity(client):
     first = client.chat(
         "support-ops",
         "How many threads are waiting for review, and which queue looks busiest?",
@@ -69,12 +68,12 @@ def test_session_continuity_in_the_example_of_the_page(client):
     assert second.session_id == first.session_id
 
 
-def test_without_a_session_id_each_call_starts_a_fresh_conversation(client):
+def test_call_without_a_session_id_starts_a_new_session(client):
     ids = {client.chat("diet-coach", "an apple").session_id for _ in range(3)}
     assert len(ids) == 3
 
 
-def test_the_smoke_test_of_the_page(workspace, monkeypatch, capsys):
+def test_example_of_a_smoke_test(workspace, monkeypatch, capsys):
     for name, value in workspace.environ.items():
         monkeypatch.setenv(name, value)
 
@@ -89,7 +88,7 @@ def test_the_smoke_test_of_the_page(workspace, monkeypatch, capsys):
     assert capsys.readouterr().out == "smoke test passed\n"
 
 
-def test_the_app_lookup_methods(client, workspace):
+def test_app_lookup_methods(client, workspace):
     apps = client.list_apps()
     assert [app["name"] for app in apps] == ["deal-desk", "diet-coach", "support-ops"]
     by_name = client.get_app("support-ops")

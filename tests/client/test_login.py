@@ -1,7 +1,8 @@
-"""Logging in and out: the browser login, a token on standard input, and config.ini."""
+"""Login with the browser or with a token, logout, and config.ini."""
 
 import configparser
 import contextlib
+import errno
 import io
 import os
 import queue
@@ -26,8 +27,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cpsl
-from cpsl import config_file as ini
-from cpsl import login
+from cpsl import config_file, login
 from cpsl.__main__ import main
 from cpsl.config import config_path
 from cpsl.messages import SERVICE, message
@@ -36,7 +36,7 @@ from cpsl_notebook import local
 OLD = """\
 ; my contexts, do not lose this line
 [default]
-# from the office
+# a comment
 token = old-token
 gateway_host = gateway.example
 gateway_port = 8080
@@ -50,19 +50,19 @@ note = two
 
 
 @pytest.fixture(scope="module")
-def office(tmp_path_factory):
-    """A workspace of this module's own, which puts the links of its logins in a queue."""
+def own_workspace(tmp_path_factory):
+    """A workspace that puts the links of its logins into a queue."""
     links = queue.Queue()
-    folder = tmp_path_factory.mktemp("office") / "data"
+    folder = tmp_path_factory.mktemp("own_workspace") / "data"
     with local.start(folder, pace=0, on_login=links.put) as started:
         started.links = links
         yield started
 
 
 @pytest.fixture
-def at_the_office(office, monkeypatch):
-    monkeypatch.setenv("CAPSULE_GATEWAY_URL", office.grpc_address)
-    return office
+def connected(own_workspace, monkeypatch):
+    monkeypatch.setenv("CAPSULE_GATEWAY_URL", own_workspace.grpc_address)
+    return own_workspace
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def old_config():
 
 
 class Gateway:
-    """A gateway for logins that answers as it is told, and keeps what it was sent."""
+    """A gRPC gateway with given answers that records its calls."""
 
     def __init__(self, **answers):
         self.calls = []
@@ -92,7 +92,7 @@ class Gateway:
             self.calls.append((name, dict(context.invocation_metadata())))
             fields = next(self._answers[name])
             if isinstance(fields, grpc.StatusCode):
-                context.abort(fields, "on order")
+                context.abort(fields, "as requested")
             return message(f"{name}Response")(**fields)
 
         return grpc.unary_unary_rpc_method_handler(
@@ -119,7 +119,7 @@ def begun(*answers, **login_fields):
 
 
 def confirm(link):
-    """Press the button of the page behind a link, as a browser would."""
+    """Confirm a login as the button on its page does."""
     page = urllib.request.urlopen(link).read().decode()
     secret = re.search(r'name="secret" value="([^"]+)"', page)[1]
     body = urllib.parse.urlencode({"secret": secret}).encode()
@@ -150,25 +150,27 @@ def unused_port():
         return taken.getsockname()[1]
 
 
+def contents(parser):
+    return {name: dict(section) for name, section in parser.items()}
+
+
 def mode(path):
     return stat.S_IMODE(path.stat().st_mode)
 
 
-# ------------------------------------------------------------------ in the browser
+# Login with the browser.
 
 
-def test_a_login_confirmed_on_the_page_makes_the_client_work_without_arguments(
-    at_the_office, monkeypatch
-):
+def test_confirmed_login_lets_the_client_work_without_arguments(connected, monkeypatch):
     with command("login", "--no-browser") as process:
         shown = link_shown_by(process)
-        link = at_the_office.links.get(timeout=20)
+        link = connected.links.get(timeout=20)
         assert link.startswith(shown + "?secret=")
         confirm(link)
         out, err = process.communicate(timeout=20)
     assert process.returncode == 0, err
     assert str(config_path()) in out
-    assert at_the_office.token not in out + err
+    assert connected.token not in out + err
     monkeypatch.delenv("CAPSULE_GATEWAY_URL")
     with cpsl.Client() as client:
         assert "support-ops" in [app["name"] for app in client.list_apps()]
@@ -177,9 +179,7 @@ def test_a_login_confirmed_on_the_page_makes_the_client_work_without_arguments(
         assert mode(config_path().parent) == 0o700
 
 
-def test_the_link_is_opened_in_the_browser_unless_that_is_unwanted(
-    at_the_office, tmp_path, monkeypatch
-):
+def test_login_opens_the_browser_unless_disabled(connected, tmp_path, monkeypatch):
     opened = tmp_path / "opened"
     os.mkfifo(opened)
     browser = tmp_path / "browser"
@@ -189,18 +189,18 @@ def test_the_link_is_opened_in_the_browser_unless_that_is_unwanted(
     with command("login") as process:
         shown = link_shown_by(process)
         assert opened.read_text() == shown
-        confirm(at_the_office.links.get(timeout=20))
+        confirm(connected.links.get(timeout=20))
         assert process.wait(timeout=20) == 0
     opened.unlink()
     with command("login", "--no-browser") as process:
-        confirm(at_the_office.links.get(timeout=20))
+        confirm(connected.links.get(timeout=20))
         assert process.wait(timeout=20) == 0
     assert not opened.exists()
 
 
-def test_a_program_can_show_the_link_and_the_time_that_is_left(at_the_office):
+def test_program_can_show_the_link_and_the_time_left(connected):
     waiting = login.begin()
-    link = at_the_office.links.get(timeout=20)
+    link = connected.links.get(timeout=20)
     assert link.startswith(waiting.url)
     left = []
 
@@ -211,10 +211,10 @@ def test_a_program_can_show_the_link_and_the_time_that_is_left(at_the_office):
 
     assert waiting.wait(tick, interval=0.01) == config_path()
     assert 299 < left[2] < left[1] < left[0] <= 300
-    assert at_the_office.token not in repr(waiting)
+    assert connected.token not in repr(waiting)
 
 
-def test_a_login_sends_no_token_that_was_there_before(monkeypatch, old_config):
+def test_login_does_not_send_a_stored_token(monkeypatch, old_config):
     monkeypatch.setenv("CAPSULE_TOKEN", "another-token")
     with begun(PENDING, CONFIRMED) as gateway:
         login.begin(gateway.address).wait(interval=0)
@@ -223,7 +223,7 @@ def test_a_login_sends_no_token_that_was_there_before(monkeypatch, old_config):
     assert not any("authorization" in metadata for _, metadata in gateway.calls)
 
 
-def test_the_gateway_comes_from_the_option_before_the_environment(monkeypatch):
+def test_gateway_option_has_precedence_over_the_environment(monkeypatch):
     monkeypatch.setenv("CAPSULE_GATEWAY_URL", "127.0.0.1:1")
     monkeypatch.setenv("CAPSULE_HTTP_PORT", "7777")
     with begun(CONFIRMED) as gateway:
@@ -234,7 +234,7 @@ def test_the_gateway_comes_from_the_option_before_the_environment(monkeypatch):
             assert client.gateway_url == f"http://127.0.0.1:{gateway.port + 1}"
 
 
-def test_an_http_port_of_its_own_is_kept(monkeypatch):
+def test_separate_http_port_is_stored(monkeypatch):
     with begun(CONFIRMED) as gateway:
         monkeypatch.setenv("CAPSULE_GATEWAY_URL", gateway.address)
         monkeypatch.setenv("CAPSULE_HTTP_PORT", "7777")
@@ -246,9 +246,9 @@ def test_an_http_port_of_its_own_is_kept(monkeypatch):
 
 
 @pytest.mark.parametrize("where", ["http://127.0.0.1:8080", "me@host:1", "host:port", "a b", "h/x"])
-def test_what_is_no_gateway_is_refused_in_a_line(where, capsys):
+def test_invalid_gateway_prints_one_line(where, capsys):
     assert main(["login", "--gateway", where]) == 2
-    assert "give host:port" in capsys.readouterr().err
+    assert "use host:port" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_what_is_no_gateway_is_refused_in_a_line(where, capsys):
         "https://[broken",
     ],
 )
-def test_a_link_that_is_no_web_address_is_neither_opened_nor_shown(url, capsys, monkeypatch):
+def test_invalid_login_link_is_neither_opened_nor_shown(url, capsys, monkeypatch):
     monkeypatch.setenv("BROWSER", "false")
     with begun(login_url=url) as gateway:
         assert main(["login", "--gateway", gateway.address]) == 1
@@ -277,7 +277,15 @@ def test_a_link_that_is_no_web_address_is_neither_opened_nor_shown(url, capsys, 
     assert not url or url not in shown.err
 
 
-def test_a_login_that_the_gateway_ends_says_why():
+def test_gateway_that_starts_no_login_shows_the_reason():
+    with (
+        Gateway(RequestLogin=[{"ok": False, "err_msg": "closed\ntoday"}]) as gateway,
+        pytest.raises(cpsl.GatewayError, match="did not start a login: closed today"),
+    ):
+        login.begin(gateway.address)
+
+
+def test_login_rejected_by_the_gateway_shows_the_reason():
     with (
         begun(PENDING, {"ok": False, "err_msg": "this login is over\x1b[2J"}) as gateway,
         pytest.raises(cpsl.GatewayError, match=r"this login is over\. Run `cpsl login` again"),
@@ -286,7 +294,7 @@ def test_a_login_that_the_gateway_ends_says_why():
 
 
 @pytest.mark.parametrize("token", ["", "two words", "a\n[staging]\ntoken = b", "tökén"])
-def test_what_the_gateway_gives_in_place_of_a_token_is_not_stored(token, old_config):
+def test_invalid_token_from_the_gateway_is_not_stored(token, old_config):
     with (
         begun(CONFIRMED | {"token": token}) as gateway,
         pytest.raises(cpsl.ProtocolError, match="no valid token"),
@@ -295,38 +303,38 @@ def test_what_the_gateway_gives_in_place_of_a_token_is_not_stored(token, old_con
     assert old_config.read_text() == OLD
 
 
-def test_nobody_confirming_ends_the_login_in_time(old_config):
+def test_unconfirmed_login_times_out(old_config):
     with Gateway(RequestLogin=[BEGUN], ConfirmLogin=iter(lambda: PENDING, None)) as gateway:
         waiting = login.begin(gateway.address)
         with pytest.raises(cpsl.TimedOutError, match="run `cpsl login` again"):
-            waiting.wait(interval=0.01, patience=0.05)
+            waiting.wait(interval=0.01, timeout=0.05)
     assert old_config.read_text() == OLD
 
 
-def test_a_network_that_comes_and_goes_does_not_cost_the_login():
+def test_login_survives_temporary_network_failures():
     lost = [grpc.StatusCode.UNAVAILABLE] * 4
     with begun(*lost, PENDING, *lost, CONFIRMED) as gateway:
         login.begin(gateway.address).wait(interval=0)
     assert "new-token" in config_path().read_text()
 
 
-def test_a_gateway_that_is_gone_ends_the_login():
+def test_login_ends_when_the_gateway_stops_answering():
     with begun(*[grpc.StatusCode.UNAVAILABLE] * 5) as gateway:
         waiting = login.begin(gateway.address)
         with pytest.raises(cpsl.CannotConnectError):
             waiting.wait(interval=0)
 
 
-def test_without_a_network_the_login_is_one_line(capsys):
+def test_login_without_a_network_prints_one_line(capsys):
     assert main(["login", "--gateway", f"127.0.0.1:{unused_port()}"]) == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert "check that it is running" in err
 
 
-def test_the_token_travels_in_the_clear_to_this_machine_only(capsys, monkeypatch):
+def test_token_is_received_unencrypted_only_from_loopback(capsys, monkeypatch):
     with begun(CONFIRMED) as gateway:
-        anywhere = f"0.0.0.0:{gateway.port}"  # reaches this machine, by a name that need not
+        anywhere = f"0.0.0.0:{gateway.port}"  # this machine, but not a loopback address
         assert main(["login", "--gateway", anywhere]) == 2
         assert "CAPSULE_ALLOW_INSECURE=1" in capsys.readouterr().err
         assert gateway.calls == []
@@ -334,43 +342,47 @@ def test_the_token_travels_in_the_clear_to_this_machine_only(capsys, monkeypatch
         assert main(["login", "--no-browser", "--gateway", anywhere]) == 0
 
 
-# ------------------------------------------------------------------ interrupted, killed, at once
+# Interrupted, killed and simultaneous logins.
 
 
-def test_ctrl_c_ends_a_login_in_one_line_and_leaves_the_old_one(at_the_office, old_config):
+def test_ctrl_c_ends_a_login_and_keeps_the_old_one(connected, old_config):
     with command("login", "--no-browser") as process:
         link_shown_by(process)
         assert "Waiting" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=20)
-    at_the_office.links.get(timeout=20)
+    connected.links.get(timeout=20)
     assert process.returncode == 130
     assert err == "cpsl: interrupted\n"
     assert old_config.read_text() == OLD
 
 
-def test_a_login_killed_halfway_leaves_the_old_one(at_the_office, old_config):
+def test_killed_login_keeps_the_old_one(connected, old_config):
     with command("login", "--no-browser") as process:
         link_shown_by(process)
         process.kill()
         process.wait()
-    confirm(at_the_office.links.get(timeout=20))
+    confirm(connected.links.get(timeout=20))
     assert old_config.read_text() == OLD
     assert list(old_config.parent.iterdir()) == [old_config]
 
 
-def test_a_write_that_is_killed_leaves_a_whole_file(old_config):
+def test_killed_write_leaves_a_complete_file(old_config):
     program = """if True:
         from pathlib import Path
-        from cpsl import config_file as ini
-        texts = ["[default]\\n" + "token = " + letter * 500_000 + "\\n" for letter in "ab"]
-        ini.write(Path(PATH), texts[0])
+        from cpsl import config_file
+        path = Path(PATH)
+        parsers = [config_file.read(path) for _ in range(2)]
+        for letter, parser in zip("ab", parsers):
+            parser.read_dict({"default": {"token": letter * 500_000}})
+        config_file.write(path, parsers[0])
         print("writing", flush=True)
         while True:
-            for text in texts:
-                ini.write(Path(PATH), text)
+            for parser in parsers:
+                config_file.write(path, parser)
     """.replace("PATH", repr(str(old_config)))
-    whole = ["[default]\ntoken = " + letter * 500_000 + "\n" for letter in "ab"]
+    old_config.unlink()
+    whole = ["[default]\ntoken = " + letter * 500_000 + "\n\n" for letter in "ab"]
     for _ in range(3):
         writer = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
         with writer:
@@ -380,9 +392,9 @@ def test_a_write_that_is_killed_leaves_a_whole_file(old_config):
         assert {*seen, old_config.read_text()} <= set(whole)
 
 
-def test_two_logins_at_once_both_succeed(at_the_office, old_config):
+def test_simultaneous_logins_both_succeed(connected, old_config):
     both = [login.begin(), login.begin()]
-    links = [at_the_office.links.get(timeout=20) for _ in both]
+    links = [connected.links.get(timeout=20) for _ in both]
     assert both[0].url != both[1].url
     together = threading.Barrier(2)
 
@@ -397,34 +409,41 @@ def test_two_logins_at_once_both_succeed(at_the_office, old_config):
         assert [done.result(timeout=20) for done in waiting] == [old_config, old_config]
     parser = configparser.ConfigParser(default_section="default", interpolation=None)
     parser.read(old_config)
-    assert parser["default"]["token"] == at_the_office.token
+    assert parser["default"]["token"] == connected.token
     assert parser["staging"]["token"] == "staging-token"
     assert list(old_config.parent.iterdir()) == [old_config]
 
 
-# ------------------------------------------------------------------ config.ini
+# The file config.ini.
 
 
-def test_a_login_changes_its_own_lines_and_nothing_else(old_config):
+def test_login_changes_its_own_keys_and_keeps_others(old_config):
+    before = contents(config_file.read(old_config))
     with begun(CONFIRMED) as gateway:
         login.begin(gateway.address).wait()
-    expected = OLD.replace("old-token", "new-token").replace("gateway.example", "127.0.0.1")
-    expected = expected.replace("8080\n", f"{gateway.port}\n")
-    header = "[default]\n"
-    assert old_config.read_text() == expected.replace(header, header + "gateway_http_port =\n")
+    own = {
+        "token": "new-token",
+        "gateway_host": "127.0.0.1",
+        "gateway_port": str(gateway.port),
+        "gateway_http_port": "",
+    }
+    assert contents(config_file.read(old_config)) == {
+        "default": before["default"] | own,
+        "staging": before["staging"] | own | {"token": "staging-token"},
+    }
     assert mode(old_config) == 0o600
 
 
-def test_a_file_that_others_could_read_is_private_after_a_login(old_config):
+def test_login_makes_the_file_private(old_config):
     old_config.chmod(0o644)
     old_config.parent.chmod(0o755)
     with begun(CONFIRMED) as gateway:
         login.begin(gateway.address).wait()
     assert mode(old_config) == 0o600
-    assert mode(old_config.parent) == 0o755  # somebody else's folder is left as it is
+    assert mode(old_config.parent) == 0o755  # the mode of an existing folder is kept
 
 
-def test_a_link_to_the_file_stays_a_link(tmp_path, old_config):
+def test_symbolic_link_to_the_file_is_kept(tmp_path, old_config):
     elsewhere = tmp_path / "dotfiles.ini"
     old_config.rename(elsewhere)
     old_config.symlink_to(elsewhere)
@@ -442,7 +461,7 @@ def test_a_link_to_the_file_stays_a_link(tmp_path, old_config):
         "# only a comment",
         "[default]",
         "[other]\ntoken = kept\n",
-        "[default]\nTOKEN: old\n    goes on\n\n    and on\ncolor = blue\n",
+        "[default]\nTOKEN: old\n    continued\n\n    and on\ncolor = blue\n",
         "[other]\na = 1\n[default]\nb = [default]\ntoken=\n",
         "[default]\r\ntoken = old\r\n[x]\r\ny = 1\r\n",
         "  [default]\n  token = old\n  [x]\n  y = 1\n",
@@ -451,11 +470,13 @@ def test_a_link_to_the_file_stays_a_link(tmp_path, old_config):
         "[x]\nurl = https://a.example:80/?token=1%\n",
     ],
 )
-def test_every_way_to_write_the_file_keeps_its_values(text):
-    values = {"token": "new%()s", "gateway_host": "h", "gateway_port": "1", "gateway_http_port": ""}
-    before, after = ini.parsed(text), ini.parsed(ini.with_values(text, values))
-    before["default"].update(values)
-    assert ini._contents(after) == ini._contents(before)
+def test_written_file_has_the_same_values_as_the_parser(text, tmp_path):
+    path = tmp_path / "config.ini"
+    path.write_text(text)
+    parser = config_file.read(path)
+    parser["default"].update({"token": "new%()s", "gateway_host": "h", "gateway_http_port": ""})
+    assert config_file.write(path, parser) is None
+    assert contents(config_file.read(path)) == contents(parser)
 
 
 NAMES = st.text("abtoken_", min_size=1, max_size=8)
@@ -465,47 +486,48 @@ CONTINUED = st.builds("   {}".format, st.text("token=[default]", min_size=1))
 
 
 @given(st.lists(LINES | PAIRS | CONTINUED | st.just("token = old")).map("\n".join))
-def test_whatever_else_is_in_the_file_stays(text):
-    try:
-        before = ini.parsed(text)
-    except configparser.Error:
-        return
-    edited = ini.with_values(text, {"token": "new", "gateway_port": "1"})
-    before["default"].update({"token": "new", "gateway_port": "1"})
-    assert ini._contents(ini.parsed(edited)) == ini._contents(before)
+def test_other_values_stay_whatever_the_file_contains(text):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "config.ini")
+        path.write_text(text)
+        try:
+            parser = config_file.read(path)
+        except cpsl.CredentialsError:
+            return
+        parser["default"].update({"token": "new", "gateway_port": "1"})
+        assert config_file.write(path, parser) is None
+        assert contents(config_file.read(path)) == contents(parser)
 
 
 @pytest.mark.parametrize("text", [b"token = no section\n", b"[default]\n\xff\n", b"[a]\n[a]\n"])
-def test_a_file_that_could_not_be_kept_is_refused_before_anybody_is_asked(text, capsys):
+def test_invalid_file_is_refused_before_the_login_starts(text, capsys):
     config_path().parent.mkdir()
     config_path().write_bytes(text)
     with begun(CONFIRMED) as gateway:
         assert main(["login", "--gateway", gateway.address]) == 2
         assert gateway.calls == []
-    assert "mend it, or move it away" in capsys.readouterr().err
+    assert "fix or remove the file" in capsys.readouterr().err
     assert config_path().read_bytes() == text
 
 
-def test_a_file_that_cannot_be_written_is_said_before_anybody_is_asked(
-    tmp_path, monkeypatch, capsys
-):
+def test_unwritable_path_is_refused_before_the_login_starts(tmp_path, monkeypatch, capsys):
     (tmp_path / "file").touch()
     monkeypatch.setenv("CONFIG_PATH", str(tmp_path / "file" / "folder" / "config.ini"))
     with begun(CONFIRMED) as gateway:
         assert main(["login", "--gateway", gateway.address]) == 2
         assert gateway.calls == []
-    assert "cannot be written (Not a directory)" in capsys.readouterr().err
+    assert "config.ini (Not a directory)" in capsys.readouterr().err
 
 
-def test_a_folder_that_is_not_ours_is_said_before_anybody_is_asked():
+def test_folder_without_permission_is_refused_before_the_login_starts():
     folder = Path(tempfile.mkdtemp(), "locked")
     folder.mkdir()
     for path, mode in ((folder, 0o555), (folder.parent, 0o755)):
         path.chmod(mode)
     code = (
-        "import os, sys; from cpsl import command, login\n"
-        "if os.getuid() == 0: os.setuid(65534)\n"  # root may write everywhere
-        "sys.exit(command.run(['login']))"
+        "import os, sys; from cpsl import cli\n"
+        "if os.getuid() == 0: os.setuid(65534)\n"  # root can write everywhere
+        "sys.exit(cli.run(['login']))"
     )
     environ = os.environ | {"CONFIG_PATH": str(folder / "new" / "config.ini")}
     try:
@@ -515,10 +537,21 @@ def test_a_folder_that_is_not_ours_is_said_before_anybody_is_asked():
     finally:
         shutil.rmtree(folder.parent)
     assert ran.returncode == 2
-    assert "cannot be written (Permission denied)" in ran.stderr
+    assert "config.ini (Permission denied)" in ran.stderr
 
 
-def test_a_file_that_cannot_be_written_is_said_without_showing_the_token(tmp_path, monkeypatch):
+def test_failed_write_keeps_the_old_file(old_config, monkeypatch):
+    def fail(handle):
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(cpsl.CredentialsError, match=r"Cannot write .* \(No space left on device\)"):
+        login.forget()
+    assert old_config.read_text() == OLD
+    assert list(old_config.parent.iterdir()) == [old_config]
+
+
+def test_write_error_does_not_show_the_token(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     with begun(CONFIRMED) as gateway:
         waiting = login.begin(gateway.address)
@@ -527,29 +560,27 @@ def test_a_file_that_cannot_be_written_is_said_without_showing_the_token(tmp_pat
             waiting.wait()
         except cpsl.CredentialsError as error:
             shown = traceback.TracebackException.from_exception(error, capture_locals=True)
-    assert "cannot be written" in str(shown)
+    assert "Cannot write" in str(shown)
     assert "new-token" not in "".join(shown.format())
 
 
-# ------------------------------------------------------------------ a token on standard input
+# A token on standard input.
 
 
 def given_on_stdin(text, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
 
 
-def test_a_token_on_standard_input_is_stored_and_not_shown(at_the_office, monkeypatch, capsys):
-    given_on_stdin(f"  {at_the_office.token}\n", monkeypatch)
+def test_token_on_standard_input_is_stored_and_not_shown(connected, monkeypatch, capsys):
+    given_on_stdin(f"  {connected.token}\n", monkeypatch)
     assert main(["login", "--token-stdin"]) == 0
     shown = capsys.readouterr()
-    assert at_the_office.token not in shown.out + shown.err
+    assert connected.token not in shown.out + shown.err
     with cpsl.Client() as client:
-        assert client.list_apps()
+        assert client.list_apps() == connected.list_apps()
 
 
-def test_a_token_that_the_gateway_refuses_is_not_stored(
-    at_the_office, monkeypatch, capsys, old_config
-):
+def test_refused_token_is_not_stored(connected, monkeypatch, capsys, old_config):
     given_on_stdin("a-wrong-token", monkeypatch)
     assert main(["login", "--token-stdin"]) == 2
     shown = capsys.readouterr()
@@ -559,17 +590,17 @@ def test_a_token_that_the_gateway_refuses_is_not_stored(
 
 
 @pytest.mark.parametrize("text", ["", "\n", "two words", "two\nlines", "tökén", "a\x1b[2Jb"])
-def test_what_is_no_token_is_refused_without_repeating_it(
-    text, at_the_office, monkeypatch, capsys, old_config
-):
+def test_invalid_token_is_refused_and_not_shown(text, connected, monkeypatch, capsys, old_config):
     given_on_stdin(text, monkeypatch)
     assert main(["login", "--token-stdin"]) == 2
     err = capsys.readouterr().err
-    assert err == ("cpsl: That is no token: give one line of printable ASCII, no spaces.\n")
+    assert err == (
+        "cpsl: The token is invalid: it must be one line of printable ASCII without spaces.\n"
+    )
     assert old_config.read_text() == OLD
 
 
-def test_a_refused_token_is_in_no_traceback_with_locals(at_the_office):
+def test_traceback_of_a_refused_token_does_not_show_it(connected):
     def fail():
         login.store_token("".join(["a-wrong", "-token"]))
 
@@ -582,7 +613,7 @@ def test_a_refused_token_is_in_no_traceback_with_locals(at_the_office):
 
 @pytest.mark.parametrize("where", [[], ["login"], ["login", "--token-stdin"], ["apps"]])
 @pytest.mark.parametrize("given", [["--token", "sesame"], ["--token=sesame"]])
-def test_a_token_is_never_taken_from_an_argument(where, given, capsys):
+def test_token_argument_is_refused(where, given, capsys):
     assert main([*where, *given]) == 2
     err = capsys.readouterr().err
     assert "--token-stdin" in err
@@ -593,42 +624,44 @@ def test_a_token_is_never_taken_from_an_argument(where, given, capsys):
 @pytest.mark.parametrize(
     "given", [["sesame"], ["--tokn=sesame"], ["--tokn", "sesame"], ["--tok=sesame"]]
 )
-def test_a_mistyped_command_line_does_not_repeat_what_could_be_a_secret(given, capsys):
+def test_command_line_error_does_not_repeat_a_possible_secret(given, capsys):
     assert main(["login", *given]) == 2
     assert "sesame" not in capsys.readouterr().err
 
 
-# ------------------------------------------------------------------ status and logout
+# Status and logout.
 
 
-def test_status_says_which_workspace_it_is_and_where_the_token_comes_from(
-    at_the_office, monkeypatch, capsys
-):
-    login.store_token(at_the_office.token)
+def test_status_shows_the_workspace_and_the_source_of_the_token(connected, monkeypatch, capsys):
+    login.store_token(connected.token)
     assert main(["status"]) == 0
     out = capsys.readouterr().out
-    assert at_the_office.grpc_address in out
+    assert connected.grpc_address in out
     assert str(config_path()) in out
-    assert at_the_office.token not in out
+    assert connected.token not in out
     monkeypatch.setenv("CAPSULE_TOKEN", "a-wrong-token")
     assert main(["status"]) == 2
-    assert "refused the token from the CAPSULE_… variables" in capsys.readouterr().err
+    assert "refused the token from the CAPSULE_* variables" in capsys.readouterr().err
 
 
-def test_a_login_that_another_setting_hides_says_so(at_the_office, monkeypatch, capsys):
+def test_login_warns_that_the_environment_has_precedence(connected, monkeypatch, capsys):
     monkeypatch.setenv("CAPSULE_TOKEN", "another-token")
-    given_on_stdin(at_the_office.token, monkeypatch)
+    given_on_stdin(connected.token, monkeypatch)
     assert main(["login", "--token-stdin"]) == 0
-    assert "CAPSULE_TOKEN is set and comes before this login" in capsys.readouterr().err
+    assert "CAPSULE_TOKEN is set and has precedence" in capsys.readouterr().err
 
 
-def test_logging_out_forgets_the_login_and_keeps_the_rest(old_config, monkeypatch, capsys):
+def test_logout_removes_the_login_and_keeps_other_values(old_config, monkeypatch, capsys):
     assert main(["logout"]) == 0
-    text = old_config.read_text()
-    assert "old-token" not in text
-    assert "gateway.example" not in text  # it would stand in the way of CAPSULE_TOKEN
-    assert "# from the office" in text
-    assert text[text.index("[staging]") :] == OLD[OLD.index("[staging]") :]
+    assert contents(config_file.read(old_config))["default"] == {
+        "token": "",
+        "gateway_host": "",  # a gateway that stayed would contradict CAPSULE_TOKEN
+        "gateway_port": "",
+        "gateway_http_port": "",
+        "color": "blue",
+    }
+    assert config_file.read(old_config)["staging"]["token"] == "staging-token"
+    assert config_file.read(old_config)["staging"]["note"] == "two\nlines"
     assert main(["logout"]) == 0
     assert "No token is stored" in capsys.readouterr().out
     assert main(["status"]) == 2
@@ -637,6 +670,6 @@ def test_logging_out_forgets_the_login_and_keeps_the_rest(old_config, monkeypatc
     assert cpsl.Client().gateway_url == "https://api.capsule.new"
 
 
-def test_logging_out_without_a_file_makes_none(capsys):
+def test_logout_without_a_file_creates_none(capsys):
     assert main(["logout"]) == 0
     assert not Path(config_path()).exists()

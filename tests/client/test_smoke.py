@@ -1,4 +1,4 @@
-"""``cpsl smoke``: what it checks, and how its exit status tells who is to blame."""
+"""``cpsl smoke``: its checks and its exit status."""
 
 import contextlib
 import json
@@ -19,10 +19,10 @@ from gateway import (
     dropped,
     event,
     failed,
+    normal_answer,
     rate_limited,
     stalled,
     streamed,
-    well,
     words,
 )
 
@@ -35,9 +35,9 @@ APP_ID = "1b45251f-463a-5b5a-abcb-b13ece653006"
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory):
-    """A workspace with apps of this module's own, most of which are broken."""
-    with local.start(tmp_path_factory.mktemp("shop") / "data", pace=0) as started:
+def own_workspace(tmp_path_factory):
+    """A workspace with the apps of this module, most of which are broken."""
+    with local.start(tmp_path_factory.mktemp("own_workspace") / "data", pace=0) as started:
 
         @started.app("echo")
         def echo(session, text):
@@ -65,15 +65,15 @@ def shop(tmp_path_factory):
 
 
 @pytest.fixture
-def at_the_shop(shop, monkeypatch):
-    for name, value in shop.environ.items():
+def connected(own_workspace, monkeypatch):
+    for name, value in own_workspace.environ.items():
         monkeypatch.setenv(name, value)
-    return shop
+    return own_workspace
 
 
 @contextlib.contextmanager
 def gateway(*events, status=200, lookup=200, sessions=(None, None)):
-    """Serve one app's streams over a socket; yield the address and the messages that came."""
+    """Serve the streams of one app; yield the address and the received messages."""
     asked = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -83,7 +83,7 @@ def gateway(*events, status=200, lookup=200, sessions=(None, None)):
                 return self.answer(lookup, "application/json", json.dumps({"id": APP_ID}))
             asked.append({name: values[0] for name, values in parse_qs(url.query).items()})
             if status != 200:
-                return self.answer(status, "application/json", '{"error": "on order"}')
+                return self.answer(status, "application/json", '{"error": "as requested"}')
             session = {"session_id": sessions[len(asked) - 1]}
             lines = [*(json.dumps(event) for event in events), json.dumps(session | {"done": True})]
             body = "".join(f"data: {line}\n\n" for line in lines)
@@ -110,11 +110,11 @@ def gateway(*events, status=200, lookup=200, sessions=(None, None)):
 
 
 def marks(out):
-    """Read the lines of a report as a mark for each check."""
+    """Return the mark of each check in a printed report."""
     return {line[2:15].strip(): line[0] for line in out.splitlines()}
 
 
-def test_an_app_that_works_passes_with_a_line_for_each_check(at_the_shop, capsys):
+def test_working_app_passes_every_check(connected, capsys):
     assert main(["smoke", "support-ops"]) == 0
     out = capsys.readouterr().out
     assert marks(out) == dict.fromkeys(
@@ -122,7 +122,7 @@ def test_an_app_that_works_passes_with_a_line_for_each_check(at_the_shop, capsys
     )
 
 
-def test_both_questions_are_asked_in_one_conversation(at_the_shop, capsys):
+def test_both_questions_are_asked_in_one_session(connected, capsys):
     arguments = ["--prompt", "Grüße 👋", "--then", "-5 °C & more?", "--expect", "message 2"]
     assert main(["smoke", "echo", "--json", *arguments]) == 0
     report = json.loads(capsys.readouterr().out)
@@ -137,16 +137,16 @@ def test_both_questions_are_asked_in_one_conversation(at_the_shop, capsys):
         assert 0 < turn["first_chunk"] <= turn["last_chunk"] < 120
 
 
-def test_the_time_to_the_first_text_is_measured_apart_from_the_last(shop):
-    go_on = threading.Event()
+def test_times_of_first_and_last_text_are_measured_separately(own_workspace):
+    release = threading.Event()
 
-    @shop.app("slow-to-end")
+    @own_workspace.app("slow-to-end")
     def slow_to_end(session, text):
         yield "first"
-        go_on.wait(0.3)
+        release.wait(0.3)
         yield "last"
 
-    with shop.client() as client:
+    with own_workspace.client() as client:
         report = smoke(client.core, "slow-to-end")
     for turn in report.turns:
         assert turn.last_chunk - turn.first_chunk > 0.25
@@ -161,55 +161,55 @@ def test_the_time_to_the_first_text_is_measured_apart_from_the_last(shop):
         ("broken", ["first answer", "same session"]),
     ],
 )
-def test_an_app_that_does_not_answer_fails(app, failing, at_the_shop, capsys):
+def test_app_without_an_answer_fails(app, failing, connected, capsys):
     assert main(["smoke", app]) == 1
     out = capsys.readouterr().out
     assert [name for name, mark in marks(out).items() if mark == "✗"] == failing
 
 
-def test_what_an_app_reports_is_shown_on_one_line_without_control_characters(at_the_shop, capsys):
+def test_error_of_an_app_is_cleaned_and_on_one_line(connected, capsys):
     assert main(["smoke", "broken"]) == 1
     first = capsys.readouterr().out.splitlines()[0]
     assert "the database is gone" in first
     assert "\x1b" not in first
 
 
-def test_an_app_that_never_ends_is_cut_off(at_the_shop, capsys):
+def test_endless_answer_is_cut_off(connected, capsys):
     assert main(["smoke", "endless", "--max-seconds", "0.3"]) == 1
     out = capsys.readouterr().out
     assert marks(out) == dict.fromkeys(("first answer", "same session", "in time"), "✗")
     assert "cut off after" in out
-    assert "not done after 0.3 s" in out
+    assert "took longer than 0.3 s" in out
 
 
-def test_an_app_that_falls_silent_is_cut_off(at_the_shop, capsys):
-    go_on = threading.Event()
+def test_silent_app_is_cut_off(connected, capsys):
+    release = threading.Event()
 
-    @at_the_shop.app("stuck")
+    @connected.app("stuck")
     def stuck(session, text):
-        go_on.wait(20)
+        release.wait(20)
         yield "at last"
 
     try:
         assert main(["smoke", "stuck", "--max-seconds", "0.3"]) == 1
     finally:
-        go_on.set()
+        release.set()
     assert marks(capsys.readouterr().out)["in time"] == "✗"
 
 
-def test_an_answer_without_what_is_expected_fails(at_the_shop, capsys):
+def test_answer_without_the_expected_text_fails(connected, capsys):
     assert main(["smoke", "echo", "--expect", r"message \d{3}"]) == 1
-    assert r"'message \\d{3}' is in no answer" in capsys.readouterr().out
+    assert r"no answer contains 'message \\d{3}'" in capsys.readouterr().out
 
 
-def test_an_app_that_changes_the_session_fails():
+def test_changed_session_fails():
     with gateway({"text": "hello"}, sessions=("one", "two")) as (url, asked):
         report = smoke(cpsl.Client("a-token", url), APP_ID)
     assert [check.name for check in report.checks if not check.ok] == ["same session"]
     assert asked[1]["session_id"] == "one"
 
 
-def test_without_a_session_the_second_question_is_not_asked():
+def test_missing_session_fails_and_skips_the_second_question():
     with gateway({"text": "hello"}) as (url, asked):
         report = smoke(cpsl.Client("a-token", url), APP_ID)
     assert [check.name for check in report.checks if not check.ok] == ["same session"]
@@ -217,15 +217,17 @@ def test_without_a_session_the_second_question_is_not_asked():
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
-def test_a_gateway_that_fails_while_it_is_asked_is_the_apps_failure(status):
+def test_gateway_error_after_the_question_is_a_failed_check(status):
     with gateway(status=status) as (url, asked):
         report = smoke(cpsl.Client("a-token", url), APP_ID)
-    assert not report.ok
-    assert str(status) in report.checks[0].detail
+    assert report.ok is False
+    assert (
+        report.checks[0].detail == f"The gateway failed ({status}): as requested. Try again later."
+    )
     assert len(asked) == 1
 
 
-def test_a_gateway_that_fails_before_the_question_did_not_ask_the_app(monkeypatch, capsys):
+def test_gateway_error_before_the_question_exits_with_2(monkeypatch, capsys):
     with gateway(lookup=500) as (url, asked):
         monkeypatch.setenv("CAPSULE_TOKEN", "a-token")
         monkeypatch.setenv("CAPSULE_HTTP_URL", url)
@@ -235,7 +237,7 @@ def test_a_gateway_that_fails_before_the_question_did_not_ask_the_app(monkeypatc
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 422])
-def test_a_gateway_that_refuses_the_question_did_not_ask_the_app(status, monkeypatch, capsys):
+def test_refused_question_exits_with_2(status, monkeypatch, capsys):
     with gateway(status=status) as (url, _):
         monkeypatch.setenv("CAPSULE_TOKEN", "a-token")
         monkeypatch.setenv("CAPSULE_HTTP_URL", url)
@@ -244,8 +246,8 @@ def test_a_gateway_that_refuses_the_question_did_not_ask_the_app(status, monkeyp
 
 
 @pytest.fixture
-def misbehaving(monkeypatch):
-    """A gateway that misbehaves on order, and the command's environment for it."""
+def faulty_gateway(monkeypatch):
+    """A gateway with given faults, and the environment in which the command uses it."""
     with Gateway() as started:
         monkeypatch.setenv("CAPSULE_TOKEN", TOKEN)
         monkeypatch.setenv("CAPSULE_HTTP_URL", started.url)
@@ -253,59 +255,57 @@ def misbehaving(monkeypatch):
 
 
 ANSWERED = streamed(*words("hello"), DONE)
-HUNG_UP = {"before the headers": dropped(), "within them": cut(ANSWERED, after=20)}
+DROPPED = {"before the headers": dropped(), "within the headers": cut(ANSWERED, after=20)}
 
 
-@pytest.mark.parametrize("given", HUNG_UP.values(), ids=HUNG_UP)
+@pytest.mark.parametrize("given", DROPPED.values(), ids=DROPPED)
 @pytest.mark.parametrize("turn", ["first", "second"])
-def test_an_app_that_takes_the_question_and_hangs_up_fails(misbehaving, given, turn, capsys):
-    misbehaving.on("stream", *([ANSWERED] if turn == "second" else []), given)
+def test_dropped_connection_after_the_question_fails(faulty_gateway, given, turn, capsys):
+    faulty_gateway.on("stream", *([ANSWERED] if turn == "second" else []), given)
     assert main(["smoke", APP_ID]) == 1
     assert marks(capsys.readouterr().out)[f"{turn} answer"] == "✗"
 
 
 @pytest.mark.parametrize("turn", ["first", "second"])
-def test_a_question_that_is_to_come_later_than_it_may_take_was_not_asked(misbehaving, turn, capsys):
-    misbehaving.on("stream", *([ANSWERED] if turn == "second" else []), rate_limited(after=30))
+def test_rate_limit_longer_than_the_time_limit_exits_with_2(faulty_gateway, turn, capsys):
+    faulty_gateway.on("stream", *([ANSWERED] if turn == "second" else []), rate_limited(after=30))
     assert main(["smoke", APP_ID, "--max-seconds", "0.3", "--expect", "bye"]) == 2
     out, err = capsys.readouterr()
     found = {"first answer": "✓", "in time": "✓"} if turn == "second" else {}
     assert marks(out) == found
-    assert err == "cpsl: The gateway asks for fewer requests: slow down. Try again in 30 s.\n"
+    assert err == "cpsl: Too many requests: slow down. Try again in 30 s.\n"
 
 
-def test_json_has_the_first_answer_though_the_second_question_was_not_asked(misbehaving, capsys):
-    misbehaving.on("stream", ANSWERED, failed(401))
+def test_json_has_the_first_answer_if_the_second_question_was_refused(faulty_gateway, capsys):
+    faulty_gateway.on("stream", ANSWERED, failed(401))
     assert main(["smoke", APP_ID, "--json"]) == 2
     report = json.loads(capsys.readouterr().out)
     assert [turn["text"] for turn in report["turns"]] == ["hello"]
     assert (report["ok"], "refused the token" in report["error"]) == (False, True)
 
 
-def test_an_app_that_gave_nothing_fails_though_the_second_question_was_not_asked(
-    misbehaving, capsys
-):
-    misbehaving.on("stream", streamed(DONE), failed(401))
+def test_empty_first_answer_fails_if_the_second_question_was_refused(faulty_gateway, capsys):
+    faulty_gateway.on("stream", streamed(DONE), failed(401))
     assert main(["smoke", APP_ID]) == 1
     out, err = capsys.readouterr()
     assert marks(out) == {"first answer": "✗", "in time": "✓"}
     assert "refused the token" in err
 
 
-def test_a_lookup_takes_no_longer_than_an_answer_may(misbehaving, capsys):
-    misbehaving.on("get_app", stalled())
+def test_lookup_has_the_time_limit_of_an_answer(faulty_gateway, capsys):
+    faulty_gateway.on("get_app", stalled())
     assert main(["smoke", APP_ID, "--max-seconds", "0.3"]) == 2
-    assert "was silent for 0.3 s" in capsys.readouterr().err
+    assert "sent nothing for 0.3 s" in capsys.readouterr().err
 
 
-def test_a_session_id_may_be_a_number(misbehaving):
-    misbehaving.otherwise = lambda request: (
+def test_session_id_may_be_a_number(faulty_gateway):
+    faulty_gateway.otherwise = lambda request: (
         streamed(event({"text": "hello", "session_id": 7, "done": True}))
         if request.call == "stream"
-        else well(request)
+        else normal_answer(request)
     )
     assert main(["smoke", APP_ID]) == 0
-    assert [r.session_id for r in misbehaving.requests if r.call == "stream"] == ["", "7"]
+    assert [r.session_id for r in faulty_gateway.requests if r.call == "stream"] == ["", "7"]
 
 
 def nowhere():
@@ -315,7 +315,7 @@ def nowhere():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "changes", "says"),
+    ("arguments", "changes", "message"),
     [
         ([APP_ID], {"CAPSULE_TOKEN": ""}, "run `cpsl login`"),
         ([APP_ID], {"CAPSULE_TOKEN": "wrong"}, "refused the token"),
@@ -324,26 +324,26 @@ def nowhere():
         (["echo", "--max-seconds", "soon"], {}, "--max-seconds"),
         (["echo", "--max-seconds", "0"], {}, "above 0"),
         (["echo", "--max-seconds", "nan"], {}, "above 0"),
-        (["echo", "--expect", "("], {}, "does not compile"),
+        (["echo", "--expect", "("], {}, "invalid regular expression"),
         (["echo", "--prompt", " "], {}, "empty"),
         (["echo", "--then", ""], {}, "empty"),
         (["echo", "--prompt", "a" * 9000], {}, "chat"),
     ],
 )
-def test_an_app_that_could_not_be_asked_is_status_2_and_one_line(
-    arguments, changes, says, at_the_shop, monkeypatch, capsys
+def test_unasked_app_prints_one_line_and_exits_with_2(
+    arguments, changes, message, connected, monkeypatch, capsys
 ):
     for name, value in changes.items():
         monkeypatch.setenv(name, value)
         monkeypatch.setenv("CONFIG_PATH", os.devnull)
     assert main(["smoke", *arguments]) == 2
     shown = capsys.readouterr()
-    assert says in shown.err
+    assert message in shown.err
     assert shown.err.count("\n") == 1
     assert shown.out == ""
 
 
-def test_without_a_connection_nothing_is_said_about_the_app(monkeypatch, capsys):
+def test_missing_connection_exits_with_2(monkeypatch, capsys):
     monkeypatch.setenv("CAPSULE_TOKEN", "a-token")
     monkeypatch.setenv("CAPSULE_HTTP_URL", nowhere())
     assert main(["smoke", APP_ID, "--json"]) == 2
@@ -354,7 +354,7 @@ def test_without_a_connection_nothing_is_said_about_the_app(monkeypatch, capsys)
     assert "No gateway answers" in shown.err
 
 
-def test_the_report_is_plain_where_the_stream_cannot_show_marks(at_the_shop):
+def test_report_uses_ascii_marks_if_the_output_needs_them(connected):
     done = subprocess.run(
         [sys.executable, "-m", "cpsl", "smoke", "echo", "--expect", "nothing"],
         env=os.environ | {"PYTHONIOENCODING": "ascii"},

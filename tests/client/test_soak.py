@@ -1,4 +1,4 @@
-"""2,000 messages from 16 threads, one in ten of them broken at random."""
+"""2,000 messages from 16 threads, one in ten with a random fault."""
 
 import gc
 import itertools
@@ -12,7 +12,7 @@ from gateway import (
     APP,
     DONE,
     HOLD,
-    PATIENCE,
+    TEST_TIMEOUT,
     TOKEN,
     Gateway,
     answer,
@@ -21,10 +21,10 @@ from gateway import (
     dropped,
     event,
     failed,
+    normal_answer,
     rate_limited,
     stalled,
     streamed,
-    well,
     words,
 )
 
@@ -63,7 +63,7 @@ OPEN = Path("/dev/fd")  # the open files of this process
 
 
 def fault_of(call, text):
-    """Return what is to go wrong with a message: nothing with nine in ten."""
+    """Return the fault of a message; nine in ten have none."""
     chance = random.Random(f"{SEED} {text}")
     if chance.random() >= 0.1:
         return None
@@ -79,16 +79,16 @@ def resources():
 
 
 @pytest.mark.skipif(not OPEN.is_dir(), reason="no list of open files here")
-def test_no_message_is_sent_twice_no_reply_goes_astray_and_nothing_leaks():
+def test_no_message_is_sent_twice_or_lost_and_nothing_leaks():
     outcomes, numbers = {}, itertools.count()
     refused = Counter()
 
     def behave(request):
         fault = fault_of(request.call, request.text)
         if fault is not REFUSED:
-            return fault or well(request)
+            return fault or normal_answer(request)
         refused[request.text] += 1
-        return rate_limited(after=0) if refused[request.text] == 1 else well(request)
+        return rate_limited(after=0) if refused[request.text] == 1 else normal_answer(request)
 
     def talk():
         while (number := next(numbers)) < MESSAGES:
@@ -103,15 +103,15 @@ def test_no_message_is_sent_twice_no_reply_goes_astray_and_nothing_leaks():
             return client.chat(APP, text).text
         with client.stream(APP, text) as stream:
             for _ in stream:
-                if text.endswith("8"):  # some are left early
+                if text.endswith("8"):  # some streams are not read to their end
                     return stream.text
             return stream.text
 
     with Gateway() as gateway:
         gateway.otherwise = behave
         with cpsl.Client(TOKEN, gateway.url) as client:
-            client.get_app(APP)  # what is loaded once is no leak
-        gateway.wait_until_left()
+            client.get_app(APP)  # loads what is loaded only once
+        gateway.wait_until_disconnected()
         gc.collect()
         files, threads = resources()
 
@@ -120,10 +120,10 @@ def test_no_message_is_sent_twice_no_reply_goes_astray_and_nothing_leaks():
             for talker in talkers:
                 talker.start()
             for talker in talkers:
-                talker.join(4 * PATIENCE)
-        gateway.wait_until_left()
+                talker.join(4 * TEST_TIMEOUT)
+        gateway.wait_until_disconnected()
         for thread in set(threading.enumerate()) - threads:
-            thread.join(PATIENCE)
+            thread.join(TEST_TIMEOUT)
         gc.collect()
         assert resources() == (files, threads)
 

@@ -1,4 +1,4 @@
-"""A gateway on loopback that misbehaves on order, and counts what it received.
+"""Gateways on loopback that answer as a test says, faults included, and record their requests.
 
 >>> with Gateway() as gateway:
 ...     gateway.on("chat", rate_limited(after=0), dropped())
@@ -32,8 +32,10 @@ from cpsl.messages import SERVICE, message
 
 APP = "00000000-0000-4000-8000-000000000001"
 TOKEN = "tok-SECRET-0123456789"
-PATIENCE = 30  # seconds until a test counts as stuck
-HOLD = threading.Event()  # never set: what waits for it waits until the client has gone
+TEST_TIMEOUT = 30  # seconds after which a test fails because something is stuck
+HOLD = (
+    threading.Event()
+)  # never set: an answer that waits for it waits until the client disconnects
 _CALLS = {
     r"/api/v1/apps/[^/]+": "get_app",
     r"/api/v1/apps/[^/]+/payments": "list_payments",
@@ -48,7 +50,7 @@ Part = bytes | threading.Event  # something to send, or to wait for
 
 @dataclass(frozen=True)
 class Answer:
-    """What to send for one request: its parts one by one, and then perhaps the end."""
+    """The parts to send for one request, and how the connection ends afterwards."""
 
     parts: tuple[Part, ...]
     closes: bool = False
@@ -66,11 +68,11 @@ class Request:
     connection: int  # from 1
 
 
-# What may be ordered.
+# Answers.
 
 
 def answer(*body: Part, status: int = 200, framing: str = "length", **headers: str) -> Answer:
-    """Any body: ``framing`` is ``length``, ``chunked`` or ``close``; header names with ``_``."""
+    """Return an answer; ``framing`` is length, chunked or close; ``_`` in header names means ``-``."""
     named = {"Content_Type": "application/json", **headers}
     if framing == "length":
         named.setdefault("Content_Length", str(sum(len(p) for p in body if isinstance(p, bytes))))
@@ -90,8 +92,8 @@ def as_json(value: Any, status: int = 200, **headers: str) -> Answer:
     return answer(json.dumps(value).encode(), status=status, **headers)
 
 
-def failed(status: int, said: str = "it is broken", **headers: str) -> Answer:
-    return as_json({"error": said}, status, X_Request_Id="r-1", **headers)
+def failed(status: int, message: str = "it is broken", **headers: str) -> Answer:
+    return as_json({"error": message}, status, X_Request_Id="r-1", **headers)
 
 
 def rate_limited(after: float | str | None = None) -> Answer:
@@ -117,13 +119,13 @@ def gzipped(*parts: bytes) -> Answer:
     return streamed(gzip.compress(b"".join(parts)), Content_Encoding="gzip")
 
 
-def slowly(given: Answer) -> Answer:
-    """Byte by byte."""
+def byte_by_byte(given: Answer) -> Answer:
+    """Send an answer byte by byte."""
     return Answer(tuple(bytes([byte]) for byte in _bytes(given)), given.closes)
 
 
 def cut(given: Answer, after: int, *, resets: bool = False) -> Answer:
-    """Only so many bytes (from the end, if negative), then the connection closes or resets."""
+    """Send the first bytes of an answer, as in a slice, then close or reset the connection."""
     return Answer((_bytes(given)[:after],), closes=True, resets=resets)
 
 
@@ -132,7 +134,7 @@ def dropped(*, resets: bool = False) -> Answer:
 
 
 def stalled(given: Answer | None = None, after: int = 0) -> Answer:
-    """So many bytes, and then silence."""
+    """Send the first bytes of an answer, then nothing, with the connection open."""
     return Answer((_bytes(given)[:after] if given else b"", HOLD), closes=True)
 
 
@@ -140,8 +142,8 @@ def _bytes(given: Answer) -> bytes:
     return b"".join(part for part in given.parts if isinstance(part, bytes))
 
 
-def well(request: Request) -> Answer:
-    """What a gateway in order answers."""
+def normal_answer(request: Request) -> Answer:
+    """Return the answer of a gateway without faults."""
     match request.call:
         case "chat":
             reply = {"replies": [{"text": f"You said {request.text}"}]}
@@ -163,7 +165,7 @@ def well(request: Request) -> Answer:
 
 
 class _Server:
-    """Accepts connections and handles each on a thread of its own."""
+    """Accepts connections and handles each in its own thread."""
 
     def __init__(self, ca: trustme.CA | None = None) -> None:
         self.accepted = 0
@@ -188,20 +190,20 @@ class _Server:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self._threads[0].join(PATIENCE)  # no connection comes after this
+        self._threads[0].join(TEST_TIMEOUT)  # no connection comes after this
         for sock in list(self.open):
             with suppress(OSError):
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(PATIENCE)
-            assert not thread.is_alive(), "a connection does not end"
+            thread.join(TEST_TIMEOUT)
+            assert not thread.is_alive(), "a connection is still open"
 
-    def wait_for(self, true: Callable[[], Any]) -> None:
-        """Wait until something holds of what this server has seen."""
+    def wait_for(self, condition: Callable[[], Any]) -> None:
+        """Wait until a condition on what this server has received is true."""
         with self.changed:
-            assert self.changed.wait_for(true, PATIENCE), "it never came to that"
+            assert self.changed.wait_for(condition, TEST_TIMEOUT), "the condition never became true"
 
-    def wait_until_left(self) -> None:
+    def wait_until_disconnected(self) -> None:
         """Wait until no client is connected."""
         self.wait_for(lambda: not self.open)
 
@@ -233,7 +235,7 @@ class _Server:
                 sock.do_handshake()
             self.handle(sock, number)
         except (OSError, ValueError):
-            pass  # the client has gone, or would not trust us
+            pass  # the client disconnected, or did not trust the certificate
         finally:
             sock.close()
             with self.changed:
@@ -245,23 +247,23 @@ class _Server:
 
 
 class Gateway(_Server):
-    """The HTTP side: ``on(call, answer, …)`` orders misbehaviour, one answer a request."""
+    """The HTTP gateway: ``on(call, answer, …)`` queues an answer for each of the next requests."""
 
     def __init__(self, ca: trustme.CA | None = None) -> None:
         self.requests: list[Request] = []
-        self.otherwise: Callable[[Request], Answer] = well
-        self._orders: dict[str, deque[Answer]] = {}
+        self.otherwise: Callable[[Request], Answer] = normal_answer
+        self._queued: dict[str, deque[Answer]] = {}
         super().__init__(ca)
 
     def on(self, call: str, *answers: Answer) -> None:
-        self._orders.setdefault(call, deque()).extend(answers)
+        self._queued.setdefault(call, deque()).extend(answers)
 
     def count(self, call: str) -> int:
         return sum(request.call == call for request in self.requests)
 
     @property
     def messages(self) -> Counter[str]:
-        """How often each text was received."""
+        """How often each message was received."""
         return Counter(r.text for r in self.requests if r.call in ("chat", "stream"))
 
     def handle(self, sock: socket.socket, number: int) -> None:
@@ -270,8 +272,8 @@ class Gateway(_Server):
                 request = self._request(line.decode(), incoming, number)
                 with self.changed:
                     self.requests.append(request)
-                    orders = self._orders.get(request.call)
-                    given = orders.popleft() if orders else self.otherwise(request)
+                    queued = self._queued.get(request.call)
+                    given = queued.popleft() if queued else self.otherwise(request)
                     self.changed.notify_all()
                 for part in given.parts:
                     if isinstance(part, bytes):
@@ -296,11 +298,11 @@ class Gateway(_Server):
     def _wait(self, until: threading.Event, sock: socket.socket) -> None:
         while not until.wait(0.005):
             if self._closing or select.select([sock], [], [], 0)[0]:
-                raise ConnectionError("the client has gone")
+                raise ConnectionError("the client disconnected")
 
 
 class Proxy(_Server):
-    """A proxy that tunnels to one port (without one it refuses), and notes what it is asked."""
+    """A proxy that tunnels to one port, or refuses if there is none, and records its requests."""
 
     def __init__(self, port: int = 0) -> None:
         self.asked: list[str] = []
@@ -311,7 +313,7 @@ class Proxy(_Server):
         with sock.makefile("rb", buffering=0) as incoming:
             self.asked.append(incoming.readline().decode())
             head = self.asked[-1] + str(http.client.parse_headers(incoming))
-        assert TOKEN not in head, "a proxy was shown the token"
+        assert TOKEN not in head, "the proxy received the token"
         if not head.startswith("CONNECT") or not self._upstream:
             sock.sendall(b"HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n")
             return
@@ -319,22 +321,22 @@ class Proxy(_Server):
             sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
             ends = {sock: upstream, upstream: sock}
             while True:
-                for end in select.select(list(ends), [], [], PATIENCE)[0]:
+                for end in select.select(list(ends), [], [], TEST_TIMEOUT)[0]:
                     if not (data := end.recv(1 << 16)):
                         return
                     ends[end].sendall(data)
 
 
-Order = grpc.StatusCode | dict[str, Any] | threading.Event
+GrpcAnswer = grpc.StatusCode | dict[str, Any] | threading.Event
 
 
 @dataclass
-class Directory:
-    """The gRPC side: ``orders`` are what `ListApps` answers, one a call; then it answers well."""
+class GrpcGateway:
+    """The gRPC gateway: ``answers`` are those of `ListApps`; after them it answers without faults."""
 
-    orders: list[Order] = field(default_factory=list)
+    answers: list[GrpcAnswer] = field(default_factory=list)
     retry_after: str = ""
-    said: str = "it is broken"
+    details: str = "it is broken"
     tokens: list[str] = field(default_factory=list)
     target: str = ""
 
@@ -344,21 +346,21 @@ class Directory:
 
     def list_apps(self, _: Any, context: grpc.ServicerContext) -> Any:
         self.tokens.append(dict(context.invocation_metadata()).get("authorization", ""))
-        order: Order = self.orders.pop(0) if self.orders else {}
-        if isinstance(order, threading.Event):
-            while context.is_active() and not order.wait(0.01):
+        given: GrpcAnswer = self.answers.pop(0) if self.answers else {}
+        if isinstance(given, threading.Event):
+            while context.is_active() and not given.wait(0.01):
                 pass
-        elif isinstance(order, grpc.StatusCode):
+        elif isinstance(given, grpc.StatusCode):
             if self.retry_after:
                 context.set_trailing_metadata((("retry-after", self.retry_after),))
-            context.abort(order, self.said)
+            context.abort(given, self.details)
         else:
             apps = [message("App")(id=APP, name="support-ops", hostname="support-ops-1")]
-            return message("ListAppsResponse")(**({"ok": True, "apps": apps} | order))
+            return message("ListAppsResponse")(**({"ok": True, "apps": apps} | given))
         return message("ListAppsResponse")()
 
     @contextmanager
-    def serving(self, ca: trustme.CA | None = None, **cert: Any) -> Iterator[Directory]:
+    def serving(self, ca: trustme.CA | None = None, **cert: Any) -> Iterator[GrpcGateway]:
         listing = grpc.unary_unary_rpc_method_handler(
             self.list_apps,
             request_deserializer=message("ListAppsRequest").FromString,
@@ -385,8 +387,8 @@ class Directory:
 
 
 @contextmanager
-def interrupted_when(came: Callable[[], Any], kind: type[BaseException]) -> Iterator[None]:
-    """Raise an exception in the main thread from a signal, once ``came()`` has returned."""
+def interrupted_when(wait: Callable[[], Any], kind: type[BaseException]) -> Iterator[None]:
+    """Raise an exception in the main thread from a signal handler once ``wait()`` has returned."""
 
     def handle(number: int, frame: Any) -> None:
         if not done.is_set():
@@ -394,8 +396,8 @@ def interrupted_when(came: Callable[[], Any], kind: type[BaseException]) -> Iter
             raise kind
 
     def interrupt() -> None:
-        came()
-        while not done.is_set():  # one that comes just before a thread blocks does not wake it
+        wait()
+        while not done.is_set():  # a signal just before a thread blocks does not wake it
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
             done.wait(0.05)
 
@@ -407,5 +409,5 @@ def interrupted_when(came: Callable[[], Any], kind: type[BaseException]) -> Iter
         yield
     finally:
         done.set()
-        thread.join(PATIENCE)
+        thread.join(TEST_TIMEOUT)
         signal.signal(signal.SIGINT, previous)

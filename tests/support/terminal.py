@@ -1,4 +1,4 @@
-"""A program in a terminal of its own: what a person would see there, and type."""
+"""Run a Python program in a pseudo-terminal, as a person would."""
 
 import errno
 import fcntl
@@ -11,7 +11,7 @@ import sys
 import termios
 import time
 
-# Takes the terminal that it was given as its own, so that Ctrl-C reaches the command.
+# Makes the terminal the controlling terminal, so that Ctrl-C reaches the command.
 IN_TERMINAL = """if True:
     import fcntl, os, sys, termios
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
@@ -20,7 +20,7 @@ IN_TERMINAL = """if True:
 
 
 class Terminal:
-    """A Python program that runs in a terminal of its own."""
+    """A Python program in a pseudo-terminal of its own."""
 
     def __init__(self, *arguments, columns=80, **environ):
         self.seen = b""
@@ -50,7 +50,7 @@ class Terminal:
         os.close(self._master)
 
     def read_until(self, text):
-        """Read until the terminal has shown this; without it, until the command's end."""
+        """Read until the terminal shows a text, or until the program ends if it is ``None``."""
         wanted = text.encode() if text is not None else None
         deadline = time.monotonic() + 30
         while wanted is None or wanted not in self.seen:
@@ -58,7 +58,7 @@ class Terminal:
             assert ready, f"no {text!r} in {self.seen!r}"
             try:
                 data = os.read(self._master, 4096)
-            except OSError as error:  # how Linux says that the terminal's last user has gone
+            except OSError as error:  # on Linux, the program has ended
                 assert error.errno == errno.EIO
                 data = b""
             if not data:
