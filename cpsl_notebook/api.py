@@ -6,11 +6,12 @@ from typing import Any, Literal
 
 from IPython.core.getipython import get_ipython
 
+from cpsl_notebook.conversation import exchange
 from cpsl_notebook.conversation.context import current_context
 from cpsl_notebook.prompt.request import Request
 from cpsl_notebook.reply.model import Reply
 
-__all__ = ["ask", "place"]
+__all__ = ["ask", "running_cell", "send"]
 
 
 def ask(
@@ -25,43 +26,44 @@ def ask(
     timeout: float | None = None,
     form: Literal["json", "table"] | None = None,
 ) -> Reply:
-    """Ask an app; the cell magic ``%%capsule`` as a function, for loops and functions.
+    """Send a prompt to an app and show its reply, like the cell magic ``%%capsule``.
 
-    The text is sent as it is: it is Python's to fill, with an f-string for example.
+    The text is sent unchanged. To insert values, use an f-string.
 
     Parameters
     ----------
-    text
+    text : str
         The prompt.
-    app
-        Name or id; by default the app of ``%capsule use``, or the only one in use.
-    session
-        The name of a further conversation of this notebook.
-    new
+    app : str
+        Name or id of the app. By default, the app of ``%capsule use``, or the only one used so far.
+    session : str
+        The name of a separate conversation of this notebook.
+    new : bool
         Start a new conversation.
-    once
-        Ask in a throw-away conversation and leave the notebook's where it is.
-    quiet
-        Show nothing.
-    stream
+    once : bool
+        Use a temporary conversation; the notebook's conversation does not change.
+    quiet : bool
+        Do not show the reply.
+    stream : bool
         Show the reply as it arrives.
-    timeout
-        The longest silence to bear, in seconds.
-    form
-        What the answer must be, ``"json"`` or ``"table"``; it is shown as such.
+    timeout : float, optional
+        Read timeout, in seconds: stop if the app sends nothing for this long.
+    form : {"json", "table"}, optional
+        The expected format of the reply, which is shown in that format.
 
     Returns
     -------
     Reply
-        The reply; ``str(reply)`` is its text. As the last line of its cell it is not shown again.
+        The reply; ``str(reply)`` is its text. It is not shown again if the call is the last line
+        of its cell.
 
     Raises
     ------
     UserError
-        There is nothing to send, nobody to send it to, the reply was stopped, or it is not of the
-        form that it must have.
+        The request is invalid, no app can be chosen, the reply was stopped, or it is not in the
+        expected format.
     Exception
-        What the client raises; what had arrived is shown, and kept in ``%capsule history``.
+        The client's error. What had arrived is shown and kept in ``%capsule history``.
 
     Examples
     --------
@@ -70,10 +72,7 @@ def ask(
         for queue in ["billing", "security"]:
             ask(f"How many open threads are there in {queue}?", app="support-ops")
     """
-    from cpsl_notebook.display.displays import choose
-
-    at = current_context()
-    question = Request(
+    request = Request(
         text=text,
         app=app,
         session=session,
@@ -82,17 +81,26 @@ def ask(
         stream=stream,
         timeout=timeout,
         form=form,
-        **place(),
+        **running_cell(),
     )
-    reply = at.ask(question, choose("quiet" if quiet else at.settings.display))
+    reply = send(request, quiet=quiet)
     if reply.error is not None:
         raise reply.error
-    reply.shown = not quiet
     return reply
 
 
-def place() -> dict[str, Any]:
-    """Return which cell runs, as far as the front end says."""
+def send(request: Request, *, quiet: bool) -> Reply:
+    """Send a request and show its reply as the settings say; errors are in ``reply.error``."""
+    from cpsl_notebook.display.displays import choose
+
+    context = current_context()
+    reply = exchange.send(context, request, choose("quiet" if quiet else context.settings.display))
+    reply.shown = not quiet and reply.error is None
+    return reply
+
+
+def running_cell() -> dict[str, Any]:
+    """Return the id and execution count of the running cell, as far as the front end tells them."""
     shell: Any = get_ipython()
     if shell is None:
         return {}

@@ -1,4 +1,4 @@
-"""Which ``cpsl`` is installed: `cpsl-client`, or the official SDK."""
+"""The installed ``cpsl`` package: cpsl-client or the official SDK."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ __all__ = ["check_installed", "make_client", "same_class", "takes"]
 
 
 def check_installed() -> None:
-    """Make sure that there is one ``cpsl`` to work with.
+    """Check that exactly one ``cpsl`` package is installed.
 
     Raises
     ------
     UserError
-        There is none, or there are two that overwrite each other's files.
+        None is installed, or cpsl-client and the official SDK both are.
     """
     if importlib.util.find_spec("cpsl") is None:
         raise UserError(
-            "There is no cpsl package: run `pip install ./cpsl` in a clone of this project, or "
-            "`pip install cpsl` for the official SDK, and restart the kernel."
+            "The package cpsl is not installed. Run `pip install ./cpsl` in a clone of this project, "
+            "or `pip install cpsl` for the official SDK, and restart the kernel."
         )
     if _installed("cpsl") and _installed("cpsl-client"):
         raise UserError(
-            "Both cpsl and cpsl-client are installed and overwrite each other's files: run "
+            "Both cpsl and cpsl-client are installed and overwrite each other's files. Run "
             "`pip uninstall cpsl cpsl-client`, install one again, and restart the kernel."
         )
 
 
 def make_client(**options: Any) -> Any:
-    """Return a `cpsl.Client`; options that are ``None`` are left out."""
+    """Return a ``cpsl.Client``; options that are ``None`` are omitted."""
     check_installed()
     import cpsl
 
@@ -43,22 +43,22 @@ def make_client(**options: Any) -> Any:
 
 
 def takes(method: Callable[..., Any], option: str) -> bool:
-    """Say whether a method of the client at hand takes an option beyond the documented ones."""
+    """Return whether a client's method accepts an option that is not a documented one."""
     return option in inspect.signature(method).parameters
 
 
-def same_class(documented: Callable[..., Any], bonus: Callable[..., Any] | None) -> bool:
-    """Say whether a method beyond the documented ones is there, and of the same class.
+def same_class(documented: Callable[..., Any], extra: Callable[..., Any] | None) -> bool:
+    """Return whether an extra method exists and is defined by the class of a documented one.
 
-    Somebody's own client that overrides the documented one must not be passed by.
+    If a subclass overrides the documented method only, the extra method must not bypass it.
     """
-    homes = {
-        getattr(method, "__qualname__", "").rpartition(".")[0] for method in (documented, bonus)
+    classes = {
+        getattr(method, "__qualname__", "").rpartition(".")[0] for method in (documented, extra)
     }
-    return bonus is not None and len(homes) == 1
+    return extra is not None and len(classes) == 1
 
 
 def _installed(name: str) -> bool:
-    """Look for a distribution's mark; importlib.metadata would take longer than all the rest."""
-    mark = f"{name.replace('-', '_')}-*.dist-info"
-    return any(True for place in sys.path for _ in Path(place).glob(mark))
+    """Return whether a distribution is installed; importlib.metadata is too slow for this."""
+    folder = f"{name.replace('-', '_')}-*.dist-info"
+    return any(True for path in sys.path for _ in Path(path).glob(folder))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import traceback
 from collections.abc import Iterable
+from typing import Any
 
 from cpsl_notebook.sanitize import clean
 
@@ -20,27 +21,27 @@ __all__ = [
 
 
 class UserError(Exception):
-    """One line that says what failed and what to do next.
+    """An error shown as one line that says what failed and what to do next.
 
-    IPython shows that line alone, as an error output, and Run All stops. The errors can be pickled
+    IPython shows only that line, as an error output, and Run All stops. The errors can be pickled
     and copied.
 
     Parameters
     ----------
-    message
+    message : str
         The line.
-    label
-        The name shown before the line, such as ``"NameError"``; by default, that of the class.
-        Empty for plain advice, which needs no name.
+    label : str, optional
+        The name before the line, such as ``"NameError"``; by default that of the class. Plain
+        advice has none.
 
     Attributes
     ----------
-    full
-        Whether to show the whole traceback instead.
+    show_traceback : bool
+        Whether to show the whole traceback instead of the line.
     """
 
     label = ""
-    full = False
+    show_traceback = False
 
     def __init__(self, message: str = "", *, label: str | None = None) -> None:
         super().__init__(clean(message))
@@ -48,67 +49,75 @@ class UserError(Exception):
             self.label = label
 
     def _render_traceback_(self) -> list[str]:
-        if self.full:
+        if self.show_traceback:
             return clean("".join(traceback.format_exception(self))).splitlines()
         return [f"{self.label}: {self}" if self.label else str(self)]
 
 
 class UsageError(UserError):
-    """The line of a magic, or the arguments of a function, cannot be used."""
+    """The line of a magic or the arguments of a function are invalid."""
 
     label = "UsageError"
 
 
 class StoppedError(UserError):
-    """The user stopped what was running; what had arrived is kept."""
+    """The user stopped a reply or a login."""
 
     label = "Stopped"
 
 
 class PromptError(UserError):
-    """A prompt could not be filled; the label is the name of Python's exception."""
+    """A prompt could not be filled; the label names the Python exception."""
 
 
 class ClientError(UserError):
-    """The client or the service failed; the label is the name of the client's exception."""
+    """The client or the service failed; the label names the client's exception."""
 
 
 def as_user_error(error: Exception) -> UserError:
-    """Return an error as one line for the user; a `UserError` is returned as it is."""
+    """Return an error as a `UserError`; one that already is a `UserError` is returned unchanged."""
     if isinstance(error, UserError):
         return error
     message = " ".join(str(error).split()) or "no message"
-    # The client's own errors say what to do; for any other one, the place may matter.
+    # Errors of cpsl say what to do. For others, the place in the code may matter.
     of_client = type(error).__module__.partition(".")[0] == "cpsl"
     hint = "" if of_client else " (--traceback shows where)"
     return ClientError(message + hint, label=type(error).__name__)
 
 
-def did_you_mean(word: str, known: Iterable[str], otherwise: str = "", most: int = 3) -> str:
-    """Return a question that names the nearest known names.
+def did_you_mean(word: str, known: Iterable[Any], otherwise: str = "", limit: int = 3) -> str:
+    """Return a question that suggests the known names close to a misspelled one.
 
     Parameters
     ----------
-    word
-        What was typed.
-    known
-        The known names.
-    otherwise
-        What to return where none of them is near.
-    most
-        How many names to suggest.
+    word : str
+        The misspelled name.
+    known : iterable
+        The known names. Those that begin with an underscore, and values other than strings, are
+        not suggested.
+    otherwise : str
+        The text to return if no name is close.
+    limit : int
+        The largest number of names to suggest.
+
+    Returns
+    -------
+    str
+        The question, or *otherwise*.
 
     Examples
     --------
     >>> did_you_mean("PAYMENT", ["payments", "earnings"])
-    'did you mean payments?'
-    >>> did_you_mean("x", ["payments"], "there is only payments.")
-    'there is only payments.'
+    "Did you mean 'payments'?"
+    >>> did_you_mean("x", ["payments"], "Run `%capsule help`.")
+    'Run `%capsule help`.'
     """
-    names = {name.casefold(): name for name in known}
+    names = {n.casefold(): n for n in known if isinstance(n, str) and not n.startswith("_")}
     typed = word.casefold()
-    begun = [name for name in names if typed and name.startswith(typed)]
-    found = begun or difflib.get_close_matches(typed, names)
-    if not found:
-        return otherwise
-    return f"did you mean {' or '.join(names[name] for name in found[:most])}?"
+    letters = len(typed.lstrip("-"))
+    begun = [name for name in names if letters > 2 and name.startswith(typed)]
+    close = difflib.get_close_matches(typed, names, cutoff=0.75) if letters > 1 else []
+    found = (begun or close)[:limit]
+    return (
+        f"Did you mean {' or '.join(repr(names[name]) for name in found)}?" if found else otherwise
+    )

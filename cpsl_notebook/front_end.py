@@ -1,39 +1,52 @@
-"""Which kind of front end shows the output of the running cell."""
+"""Detecting which kind of front end shows the output of the running cell."""
 
 from __future__ import annotations
 
 import sys
 import threading
-from typing import Any
+from typing import Any, Literal
 
 from IPython.core.getipython import get_ipython
 
-__all__ = ["front_end"]
+__all__ = ["FrontEnd", "front_end"]
+
+FrontEnd = Literal["widget", "text", "captured", "headless"]
 
 
-def front_end() -> str:
-    """Return what shows the output.
+def front_end() -> FrontEnd:
+    """Return what shows the output of the running cell.
 
-    ``widget``; ``text``, a terminal; ``captured``, an ``Output`` widget, which shows no update of
-    what it was given; or ``headless``, nobody.
+    Returns
+    -------
+    str
+        ``"widget"`` for a notebook, ``"text"`` for a terminal, ``"captured"`` for an ipywidgets
+        ``Output``, which ignores updates of its outputs, or ``"headless"`` for a run that nobody
+        watches.
+
+    Examples
+    --------
+    >>> front_end()
+    'text'
     """
     shell: Any = get_ipython()
     if not hasattr(shell, "kernel"):
         return "text"
     if threading.current_thread() is not threading.main_thread():
-        return "headless"  # there is no cell to show it in while it grows
+        return "headless"  # another thread has no cell whose output it could update
     parent = shell.get_parent()
     if _is_captured(parent.get("header", {}).get("msg_id")):
         return "captured"
-    # Under nbclient and its like there is nobody who could be asked for input.
+    # nbclient and similar runners do not allow input, because there is nobody to ask.
     return "headless" if parent.get("content", {}).get("allow_stdin") is False else "widget"
 
 
 def _is_captured(message_id: Any) -> bool:
-    """Say whether an ``Output`` widget takes what the running cell or callback shows."""
+    """Return whether an ``Output`` widget captures the output of the running cell or callback."""
     if "ipywidgets" not in sys.modules:
         return False
     from ipywidgets import Output
+
+    # ipywidgets has no public list of widgets; a test with an ``Output`` fails if this one goes.
     from ipywidgets.widgets.widget import _instances
 
     outputs = [widget for widget in list(_instances.values()) if isinstance(widget, Output)]

@@ -1,4 +1,4 @@
-"""``%capsule login``: the browser login, with a link to click and a live status."""
+"""``%capsule login``: log in with the browser, with a link and a live status."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ __all__ = ["log_in"]
 
 
 def log_in() -> None:
-    """Log in to the gateway that the environment names, else to the live service.
+    """Log in to the gateway of the environment, or else to the live service.
 
     Raises
     ------
     UserError
-        Nobody is there to confirm it, it was interrupted, or the client at hand has no login.
+        The run is non-interactive, or the installed client has no login.
+    StoppedError
+        The user interrupted the login.
     """
     if front_end() == "headless":
         raise UserError(
-            "Nobody is here to confirm a login: set CAPSULE_TOKEN for this run instead."
+            "This run is non-interactive, so nobody can confirm the login. Set CAPSULE_TOKEN instead."
         )
     begin = _begin()
     login = begin()
@@ -33,13 +35,15 @@ def log_in() -> None:
     )
     status = _Status(link, f"Open {anchor} and confirm the login to {escape(login.gateway)}.")
     try:
-        path = login.wait(on_tick=lambda left: status.show(f"Waiting; {left:.0f} s are left."))
+        path = login.wait(
+            on_tick=lambda left: status.show(f"Waiting for confirmation, {left:.0f} s left.")
+        )
     except KeyboardInterrupt:
         path = None
     if path is None:
         status.end("Stopped.")
-        raise StoppedError("the login was not finished; an earlier one stands.")
-    status.end(f"Logged in; the token is in {path}.")
+        raise StoppedError("the login was not completed. Earlier credentials are unchanged.")
+    status.end(f"Logged in. The token is stored in {path}.")
 
 
 def _begin() -> Any:
@@ -47,13 +51,13 @@ def _begin() -> Any:
         from cpsl.login import begin
     except ImportError:
         raise UserError(
-            "The official SDK logs in from a shell: run `capsule login` there."
+            "The official SDK logs in from a terminal. Run `capsule login` there."
         ) from None
     return begin
 
 
 class _Status:
-    """The link, and a line below it that changes; a terminal, which cannot repaint, shows less."""
+    """The link with a status line below it; a terminal shows only the final status."""
 
     def __init__(self, text: str, html: str) -> None:
         self._text, self._html = text, html
@@ -61,7 +65,9 @@ class _Status:
         if front_end() == "text":
             print(text)  # noqa: T201
         else:
-            self._handle = display(self._bundle("Waiting."), raw=True, display_id=True)
+            self._handle = display(
+                self._bundle("Waiting for confirmation."), raw=True, display_id=True
+            )
 
     def show(self, line: str) -> None:
         if self._handle is not None:

@@ -1,17 +1,17 @@
-"""The settings of a notebook, as ``%config CapsuleMagics`` changes them."""
+"""The settings of a notebook, which ``%config CapsuleMagics`` changes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["LONGEST_SILENCE", "Settings"]
+__all__ = ["MAX_TIMEOUT", "Settings"]
 
-LONGEST_SILENCE = 1_000_000.0  # seconds; what waits for a socket takes no number of any size
+MAX_TIMEOUT = 1_000_000.0  # seconds; sockets refuse much larger numbers
 
 
 @dataclass
 class Settings:
-    """What ``%config CapsuleMagics`` sets, which documents it."""
+    """The values of ``%config CapsuleMagics``; `CapsuleMagics` documents them."""
 
     app: str = ""
     timeout: float | None = None

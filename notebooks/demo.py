@@ -1,4 +1,4 @@
-"""Run the quickstart from a clean kernel and show what its cells produced: ``make demo``."""
+"""Run the quickstart in a new kernel and print the outputs of its cells: ``make demo``."""
 
 import os
 import shutil
@@ -18,18 +18,18 @@ BUILD = ROOT / "build"
 
 
 def main() -> int:
-    """Execute the notebook, show it, write it and its HTML page; return the exit status."""
+    """Run the demo in a temporary folder; return the exit status."""
     BUILD.mkdir(exist_ok=True)
     home = Path(tempfile.mkdtemp(prefix="demo-", dir=BUILD))
     try:
-        return demonstrate(home)
+        return run(home)
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def demonstrate(home: Path) -> int:
-    """Do it in a folder that serves as the kernel's own."""
-    os.environ["CAPSULE_HOME"] = str(home)  # a fresh workspace, and nothing in the user's own home
+def run(home: Path) -> int:
+    """Execute the notebook in a folder, print it, and write it with its HTML page."""
+    os.environ["CAPSULE_HOME"] = str(home)  # a new workspace outside the user's home
     notebook = nbformat.read(QUICKSTART, as_version=4)
     started = time.perf_counter()
     try:
@@ -38,7 +38,9 @@ def demonstrate(home: Path) -> int:
             timeout=120,
             kernel_name="python3",
             resources={"metadata": {"path": str(home)}},
-            extra_arguments=["--IPKernelApp.log_level=ERROR"],  # not how its sockets are encrypted
+            extra_arguments=[
+                "--IPKernelApp.log_level=ERROR"
+            ],  # no warning about unencrypted sockets
         ).execute()
     except nbclient.exceptions.CellExecutionError as error:
         print(error, file=sys.stderr)
@@ -46,10 +48,10 @@ def demonstrate(home: Path) -> int:
     finally:
         written = write(notebook)
     show(notebook)
-    print(f"\nThe quickstart ran in {time.perf_counter() - started:.1f} s. Written:")
+    print(f"\nThe quickstart ran in {time.perf_counter() - started:.1f} s. Files:")
     for path in written:
         print(f"  {path.relative_to(ROOT)}")
-    print("`make lab` opens it in JupyterLab.")
+    print("Run `make lab` to open it in JupyterLab.")
     return 0
 
 
@@ -63,7 +65,7 @@ def write(notebook: nbformat.NotebookNode) -> list[Path]:
 
 
 def show(notebook: nbformat.NotebookNode) -> None:
-    """Print the cells that are tagged for it, with their outputs as text."""
+    """Print the cells with the tag ``demo`` and their outputs as text."""
     for cell in notebook.cells:
         if "demo" not in cell.metadata.get("tags", []):
             continue

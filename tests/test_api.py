@@ -1,4 +1,4 @@
-"""``ask``, the cell magic as a function: the same settings, the same display."""
+"""``ask``, the cell magic as a function, and the errors that users see."""
 
 import threading
 
@@ -17,7 +17,7 @@ def shell(workspace):
         yield started
 
 
-def test_ask_is_shown_as_the_settings_say(shell, workspace):
+def test_ask_follows_the_settings(shell, workspace):
     workspace.app("painter")(lambda session, text: f"![cat]({PICTURE})")
     assert "![cat]" in shell.run("ask('x', app='painter');").text
     shown = shell.run("ask('x', app='painter', quiet=True)").value._repr_mimebundle_()
@@ -27,26 +27,26 @@ def test_ask_is_shown_as_the_settings_say(shell, workspace):
     assert f'<img src="{PICTURE}"' in shown["text/html"]
 
 
-def test_ask_obeys_the_timeout_of_the_settings(shell, workspace):
-    over = threading.Event()
+def test_ask_uses_the_timeout_of_the_settings(shell, workspace):
+    finish = threading.Event()
 
     @workspace.app("silent")
     def silent(session, text):
-        over.wait(20)
+        finish.wait(20)
         yield "late"
 
     shell.run("%config CapsuleMagics.timeout = 0.3")
     try:
         assert "sent nothing for 0.3 s" in str(shell.try_to_run("ask('x', app='silent')").error)
     finally:
-        over.set()
+        finish.set()
 
 
-def test_a_reply_that_ends_its_cell_is_shown_once(shell):
+def test_reply_in_the_last_line_of_its_cell_is_shown_once(shell):
     shell.run("%config CapsuleMagics.display = 'html'")
 
     def shown(cell):
-        ran = shell.run(cell)  # in a terminal, what a cell's last line comes to is text
+        ran = shell.run(cell)  # in a terminal, the value of a cell's last line is shown as text
         displayed = [one for one in ran.outputs if "text/html" in one.data and not one.update]
         return len(displayed) + ran.text.count("| egg |")
 
@@ -57,23 +57,42 @@ def test_a_reply_that_ends_its_cell_is_shown_once(shell):
     assert shown("ask('an egg', app='diet-coach', quiet=True);") == 0
 
 
-WRONG = {
-    "a text that is none": ({"text": 3}, "The text must be a string, no int"),
-    "an app that is none": ({"text": "x", "app": 3}, "The app must be a string"),
-    "a form that there is not": ({"text": "x", "form": "xml"}, "name json or table"),
-    "no seconds": ({"text": "x", "timeout": -1}, "above 0"),
-    "words for seconds": ({"text": "x", "timeout": "soon"}, "above 0"),
-    "endless seconds": ({"text": "x", "timeout": float("inf")}, "up to a million"),
-    "no text": ({"text": " \n"}, "The prompt is empty"),
-    "once and named": (
+INVALID = {
+    "a number as the text": (
+        {"text": 3},
+        "The text must be a string, not int. Convert it with str().",
+    ),
+    "a number as the app": (
+        {"text": "x", "app": 3},
+        "The app must be a string, not int. Convert it with str().",
+    ),
+    "an unknown form": (
+        {"text": "x", "form": "xml"},
+        "Invalid form: 'xml'. Use 'json' or 'table'.",
+    ),
+    "a negative timeout": (
+        {"text": "x", "timeout": -1},
+        "Invalid timeout: -1. Give seconds above 0 and up to a million.",
+    ),
+    "a timeout in words": (
+        {"text": "x", "timeout": "soon"},
+        "Invalid timeout: 'soon'. Give seconds above 0 and up to a million.",
+    ),
+    "an infinite timeout": (
+        {"text": "x", "timeout": float("inf")},
+        "Invalid timeout: inf. Give seconds above 0 and up to a million.",
+    ),
+    "no text": ({"text": " \n"}, "The prompt is empty. Write it below the %%capsule line."),
+    "once with a name": (
         {"text": "x", "once": True, "session": "y"},
-        "leave out --new and --session",
+        "Cannot combine once with new or session. Leave out one of them.",
     ),
 }
 
 
-@pytest.mark.parametrize(("options", "said"), WRONG.values(), ids=WRONG)
-def test_what_cannot_be_asked_is_one_line_and_nothing_is_sent(shell, options, said):
-    with pytest.raises(UserError, match=said):
+@pytest.mark.parametrize(("options", "message"), INVALID.values(), ids=INVALID)
+def test_invalid_request_is_one_line_and_nothing_is_sent(shell, options, message):
+    with pytest.raises(UserError) as caught:
         ask(**{"app": "diet-coach"} | options)
+    assert str(caught.value) == message
     assert len(shell.run("%capsule history").value) == 0

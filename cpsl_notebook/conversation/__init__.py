@@ -1,1 +1,1 @@
-"""Conversations of a notebook: which one a cell continues, and where it is stored."""
+"""The conversations of a notebook, and sending prompts in them."""

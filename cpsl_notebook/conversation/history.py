@@ -1,57 +1,113 @@
-"""``%capsule history --save``: the turns of a kernel as a file."""
+"""``%capsule history``: the turns of this kernel as a table, and saving them to a file."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from cpsl_notebook.errors import UserError
-from cpsl_notebook.reply.markdown import closed
+from cpsl_notebook.files import replacing
+from cpsl_notebook.reply.markdown import close_fence
+from cpsl_notebook.sanitize import clean
 
-__all__ = ["save"]
+if TYPE_CHECKING:
+    from cpsl_notebook.reply.model import Reply
+
+__all__ = ["history_frame", "save_history"]
+
+_DTYPES = {
+    "sent_at": "datetime64[us, UTC]",
+    "cell_id": "string",
+    "execution_count": "Int64",
+    "app": "category",
+    "conversation": "string",
+    "turn": "Int64",
+    "template": "string",
+    "prompt": "string",
+    "reply": "string",
+    "status": "category",
+    "first_chunk_s": "Float64",
+    "total_s": "Float64",
+    "session_id": "string",
+    "request_id": "string",
+}
 
 
-def save(frame: pd.DataFrame, name: str, *, force: bool = False) -> Path:
-    """Write a history to a file, in the way that the name's ending says.
+def history_frame(replies: list[Reply]) -> pd.DataFrame:
+    """Return prompts and replies as a table.
 
     Parameters
     ----------
-    frame
+    replies : list of Reply
+        The replies, oldest first.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per turn, with the columns
+
+        - ``sent_at`` (``datetime64[us, UTC]``),
+        - ``cell_id`` (``string``), ``execution_count`` (``Int64``),
+        - ``app`` (``category``), ``conversation`` (``string``), ``turn`` (``Int64``),
+        - ``template`` (``string``; the prompt before its ``{{ }}`` placeholders were filled),
+        - ``prompt`` (``string``),
+        - ``reply`` (``string``, without escape sequences and control characters),
+        - ``status`` (``category``),
+        - ``first_chunk_s`` and ``total_s`` (``Float64``, seconds),
+        - ``session_id`` and ``request_id`` (``string``).
+    """
+    # The reply is cleaned, because a terminal prints the texts of a table unchanged.
+    rows = [vars(reply) | {"reply": clean(reply.text)} for reply in replies]
+    columns = {
+        name: pd.Series([row[name] for row in rows], dtype=dtype) for name, dtype in _DTYPES.items()
+    }
+    return pd.DataFrame(columns)
+
+
+def save_history(frame: pd.DataFrame, name: str, *, force: bool = False) -> Path:
+    """Write a history to a file whose format is given by its extension.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
         What `history_frame` returns.
-    name
-        A path that ends in ``.jsonl`` (a JSON object a turn), ``.parquet`` or ``.md``.
-    force
-        Replace a file that is there.
+    name : str
+        A path that ends in ``.jsonl`` (one JSON object per turn), ``.parquet`` or ``.md``.
+    force : bool
+        Whether to replace an existing file.
+
+    Returns
+    -------
+    pathlib.Path
+        The path of the file.
 
     Raises
     ------
     UserError
-        The ending is another, the file is there, or it cannot be written.
+        The extension is unknown, the file exists, or it cannot be written.
     """
     path = Path(name).expanduser()
-    writer = _WRITERS.get(path.suffix.lower())
-    if writer is None:
-        raise UserError(f"{path.name}: end it in {', '.join(_WRITERS)}, to say what to write.")
-    scratch = path.with_name(f".{os.getpid()}.part")
+    write = _WRITERS.get(path.suffix.lower())
+    if write is None:
+        raise UserError(f"Cannot save {path.name}: the name must end in {', '.join(_WRITERS)}.")
+    exists = UserError(f"{path} already exists. Use another name, or replace it with --force.")
     try:
-        if path.exists() and not force:
-            raise UserError(f"{path} is there already: name another, or --force replaces it.")
-        writer(frame, scratch)
-        scratch.replace(path)  # in one step: what was there is not lost where writing fails
+        if path.exists() and not force:  # checked now, because formatting may take a while
+            raise exists
+        with replacing(path, overwrite=force) as scratch:
+            write(frame, scratch)
+    except FileExistsError:
+        raise exists from None
     except OSError as error:
-        with contextlib.suppress(OSError):
-            scratch.unlink()
-        raise UserError(f"{path} cannot be written: {error.strerror}.") from None
+        raise UserError(f"Cannot write {path}: {error.strerror or error}.") from None
     return path
 
 
-def _write_lines(frame: pd.DataFrame, path: Path) -> None:
+def _write_json_lines(frame: pd.DataFrame, path: Path) -> None:
     frame.to_json(
         path, orient="records", lines=True, date_format="iso", date_unit="us", force_ascii=False
     )
@@ -63,25 +119,25 @@ def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
 
 def _write_markdown(frame: pd.DataFrame, path: Path) -> None:
     turns = [_turn(row) for row in frame.to_dict("records")]
-    path.write_text("\n\n".join(["# What was asked and answered", *turns]) + "\n", "utf-8")
+    path.write_text("\n\n".join(["# Prompts and replies", *turns]) + "\n", "utf-8")
 
 
 def _turn(row: dict[Any, Any]) -> str:
-    at = row["sent_at"].strftime("%Y-%m-%d %H:%M UTC")
+    sent_at = row["sent_at"].strftime("%Y-%m-%d %H:%M UTC")
     conversation = f", conversation {row['conversation']}" if row["conversation"] else ""
-    ending = "" if row["status"] == "complete" else f" ({row['status']})"
-    head = f"## {row['app']}{conversation}, turn {row['turn']}{ending}\n\n{at}"
-    return f"{head}\n\n{_fenced(row['prompt'])}\n\n{closed(row['reply'].strip())}"
+    status = "" if row["status"] == "complete" else f" ({row['status']})"
+    heading = f"## {row['app']}{conversation}, turn {row['turn']}{status}\n\n{sent_at}"
+    return f"{heading}\n\n{_fenced(row['prompt'])}\n\n{close_fence(row['reply'].strip())}"
 
 
 def _fenced(text: str) -> str:
-    """Return a text in a fence that is longer than any in it."""
+    """Return a text in a fence that is longer than any fence in it."""
     longest = max([2, *(len(run) for run in re.findall("`+", text))])
     return f"{'`' * (longest + 1)}text\n{text}\n{'`' * (longest + 1)}"
 
 
 _WRITERS: dict[str, Callable[[pd.DataFrame, Path], None]] = {
-    ".jsonl": _write_lines,
+    ".jsonl": _write_json_lines,
     ".parquet": _write_parquet,
     ".md": _write_markdown,
 }

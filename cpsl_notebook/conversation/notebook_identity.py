@@ -1,4 +1,4 @@
-"""Which notebook this kernel belongs to: a hint that front ends give in different ways."""
+"""Detecting which notebook this kernel belongs to."""
 
 from __future__ import annotations
 
@@ -10,17 +10,29 @@ from typing import Any
 
 __all__ = ["notebook_name"]
 
-_this_process = f"kernel {uuid.uuid4().hex[:12]}"
+_process_name = f"kernel {uuid.uuid4().hex[:12]}"
 
 
 def notebook_name(
     namespace: Mapping[str, Any], environ: Mapping[str, str] = os.environ
 ) -> tuple[str, bool]:
-    """Return the notebook's path, and whether it is one.
+    """Return the notebook's path, and whether it is known.
 
-    VS Code puts the path into the namespace, Jupyter Server into the environment; under nbclient,
-    papermill and in plain Python there is none, and the process stands in for it. A notebook that
-    was renamed while its kernel runs keeps its old name here.
+    VS Code stores the path in the namespace, Jupyter Server in the environment. Under nbclient,
+    papermill and in plain Python there is none, and a name for this process is returned instead.
+    After a notebook is renamed, its running kernel still has the old path.
+
+    Parameters
+    ----------
+    namespace : mapping
+        The notebook's variables.
+    environ : mapping
+        The environment variables.
+
+    Returns
+    -------
+    tuple of (str, bool)
+        The path or the process's name, and whether it is a path.
 
     Examples
     --------
@@ -30,14 +42,14 @@ def notebook_name(
     for name in (namespace.get("__vsc_ipynb_file__"), environ.get("JPY_SESSION_NAME")):
         if isinstance(name, str) and name:
             return _absolute(name, namespace), True
-    return _this_process, False
+    return _process_name, False
 
 
 def _absolute(name: str, namespace: Mapping[str, Any]) -> str:
-    """Return a path that no other notebook has: a relative one is relative to the server's root.
+    """Return an absolute path.
 
-    A kernel starts in the notebook's folder, and IPython keeps the folders it was in, the first one
-    first.
+    A relative path is relative to the server's root, which is unknown here. But a kernel starts in
+    the notebook's folder, and IPython lists the folders it has been in, the first one first.
     """
     path = Path(name)
     if path.is_absolute():

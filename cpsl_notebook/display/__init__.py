@@ -1,1 +1,1 @@
-"""Showing a reply while it streams and when it is done."""
+"""Showing a reply while it streams and when it is finished."""

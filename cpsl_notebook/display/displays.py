@@ -1,6 +1,6 @@
-"""Showing a reply: while it streams, and when it is done.
+"""The ways to show a reply, while it streams and when it is finished.
 
-Every way of showing has the same three methods; `choose` picks the one that fits the front end.
+Every display has the same three methods. `choose` returns the one that suits the front end.
 """
 
 from __future__ import annotations
@@ -9,32 +9,35 @@ import abc
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from IPython.display import display
 
 from cpsl_notebook.front_end import front_end
-from cpsl_notebook.reply.model import Reply
-from cpsl_notebook.reply.rendering import blocks_text, footer, html, plain
+from cpsl_notebook.reply.footer import footer
+from cpsl_notebook.reply.rendering import blocks_text, bundle, plain
 from cpsl_notebook.sanitize import clean, split_complete
+
+if TYPE_CHECKING:
+    from cpsl_notebook.reply.model import Reply
 
 __all__ = ["Display", "choose"]
 
-_TICK = 0.12  # seconds between two looks at the reply
-_GROWTH = 1.1  # a repaint sends the whole reply again: while it grows, wait for another tenth
+_PAINT_INTERVAL = 0.12  # seconds
+_MIN_GROWTH = 1.1  # a repaint sends the whole reply again, so wait until it has grown by a tenth
 
 
 class Display(Protocol):
-    """What shows one reply."""
+    """Shows one reply."""
 
     def start(self, reply: Reply, stop: Callable[[], None]) -> None:
-        """Begin: the prompt is about to be sent; *stop* ends the reply, from any thread."""
+        """Open the display before the prompt is sent; *stop* stops the reply, from any thread."""
 
     def update(self, reply: Reply) -> None:
-        """Take note that something has arrived."""
+        """Note that something has arrived."""
 
     def finish(self, reply: Reply) -> None:
-        """Show the reply as it shall stay."""
+        """Show the final output."""
 
 
 def choose(kind: str = "auto") -> Display:
@@ -42,18 +45,23 @@ def choose(kind: str = "auto") -> Display:
 
     Parameters
     ----------
-    kind
-        ``widget``, ``html``, ``text``, ``quiet``, or ``auto`` for what fits the front end. Where
-        nobody looks on, a widget or a page is shown only once it is finished; in a terminal, which
-        cannot repaint, it is text.
+    kind : str
+        ``"widget"``, ``"html"``, ``"text"``, ``"quiet"``, or ``"auto"`` for what suits the front
+        end. Where a front end cannot update an output, ``"widget"`` and ``"html"`` become
+        ``"auto"``: text in a terminal, the finished reply in a run without a front end.
+
+    Returns
+    -------
+    Display
+        A display for one reply.
     """
     makers: dict[str, type[Display]] = {
-        "widget": _Widget,
-        "html": _Page,
-        "text": _Text,
-        "quiet": _Quiet,
-        "captured": _Final,
-        "headless": _Final,
+        "widget": _WidgetDisplay,
+        "html": _HtmlDisplay,
+        "text": _TextDisplay,
+        "quiet": _QuietDisplay,
+        "captured": _FinalDisplay,
+        "headless": _FinalDisplay,
     }
     front = front_end()
     if kind == "auto" or (kind in ("widget", "html") and front != "widget"):
@@ -61,8 +69,8 @@ def choose(kind: str = "auto") -> Display:
     return makers[kind]()
 
 
-class _Quiet:
-    """Shows nothing, but for what must be said."""
+class _QuietDisplay:
+    """Shows nothing, except that a conversation was lost."""
 
     def start(self, reply: Reply, stop: Callable[[], None]) -> None:
         pass
@@ -71,67 +79,66 @@ class _Quiet:
         pass
 
     def finish(self, reply: Reply) -> None:
-        if reply.lost:
-            sys.stderr.write(f"{clean(reply.lost)}\n")
+        if reply.lost_conversation:
+            sys.stderr.write(f"{clean(reply.lost_conversation)}\n")
 
 
-class _Final(_Quiet):
+class _FinalDisplay(_QuietDisplay):
     """Shows the finished reply once."""
 
     def finish(self, reply: Reply) -> None:
-        if _says_nothing(reply):
+        if _is_empty_failure(reply):
             return
-        display(_bundle(reply), raw=True, metadata={"capsule": _metadata(reply)})
+        display(bundle(reply), raw=True, metadata={"capsule": _metadata(reply)})
 
 
-class _Live(_Quiet, abc.ABC):
-    """Shows one output that changes while the reply grows, and leaves it static.
+class _LiveDisplay(_QuietDisplay, abc.ABC):
+    """Shows one output that changes while the reply grows, and makes it static in the end.
 
-    The painter is a thread, so that the tail is painted when the service pauses too.
+    A thread paints, so that the last text is also painted while the service pauses.
     """
 
     def __init__(self) -> None:
         self._handle: Any = None
-        self._ended = threading.Event()
+        self._finished = threading.Event()
         self._painter: threading.Thread | None = None
 
     def start(self, reply: Reply, stop: Callable[[], None]) -> None:
         self._handle = display(self._open(reply, stop), raw=True, display_id=True)
-        self._painter = threading.Thread(target=self._paint_until_ended, daemon=True)
+        self._painter = threading.Thread(target=self._paint_until_finished, daemon=True)
         self._painter.start()
 
     def finish(self, reply: Reply) -> None:
-        self._ended.set()
+        self._finished.set()
         if self._painter is not None:
             self._painter.join()
-        bundle = {"text/plain": clean(reply.text)}  # should the rest fail, this is not lost
+        final = {"text/plain": clean(reply.text)}  # shown if rendering fails
         try:
-            bundle = _bundle(reply)
+            final = bundle(reply)
         finally:
             try:
-                self._handle.update(bundle, raw=True, metadata={"capsule": _metadata(reply)})
+                self._handle.update(final, raw=True, metadata={"capsule": _metadata(reply)})
             finally:
                 self._close()
 
-    def _paint_until_ended(self) -> None:
-        while not self._ended.wait(_TICK):
+    def _paint_until_finished(self) -> None:
+        while not self._finished.wait(_PAINT_INTERVAL):
             self._paint()
 
     @abc.abstractmethod
     def _open(self, reply: Reply, stop: Callable[[], None]) -> dict[str, Any]:
-        """Return what to show at first."""
+        """Return the MIME bundle to show first."""
 
     @abc.abstractmethod
     def _paint(self) -> None:
         """Show what has arrived."""
 
-    @abc.abstractmethod
     def _close(self) -> None:
-        """Clear away what was only for the moment."""
+        """Remove what only served the live display; nothing, by default."""
 
 
-class _Widget(_Live):
-    """A panel of widgets, for as long as the reply streams."""
+class _WidgetDisplay(_LiveDisplay):
+    """Shows a panel of widgets while the reply streams."""
 
     def _open(self, reply: Reply, stop: Callable[[], None]) -> dict[str, Any]:
         from cpsl_notebook.display.panel import Panel
@@ -146,49 +153,45 @@ class _Widget(_Live):
         self._panel.close()
 
 
-class _Page(_Live):
-    """The whole reply, painted anew when it has grown by a tenth or pauses."""
+class _HtmlDisplay(_LiveDisplay):
+    """Shows the reply as HTML, updated when it has grown by a tenth or pauses."""
 
     def _open(self, reply: Reply, stop: Callable[[], None]) -> dict[str, Any]:
         self._reply = reply
-        self._seen = self._painted = _size(reply)
-        return _bundle(reply)
+        self._last_size = self._painted_size = _size(reply)
+        return bundle(reply)
 
     def _paint(self) -> None:
         size = _size(self._reply)
-        pausing = size == self._seen
-        if size != self._painted and (pausing or size[0] >= self._painted[0] * _GROWTH):
-            self._handle.update(_bundle(self._reply), raw=True)
-            self._painted = size
-        self._seen = size
-
-    def _close(self) -> None:
-        pass
+        is_pausing = size == self._last_size
+        has_grown = size[0] >= self._painted_size[0] * _MIN_GROWTH
+        if size != self._painted_size and (is_pausing or has_grown):
+            self._handle.update(bundle(self._reply), raw=True)
+            self._painted_size = size
+        self._last_size = size
 
 
-class _Text(_Quiet):
-    """Writes the text as it comes, and a line below it."""
+class _TextDisplay(_QuietDisplay):
+    """Writes the text as it arrives, and the footer below it."""
 
     def __init__(self) -> None:
-        self._written = 0  # pieces
-        self._held = ""
+        self._pieces_written = 0
+        self._pending = ""  # may be continued by the next text
 
     def update(self, reply: Reply) -> None:
-        if not reply.form:  # else it is shown once it is known to be of that form
-            self._write(reply)
-
-    def _write(self, reply: Reply) -> None:
-        came = "".join(reply.pieces[self._written :])
-        self._written = len(reply.pieces)
-        whole, self._held = split_complete(self._held + came)
-        sys.stdout.write(clean(whole))
+        if reply.form:  # shown at the end, when its format is known
+            return
+        new = "".join(reply.pieces[self._pieces_written :])
+        self._pieces_written = len(reply.pieces)
+        complete, self._pending = split_complete(self._pending + new)
+        sys.stdout.write(clean(complete))
         sys.stdout.flush()
 
     def finish(self, reply: Reply) -> None:
-        if _says_nothing(reply):
+        if _is_empty_failure(reply):
             return
         self.update(reply)
-        sys.stdout.write(clean(self._held))
+        sys.stdout.write(clean(self._pending))
         lines = [
             plain(reply) if reply.form else blocks_text(reply),
             *reply.notices,
@@ -197,17 +200,13 @@ class _Text(_Quiet):
         sys.stdout.write("\n" + "\n".join(filter(None, map(clean, lines))) + "\n")
 
 
-def _says_nothing(reply: Reply) -> bool:
-    """Say whether the error, which follows, is all that there is to tell."""
+def _is_empty_failure(reply: Reply) -> bool:
+    """Return whether there is nothing to show but the error, which is raised afterwards."""
     return reply.status == "failed" and not (reply.text or reply.blocks)
 
 
 def _size(reply: Reply) -> tuple[int, int]:
     return sum(map(len, reply.pieces)), len(reply.blocks)
-
-
-def _bundle(reply: Reply) -> dict[str, str]:
-    return {"text/html": html(reply), "text/plain": plain(reply)}
 
 
 def _metadata(reply: Reply) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Stopping a reply: an interrupt ends it once, and only while there is something to end."""
+"""Stopping a reply: an interrupt ends it once, and only while it is being read."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ __all__ = ["Stopper"]
 
 
 class Stopper:
-    """Turns interrupts into one `KeyboardInterrupt`, while the main thread waits for a reply.
+    """A context manager that limits interrupts to the time between `arm` and `disarm`.
 
-    A signal wakes whatever the thread waits in: the connection, the headers, the next chunk, with
-    any client. The kernel's interrupt and Ctrl-C are signals; `stop` sends one from another thread.
-    What comes before `listen` is kept for it; what comes once the reply has ended, or been
-    stopped, changes nothing, so that stopping twice cannot lose what has arrived. In another thread
-    than the main one nothing is changed, for signals do not arrive there.
+    The kernel's interrupt and Ctrl-C are signals, and `stop` sends one from another thread. A
+    signal ends whatever the main thread waits for: the connection, the headers, the next chunk, with
+    any client. It raises `KeyboardInterrupt` once. One that arrives before `arm` is raised by `arm`;
+    one that arrives after `disarm`, or after another one, is ignored, so stopping twice loses
+    nothing that has arrived.
+
+    In a thread other than the main one, nothing changes, because signals do not arrive there.
 
     Examples
     --------
@@ -26,7 +28,7 @@ class Stopper:
     >>> with Stopper() as stopper:
     ...     threading.Timer(0.1, stopper.stop).start()
     ...     try:
-    ...         stopper.listen()
+    ...         stopper.arm()
     ...         threading.Event().wait(60)
     ...     except KeyboardInterrupt:
     ...         print("stopped")
@@ -34,50 +36,51 @@ class Stopper:
     """
 
     def __init__(self) -> None:
-        self._before: Any = None
-        self._listening = False
-        self._asked = False
-        self._open = False
-        self._lock = threading.Lock()  # no signal is on its way when the old handler returns
+        self._previous_handler: Any = None
+        self._armed = False
+        self._interrupted = False
+        self._installed = False
+        # Held while sending a signal, so that none arrives after the previous handler is restored.
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            before = signal.getsignal(signal.SIGINT)
-            if callable(before):  # else interrupts are ignored, or end the process
-                signal.signal(signal.SIGINT, self._interrupted)
-                self._before, self._open = before, True
+            handler = signal.getsignal(signal.SIGINT)
+            if callable(handler):  # otherwise interrupts are ignored, or end the process
+                signal.signal(signal.SIGINT, self._handle)
+                self._previous_handler, self._installed = handler, True
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._listening = False
+        self._armed = False
         with self._lock:
-            self._open = False
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+            self._installed = False
+        if self._previous_handler is not None:
+            signal.signal(signal.SIGINT, self._previous_handler)
 
-    def listen(self) -> None:
-        """Let interrupts through from now on."""
-        if self._open:
-            self._listening = True
-            if self._asked:
-                self._interrupted()
+    def arm(self) -> None:
+        """Let an interrupt raise `KeyboardInterrupt` from now on."""
+        if self._installed:
+            self._armed = True
+            if self._interrupted:
+                self._handle()
 
-    def over(self) -> None:
-        """Let no interrupt through any more: what is left to do takes a moment."""
-        self._listening = False
+    def disarm(self) -> None:
+        """Ignore interrupts from now on; the remaining work takes only a moment."""
+        self._armed = False
 
     def stop(self) -> None:
         """Interrupt the main thread, from any thread."""
         with self._lock:
-            if not self._open:
+            if not self._installed:
                 return
             if hasattr(signal, "pthread_kill"):
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
             else:
                 _thread.interrupt_main()
 
-    def _interrupted(self, number: int = signal.SIGINT, frame: FrameType | None = None) -> None:
-        self._asked = True
-        if self._listening:
-            self._listening = False
+    def _handle(self, number: int = signal.SIGINT, frame: FrameType | None = None) -> None:
+        self._interrupted = True
+        if self._armed:
+            self._armed = False
             raise KeyboardInterrupt

@@ -1,1 +1,1 @@
-"""The `%capsule` and `%%capsule` magics: parsing, dispatch and completion."""
+"""The ``%capsule`` and ``%%capsule`` magics: parsing, dispatch and completion."""

@@ -1,14 +1,13 @@
-"""Tab on the line of a magic: subcommands, options, apps, conversations, variables.
+"""Tab completion on the line of a magic, made from the table of subcommands.
 
-Nothing here asks a service: apps are those of the last listing, and those that were talked to.
+Completion makes no calls: it suggests the apps of the last listing and those of known conversations.
 """
 
 from __future__ import annotations
 
-import argparse
 import re
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from IPython.core.completer import (
     CompletionContext,
@@ -17,123 +16,106 @@ from IPython.core.completer import (
     context_matcher,
 )
 
-from cpsl_notebook.magics.parser import parser_of
-from cpsl_notebook.magics.subcommands import CELL, COMMANDS, Command
+from cpsl_notebook.magics.subcommands import CELL, COMMANDS, LINE, Argument, Command
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-__all__ = ["Completion"]
+    from cpsl_notebook.conversation.context import NotebookContext
 
-_NAME = "cpsl_notebook"
+__all__ = ["install", "remove"]
+
+_IDENTIFIER = "cpsl_notebook"
 _LINE = re.compile(r"(?:^|[\s=(])%capsule\s+(.*)$", re.S)
 _CELL = re.compile(r"^%%capsule\s+(.*)$", re.S)
 
+Suggestions = Iterable[tuple[str, str]]  # each with its kind
 
-class Completion:
-    """Completes the lines of the magics in one shell, in a terminal and over the kernel's wire.
 
-    Parameters
-    ----------
-    shell
-        The shell that the magics are registered in.
-    """
+def install(shell: InteractiveShell) -> None:
+    """Add the completion of the magics to a shell's completer."""
+    completer = _Completer(shell)
+
+    matcher = context_matcher(identifier=_IDENTIFIER)
+    # IPython sets attributes on the matcher, which a bound method does not have.
+    shell.Completer.custom_matchers.append(matcher(lambda context: completer.match(context)))
+
+
+def remove(shell: InteractiveShell) -> None:
+    """Remove the completion of the magics from a shell's completer."""
+    matchers = shell.Completer.custom_matchers
+    matchers[:] = [m for m in matchers if getattr(m, "matcher_identifier", "") != _IDENTIFIER]
+
+
+class _Completer:
+    """Completes the lines of the magics in one shell."""
 
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
 
-    def install(self) -> None:
-        """Let the shell's completer ask here first, on our lines only."""
-        matcher: Any = context_matcher(identifier=_NAME)
-        self._shell.Completer.custom_matchers.append(matcher(lambda given: self._match(given)))
+    def match(self, context: CompletionContext) -> SimpleMatcherResult:
+        """Return the completions of the last word of a line."""
+        line = context.text_until_cursor
+        typed = line.rpartition(" ")[2]
+        # IPython replaces the token: the part of the word after its last delimiter.
+        cut = len(typed) - len(context.token)
+        completions = [
+            SimpleCompletion(word[cut:], type=kind)
+            for word, kind in self._suggestions(line)
+            if word.startswith(typed)
+        ]
+        return SimpleMatcherResult(completions=completions, suppress=bool(completions))
 
-    @staticmethod
-    def remove_from(shell: InteractiveShell) -> None:
-        """Take out what was installed."""
-        matchers = shell.Completer.custom_matchers
-        matchers[:] = [m for m in matchers if getattr(m, "matcher_identifier", "") != _NAME]
-
-    def words(self, line: str) -> Iterable[tuple[str, str]]:
-        """Return what can stand where a line ends, and of which kind each is."""
+    def _suggestions(self, line: str) -> Suggestions:
         in_cell = _CELL.match(line)
-        on_line = None if in_cell else _LINE.search(line)
-        found = in_cell or on_line
+        found = in_cell or _LINE.search(line)
         if found is None or "{{" in found[1].rpartition("}}")[2]:
             return []
         *words, last = found[1].split(" ")
         words = [word for word in words if word]
         if last.startswith("$"):
             return [(f"${name}", "variable") for name in self._variables()]
-        if in_cell:
-            return self._of(CELL, words, last)
-        if not words:
-            return [(name, "subcommand") for name in COMMANDS]
-        command = COMMANDS.get(words[0])
-        return self._of(command, words[1:], last) if command is not None else []
+        command = CELL if in_cell else LINE
+        while command.subcommands:
+            known = {each.name: each for each in command.subcommands}
+            if not words:
+                return [(name, "subcommand") for name in known]
+            name, *words = words
+            if name not in known:
+                return []
+            command = known[name]
+        return self._for_arguments(command, words, last)
 
-    def _match(self, context: CompletionContext) -> SimpleMatcherResult:
-        line = context.text_until_cursor
-        typed = line.rpartition(" ")[2]
-        # The token is what the completer replaces: what stands behind the last delimiter.
-        cut = len(typed) - len(context.token)
-        completions = [
-            SimpleCompletion(word[cut:], type=kind)
-            for word, kind in self.words(line)
-            if word.startswith(typed)
-        ]
-        return SimpleMatcherResult(completions=completions, suppress=bool(completions))
-
-    def _of(self, command: Command, words: list[str], last: str) -> Iterator[tuple[str, str]]:
-        parser = parser_of(command)
-        options = parser._option_string_actions
+    def _for_arguments(self, command: Command, words: list[str], last: str) -> Suggestions:
+        options = {name: a for a in command.arguments if a.is_option for name in a.names}
         before = options.get(words[-1]) if words else None
-        if before is not None and before.nargs != 0:
-            yield from self._values(before, words)
-            return
+        if before is not None and before.takes_value:
+            return self._values(before)
         if last.startswith("-"):
-            yield from ((name, "option") for name in options if name.startswith("--"))
-            return
-        plain = [word for word in words if not word.startswith("-")]
-        positionals = [action for action in parser._actions if not action.option_strings]
-        if positionals:
-            place = min(len(plain), len(positionals) - 1)
-            if len(plain) < len(positionals) or positionals[place].nargs == "*":
-                yield from self._values(positionals[place], plain)
+            return [(name, "option") for name in options if name.startswith("--")]
+        count = sum(not word.startswith("-") for word in words)
+        positional = [argument for argument in command.arguments if not argument.is_option]
+        if count >= len(positional) and positional:
+            # Only a last argument that takes several words can have another one.
+            positional = [a for a in positional[-1:] if a.settings.get("nargs") == "*"]
+            count = 0
+        return self._values(positional[count]) if positional else []
 
-    def _values(self, action: argparse.Action, words: list[str]) -> Iterator[tuple[str, str]]:
-        known: dict[str, Callable[[], Iterable[str]]] = {
-            "app": self._apps,
-            "apps": self._apps,
-            "session": self._names,
-            "out": self._variables,
-            "subcommand": lambda: COMMANDS,
-            "action": lambda: action.choices or _actions(),
-            "words": lambda: self._session_words(words),
-        }
-        names = known.get(action.dest, list)()
-        yield from ((str(name), action.dest) for name in names)
-
-    def _apps(self) -> list[str]:
-        context = self._connected()
-        if context is None:
-            return []
-        used = [conversation.app for conversation in context.conversations.all()]
-        return list(dict.fromkeys([*context.client.known_apps(), *used]))
-
-    def _names(self) -> list[str]:
-        context = self._connected()
-        names = (
-            [conversation.name for conversation in context.conversations.all()] if context else []
-        )
-        return list(dict.fromkeys(filter(None, names)))
-
-    def _session_words(self, words: list[str]) -> list[str]:
-        context = self._connected()
-        if context is None:
-            return []
-        takes_id = words[0] == "forget" or (words[0] == "use" and len(words) == 1)
-        known = [conversation.session_id for conversation in context.conversations.all()]
-        return [one for one in known if one] if takes_id else self._apps()
+    def _values(self, argument: Argument) -> Suggestions:
+        values: Iterable[str] = argument.settings.get("choices", ())
+        context = self._connected_context()
+        match argument.completes:
+            case "app":
+                values = _apps(context)
+            case "conversation" if context is not None:
+                values = (each.name for each in context.conversations.all())
+            case "session" if context is not None:
+                values = (each.session_id for each in context.conversations.all())
+            case "subcommand":
+                values = COMMANDS
+            case "variable":
+                values = self._variables()
+        return [(value, argument.completes) for value in dict.fromkeys(values) if value]
 
     def _variables(self) -> list[str]:
         hidden = self._shell.user_ns_hidden
@@ -141,14 +123,15 @@ class Completion:
             name for name in self._shell.user_ns if not name.startswith("_") and name not in hidden
         ]
 
-    def _connected(self) -> Any:
-        """Return the context, where it has a client: making one may look for credentials."""
+    def _connected_context(self) -> NotebookContext | None:
+        """Return the context if it has a client; making one may look for credentials."""
         from cpsl_notebook.conversation.context import current_context
 
-        return current_context() if current_context().is_connected else None
+        context = current_context()
+        return context if context.is_connected else None
 
 
-def _actions() -> tuple[str, ...]:
-    from cpsl_notebook.magics.session_command import ACTIONS
-
-    return ACTIONS
+def _apps(context: NotebookContext | None) -> list[str]:
+    if context is None:
+        return []
+    return [*context.client.known_apps(), *(each.app for each in context.conversations.all())]

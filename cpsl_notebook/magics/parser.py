@@ -1,164 +1,179 @@
-"""The words after ``%capsule`` and ``%%capsule``: what they mean, and what is wrong with them."""
+"""Parsing the line of ``%capsule`` and ``%%capsule`` with argparse, and the help texts."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import functools
-import itertools
-import keyword
-import re
-import shlex
+import textwrap
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from cpsl_notebook.errors import UsageError, UserError, did_you_mean
-from cpsl_notebook.magics.line import Line
-from cpsl_notebook.magics.subcommands import CELL, COMMANDS, Command, parser_arguments
+from cpsl_notebook.errors import UsageError, did_you_mean
+from cpsl_notebook.magics.line import read_line
+from cpsl_notebook.magics.subcommands import CELL, LINE, Argument, Command
+from cpsl_notebook.reply.cell_source import cell_source
 
-__all__ = ["asking", "cell_options", "line_options", "parser_of"]
+__all__ = ["help_text", "parse_cell_line", "parse_line"]
 
-_WORD = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\S)+""")
-_OPTION = re.compile(r"-(?!\d|-?$)")  # a number, and a dash alone, are words of the text
+_TRACEBACK = Argument("--traceback", action="store_true", help="show the traceback of an error")
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line for the notebook."""
+def parse_cell_line(text: str, namespace: Mapping[str, Any]) -> argparse.Namespace | None:
+    """Parse the line of ``%%capsule``.
+
+    Returns
+    -------
+    argparse.Namespace or None
+        The options; ``None`` if the line asked for help, which has been printed.
+
+    Raises
+    ------
+    UserError
+        The line has unknown or invalid words.
+    """
+    line = read_line(text, namespace)
+    options = _parse(_cell_parser(), CELL, [CELL.name], line.words)
+    if options is not None:
+        options.quiet = options.quiet or line.semicolon
+    return options
+
+
+def parse_line(text: str, namespace: Mapping[str, Any]) -> argparse.Namespace | None:
+    """Parse the line of ``%capsule``.
+
+    Returns
+    -------
+    argparse.Namespace or None
+        The options, with the subcommand's handler as ``run``; ``None`` if the line asked for help,
+        which has been printed.
+
+    Raises
+    ------
+    UserError
+        There is no such subcommand, or the line has unknown or invalid words.
+    """
+    if text.split(maxsplit=1)[:1] == ["ask"]:
+        raise _ask_error(text)
+    words = read_line(text, namespace).words
+    if words[:1] in ([], ["help"]) and not _asks_for_help(words):
+        words = [*words[1:], "--help"]  # `help payments` is the same as `payments --help`
+    command, path, rest = _resolve(words)
+    return _parse(_line_parser(), command, [LINE.name, *path], [*path, *rest])
+
+
+def help_text() -> str:
+    """Return the help of both magics."""
+    return _line_parser().format_help()
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that raises its errors as one line for the notebook."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            **settings,
+        )
+        self.color = False  # Python 3.14 would put escape sequences into the docstring
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}; `%capsule help` shows how it goes.")
+        raise UsageError(f"{self.prog}: {message}. {_help_hint(self.prog.split())}")
 
 
 @functools.cache
-def parser_of(command: Command) -> Parser:
-    """Return what reads the words of a command."""
-    parser = Parser(prog=command.call, add_help=False, allow_abbrev=False)
-    parser.add_argument("-h", "--help", action="store_true", help=argparse.SUPPRESS)
-    for argument in parser_arguments(command):
-        parser.add_argument(*argument.names, **argument.settings)
+def _cell_parser() -> _Parser:
+    return _with_arguments(_Parser(prog=CELL.name, **_texts(CELL)), CELL)
+
+
+@functools.cache
+def _line_parser() -> _Parser:
+    texts = _texts(LINE)
+    texts["epilog"] += f"\n\n{_cell_parser().format_help()}"
+    return _with_arguments(_Parser(prog=LINE.name, **texts), LINE)
+
+
+def _texts(command: Command) -> dict[str, Any]:
+    summary = command.summary[0].upper() + command.summary[1:].rstrip(".") + "."
+    examples = f"examples:\n{textwrap.indent(command.examples, '  ')}"
+    notes = [command.notes] if command.notes else []
+    return {"description": summary, "epilog": "\n\n".join([*notes, examples])}
+
+
+def _with_arguments(parser: _Parser, command: Command) -> _Parser:
+    """Add a command's arguments and subcommands to its parser."""
+    if command.subcommands:
+        group = parser.add_subparsers(title="subcommands", metavar="SUBCOMMAND", required=True)
+        for each in command.subcommands:
+            _with_arguments(group.add_parser(each.name, help=each.summary, **_texts(each)), each)
+        return parser
+    parser.set_defaults(run=command.run)
+    exclusive: dict[str, Any] = {}
+    for argument in (*command.arguments, _TRACEBACK):
+        target: Any = parser
+        if argument.excludes:
+            if argument.excludes not in exclusive:
+                exclusive[argument.excludes] = parser.add_mutually_exclusive_group()
+            target = exclusive[argument.excludes]
+        settings = dict(argument.settings)
+        if "help" in settings:
+            settings["help"] = settings["help"].replace("%", "%%")
+        target.add_argument(*argument.names, **settings)
     return parser
 
 
-def cell_options(text: str, namespace: Mapping[str, Any]) -> argparse.Namespace:
-    """Read the line of ``%%capsule``.
-
-    Raises
-    ------
-    UserError
-        It has an unknown option, or a word too many.
-    """
-    line = Line(text, namespace)
-    options = _parsed(CELL, line.words())
-    options.quiet = options.quiet or line.quiet
-    return options
-
-
-def line_options(text: str, namespace: Mapping[str, Any]) -> tuple[str, argparse.Namespace]:
-    """Read the line of ``%capsule``: return the subcommand and its options.
-
-    Raises
-    ------
-    UserError
-        There is no such subcommand, or its words are wrong.
-    """
-    name = (text.split() or [""])[0]
-    if name == "ask":
-        options = _ask_options(Line(text, namespace, prose=True))
-        return "help" if options.help else "ask", options
-    line = Line(text, namespace)
-    name, *words = line.words() or ["help"]
-    if name in ("-h", "--help"):
-        name = "help"
-    command = COMMANDS[known_command(name)]
-    if {"-h", "--help"} & set(words):
-        return "help", argparse.Namespace(subcommand=name)
-    options = _parsed(command, words)
-    options.semicolon = line.quiet
-    return name, options
-
-
-def known_command(name: str) -> str:
-    """Return the name of a subcommand that there is.
-
-    Raises
-    ------
-    UserError
-        There is none of this name.
-    """
-    if name in COMMANDS:
-        return name
-    choice = did_you_mean(
-        name,
-        COMMANDS,
-        f"there are {', '.join(COMMANDS)}. To ask an app, write `%capsule ask APP TEXT`, or "
-        "begin a cell with %%capsule APP and write the prompt below it.",
-    )
-    raise UsageError(f"There is no `%capsule {name}`: {choice}")
-
-
-def asking(app: str, text: str) -> str:
-    """Return what sends a text as it stands: a line, or a cell where a line would read it otherwise.
-
-    Examples
-    --------
-    >>> print(asking("support-ops", "Which are urgent?"))
-    %capsule ask support-ops Which are urgent?
-    >>> print(asking("support-ops", "What does $HOME hold?"))
-    %%capsule support-ops --raw
-    What does $HOME hold?
-    """
-    line = f"ask {app} {text}"
-    # The text is an app's: what it holds in braces must not be computed, not even to see what it is.
-    # And after a backslash, the line would go on below.
-    if "{{" not in line and len(text.splitlines()) == 1 and not text.endswith("\\"):
-        with contextlib.suppress(UserError):
-            name, options = line_options(line, {})
-            if (name, options.app, options.text, options.quiet) == ("ask", app, text, False):
-                return f"%capsule {line}"
-    return f"%%capsule {shlex.quote(app)} --raw\n{text}"
-
-
-def _ask_options(line: Line) -> argparse.Namespace:
-    """Read ``ask``: options, the app, options, and then the text to the end of the line."""
-    command = COMMANDS["ask"]
-    actions = parser_of(command)._option_string_actions
-    words, app, start = [], "", len(line.text)
-    waiting = False  # for the value of an option
-    for word in itertools.islice(_WORD.finditer(line.text), 1, None):
-        if waiting or _OPTION.match(word[0]):
-            words.append(word[0])
-            action = actions.get(word[0])
-            waiting = not waiting and action is not None and action.nargs != 0
-        elif not app:
-            app = word[0]
-        else:
-            start = word.start()
+def _resolve(words: list[str]) -> tuple[Command, list[str], list[str]]:
+    """Return the subcommand that a line names, its path, and the words after that."""
+    command, path, rest = LINE, list[str](), words
+    while command.subcommands:
+        if rest and not rest[0].startswith("-"):
+            name, *rest = rest
+        elif _asks_for_help(rest):
             break
-    options = _parsed(command, line.words(" ".join(words)))
-    text = line.text[start:]
-    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" and text[0] not in text[1:-1]:
-        text = text[1:-1]
-    options.app, options.subcommand = " ".join(line.words(app)), "ask"
-    options.template = line.source(text)
-    options.text = options.template if options.raw else line.filled(text)
-    options.quiet = options.quiet or line.quiet
-    if not (options.text.strip() or options.help):
-        raise UsageError("It is `%capsule ask APP TEXT`: name the app, then say it.")
-    return options
+        else:
+            name = command.default
+        known = {each.name: each for each in command.subcommands}
+        if name not in known:
+            raise _unknown_subcommand([LINE.name, *path], name, list(known))
+        command, path = known[name], [*path, name]
+    return command, path, rest
 
 
-def _parsed(command: Command, words: list[str]) -> argparse.Namespace:
-    parser = parser_of(command)
-    options, unknown = parser.parse_known_args(words)
+def _asks_for_help(words: list[str]) -> bool:
+    return bool({"-h", "--help"} & set(words))
+
+
+def _parse(
+    parser: _Parser, command: Command, call: list[str], words: list[str]
+) -> argparse.Namespace | None:
+    try:
+        options, unknown = parser.parse_known_args(words)
+    except SystemExit:  # after the help has been printed
+        return None
     for word in unknown:
-        known = [name for action in parser._actions for name in action.option_strings]
-        otherwise = "`%capsule help` shows what there is."
-        hint = did_you_mean(word.partition("=")[0], known, otherwise, most=1)
-        what = "has no option" if word.startswith("-") else "has no use for the word"
-        raise UsageError(f"{parser.prog} {what} {word}: {hint}")
-    if {"--json", "--table"} <= set(words):
-        raise UsageError("An answer is --json or --table, not both: leave one out.")
-    out = getattr(options, "out", None)
-    if out is not None and (not out.isidentifier() or keyword.iskeyword(out)):
-        raise UsageError(f"--out {out!r} is no name of a variable.")
+        known = [name for argument in command.arguments for name in argument.names]
+        kind = "option" if word.startswith("-") else "argument"
+        hint = did_you_mean(word.partition("=")[0], known, _help_hint(call), limit=1)
+        raise UsageError(f"{' '.join(call)}: unknown {kind}: {word}. {hint}")
     return options
+
+
+def _unknown_subcommand(call: list[str], name: str, known: list[str]) -> UsageError:
+    otherwise = _help_hint(call)
+    if call == [LINE.name]:
+        otherwise += " To send a prompt to an app, begin a cell with %%capsule APP."
+    hint = did_you_mean(name, known, otherwise)
+    return UsageError(f"There is no subcommand `{' '.join([*call, name])}`. {hint}")
+
+
+def _ask_error(text: str) -> UsageError:
+    """Return the error for ``%capsule ask APP TEXT``; print the cell that sends the same."""
+    _, *words = text.split(maxsplit=2)
+    if len(words) < 2 or words[0].startswith("-") or words[1].startswith("-"):
+        return UsageError("There is no `%capsule ask`. Begin a cell with %%capsule APP.")
+    print(cell_source(*words))  # noqa: T201
+    return UsageError("There is no `%capsule ask`. Use the cell above, or ask() in Python.")
+
+
+def _help_hint(call: list[str]) -> str:
+    return f"Run `{' '.join(['%capsule help', *call[1:]])}`."

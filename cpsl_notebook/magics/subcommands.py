@@ -1,267 +1,380 @@
-"""What can be said to ``%capsule`` and ``%%capsule``: the words, and the help for them."""
+"""The table of subcommands: parsers, help texts and completion are made from it.
+
+To add a subcommand, write its handler in `handlers` and add an entry to `COMMANDS`.
+"""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import textwrap
+import keyword
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
-from cpsl_notebook.settings import LONGEST_SILENCE
+from cpsl_notebook.magics import handlers, session_command
+from cpsl_notebook.settings import MAX_TIMEOUT
 
-__all__ = ["CELL", "COMMANDS", "Argument", "Command", "overview"]
+__all__ = ["CELL", "COMMANDS", "LINE", "Argument", "Command"]
+
+Completes = Literal["", "app", "conversation", "session", "subcommand", "variable"]
 
 
 class Argument:
-    """A word or an option; ``settings`` are those of ``ArgumentParser.add_argument``."""
+    """A positional argument or an option.
 
-    def __init__(self, *names: str, **settings: Any) -> None:
+    Parameters
+    ----------
+    *names : str
+        The names for ``ArgumentParser.add_argument``.
+    completes : str
+        What Tab suggests for its value: ``"app"``, ``"conversation"`` (names given with
+        ``--session``), ``"session"`` (session ids), ``"subcommand"``, ``"variable"``, or nothing.
+        An argument with choices suggests those.
+    excludes : str
+        Arguments with the same text here exclude each other.
+    **settings
+        The settings for ``ArgumentParser.add_argument``.
+    """
+
+    def __init__(
+        self, *names: str, completes: Completes = "", excludes: str = "", **settings: Any
+    ) -> None:
         self.names = names
+        self.completes = completes
+        self.excludes = excludes
         self.settings = settings
 
     @property
-    def described(self) -> str:
-        """The line about an option in a help text; empty for a plain word."""
-        if not self.names[0].startswith("-"):
-            return ""
-        names = ", ".join(self.names)
-        title = f"{names} {self.settings['metavar']}" if "metavar" in self.settings else names
-        return f"  {title:<20} {self.settings['help']}\n"
+    def is_option(self) -> bool:
+        """Whether it is an option, and not a positional argument."""
+        return self.names[0].startswith("-")
+
+    @property
+    def takes_value(self) -> bool:
+        """Whether the next word is its value."""
+        return "action" not in self.settings
 
 
 @dataclass(frozen=True)
 class Command:
-    """One subcommand of ``%capsule``, or the cell magic.
+    """The cell magic, the line magic, or a subcommand.
 
     Attributes
     ----------
-    call
-        How it is written, before its words.
-    usage
-        Its words.
-    says
-        What it does, in a line.
-    arguments
-        What it takes.
-    examples
-        Lines that work as they are on the local workspace.
-    more
-        What else there is to know.
+    name : str
+        How it is called, such as ``"payments"``.
+    summary : str
+        What it does, in a phrase.
+    run : callable, optional
+        The handler; it takes the magics and the parsed options. Its result is the magic's value.
+    arguments : tuple of Argument
+        Its arguments.
+    examples : str
+        Lines to copy; those of a subcommand of ``%capsule`` run on the local workspace.
+    notes : str
+        Further help.
+    subcommands : tuple of Command
+        Its subcommands.
+    default : str
+        The subcommand to use if none is named.
     """
 
-    call: str
-    usage: str
-    says: str
-    examples: str
+    name: str
+    summary: str
+    run: Callable[..., Any] | None = None
     arguments: tuple[Argument, ...] = ()
-    more: str = ""
-
-    @property
-    def help(self) -> str:
-        """The whole help text."""
-        options = "".join(argument.described for argument in (*self.arguments, _TRACEBACK))
-        parts = [f"{self.call} {self.usage}".rstrip() + f"\n\n{self.says}\n"]
-        parts += [f"{self.more.strip()}\n"] if self.more else []
-        examples = textwrap.indent(self.examples.strip(), "    ")
-        return "\n".join([*parts, options, f"Examples:\n{examples}\n"])
+    examples: str = ""
+    notes: str = ""
+    subcommands: tuple[Command, ...] = ()
+    default: str = ""
 
 
-def seconds(value: str) -> float:
-    """Read a number of seconds."""
+def _seconds(text: str) -> float:
     with contextlib.suppress(ValueError):
-        if 0 < float(value) <= LONGEST_SILENCE:
-            return float(value)
-    raise argparse.ArgumentTypeError(f"{value!r} is no number of seconds")
+        if 0 < float(text) <= MAX_TIMEOUT:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
 
 
-def day(value: str) -> date:
-    """Read a date."""
+def _day(text: str) -> date:
     try:
-        return date.fromisoformat(value)
+        return date.fromisoformat(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{value!r} is no day such as 2026-10-31") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date such as 2026-10-31") from None
 
 
-_TRACEBACK = Argument("--traceback", action="store_true", help="show where an error comes from")
-_APP = Argument("app")
-_APPS = Argument("apps", nargs="*")
-_NAME = Argument(
+def _variable(text: str) -> str:
+    if text.isidentifier() and not keyword.iskeyword(text):
+        return text
+    raise argparse.ArgumentTypeError(f"{text!r} is not a valid variable name")
+
+
+_APP = Argument("app", metavar="APP", completes="app", help="name or id of an app")
+_OPTIONAL_APP = Argument(
+    "app",
+    metavar="APP",
+    nargs="?",
+    default="",
+    completes="app",
+    help="name or id of an app; by default that of `%capsule use`, or the only one used so far",
+)
+_APPS = Argument(
+    "apps",
+    metavar="APP",
+    nargs="*",
+    completes="app",
+    help="names or ids of apps; by default every app of the workspace",
+)
+_SESSION = Argument(
     *("-s", "--session"),
     metavar="NAME",
     default="",
-    help="a further conversation of this notebook, by name",
-)
-_ASKING = (
-    Argument(
-        *("-n", "--new"),
-        action="store_true",
-        help="start a new conversation; without it, the last one goes on",
-    ),
-    Argument(
-        "--once",
-        action="store_true",
-        help="ask in a throw-away conversation, and leave the notebook's where it is",
-    ),
-    _NAME,
-    Argument("-o", "--out", metavar="NAME", help="store the Reply in a variable, and show it too"),
-    Argument("-q", "--quiet", action="store_true", help="show nothing"),
-    Argument(
-        "--json", dest="form", action="store_const", const="json", help="the answer must be JSON"
-    ),
-    Argument(
-        "--table",
-        dest="form",
-        action="store_const",
-        const="table",
-        help="the answer must hold a table; only that is shown",
-    ),
-    Argument("--raw", action="store_true", help="leave {{ }} alone"),
-    Argument(
-        "--dry-run",
-        action="store_true",
-        help="show what would be sent, and in which conversation; send nothing",
-    ),
-    Argument("--no-stream", dest="stream", action="store_false", help="wait for the whole reply"),
-    Argument("--timeout", metavar="SECONDS", type=seconds, help="the longest silence to bear"),
+    completes="conversation",
+    help="use a separate conversation with this name",
 )
 
 CELL = Command(
     "%%capsule",
-    "[APP] [options]",
     "Send the cell's text to an app and show its reply as it arrives.",
+    arguments=(
+        _OPTIONAL_APP,
+        Argument("-n", "--new", action="store_true", help="start a new conversation"),
+        Argument(
+            "--once",
+            action="store_true",
+            help="use a temporary conversation; the notebook's conversation does not change",
+        ),
+        _SESSION,
+        Argument(
+            *("-o", "--out"),
+            metavar="NAME",
+            type=_variable,
+            completes="variable",
+            help="store the Reply in this variable",
+        ),
+        Argument("-q", "--quiet", action="store_true", help="do not show the reply"),
+        Argument(
+            "--json",
+            dest="form",
+            action="store_const",
+            const="json",
+            excludes="form",
+            help="fail unless the reply is JSON",
+        ),
+        Argument(
+            "--table",
+            dest="form",
+            action="store_const",
+            const="table",
+            excludes="form",
+            help="show only the tables of the reply; fail if it has none",
+        ),
+        Argument("--raw", action="store_true", help="do not fill {{ }}"),
+        Argument(
+            "--dry-run",
+            action="store_true",
+            help="show the prompt and its conversation without sending it",
+        ),
+        Argument(
+            "--no-stream",
+            dest="stream",
+            action="store_false",
+            help="show the reply when it is complete",
+        ),
+        Argument(
+            "--timeout",
+            metavar="SECONDS",
+            type=_seconds,
+            help="stop if the app sends nothing for this many seconds",
+        ),
+    ),
     examples="""\
 %%capsule support-ops -o answer
 How many threads are waiting for review right now?
 
 %%capsule
 Shorten this to one sentence: {{ answer }}""",
-    arguments=(Argument("app", nargs="?", default=""), *_ASKING),
-    more="""
-APP defaults to that of `%capsule use`, or to the only one that this notebook has used.
+    notes="""\
+A cell continues the notebook's conversation with the app.
 
-{{ name }}, {{ table.head(3) }}: an expression of the notebook, in Jinja's syntax or in Python's, is
-filled in. A DataFrame becomes a Markdown table, a Reply its text. A name that is missing is an
-error. All else is sent as it stands, {{ }} without an expression too; {{ "{{" }} gives two braces.
+{{ expression }} in the cell is a Python expression over the notebook's variables, with an optional
+conversion and format spec as in an f-string: {{ table.head(3) }}, {{ total:,.2f }}, {{ name!r }}.
+A DataFrame becomes a Markdown table, a Reply its text. A variable that does not exist is an error.
+Double braces of other languages are sent unchanged; {{ "{{" }} gives two braces.
 
-On the line, $name and {{ name }} are filled, `# comment` is left out, and `;` at the end is -q.""",
+On the magic's line, $name and {{ expression }} are filled too, # starts a comment, and a trailing ;
+means -q.""",
 )
 
-
-def _command(name: str, usage: str, says: str, *arguments: Argument, **texts: str) -> Command:
-    examples = texts.pop("examples", f"%capsule {name}")
-    return Command(f"%capsule {name}", usage, says, examples, arguments, **texts)
-
+_SESSION_COMMANDS = (
+    Command(
+        "list",
+        "list the conversations",
+        session_command.list_sessions,
+        (Argument("--all", action="store_true", help="include those of every notebook"),),
+        examples="%capsule session list --all",
+    ),
+    Command(
+        "new",
+        "start a new conversation with the next cell",
+        session_command.new,
+        (_OPTIONAL_APP, _SESSION),
+        examples="%capsule session new support-ops",
+    ),
+    Command(
+        "resume",
+        "resume the last conversation of an earlier kernel",
+        session_command.resume,
+        (_OPTIONAL_APP, _SESSION),
+        examples="%capsule session resume support-ops",
+    ),
+    Command(
+        "use",
+        "continue the conversation with a given session id",
+        session_command.use,
+        (
+            Argument(
+                "session_id",
+                metavar="ID",
+                completes="session",
+                help="a session id; its first characters are enough if the conversation is listed",
+            ),
+            _OPTIONAL_APP,
+            _SESSION,
+        ),
+        examples="%capsule session use 3f2a support-ops",
+    ),
+    Command(
+        "forget",
+        "remove conversations from the list; the service still has them",
+        session_command.forget,
+        (
+            Argument(
+                "session_ids",
+                metavar="ID",
+                nargs="*",
+                completes="session",
+                help="session ids; their first characters are enough",
+            ),
+            Argument("--all", action="store_true", help="forget all of this notebook"),
+        ),
+        examples="%capsule session forget --all",
+    ),
+)
 
 COMMANDS = {
-    "local": _command(
-        "local",
-        "[stop|status] [--today DATE]",
-        "use the built-in workspace: no account, no network",
-        Argument("action", nargs="?", choices=["stop", "status"]),
-        Argument("--today", metavar="DATE", type=day, help="the day on which its payments end"),
-        examples="%capsule local\n%capsule local status",
-    ),
-    "ask": _command(
-        "ask",
-        "APP TEXT ...",
-        "ask an app in one line",
-        Argument("app", nargs="?", default=""),
-        *_ASKING,
-        examples="""\
-%capsule ask support-ops How many threads are waiting for review?
-%capsule ask support-ops -o answer Which queue looks busiest?""",
-        more="It takes the options of %%capsule, before the text. The text is sent as it stands.",
-    ),
-    "use": _command(
-        "use",
-        "APP",
-        "the app that cells without one talk to",
-        _APP,
-        examples="%capsule use support-ops",
-    ),
-    "apps": _command("apps", "", "the apps of the workspace"),
-    "app": _command("app", "APP", "one app's metadata", _APP, examples="%capsule app support-ops"),
-    "payments": _command(
-        "payments",
-        "[APP ...] [--month MONTH]",
-        "payments of these apps, or of all",
-        _APPS,
-        Argument("--month", metavar="MONTH", help="only those of a month, such as 2025-10"),
-        Argument("--since", metavar="DAY", help="only those from this day or time on"),
-        Argument("--until", metavar="DAY", help="only those before this day or time"),
-        Argument("--tz", metavar="ZONE", default="UTC", help="the time zone of these; UTC"),
-        examples="""\
+    command.name: command
+    for command in (
+        Command(
+            "local",
+            "use the built-in workspace: no account, no network",
+            handlers.local_workspace,
+            (
+                Argument("action", nargs="?", choices=["stop", "status"], help="start by default"),
+                Argument(
+                    "--today", metavar="DATE", type=_day, help="the last day that has payments"
+                ),
+            ),
+            examples="%capsule local\n%capsule local status",
+        ),
+        Command(
+            "use",
+            "choose the app for cells that name none",
+            handlers.use,
+            (_APP,),
+            examples="%capsule use support-ops",
+        ),
+        Command(
+            "apps",
+            "list the apps of the workspace",
+            handlers.apps,
+            examples="apps = %capsule apps",
+        ),
+        Command(
+            "app",
+            "show an app's metadata",
+            handlers.app,
+            (_APP,),
+            examples="%capsule app support-ops",
+        ),
+        Command(
+            "payments",
+            "read payments, one row each",
+            handlers.payments,
+            (
+                _APPS,
+                Argument("--month", metavar="MONTH", help="only this month, such as 2025-10"),
+                Argument("--since", metavar="TIME", help="only from this day or time on"),
+                Argument("--until", metavar="TIME", help="only before this day or time"),
+                Argument("--tz", metavar="ZONE", default="UTC", help="the time zone of these; UTC"),
+            ),
+            examples="""\
 payments = %capsule payments support-ops
 october = %capsule payments --month 2025-10 --tz America/New_York
 payments.groupby("payout_state", observed=True)["net_cents"].sum()""",
-    ),
-    "earnings": _command(
-        "earnings",
-        "[APP ...]",
-        "earnings, one row per app",
-        _APPS,
-        examples="earnings = %capsule earnings",
-    ),
-    "checkout": _command(
-        "checkout",
-        "APP [--return-url URL]",
-        "a checkout URL of a paid app",
-        _APP,
-        Argument("--return-url", metavar="URL", default="", help="where the payer goes afterwards"),
-        examples="url = %capsule checkout deal-desk",
-    ),
-    "session": _command(
-        "session",
-        "[list|new|resume|use|forget]",
-        "this notebook's conversations",
-        Argument("action", nargs="?", default="list"),
-        Argument("words", nargs="*", default=[]),
-        _NAME,
-        Argument("--all", action="store_true", help="list: of every notebook; forget: every one"),
-        examples="""\
-%capsule session
-%capsule session new support-ops
-%capsule session list --all""",
-        more="""
-%capsule session [list] [--all]    a table of the conversations
-%capsule session new [APP]         the next cell starts a new one
-%capsule session resume [APP]      go on where an earlier kernel was
-%capsule session use ID [APP]      go on with the conversation of this session id
-%capsule session forget ID ...     take conversations out of the table, or --all of this notebook
-
-The first letters of an ID are enough for a conversation that is in the table. What is forgotten
-here is still known to the service.""",
-    ),
-    "history": _command(
-        "history",
-        "[--save FILE]",
-        "the prompts and replies of this kernel",
-        Argument("--save", metavar="FILE", help="write them to FILE: .jsonl, .parquet or .md"),
-        Argument("-f", "--force", action="store_true", help="replace a FILE that is there"),
-        examples="history = %capsule history\n%capsule history --save answers.md",
-    ),
-    "last": _command("last", "", "the last Reply", examples="reply = %capsule last"),
-    "login": _command("login", "", "log in with the browser"),
-    "status": _command("status", "", "what this notebook is connected to"),
-    "help": _command(
-        "help",
-        "[SUBCOMMAND]",
-        "this text and that of %%capsule, or that of a subcommand",
-        Argument("subcommand", nargs="?", default=""),
-        examples="%capsule help payments",
-    ),
+        ),
+        Command(
+            "earnings",
+            "read earnings, one row per app",
+            handlers.earnings,
+            (_APPS,),
+            examples="earnings = %capsule earnings",
+        ),
+        Command(
+            "checkout",
+            "create a checkout URL for a paid app",
+            handlers.checkout,
+            (
+                _APP,
+                Argument(
+                    "--return-url", metavar="URL", default="", help="the page after the payment"
+                ),
+            ),
+            examples="url = %capsule checkout deal-desk",
+        ),
+        Command(
+            "session",
+            "list, start, resume or forget conversations",
+            examples="%capsule session\n%capsule session new support-ops",
+            subcommands=_SESSION_COMMANDS,
+            default="list",
+        ),
+        Command(
+            "history",
+            "list or save the prompts and replies of this kernel",
+            handlers.history,
+            (
+                Argument("--save", metavar="FILE", help="write a .jsonl, .parquet or .md file"),
+                Argument("-f", "--force", action="store_true", help="replace an existing file"),
+            ),
+            examples="history = %capsule history\n%capsule history --save answers.md",
+        ),
+        Command("last", "return the last Reply", handlers.last, examples="reply = %capsule last"),
+        Command("login", "log in with the browser", handlers.login, examples="%capsule login"),
+        Command(
+            "status",
+            "show the workspace, app and notebook in use",
+            handlers.status,
+            examples="%capsule status",
+        ),
+        Command(
+            "help",
+            "show the help of a subcommand, or this overview",
+            arguments=(
+                Argument("subcommand", metavar="SUBCOMMAND", nargs="*", completes="subcommand"),
+            ),
+            examples="%capsule help payments",
+        ),
+    )
 }
 
-
-def overview() -> str:
-    """Return what ``%capsule help`` shows."""
-    lines = [f"{f'{c.call} {c.usage}'.rstrip():<45} {c.says}\n" for c in COMMANDS.values()]
-    first = "Work with Capsule apps. What is a table comes back as a DataFrame, so that\n"
-    return f"{first}`x = %capsule payments APP` works.\n\n{''.join(lines)}\n{CELL.help}"
-
-
-def parser_arguments(command: Command) -> tuple[Argument, ...]:
-    """Return all that a command's parser takes."""
-    return (*command.arguments, _TRACEBACK)
+LINE = Command(
+    "%capsule",
+    "Work with Capsule apps. Tabular results are DataFrames, so `x = %capsule payments` works.",
+    subcommands=tuple(COMMANDS.values()),
+    default="help",
+    examples="%capsule apps\npayments = %capsule payments support-ops",
+    notes="`%capsule help SUBCOMMAND` shows the arguments of a subcommand.",
+)

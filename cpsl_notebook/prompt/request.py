@@ -1,4 +1,4 @@
-"""What is asked: a prompt, of whom, in which conversation, and what the answer shall be."""
+"""The request to an app: a prompt, its conversation, and the expected format of the reply."""
 
 from __future__ import annotations
 
@@ -6,35 +6,43 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cpsl_notebook.errors import UsageError, UserError
-from cpsl_notebook.settings import LONGEST_SILENCE
+from cpsl_notebook.settings import MAX_TIMEOUT
 
 __all__ = ["Request"]
+
+_MAX_SHOWN = 40  # characters of a placeholder in the notice
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A prompt and how it is to be asked.
+    """A prompt and how to send it.
 
     Attributes
     ----------
-    text
-        The prompt as it shall be sent.
-    app
-        Name or id; empty for the default.
-    template
-        The prompt before it was filled, where it was.
-    left
-        Its double braces that hold no expression.
-    session, new, once
-        The conversation: a named one, a new one, one that is thrown away.
-    stream
+    text : str
+        The text to send.
+    app : str
+        Name or id of the app; empty for the default.
+    template : str
+        The prompt before it was filled; empty if it was not.
+    unfilled : tuple of str
+        The double braces in the text that hold no expression.
+    session : str
+        The name of a separate conversation; empty for the notebook's own.
+    new : bool
+        Whether to start a new conversation.
+    once : bool
+        Whether to use a temporary conversation.
+    stream : bool
         Whether to show the reply as it arrives.
-    timeout
-        The longest silence to bear, in seconds.
-    form
-        What the answer is meant to be: ``"json"``, ``"table"``, or ``None`` for anything.
-    cell_id, execution_count
-        The cell that asks.
+    timeout : float or None
+        Read timeout, in seconds; ``None`` for the default.
+    form : {"json", "table"} or None
+        The expected format of the reply; ``None`` for any.
+    cell_id : str
+        The id of the cell; empty if it is not known.
+    execution_count : int or None
+        The execution count of the cell; ``None`` outside IPython.
 
     Examples
     --------
@@ -44,7 +52,7 @@ class Request:
     text: str
     app: str = ""
     template: str = ""
-    left: tuple[str, ...] = ()
+    unfilled: tuple[str, ...] = ()
     session: str = ""
     new: bool = False
     once: bool = False
@@ -55,43 +63,48 @@ class Request:
     execution_count: int | None = None
 
     def check(self) -> None:
-        """Make sure that it can be asked.
+        """Check the request before it is sent.
 
         Raises
         ------
         UserError
-            There is nothing to send, or the words contradict each other.
+            The text is empty, a value is invalid, or options contradict each other.
         """
         for name in ("text", "app", "session"):
             value = getattr(self, name)
             if not isinstance(value, str):
                 kind = type(value).__name__
                 raise UsageError(
-                    f"The {name} must be a string, no {kind}: give str(…).", label="TypeError"
+                    f"The {name} must be a string, not {kind}. Convert it with str().",
+                    label="TypeError",
                 )
         if not self.text.strip():
-            raise UserError("The prompt is empty: write it below the %%capsule line.")
+            raise UserError("The prompt is empty. Write it below the %%capsule line.")
         if self.form not in (None, "json", "table"):
-            raise UserError(f"An answer cannot be of the form {self.form!r}: name json or table.")
-        if self.timeout is not None and not _is_silence(self.timeout):
-            raise UserError(f"timeout={self.timeout!r}: give seconds, above 0 and up to a million.")
+            raise UserError(f"Invalid form: {self.form!r}. Use 'json' or 'table'.")
+        if self.timeout is not None and not _is_timeout(self.timeout):
+            raise UserError(
+                f"Invalid timeout: {self.timeout!r}. Give seconds above 0 and up to a million."
+            )
         if self.once and (self.new or self.session):
-            raise UserError("--once is a conversation of its own: leave out --new and --session.")
+            raise UserError("Cannot combine once with new or session. Leave out one of them.")
         if any("\ud800" <= character <= "\udfff" for character in self.text):
-            raise UserError("The prompt has half of a character (a lone surrogate): take it out.")
+            raise UserError("The prompt contains a lone surrogate. Remove it.")
 
     @property
     def notice(self) -> str:
-        """What to say about braces that were left as they are; empty for none."""
-        if not self.left:
+        """A line about double braces that were not filled; empty if there are none."""
+        if not self.unfilled:
             return ""
-        first = " ".join(self.left[0].split())
-        first = first if len(first) <= 40 else f"{first[:40]}…"
-        if len(self.left) == 1:
-            return f"{first} stays as it is: it holds no expression of this notebook."
-        more = f"{len(self.left) - 1:,} more"
-        return f"{first} and {more} stay as they are: they hold no expression of this notebook."
+        first = " ".join(self.unfilled[0].split())
+        first = first if len(first) <= _MAX_SHOWN else f"{first[:_MAX_SHOWN]}…"
+        if len(self.unfilled) == 1:
+            return f"Sent unchanged, because it is not a Python expression: {first}"
+        others = len(self.unfilled) - 1
+        return (
+            f"Sent unchanged, because they are not Python expressions: {first} and {others:,} more"
+        )
 
 
-def _is_silence(value: object) -> bool:
-    return isinstance(value, int | float) and 0 < value <= LONGEST_SILENCE
+def _is_timeout(value: object) -> bool:
+    return isinstance(value, int | float) and 0 < value <= MAX_TIMEOUT

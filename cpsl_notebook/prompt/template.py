@@ -1,274 +1,321 @@
-"""Filling a prompt: expressions of the notebook between double braces, each filled once.
+"""Filling ``{{ expression }}`` in a prompt from the notebook's variables.
 
-What is between ``{{`` and ``}}`` is an expression of Jinja's, over the notebook's variables and
-Python's built-in functions; one that only Python can read is Python's, where it uses a variable of the
-notebook. Whatever else a prompt holds is not touched, so JSON, code, LaTeX and the templates of other
-languages arrive byte for byte: Jinja's own ``{% %}`` and ``{# #}`` too, and double braces that hold no
-expression, such as ``{{ .Values.name }}``.
+The text between double braces is a Python expression, with an optional conversion and format spec as in
+an f-string: ``{{ table["n"].sum() }}``, ``{{ name!r }}``, ``{{ total:>{width},.2f }}``. Prompts also
+contain code and templates of other languages. Double braces that hold no expression are therefore sent
+unchanged; `_parse` is the rule.
 """
 
 from __future__ import annotations
 
 import ast
 import builtins
-import functools
 import inspect
-import keyword
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
-
-from jinja2 import Environment, StrictUndefined, TemplateSyntaxError, UndefinedError
-from jinja2.exceptions import TemplateAssertionError, TemplateRuntimeError
-from jinja2.runtime import Undefined
-from jinja2.utils import missing
 
 from cpsl_notebook.errors import PromptError, did_you_mean
 
-__all__ = ["Filled", "evaluate", "fill", "find", "near", "plain"]
+__all__ = ["FilledPrompt", "Placeholder", "as_text", "evaluate", "fill", "find_placeholders"]
 
-_RAW = "(--raw sends braces as they are.)"
-_NO_VALUE = (ast.GeneratorExp, ast.NamedExpr, ast.Lambda)
-_VALUES = {"True", "False", "None"}  # keywords that are expressions
-_LONGEST, _DEEPEST = 10_000, 20  # characters of an expression, and brackets in brackets
-# What braces of other languages hold: a number, and in Go's templates a word before `.Values`.
-_FOREIGN = re.compile(r"\A\s*\d+\s*\Z|\w[ \t]+\.\w")
-_QUOTED = re.compile(r""" "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*' """, re.S | re.X)
-_PIECES = re.compile(rf"""{_QUOTED.pattern} | ["'(){{}}\[\]] """, re.S | re.X)
+_MAX_LENGTH, _MAX_DEPTH = 10_000, 20  # characters of a placeholder; nested brackets in it
+
+_STRING = re.compile(r""" "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*' """, re.S | re.X)
+_TOKEN = re.compile(rf"""{_STRING.pattern} | !(?!=) | [:"'(){{}}\[\]] """, re.S | re.X)
+_FORMAT = re.compile(r"(?:!(?P<conversion>[rsa])\s*)?(?::(?P<spec>.*))?", re.S)
+_NESTED = re.compile(r"\{([^{}]*)\}")  # an expression in a format spec
+_SPACE_BEFORE_DOT = re.compile(r"\w[ \t]+\.\w")
 
 
 @dataclass(frozen=True)
-class Filled:
-    """A prompt as it shall be sent.
+class FilledPrompt:
+    """A prompt after filling.
 
     Attributes
     ----------
-    text
-        The prompt.
-    left
-        The double braces in it that hold no expression, as they stand.
+    text : str
+        The text to send.
+    unfilled : tuple of str
+        The double braces in it that hold no expression.
     """
 
     text: str
-    left: list[str] = field(default_factory=list)
+    unfilled: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Braces:
-    """Double braces in a text, from ``start`` to ``end``; ``value`` computes what is in them."""
+class Placeholder:
+    """Double braces in a text.
+
+    Attributes
+    ----------
+    source : str
+        The placeholder with its braces.
+    start, end : int
+        Its position in the text.
+    expression : ast.expr or None
+        The expression in it; ``None`` if it holds none and is to be left unchanged.
+    """
 
     source: str
     start: int
     end: int
-    value: Callable[..., Any] | None
+    expression: ast.expr | None
 
 
-def fill(text: str, namespace: Mapping[str, Any]) -> Filled:
-    """Fill the expressions of a prompt from the notebook's variables.
+def fill(text: str, namespace: Mapping[str, Any]) -> FilledPrompt:
+    """Replace the expressions in a prompt by their values.
+
+    Parameters
+    ----------
+    text : str
+        The prompt.
+    namespace : mapping of str to object
+        The notebook's variables.
+
+    Returns
+    -------
+    FilledPrompt
+        Values are inserted once: double braces in a value are not filled again.
 
     Raises
     ------
-    UserError
-        A name is missing, or an expression fails.
+    PromptError
+        A variable does not exist, or an expression fails.
 
     Examples
     --------
     >>> fill("Compare {{ a + b }} with {{ .Values.c }} and {d}", {"a": 1, "b": 2})
-    Filled(text='Compare 3 with {{ .Values.c }} and {d}', left=['{{ .Values.c }}'])
-    >>> fill("{{ [n * 2 for n in numbers] }}", {"numbers": [1, 2]}).text
-    '[2, 4]'
+    FilledPrompt(text='Compare 3 with {{ .Values.c }} and {d}', unfilled=('{{ .Values.c }}',))
+    >>> fill("{{ share:.1%}} of {{ [n * 2 for n in counts] }}", {"share": 0.5, "counts": [1, 2]}).text
+    '50.0% of [2, 4]'
     """
-    pieces, left, position = [], [], 0
-    for braces in find(text, namespace):
-        if braces.value is None:
-            left.append(braces.source)
+    pieces, unfilled, position = [], [], 0
+    for found in find_placeholders(text, namespace):
+        if found.expression is None:
+            unfilled.append(found.source)
             continue
-        pieces += [text[position : braces.start], evaluate(braces, namespace)]
-        position = braces.end
-    return Filled("".join([*pieces, text[position:]]), left)
+        try:
+            value = evaluate(found, namespace)
+        except PromptError as error:
+            if error.label != "NameError":
+                raise
+            hint = f"{error} Use --raw to send braces unchanged."
+            raise PromptError(hint, label=error.label) from error.__cause__
+        pieces += [text[position : found.start], value]
+        position = found.end
+    return FilledPrompt("".join([*pieces, text[position:]]), tuple(unfilled))
 
 
-def find(text: str, namespace: Mapping[str, Any]) -> Iterator[Braces]:
-    """Find the double braces of a text, with or without an expression; empty ones are none."""
-    compiled = functools.cache(functools.partial(_compiled, _environment(namespace), namespace))
+def find_placeholders(text: str, namespace: Mapping[str, Any]) -> Iterator[Placeholder]:
+    """Find the double braces in a text, except empty ones."""
     start = text.find("{{")
     while start >= 0:
-        end = _end(text, start)
-        if end is None:
-            end = start + 2
-        else:
-            source = text[start:end]
-            if source[2:-2].strip("{} \t\r\n"):
-                yield Braces(source, start, end, compiled(source))
+        end, format_start = _scan(text, start + 2)
+        content = text[start + 2 : end - 2]
+        if content.strip("{} \t\r\n"):
+            yield Placeholder(text[start:end], start, end, _parse(content, format_start, namespace))
         start = text.find("{{", end)
 
 
-def plain(value: Any) -> str:
-    """Return a value as a prompt shows it: a table as bounded Markdown, a reply as its text.
-
-    Examples
-    --------
-    >>> plain(1500), plain("as it is")
-    ('1500', 'as it is')
-    """
-    if inspect.isroutine(value):
-        raise TypeError(f"it is a function: call it, as in {getattr(value, '__name__', 'f')}()")
-    if "pandas" in sys.modules:  # else it cannot be a table of its
-        from cpsl_notebook.prompt.markdown_table import is_table, markdown
-
-        if is_table(value):
-            return markdown(value)
-    return str(value)
-
-
 def evaluate(
-    braces: Braces, namespace: Mapping[str, Any], show: Callable[[Any], Any] = plain
+    placeholder: Placeholder,
+    namespace: Mapping[str, Any],
+    convert: Callable[[Any], Any] | None = None,
 ) -> Any:
-    """Return what an expression comes to, as text.
+    """Return the value of a placeholder's expression.
+
+    Parameters
+    ----------
+    placeholder : Placeholder
+        One of `find_placeholders`. Without an expression, its value is its source.
+    namespace : mapping of str to object
+        The notebook's variables.
+    convert : callable, optional
+        Converts the value; by default `as_text`.
 
     Raises
     ------
-    UserError
-        A name is missing, or the expression fails.
+    PromptError
+        A variable does not exist, or the expression fails; the label is the exception's name.
     """
-    if braces.value is None:
-        return show(braces.source)
-    shown = " ".join(braces.source.split())
+    convert = convert or as_text
+    if placeholder.expression is None:
+        return convert(placeholder.source)
+    source = " ".join(placeholder.source.split())
     try:
-        return show(braces.value(namespace))
-    except UndefinedError as error:
-        raise PromptError(f"{shown}: {error.message} {_RAW}", label="NameError") from error
-    except NameError as error:
-        missing_name = f"there is no variable {error.name}{near(str(error.name), namespace)}"
-        raise PromptError(f"{shown}: {missing_name} {_RAW}", label="NameError") from error
+        _refuse_filters(placeholder.expression, source, namespace)
+        return convert(_value(placeholder.expression, namespace))
+    except PromptError:
+        raise
     except Exception as error:
-        said = " ".join(str(error).split()) or "no message"
-        raise PromptError(f"{shown} fails: {said}", label=type(error).__name__) from error
+        raise PromptError(_message(source, error, namespace), label=type(error).__name__) from error
 
 
-def near(name: str, known: Iterable[Any]) -> str:
-    """Return the end of a sentence that names the nearest of the names known.
+def as_text(value: Any) -> str:
+    """Return a value as text for a prompt: a table as bounded Markdown, a reply as its text.
 
     Examples
     --------
-    >>> near("tabel", ["table", "other"])
-    ': did you mean table?'
+    >>> as_text(1500), as_text("unchanged")
+    ('1500', 'unchanged')
     """
-    names = (one for one in known if isinstance(one, str) and not one.startswith("_"))
-    asked = did_you_mean(name, names)
-    return f": {asked}" if asked else "."
+    if inspect.isroutine(value):
+        raise TypeError(f"it is a function. Call it: {getattr(value, '__name__', 'f')}()")
+    if "pandas" in sys.modules:  # otherwise no value can be a DataFrame
+        from cpsl_notebook.prompt.markdown_table import is_table, to_markdown
+
+        if is_table(value):
+            return to_markdown(value)
+    return str(value)
 
 
-def _end(text: str, start: int) -> int | None:
-    """Return where the double braces that open here close; strings and dicts may hold others."""
-    depth = 0
-    for piece in _PIECES.finditer(text, start + 2, start + _LONGEST):
-        character = piece[0]
-        if character in "([{":
+def _scan(text: str, start: int) -> tuple[int, int | None]:
+    """Return where double braces end, and where a conversion or format spec begins in them.
+
+    Without closing braces, the end is the start: the braces are empty. Strings, brackets and
+    nested specs may contain further braces.
+    """
+    depth, format_start = 0, None
+    for found in _TOKEN.finditer(text, start, start + _MAX_LENGTH):
+        mark = found[0]
+        if mark in "([{":
             depth += 1
-        elif character in ")]}":
+        elif mark in ")]}":
             if depth == 0:
-                closed = text.startswith("}}", piece.start())
-                return piece.start() + 2 if closed else None
+                closed = text.startswith("}}", found.start())
+                return (found.start() + 2, format_start) if closed else (start, None)
             depth -= 1
-        elif len(character) == 1:  # a quote without its fellow
-            return None
-        if depth > _DEEPEST:
-            return None
+        elif mark in "!:":
+            if depth == 0 and format_start is None:
+                format_start = found.start() - start
+        elif len(mark) == 1:  # a quote that is not closed
+            break
+        if depth > _MAX_DEPTH:
+            break
+    return start, None
+
+
+def _parse(text: str, format_start: int | None, namespace: Mapping[str, Any]) -> ast.expr | None:
+    """Return the expression in double braces; ``None`` if they belong to another language."""
+    if text[0] in "{#-+" or _SPACE_BEFORE_DOT.search(_STRING.sub("''", text)):
+        return None
+    expression = _python(text)
+    if expression is not None:
+        return None if _is_foreign(expression) else expression
+    if format_start is not None:
+        return _formatted(text[:format_start], text[format_start:], namespace)
     return None
 
 
-def _compiled(
-    environment: Environment, namespace: Mapping[str, Any], source: str
-) -> Callable[..., Any] | None:
-    """Return what computes the expression in braces; ``None`` where they hold none."""
-    expression = source[2:-2]
-    if expression[0] in "-+":
-        return None  # other templates' sign for "without the space before"
-    if _FOREIGN.search(_QUOTED.sub("''", expression)) or _is_list(expression):
-        return None
-    if keyword.iskeyword(expression.strip()) and expression.strip() not in _VALUES:
-        return None  # {{ else }} of other templates
-    try:
-        return environment.compile_expression(expression, undefined_to_none=False)
-    except TemplateAssertionError as error:  # a filter or test that there is not
-        # Python reads `a | b` and `a is not None` otherwise; a misspelt filter is no name it knows.
-        python = _python(expression, lambda names: all(map(_known_in(namespace), names)))
-        if python is not None:
-            return python
-        shown = " ".join(source.split())
-        raise PromptError(f"{shown}: {error.message} {_RAW}", label="NameError") from error
-    except (TemplateSyntaxError, SyntaxError, RecursionError):  # the last two: it reads, but fails
-        return _python(expression, lambda names: any(name in namespace for name in names))
+def _is_foreign(expression: ast.expr) -> bool:
+    """Return whether valid Python is more likely to be another language's."""
+    if isinstance(expression, ast.Tuple):
+        # Values with commas between, as in C++ and JSX, begin at the parenthesis of `_python`.
+        return expression.col_offset == 0
+    if isinstance(expression, ast.UnaryOp):
+        expression = expression.operand
+    if isinstance(expression, ast.Constant):
+        return not isinstance(expression.value, str)
+    return isinstance(expression, ast.GeneratorExp | ast.NamedExpr | ast.Lambda)
 
 
-def _python(
-    expression: str, is_meant: Callable[[set[str]], bool]
-) -> Callable[[Mapping[str, Any]], Any] | None:
-    """Return what computes an expression of Python's whose names say that it is meant as one."""
-    tree = _read(expression)
-    # Three braces are more likely another language's than a set of Python's.
-    if tree is None or isinstance(tree.body, _NO_VALUE) or expression.startswith("{"):
+def _formatted(text: str, formatting: str, namespace: Mapping[str, Any]) -> ast.expr | None:
+    """Return an expression with a conversion or format spec as an f-string."""
+    found, value = _FORMAT.fullmatch(formatting), _python(text)
+    if found is None or value is None or isinstance(value, ast.Constant) or _is_foreign(value):
         return None
+    if isinstance(value, ast.Name) and value.id not in namespace:
+        return None  # a built-in function, such as `id`, is a common key in JavaScript
+    spec = _spec(found["spec"] or "")
+    if spec is None:
+        return None
+    conversion = ord(found["conversion"]) if found["conversion"] else -1
+    formatted = ast.JoinedStr([ast.FormattedValue(value, conversion, spec)])
+    return formatted if all(_is_known(name, namespace) for name in _names(formatted)) else None
+
+
+def _spec(text: str) -> ast.JoinedStr | None:
+    if text.startswith(" "):
+        return None
+    parts: list[ast.expr] = []
+    for position, piece in enumerate(_NESTED.split(text.rstrip())):
+        if position % 2 == 0:
+            parts.append(ast.Constant(piece))
+        elif (width := _python(piece)) is not None:
+            parts.append(ast.FormattedValue(width, -1, None))
+        else:
+            return None
+    return ast.JoinedStr(parts)
+
+
+def _python(text: str) -> ast.expr | None:
+    """Parse a Python expression; ``None`` for anything else."""
     try:
-        code = compile(tree, "<prompt>", "eval")
+        with warnings.catch_warnings(action="ignore"):
+            # The parentheses permit line breaks; the newline ends a comment.
+            expression = ast.parse(f"({text}\n)", mode="eval").body
+            compile(ast.Expression(expression), "<prompt>", "eval")  # refuses `yield`
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return None
-    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    if not is_meant(names):
-        return None
-    return lambda namespace: eval(code, dict(namespace))  # noqa: S307 - the notebook's own
+    return expression
 
 
-def _read(expression: str) -> ast.Expression | None:
-    """Read an expression as Python does; ``None`` where it is none."""
-    try:
-        with warnings.catch_warnings(action="ignore"):  # of doubtful syntax
-            return ast.parse(f"({expression.strip()}\n)", mode="eval")
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        return None
+def _names(expression: ast.expr) -> set[str]:
+    """Return the names that an expression reads and does not define itself."""
+    nodes = list(ast.walk(expression))
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    defined = {name.id for name in names if isinstance(name.ctx, ast.Store)}
+    parameters = {node.arg for node in nodes if isinstance(node, ast.arg)}
+    return {name.id for name in names} - defined - parameters
 
 
-def _is_list(expression: str) -> bool:
-    """Say whether it is several values with commas between: C++ and JSX write such in braces."""
-    tree = _read(expression)
-    bare = tree is not None and isinstance(tree.body, ast.Tuple)
-    return bare and not expression.strip().startswith("(")
+def _is_known(name: str, namespace: Mapping[str, Any]) -> bool:
+    return name in namespace or hasattr(builtins, name)
 
 
-def _known_in(namespace: Mapping[str, Any]) -> Callable[[str], bool]:
-    return lambda name: name in namespace or hasattr(builtins, name)
+def _value(expression: ast.expr, namespace: Mapping[str, Any]) -> Any:
+    if isinstance(expression, ast.Name) and expression.id not in namespace:
+        raise NameError(name=expression.id)  # also for the name of a built-in function
+    code = compile(ast.fix_missing_locations(ast.Expression(expression)), "<prompt>", "eval")
+    return eval(code, dict(namespace))  # noqa: S307 - the user's own expression
 
 
-def _environment(namespace: Mapping[str, Any]) -> Environment:
-    class Missing(StrictUndefined):
-        """A name that is missing; it says which one might be meant."""
-
-        __slots__ = ()
-
-        def __init__(
-            self,
-            hint: str | None = None,
-            obj: Any = missing,
-            name: str | None = None,
-            exc: type[TemplateRuntimeError] = UndefinedError,
-        ) -> None:
-            super().__init__(hint or _explained(obj, name, namespace), obj, name, exc)
-
-        __repr__ = StrictUndefined.__str__  # in a list too, a missing name is an error
-
-    environment = Environment(undefined=Missing)  # noqa: S701 - it is no HTML
-    environment.globals = vars(builtins).copy()
-    return environment
+def _refuse_filters(expression: ast.expr, source: str, namespace: Mapping[str, Any]) -> None:
+    """Raise an error for ``{{ name | upper }}``, a filter in Jinja; here it is Python's operator."""
+    if not (isinstance(expression, ast.BinOp) and isinstance(expression.op, ast.BitOr)):
+        return
+    _refuse_filters(expression.left, source, namespace)
+    right = expression.right
+    function, arguments = (right.func, right.args) if isinstance(right, ast.Call) else (right, [])
+    if not isinstance(function, ast.Name) or function.id in namespace:
+        return
+    value = _value(expression.left, namespace)
+    if isinstance(value, str) and hasattr(value, function.id):
+        method = ast.Attribute(expression.left, function.id, ast.Load())
+        advice = ast.unparse(ast.Call(method, arguments, []))
+    elif callable(getattr(builtins, function.id, None)):
+        advice = ast.unparse(ast.Call(function, [expression.left, *arguments], []))
+    else:
+        raise PromptError(f"{source}: there are no filters: write a Python expression.")
+    raise PromptError(f"{source}: there are no filters: write `{{{{ {advice} }}}}`.")
 
 
-def _explained(value: Any, name: Any, namespace: Mapping[str, Any]) -> str:
-    if value is missing:
-        return f"there is no variable {name}{near(str(name), namespace)}"
-    if isinstance(value, Undefined) or not isinstance(name, str):
-        return f"a {type(value).__name__} has no such item."
-    keys = list(value.keys()) if hasattr(value, "keys") else []
-    return f"a {type(value).__name__} has no {name!r}{near(name, [*keys, *dir(value)])}"
+def _message(source: str, error: Exception, namespace: Mapping[str, Any]) -> str:
+    """Return one line that says why an expression failed."""
+    if isinstance(error, NameError) and error.name:
+        problem = f"there is no variable {error.name!r}."
+        return f"{source}: {problem} {did_you_mean(error.name, namespace)}".rstrip()
+    if isinstance(error, AttributeError) and error.name:
+        problem = f"a {type(error.obj).__name__} has no attribute {error.name!r}."
+        if isinstance(error.obj, Mapping) and error.name in error.obj:
+            return f"{source}: {problem} Write [{error.name!r}] instead."
+        return f"{source}: {problem} {did_you_mean(error.name, dir(error.obj))}".rstrip()
+    if isinstance(error, KeyError):
+        return f"{source}: there is no key {error}."
+    reason = " ".join(str(error).split()) or "no message"
+    return f"{source} fails: {reason}"

@@ -1,4 +1,4 @@
-"""The cell that sends a text to an app: what a suggestion offers to copy."""
+"""The source of a cell that sends a text to an app, for suggestions and error messages."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ def cell_source(app: str, text: str) -> str:
 
     Parameters
     ----------
-    app
+    app : str
         The app's name.
-    text
+    text : str
         The text to send. It is not evaluated: double braces in it are sent as they are.
+
+    Returns
+    -------
+    str
+        The source, whose first line is the ``%%capsule`` line.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Answers that are meant to be JSON or a table: whether they are, and how such a one is shown."""
+"""Replies that must be JSON or a table (``--json``, ``--table``): checking and showing them."""
 
 from __future__ import annotations
 
@@ -6,45 +6,52 @@ import json
 from typing import TYPE_CHECKING
 
 from cpsl_notebook.errors import UserError
-from cpsl_notebook.reply.blocks import table_html, text_table
-from cpsl_notebook.reply.markdown import tables, to_html
-from cpsl_notebook.reply.model import Reply
+from cpsl_notebook.reply.blocks import table_html
+from cpsl_notebook.reply.markdown import table_cells, to_html
+from cpsl_notebook.reply.tables import is_table_block, markdown_tables
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from cpsl_notebook.reply.model import Reply
 
-__all__ = ["form_html", "form_text", "misfit"]
+__all__ = ["format_error", "formatted_html", "formatted_text", "has_expected_format"]
 
 
-def misfit(reply: Reply) -> UserError | None:
-    """Return what is wrong with an answer that is not what it was meant to be."""
+def format_error(reply: Reply) -> UserError | None:
+    """Return an error if a complete reply does not have the format it must have."""
     if reply.form == "json":
         try:
             reply.json()
         except UserError as error:
             return error
-    elif reply.form == "table" and not reply.tables:
-        return UserError("The reply holds no table: ask for one in so many words.")
+    if reply.form == "table" and not _has_table(reply):
+        return UserError("The reply contains no table. Ask for a table explicitly.")
     return None
 
 
-def form_html(reply: Reply) -> str:
-    """Return the text of an answer that is what it was meant to be: JSON in lines, or its tables."""
+def has_expected_format(reply: Reply) -> bool:
+    """Return whether a reply has the format it must have, and so is shown in that format."""
+    return bool(reply.form) and reply.status == "complete" and reply.error is None
+
+
+def formatted_html(reply: Reply) -> str:
+    """Return the text of a reply in its format: indented JSON, or only its tables."""
     if reply.form == "json":
-        value = form_text(reply)
+        value = formatted_text(reply)
         fence = "`" * 3
         while fence in value:
             fence += "`"
         return to_html(f"{fence}json\n{value}\n{fence}")
-    return "\n".join(map(table_html, _tables(reply)))
+    return "\n".join(map(table_html, markdown_tables(reply.text)))
 
 
-def form_text(reply: Reply) -> str:
-    """Return the same as text for a terminal."""
+def formatted_text(reply: Reply) -> str:
+    """Return the same as `formatted_html`, as plain text."""
     if reply.form == "json":
         return json.dumps(reply.json(), indent=2, ensure_ascii=False)
-    return "\n\n".join(frame.to_string(index=False, na_rep="") for frame in _tables(reply))
+    tables = markdown_tables(reply.text)
+    return "\n\n".join(frame.to_string(index=False, na_rep="") for frame in tables)
 
 
-def _tables(reply: Reply) -> list[pd.DataFrame]:
-    return [text_table(rows) for rows in tables(reply.text)]
+def _has_table(reply: Reply) -> bool:
+    # Finding a table is cheaper than converting it, which `Reply.tables` does.
+    return bool(table_cells(reply.text)) or any(map(is_table_block, reply.blocks))

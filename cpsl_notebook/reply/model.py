@@ -1,4 +1,4 @@
-"""A reply: what an app sent, collected chunk by chunk."""
+"""A reply: what an app sent for one prompt, collected event by event."""
 
 from __future__ import annotations
 
@@ -18,57 +18,62 @@ if TYPE_CHECKING:
 
 __all__ = ["Reply"]
 
-_SHOWN = 80  # characters of the text in a repr
+_REPR_LENGTH = 80  # characters of the text in a repr
 
 
 @dataclass(repr=False)
 class Reply:
-    """What came back for one prompt.
+    """The reply to one prompt. It can be pickled, copied and stored with ``%store``.
 
     Attributes
     ----------
-    app, prompt
-        Who was asked what.
-    template
-        The prompt before it was filled.
-    form
-        What the answer was meant to be: ``"json"``, ``"table"``, or ``None`` for anything.
-    pieces
-        The reply's text as it arrived; `text` is the whole.
-    blocks
-        The structured messages ``{"id", "type", "payload"}`` among it; one that has the id of an
-        earlier one has replaced it.
-    session_id, request_id
-        The service's ids; empty where it gave none.
-    conversation, turn
-        The conversation's name in this notebook and the reply's place in it, from 1.
-    turn_before
-        Which turn of the conversation the same cell was when it ran before, if it did.
-    status
+    app, prompt : str
+        The app, and the prompt as it was sent.
+    template : str
+        The prompt before its ``{{ }}`` placeholders were filled.
+    form : str or None
+        The format that the reply must have, ``"json"`` or ``"table"``; ``None`` for any.
+    pieces : list of str
+        The text in the pieces in which it arrived; see `text`.
+    blocks : list of dict
+        The blocks, with ``id``, ``type`` and ``payload``. A block replaces an earlier one with the
+        same id.
+    session_id, request_id : str
+        The service's ids; empty if it sent none.
+    conversation : str
+        The name of the conversation in this notebook.
+    turn : int
+        The number of the turn in the conversation, from 1.
+    turn_before : int or None
+        The turn that the same cell was when it ran earlier in this conversation.
+    status : str
         ``"running"``, ``"complete"``, ``"incomplete"``, ``"stopped"`` or ``"failed"``.
-    notices
-        What the user should know besides, a line each.
-    lost
-        The notice that the conversation did not go on, or cannot; it is never left out.
-    notification
-        The app's latest word on what it does; empty once something else has followed it.
-    remote_images
-        Whether pictures that must be fetched are shown.
-    sent_at
+    notices : list of str
+        Lines shown below the reply.
+    lost_conversation : str
+        The notice that the service did not continue the conversation. It is shown even where the
+        reply is not.
+    notification : str
+        The app's latest status message; empty after the next text or block.
+    remote_images : bool
+        Whether images of other servers are shown.
+    sent_at : datetime
         When the prompt was sent, in UTC.
-    first_chunk_s, total_s
-        Seconds until the first piece and until the end; ``None`` where there was none.
-    cell_id, execution_count
-        The cell that asked; empty and ``None`` where it was no cell.
-    error
-        What ended the reply, where that was not its own end.
-    shown
-        Whether the cell that asked has it below it, though its last line may be the reply again.
+    first_chunk_s, total_s : float or None
+        Seconds until the first text or block, and until the end.
+    cell_id : str
+        The id of the cell that sent the prompt; empty if it is unknown.
+    execution_count : int or None
+        The execution count of that cell.
+    error : Exception or None
+        Why the reply stopped or failed, or why it does not have its format.
+    shown : bool
+        Whether the running cell has shown the reply, so that it is not shown twice.
 
     Examples
     --------
     >>> reply = Reply(app="support-ops", prompt="How many?")
-    >>> reply.take("message", {"text": "4 threads"})
+    >>> reply.add_event({"text": "4 threads"})
     >>> str(reply)
     '4 threads'
     """
@@ -86,7 +91,7 @@ class Reply:
     turn_before: int | None = None
     status: str = "running"
     notices: list[str] = field(default_factory=list)
-    lost: str = ""
+    lost_conversation: str = ""
     notification: str = ""
     remote_images: bool = False
     sent_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -101,79 +106,77 @@ class Reply:
         return self.text
 
     def __repr__(self) -> str:
-        said = " ".join(self.text.split())
-        shown = said if len(said) <= _SHOWN else f"{said[:_SHOWN]}…"
-        return f"<Reply of {self.app}, {self.status}: {shown!r}>"
+        text = " ".join(self.text.split())
+        shortened = text if len(text) <= _REPR_LENGTH else f"{text[:_REPR_LENGTH]}…"
+        return f"<Reply of {self.app}, {self.status}: {shortened!r}>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        from cpsl_notebook.reply.rendering import html, plain
+        from cpsl_notebook.reply.rendering import bundle
 
-        return {"text/html": html(self), "text/plain": plain(self)}
+        return bundle(self)
 
     def _ipython_display_(self) -> None:
-        """Show nothing, once, where the cell has just shown the reply; else as ever."""
+        """Show nothing if the running cell has already shown the reply."""
         shell: Any = get_ipython()
         shown, self.shown = self.shown, False
         if not (shown and shell is not None and shell.execution_count == self.execution_count):
-            raise NotImplementedError  # IPython's word for "some other way"
+            raise NotImplementedError  # makes IPython use `_repr_mimebundle_`
 
     @property
     def text(self) -> str:
-        """The reply's text, Markdown as the app sent it."""
+        """The text, in Markdown as the app sent it."""
         return join_surrogates("".join(self.pieces))
 
     @property
     def tables(self) -> list[pd.DataFrame]:
-        """The tables among the reply: those of the text, then those of the blocks.
+        """The tables as DataFrames: those in the text, then those in the blocks.
 
-        A column of a table in the text is of numbers where all its cells are; else of strings.
+        In a table of the text, a column of numbers is ``Int64`` or ``Float64``; others are
+        ``string``.
         """
-        from cpsl_notebook.reply.blocks import block_table, text_table, typed_column
-        from cpsl_notebook.reply.markdown import tables
+        from cpsl_notebook.reply.tables import block_table, markdown_tables
 
-        of_blocks = [block_table(block) for block in self.blocks]
-        return [text_table(rows) for rows in tables(self.text)] + [
-            frame.apply(typed_column) for frame in of_blocks if frame is not None
-        ]
+        of_blocks = [table for table in map(block_table, self.blocks) if table is not None]
+        return markdown_tables(self.text) + of_blocks
 
     @property
     def code(self) -> list[str]:
-        """The contents of the fenced code blocks of the text."""
-        from cpsl_notebook.reply.markdown import code
+        """The contents of the fenced code blocks in the text."""
+        from cpsl_notebook.reply.markdown import code_blocks
 
-        return code(self.text)
+        return code_blocks(self.text)
 
     def json(self) -> Any:
-        r"""Read the reply as JSON: the whole text, or the only fenced block that holds any.
+        r"""Return the JSON value in the reply: its whole text, or its only fenced block of JSON.
 
         Returns
         -------
-        object
-            What `json.loads` makes of it.
+        dict, list, str, int, float, bool or None
+            The value as `json.loads` returns it.
 
         Raises
         ------
         UserError
-            It is no JSON, or several blocks are.
+            The reply contains no JSON value or several.
 
         Examples
         --------
         >>> reply = Reply(app="support-ops", prompt="As JSON, please.")
-        >>> reply.take("message", {"text": '```json\n{"waiting": 4}\n```'})
+        >>> reply.add_event({"text": '```json\n{"waiting": 4}\n```'})
         >>> reply.json()
         {'waiting': 4}
         """
-        found = []
+        values = []
         for candidate in (self.text, *self.code):
             with contextlib.suppress(ValueError, RecursionError):
-                found.append(json.loads(candidate, parse_constant=_refused))
-        if len(found) == 1:
-            return found[0]
-        what = f"holds {len(found)} pieces of JSON" if found else "is no JSON"
-        raise UserError(f"The reply {what}: ask for one JSON value alone; `text` has it all.")
+                values.append(json.loads(candidate, parse_constant=_refuse_constant))
+        if len(values) == 1:
+            return values[0]
+        problem = f"contains {len(values)} JSON values" if values else "is not JSON"
+        raise UserError(f"The reply {problem}. Ask for a single JSON value; see `text` for all.")
 
-    def take(self, event: str, data: dict[str, Any]) -> None:
-        """Add one event of the stream."""
+    def add_event(self, data: dict[str, Any]) -> None:
+        """Add the data of one event of a stream."""
         text = data.get("text")
         if isinstance(text, str) and text:
             self.pieces.append(text)
@@ -181,28 +184,28 @@ class Reply:
         for key in ("session_id", "request_id"):
             if isinstance(data.get(key), str | int) and data[key]:
                 setattr(self, key, clean(str(data[key])))
-        block = _block(data)
+        block = _find_block(data)
         if block is not None:
-            self._put(block)
+            self._add_block(block)
 
-    def take_whole(self, response: Any) -> None:
-        """Take the answer of a chat that was not streamed."""
+    def add_response(self, response: Any) -> None:
+        """Add the response of a chat without streaming, a `cpsl.ChatResponse`."""
         self.session_id = clean(str(response.session_id or ""))
         self.request_id = clean(str(response.request_id or ""))
         replies = response.raw.get("replies") if isinstance(response.raw, dict) else None
         replies = [reply for reply in replies or [] if isinstance(reply, dict)]
         texts = [reply["text"] for reply in replies if isinstance(reply.get("text"), str)]
-        # The official client's text is the first of several replies only.
+        # The official client's `text` is only the first of several replies.
         self.pieces = ["\n\n".join(filter(None, texts)) or response.text]
         for reply in replies:
-            block = _block(reply)
+            block = _find_block(reply)
             if block is not None:
-                self._put(block)
+                self._add_block(block)
 
-    def _put(self, block: dict[str, Any]) -> None:
-        said = block["payload"].get("text") if isinstance(block["payload"], dict) else None
-        notifies = block["type"] == "notification"
-        self.notification = said if notifies and isinstance(said, str) else ""
+    def _add_block(self, block: dict[str, Any]) -> None:
+        text = block["payload"].get("text") if isinstance(block["payload"], dict) else None
+        is_notification = block["type"] == "notification"
+        self.notification = text if is_notification and isinstance(text, str) else ""
         for position, earlier in enumerate(self.blocks):
             if block.get("id") is not None and earlier.get("id") == block["id"]:
                 self.blocks[position] = block
@@ -210,12 +213,12 @@ class Reply:
         self.blocks.append(block)
 
 
-def _refused(constant: str) -> Any:
-    raise ValueError(f"{constant} is no JSON")  # Python reads NaN and Infinity all the same
+def _refuse_constant(constant: str) -> Any:
+    raise ValueError(f"{constant} is not JSON")  # Python accepts NaN and Infinity by default
 
 
-def _block(data: dict[str, Any]) -> dict[str, Any] | None:
-    """Find a block in an event's data: the data itself, under ``block``, or as JSON."""
+def _find_block(data: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the block in an event's data: the data itself, its ``block``, or its ``block_json``."""
     candidates = [data, data.get("block")]
     if isinstance(data.get("block_json"), str):
         with contextlib.suppress(ValueError, RecursionError):

@@ -1,28 +1,44 @@
 """A reply as safe HTML and as plain text.
 
-What an app sends is untrusted, and a cell that has just run is trusted by the front end, so nothing
-of it is passed on as it is: Markdown is rendered here, and every other value is escaped.
+An app's output is not trusted, but a front end trusts the output of a cell that has just run. So
+Markdown is rendered here, every other value is escaped, and nothing is passed on unchanged.
 """
 
 from __future__ import annotations
 
-from cpsl_notebook.reply.blocks import block_html, block_text, quiet_line
-from cpsl_notebook.reply.expected_format import form_html, form_text
-from cpsl_notebook.reply.markdown import PART, STYLE, to_html
-from cpsl_notebook.reply.model import Reply
+from typing import TYPE_CHECKING
+
+from cpsl_notebook.reply.blocks import block_html, block_text
+from cpsl_notebook.reply.expected_format import (
+    formatted_html,
+    formatted_text,
+    has_expected_format,
+)
+from cpsl_notebook.reply.footer import footer
+from cpsl_notebook.reply.markdown import to_html
+from cpsl_notebook.reply.style import STYLE, framed, quiet_line
 from cpsl_notebook.sanitize import clean
 
-__all__ = ["blocks_html", "blocks_text", "footer", "framed", "html", "plain"]
+if TYPE_CHECKING:
+    from cpsl_notebook.reply.model import Reply
 
-_LONGEST_REASON = 200  # characters of an error that the footer repeats
+__all__ = ["blocks_text", "bundle", "html", "plain"]
+
+
+def bundle(reply: Reply) -> dict[str, str]:
+    """Return a reply as a MIME bundle with ``text/html`` and ``text/plain``."""
+    return {"text/html": html(reply), "text/plain": plain(reply)}
 
 
 def html(reply: Reply) -> str:
-    """Return the reply as HTML that runs nothing and, but for remote images, fetches nothing."""
-    text = _text_html(reply)
-    blocks = blocks_html(reply)
-    styled = any(tag in text + blocks for tag in ("<pre>", "<table>", f'class="{PART}"'))
-    parts = [STYLE if styled else "", text, blocks]
+    """Return a reply as HTML that runs no code and fetches nothing but allowed images."""
+    if has_expected_format(reply):
+        text = formatted_html(reply)
+    else:
+        text = to_html(reply.text, remote_images=reply.remote_images)
+    blocks = _blocks_html(reply)
+    needs_style = any(tag in text + blocks for tag in ("<pre>", "<table>"))
+    parts = [STYLE if needs_style else "", text, blocks]
     if reply.status == "running":
         parts.append(quiet_line(reply.notification or "…", 'role="status"'))
     else:
@@ -31,56 +47,19 @@ def html(reply: Reply) -> str:
     return framed("\n".join(filter(None, parts)))
 
 
-def _text_html(reply: Reply) -> str:
-    if _is_of_its_form(reply):
-        return form_html(reply)
-    return to_html(reply.text, remote_images=reply.remote_images, in_parts=True)
-
-
-def _is_of_its_form(reply: Reply) -> bool:
-    return bool(reply.form) and reply.status == "complete" and reply.error is None
-
-
-def framed(inner: str, attributes: str = "") -> str:
-    """Return HTML within the element that all that is shown of a reply stands in."""
-    # Without the classes, MathJax turns "$5 and $10" into a formula.
-    kinds = "capsule-reply mathjax_ignore tex2jax_ignore"
-    return f'<div class="{kinds}" style="overflow-wrap:anywhere"{attributes}>{inner}</div>'
-
-
-def blocks_html(reply: Reply) -> str:
-    """Return the reply's blocks as HTML."""
-    shown = [
-        block_html(block, reply.app, remote_images=reply.remote_images) for block in reply.blocks
-    ]
-    return "\n".join(filter(None, shown))
-
-
 def plain(reply: Reply) -> str:
-    """Return the reply's own text, cleaned; tables and other blocks as lines below it."""
-    text = form_text(reply) if _is_of_its_form(reply) else reply.text.strip()
+    """Return a reply as text: its own text, then its blocks."""
+    text = formatted_text(reply) if has_expected_format(reply) else reply.text.strip()
     return "\n\n".join(filter(None, [clean(text), blocks_text(reply)]))
 
 
 def blocks_text(reply: Reply) -> str:
-    """Return the reply's blocks as text."""
+    """Return the blocks of a reply as text."""
     return "\n\n".join(filter(None, (block_text(block, reply.app) for block in reply.blocks)))
 
 
-def footer(reply: Reply) -> str:
-    """Return the line that says where a reply comes from, and how its ending went."""
-    parts = [reply.app]
-    if reply.conversation:
-        parts.append(f"conversation {reply.conversation}")
-    if reply.turn:
-        before = f"; this cell was turn {reply.turn_before}" if reply.turn_before else ""
-        parts.append(f"turn {reply.turn}{before}")
-    if reply.first_chunk_s is not None:
-        parts.append(f"first words {reply.first_chunk_s:.1f} s")
-    if reply.total_s is not None:
-        parts.append(f"{reply.total_s:.1f} s")
-    if reply.status != "complete":
-        parts.append(reply.status)
-    if reply.status == "failed" and reply.error is not None:
-        parts[-1] += f": {' '.join(str(reply.error).split())[:_LONGEST_REASON]}"
-    return clean(" · ".join(parts))
+def _blocks_html(reply: Reply) -> str:
+    blocks = [
+        block_html(block, reply.app, remote_images=reply.remote_images) for block in reply.blocks
+    ]
+    return "\n".join(filter(None, blocks))

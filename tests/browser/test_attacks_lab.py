@@ -1,4 +1,4 @@
-"""What a hostile app sends, in a real browser: nothing of it runs, and nothing is fetched."""
+"""A hostile app in a real browser: nothing that it sends runs, and nothing is fetched."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ from environments import CI
 from lab import CHROMIUM, Notebook, browser_page, jupyterlab
 
 pytestmark = pytest.mark.skipif(
-    not CHROMIUM and not CI, reason="no chromium: install Debian's package to test in a browser"
+    not CHROMIUM and not CI, reason="Chromium is not installed: install Debian's package chromium"
 )
 
 DEFINE = """\
@@ -27,7 +27,7 @@ def hostile(session, text):
         for attack in ATTACKS:
             yield hostile_block(attack, kind)
             if kind == "notification":
-                time.sleep(0.12)  # each is the status for a moment
+                time.sleep(0.12)  # each of them is shown as the status
     for attack in ATTACKS:
         yield {{"id": attack, "type": attack, "payload": {{"label": attack}}}}
     yield "All sent."
@@ -49,38 +49,40 @@ for number, attack in enumerate(ATTACKS):
     except Exception as caught:
         error = caught
 raise error"""
-SING = (
+UNSAFE = (
     "from IPython.display import HTML\nHTML('<img src=\"https://evil.example/\" onerror=canary()>')"
 )
 CELLS = ["%load_ext cpsl_notebook\n%capsule local", DEFINE, "%%capsule hostile\nx", FAIL]
-CELLS += ["print('in the kernel:', RAN)", SING]
-HOSTILE, FAILING, KERNEL, SINGING = 2, 3, 4, 5
+CELLS += ["print('in the kernel:', RAN)", UNSAFE]
+HOSTILE, FAILING, KERNEL, UNSAFE_CELL = 2, 3, 4, 5
 
 
 class Watch:
-    """Notes what ran in a page, which has no ``canary`` to call, and what it asked evil for."""
+    """Records what ran in a page and what it fetched.
+
+    A page has no ``canary``, so a call of it is an error of the page.
+    """
 
     def __init__(self, page) -> None:
         self.page = page
         self.ran = []
         self.fetched = []
         page.on("pageerror", lambda error: self.ran.append(str(error)))
-        page.context.route(lambda url: "evil.example" in url or "ok.example" in url, self._note)
+        page.context.route(lambda url: "evil.example" in url or "ok.example" in url, self._record)
 
-    def _note(self, route, request) -> None:
+    def _record(self, route, request) -> None:
         self.fetched.append(request.url)
         route.abort()
 
-    def saw_nothing(self) -> bool:
-        """Touch what might react, and say whether nothing ran and nothing was fetched."""
+    def assert_nothing_happened(self) -> None:
+        """Trigger event handlers, and check that nothing ran and nothing was fetched."""
         for element in self.page.locator(".capsule-reply a").all()[:40]:
             element.dispatch_event("mouseover")
             element.dispatch_event("focus")
         self.page.evaluate("() => new Promise(requestAnimationFrame)")
-        assert not [said for said in self.ran if "canary" in said]
+        assert not [error for error in self.ran if "canary" in error]
         assert self.fetched == []
         assert len(self.page.frames) == 1
-        return True
 
 
 @pytest.fixture
@@ -89,10 +91,10 @@ def watched():
         yield Watch(page)
 
 
-def sings(notebook, watched) -> None:
-    """Say that what is let through is noticed, and take it away again."""
+def assert_attacks_are_noticed(notebook, watched) -> None:
+    """Check that unsafe output is noticed, and remove it again."""
     with notebook.page.expect_event("pageerror", lambda error: "canary" in str(error)):
-        notebook.run(SINGING)
+        notebook.run(UNSAFE_CELL)
     assert "https://evil.example/" in watched.fetched
     notebook.page.evaluate(
         "() => window.jupyterapp.commands.execute('notebook:delete-cell').then(() => null)"
@@ -101,21 +103,24 @@ def sings(notebook, watched) -> None:
     watched.fetched.clear()
 
 
-def test_nothing_that_an_app_sends_runs_or_is_fetched(watched, root, tmp_path):
+def test_attacks_neither_run_nor_fetch(watched, root, tmp_path):
     page = watched.page
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-    filled = [cell.format(tests=str(root / "tests")) if cell is DEFINE else cell for cell in CELLS]
+    filled = [
+        cell.format(tests=str(root / "tests" / "support")) if cell is DEFINE else cell
+        for cell in CELLS
+    ]
     cells = [nbformat.v4.new_code_cell(cell) for cell in filled]
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), tmp_path / "bad.ipynb")
     with jupyterlab(tmp_path, CAPSULE_HOME=str(tmp_path / "home")) as url:
         notebook = Notebook(page, url, "bad.ipynb")
         notebook.run(0)
         notebook.run(1)
-        sings(notebook, watched)
+        assert_attacks_are_noticed(notebook, watched)
         notebook.run(HOSTILE, wait=False)
         panel = notebook.cell(HOSTILE)
         panel.get_by_text("All sent.").wait_for(state="attached", timeout=120_000)
-        assert watched.saw_nothing()  # in the live panel
+        watched.assert_nothing_happened()  # in the live panel
 
         (tmp_path / "go").touch()
         panel.locator(".capsule-footer").wait_for()
@@ -123,7 +128,7 @@ def test_nothing_that_an_app_sends_runs_or_is_fetched(watched, root, tmp_path):
         notebook.run(FAILING)
         assert notebook.cell(FAILING).locator(".capsule-reply").count() > 30
         page.screenshot(path=root / "build" / "screenshots" / "attacks.png")
-        assert watched.saw_nothing()  # in the final output, and in errors
+        watched.assert_nothing_happened()  # in the final output, and in errors
         notebook.run(KERNEL)
         assert notebook.outputs(KERNEL)[0]["text"] == "in the kernel: []\n"
 
@@ -131,18 +136,18 @@ def test_nothing_that_an_app_sends_runs_or_is_fetched(watched, root, tmp_path):
         page.goto(f"{url}/lab/tree/bad.ipynb?reset")
         notebook.wait_idle()
         notebook.cell(HOSTILE).get_by_text("Ended.").wait_for(state="attached")
-        assert watched.saw_nothing()  # opened again, trusted
+        watched.assert_nothing_happened()  # after reopening, trusted
 
         saved = json.loads((tmp_path / "bad.ipynb").read_text())
-        saved["cells"][1]["source"] = "# somebody else's"
+        saved["cells"][1]["source"] = "# changed"
         (tmp_path / "given.ipynb").write_text(json.dumps(saved))
         page.goto(f"{url}/lab/tree/given.ipynb?reset")
         notebook.wait_idle()
         notebook.cell(HOSTILE).get_by_text("Ended.").wait_for(state="attached")
-        assert watched.saw_nothing()  # in another's notebook, not trusted
+        watched.assert_nothing_happened()  # in a notebook that is not trusted
 
     command = [sys.executable, "-m", "nbconvert", "--to", "html", "bad.ipynb"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     page.goto((tmp_path / "bad.html").as_uri())
     page.get_by_text("Ended.").first.wait_for(state="attached")
-    assert watched.saw_nothing()  # in nbconvert's page
+    watched.assert_nothing_happened()  # in nbconvert's page

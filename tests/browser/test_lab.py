@@ -9,7 +9,7 @@ from environments import CI
 from lab import CHROMIUM, Notebook, browser_page, jupyterlab
 
 pytestmark = pytest.mark.skipif(
-    not CHROMIUM and not CI, reason="no chromium: install Debian's package to test in a browser"
+    not CHROMIUM and not CI, reason="Chromium is not installed: install Debian's package chromium"
 )
 
 DEFINE = """\
@@ -50,9 +50,9 @@ CELLS = [
 STEPWISE, ENDLESS, SILENT, AFTER, RISKIEST, WIDGETS = range(2, 8)
 THEMES = ["JupyterLab Light", "JupyterLab Dark"]
 
-SIDE = "cell => getComputedStyle(cell).textAlign"
-# Every text within an element whose contrast with what is behind it is less than WCAG AA asks for.
-PALE = """node => {
+ALIGNMENT = "cell => getComputedStyle(cell).textAlign"
+# The texts in an element whose contrast with their background is below WCAG AA.
+LOW_CONTRAST = """node => {
     const channels = colour => colour.match(/[\\d.]+/g).map(Number);
     const over = (top, below) => {
         const alpha = top[3] ?? 1;
@@ -71,7 +71,7 @@ PALE = """node => {
             layers.push(channels(getComputedStyle(e).backgroundColor));
         return layers.reverse().reduce((below, top) => over(top, below), [255, 255, 255]);
     };
-    const pale = [];
+    const found = [];
     const texts = document.createTreeWalker(node, NodeFilter.SHOW_TEXT);
     while (texts.nextNode()) {
         const element = texts.currentNode.parentElement;
@@ -80,9 +80,9 @@ PALE = """node => {
         for (let e = element; e; e = e.parentElement)
             colour[3] = (colour[3] ?? 1) * getComputedStyle(e).opacity;
         const [low, high] = [luminance(over(colour, ground)), luminance(ground)].sort((a, b) => a - b);
-        if ((high + 0.05) / (low + 0.05) < 4.5) pale.push(texts.currentNode.data);
+        if ((high + 0.05) / (low + 0.05) < 4.5) found.push(texts.currentNode.data);
     }
-    return pale;
+    return found;
 }"""
 
 
@@ -99,7 +99,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def lab(page, folder):
-    """A notebook whose kernel is connected to a local workspace."""
+    """A notebook whose kernel uses a local workspace, and the address of JupyterLab."""
     cells = [nbformat.v4.new_code_cell(cell) for cell in CELLS]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / "test.ipynb")
@@ -123,7 +123,7 @@ def pictures(root):
 
 
 @pytest.mark.parametrize("theme", THEMES)
-def test_a_reply_is_seen_growing_in_colours_that_can_be_read_and_becomes_static(
+def test_reply_grows_with_enough_contrast_and_becomes_static(
     notebook, page, folder, pictures, theme
 ):
     for name in ("started", "go"):
@@ -141,16 +141,16 @@ def test_a_reply_is_seen_growing_in_colours_that_can_be_read_and_becomes_static(
     assert cell.locator("strong").inner_text() == "The first part"
     assert cell.locator("[role=status]").filter(has_text="The first part").count() == 1
     assert cell.locator("pre .n").inner_text() == "first"
-    assert cell.locator(".jp-Cell-outputWrapper").evaluate(PALE) == []
-    assert cell.locator("td").evaluate(SIDE) == "left"
+    assert cell.locator(".jp-Cell-outputWrapper").evaluate(LOW_CONTRAST) == []
+    assert cell.locator("td").evaluate(ALIGNMENT) == "left"
     page.screenshot(path=pictures / f"streaming-{theme}.png")
 
     (folder / "go").touch()
     cell.locator(".capsule-footer").wait_for()
     notebook.wait_ran()
     assert cell.get_by_role("button", name="Stop").count() == 0
-    assert cell.locator(".jp-Cell-outputWrapper").evaluate(PALE) == []
-    assert cell.locator("td").evaluate(SIDE) == "left"
+    assert cell.locator(".jp-Cell-outputWrapper").evaluate(LOW_CONTRAST) == []
+    assert cell.locator("td").evaluate(ALIGNMENT) == "left"
     page.screenshot(path=pictures / f"done-{theme}.png")
     (shown,) = notebook.outputs(STEPWISE)
     assert set(shown["data"]) == {"text/html", "text/plain"}
@@ -158,9 +158,7 @@ def test_a_reply_is_seen_growing_in_colours_that_can_be_read_and_becomes_static(
     assert notebook.result(WIDGETS) == "0"
 
 
-def test_a_saved_reply_is_there_when_the_notebook_is_opened_without_a_kernel(
-    lab, page, folder, pictures
-):
+def test_saved_reply_is_shown_without_a_kernel(lab, page, folder, pictures):
     notebook, url = lab
     notebook.run(RISKIEST)
     notebook.save()
@@ -184,9 +182,9 @@ def test_a_saved_reply_is_there_when_the_notebook_is_opened_without_a_kernel(
     notebook.cell(RISKIEST).get_by_text("five riskiest").wait_for()
 
 
-def stopped(notebook, index, within=5_000):
-    """Wait until a cell's reply is marked as stopped, and the cell behind it did not run."""
-    notebook.cell(index).locator(".capsule-footer").wait_for(timeout=within)
+def wait_until_stopped(notebook, index):
+    """Wait until a cell's reply is stopped, check the cells after it, and return its text."""
+    notebook.cell(index).locator(".capsule-footer").wait_for(timeout=5_000)
     notebook.wait_ran()
     (shown, error) = notebook.outputs(index)
     assert "stopped" in "".join(shown["data"]["text/html"])
@@ -197,37 +195,37 @@ def stopped(notebook, index, within=5_000):
 
 
 @pytest.mark.parametrize("clicks", [1, 2])
-def test_the_stop_button_stops_the_reply_and_the_cells_queued_behind_it(notebook, clicks):
+def test_stop_button_stops_reply_and_queued_cells(notebook, clicks):
     notebook.run(ENDLESS, wait=False)
     notebook.run(AFTER, wait=False)
     notebook.cell(ENDLESS).get_by_text("more more").first.wait_for()
     notebook.cell(ENDLESS).get_by_role("button", name="Stop").click(click_count=clicks)
-    assert "more more" in stopped(notebook, ENDLESS)
+    assert "more more" in wait_until_stopped(notebook, ENDLESS)
 
 
-def test_the_stop_button_takes_the_keyboard_and_works_before_the_first_word(notebook, page):
+def test_stop_button_works_by_keyboard_and_before_the_first_text(notebook, page):
     notebook.run(SILENT, wait=False)
     notebook.run(AFTER, wait=False)
     notebook.cell(SILENT).get_by_text("Thinking…").wait_for()
     notebook.cell(SILENT).get_by_role("button", name="Stop").focus()
     page.keyboard.press("Enter")
-    assert stopped(notebook, SILENT) == ""
+    assert wait_until_stopped(notebook, SILENT) == ""
 
 
-def test_the_interrupt_command_stops_the_reply_and_the_cells_queued_behind_it(notebook):
+def test_interrupt_stops_reply_and_queued_cells(notebook):
     notebook.run(ENDLESS, wait=False)
     notebook.run(AFTER, wait=False)
     notebook.cell(ENDLESS).get_by_text("more more").first.wait_for()
     notebook.interrupt()
-    assert "more more" in stopped(notebook, ENDLESS)
+    assert "more more" in wait_until_stopped(notebook, ENDLESS)
 
 
-def test_the_next_cell_runs_after_a_stop(notebook):
+def test_next_cell_runs_after_a_stop(notebook):
     notebook.run(AFTER)
     assert notebook.outputs(AFTER)[0]["text"] == "ran after the stop\n"
 
 
-def test_the_quickstart_runs_as_a_person_would_run_it(page, root, tmp_path, pictures):
+def test_quickstart_runs_cell_by_cell(page, root, tmp_path, pictures):
     shutil.copy(root / "notebooks" / "quickstart.ipynb", tmp_path)
     with jupyterlab(tmp_path, CAPSULE_HOME=str(tmp_path / "home")) as url:
         quickstart = Notebook(page, url, "quickstart.ipynb")

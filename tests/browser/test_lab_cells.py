@@ -1,4 +1,4 @@
-"""Cells typed in a real JupyterLab: Tab, a cell that runs again, an error among many cells."""
+"""Cells in a real JupyterLab: completion, running a cell again, an error that stops Run All."""
 
 import shutil
 
@@ -8,7 +8,7 @@ from environments import CI
 from lab import CHROMIUM, Notebook, browser_page, jupyterlab
 
 pytestmark = pytest.mark.skipif(
-    not CHROMIUM and not CI, reason="no chromium: install Debian's package to test in a browser"
+    not CHROMIUM and not CI, reason="Chromium is not installed: install Debian's package chromium"
 )
 
 CELLS = [
@@ -44,7 +44,7 @@ def press_tab(notebook, index):
     notebook.page.keyboard.press("Tab")
 
 
-def test_cells_typed_in_jupyterlab(page, tmp_path, pictures):
+def test_completion_rerun_and_error(page, tmp_path, pictures):
     cells = [nbformat.v4.new_code_cell(cell) for cell in CELLS]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), tmp_path / "test.ipynb")
@@ -72,18 +72,18 @@ def test_cells_typed_in_jupyterlab(page, tmp_path, pictures):
         (shown,) = notebook.outputs(APPLE)
         assert "turn 2; this cell was turn 1" in "".join(shown["data"]["text/html"])
 
-        # From the cell above, which takes its time: the kernel stops what has reached it by then.
+        # From the cell above, so that all cells have reached the kernel when the error occurs.
         notebook.run_from(APPLE)
         notebook.wait_ran()
         (error,) = notebook.outputs(WRONG)
         assert error["traceback"] == [
-            "UsageError: %%capsule has no option --nwe: did you mean --new?"
+            "UsageError: %%capsule: unknown option: --nwe. Did you mean '--new'?"
         ]
         assert notebook.outputs(AFTER) == []
         page.screenshot(path=pictures / "cells.png")
 
 
-def test_exploring_runs_as_a_person_would_run_it(page, root, tmp_path, pictures):
+def test_exploring_runs_cell_by_cell(page, root, tmp_path, pictures):
     shutil.copy(root / "notebooks" / "exploring.ipynb", tmp_path)
     cells = nbformat.read(tmp_path / "exploring.ipynb", 4).cells
     with jupyterlab(tmp_path, CAPSULE_HOME=str(tmp_path / "home")) as url:

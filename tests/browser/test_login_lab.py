@@ -1,4 +1,4 @@
-"""``%capsule login`` in a real JupyterLab, in a real browser."""
+"""``%capsule login`` in JupyterLab, in a real browser."""
 
 import re
 
@@ -10,7 +10,7 @@ from lab import CHROMIUM, Notebook, browser_page, jupyterlab
 from cpsl_notebook import local
 
 pytestmark = pytest.mark.skipif(
-    not CHROMIUM and not CI, reason="no chromium: install Debian's package to test in a browser"
+    not CHROMIUM and not CI, reason="Chromium is not installed: install Debian's package chromium"
 )
 
 OLD = "[default]\ntoken = old-token\n"
@@ -45,7 +45,7 @@ def config(tmp_path):
 
 @pytest.fixture
 def notebook(page, workspace, config, tmp_path):
-    """A notebook whose kernel has the extension, and a workspace to log in to."""
+    """A notebook with the extension, whose kernel can log in to a workspace."""
     cells = [nbformat.v4.new_code_cell(cell) for cell in CELLS]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), tmp_path / "test.ipynb")
@@ -57,12 +57,10 @@ def notebook(page, workspace, config, tmp_path):
 
 
 def seconds_left(cell):
-    return int(re.search(r"Waiting; (\d+) s are left", cell.inner_text())[1])
+    return int(re.search(r"Waiting for confirmation, (\d+) s left", cell.inner_text())[1])
 
 
-def test_a_click_on_the_link_and_on_the_pages_button_logs_in(
-    notebook, page, workspace, config, tmp_path
-):
+def test_link_and_button_log_in(notebook, page, workspace, config, tmp_path):
     notebook.run(LOGIN, wait=False)
     cell = notebook.cell(LOGIN)
     with page.context.expect_page() as opened:
@@ -73,7 +71,7 @@ def test_a_click_on_the_link_and_on_the_pages_button_logs_in(
     confirm.get_by_text("You are logged in").wait_for()
     confirm.close()
 
-    cell.get_by_text(f"Logged in; the token is in {config}.").wait_for()
+    cell.get_by_text(f"Logged in. The token is stored in {config}.").wait_for()
     notebook.wait_ran()
     (shown,) = notebook.outputs(LOGIN)
     assert set(shown["data"]) == {"text/html", "text/plain"}
@@ -84,20 +82,20 @@ def test_a_click_on_the_link_and_on_the_pages_button_logs_in(
     assert "support-ops" in notebook.outputs(APPS)[0]["text"]
 
 
-def test_a_login_counts_down_and_its_cell_can_be_interrupted(notebook, page, config):
+def test_login_counts_down_and_can_be_interrupted(notebook, page, config):
     notebook.run(LOGIN, wait=False)
     notebook.run(AFTER, wait=False)
     cell = notebook.cell(LOGIN)
-    cell.get_by_text("s are left").wait_for()
+    cell.get_by_text("s left").wait_for()
     first = seconds_left(cell)
     page.wait_for_function(
-        "([cell, first]) => !cell.innerText.includes(`${first} s are left`)",
+        "([cell, first]) => !cell.innerText.includes(`${first} s left`)",
         arg=[cell.element_handle(), first],
     )
     assert seconds_left(cell) < first
 
     notebook.interrupt()
-    cell.get_by_text("an earlier one stands").wait_for()
+    cell.get_by_text("Earlier credentials are unchanged").wait_for()
     notebook.wait_ran()
     shown, error = notebook.outputs(LOGIN)
     assert "Stopped." in "".join(shown["data"]["text/plain"])

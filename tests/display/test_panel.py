@@ -1,24 +1,21 @@
-"""The live reply, in a real kernel whose messages are read as a front end reads them."""
+"""The live reply in a real kernel, whose messages are read as a front end reads them."""
 
 import contextlib
 import os
-import signal
 import threading
 import time
 
 import pytest
 from jupyter_client.manager import KernelManager
 
-from cpsl_notebook import Reply, local
-from cpsl_notebook.display.interrupt import Stopper
-from cpsl_notebook.display.panel import Gathered, Growing
+from cpsl_notebook import local
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 PARAGRAPH = "Some **bold** words of a paragraph that is not very long.\n\n"
 
 
 class Front:
-    """A kernel, and a front end that can ask for input, so somebody looks on."""
+    """A kernel, and a front end that allows input, as one with a user does."""
 
     def __init__(self, manager, client) -> None:
         self.manager = manager
@@ -28,7 +25,7 @@ class Front:
         return self.client.execute(cell, silent=silent, allow_stdin=True)
 
     def messages(self, sent):
-        """Yield what the kernel says about a cell, until it is idle."""
+        """Yield the messages about a cell, until the kernel is idle."""
         while True:
             message = self.client.get_iopub_msg(timeout=60)
             if message["parent_header"].get("msg_id") != sent:
@@ -41,9 +38,14 @@ class Front:
         return list(self.messages(self.send(cell)))
 
     def value(self, expression):
-        """Evaluate in the kernel, and read what it says."""
-        said = self.run(f"print({expression})")
-        return "".join(m["content"]["text"] for m in said if m["msg_type"] == "stream").strip()
+        """Return an expression's printed value in the kernel."""
+        messages = self.run(f"print({expression})")
+        streams = [m["content"]["text"] for m in messages if m["msg_type"] == "stream"]
+        return "".join(streams).strip()
+
+    def open_widgets(self):
+        """Return the number of widgets in the kernel."""
+        return int(self.value("len(ipywidgets.widgets.widget._instances)"))
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +82,11 @@ def front(tmp_path_factory, gate):
             for number in range(150):
                 yield {"type": "activity", "payload": {"label": f"Step {number} of many"}}
                 yield {"id": "last", "type": "task_card", "payload": {"message": str(number)}}
-                time.sleep(0.01)  # for the panel to be painted in between
+                time.sleep(0.01)  # lets the panel repaint in between
 
         @workspace.app("broken")
         def broken(session, text):
-            yield "what had arrived"
+            yield "the first part"
             raise ValueError("the archive is closed")
 
         manager = KernelManager(kernel_name="python3")
@@ -107,12 +109,12 @@ def closed_gate(gate):
     gate.set()
 
 
-def kinds(messages):
+def types(messages):
     return [message["msg_type"] for message in messages]
 
 
 def until_shown(messages, text):
-    """Read messages up to the one that shows a text; return them."""
+    """Return the messages up to the one that shows a text."""
     seen = []
     for message in messages:
         seen.append(message)
@@ -121,21 +123,21 @@ def until_shown(messages, text):
     raise AssertionError(f"{text!r} was not shown: {seen}")
 
 
-def data_of(messages, kind):
-    return [m["content"]["data"] for m in messages if m["msg_type"] == kind]
+def data_of(messages, message_type):
+    return [m["content"]["data"] for m in messages if m["msg_type"] == message_type]
 
 
-def test_the_panel_is_replaced_by_static_output_and_leaves_no_widget(front):
+def test_panel_is_replaced_by_static_output_and_leaves_no_widget(front):
     messages = front.run("%%capsule support-ops\nHow many threads are waiting?")
     (panel,) = data_of(messages, "display_data")
     assert set(panel) == {WIDGET, "text/plain"}
     (final,) = data_of(messages, "update_display_data")
     assert set(final) == {"text/html", "text/plain"}
-    assert kinds(messages).count("comm_open") == kinds(messages).count("comm_close") > 0
-    assert front.value("len(ipywidgets.widgets.widget._instances)") == "0"
+    assert types(messages).count("comm_open") == types(messages).count("comm_close") > 0
+    assert front.open_widgets() == 0
 
 
-def test_the_traffic_is_proportional_to_the_reply(front):
+def test_traffic_is_proportional_to_the_reply(front):
     messages = front.run("%%capsule long\nx")
     comms = [m for m in messages if m["msg_type"].startswith("comm_")]
     sent = sum(len(str(m["content"])) for m in comms)
@@ -143,38 +145,41 @@ def test_the_traffic_is_proportional_to_the_reply(front):
     assert not any("text/markdown" in data for data in data_of(messages, "display_data"))
 
 
-def test_blocks_that_have_not_changed_are_not_sent_again(front):
+def test_unchanged_blocks_are_not_sent_again(front):
     messages = front.run("%%capsule busy\nx")
     comms = "".join(str(m["content"]) for m in messages if m["msg_type"].startswith("comm_"))
     assert comms.count("A" * 100_000) == 1
     assert len(comms) < 100_000 + 40 * 150 * len("Step 100 of many")
     (final,) = data_of(messages, "update_display_data")
     assert "Step 149" in final["text/html"] and "Step 149" in final["text/plain"]
-    assert front.value("len(ipywidgets.widgets.widget._instances)") == "0"
+    assert front.open_widgets() == 0
 
 
-def test_where_rendering_fails_the_text_is_shown_all_the_same_and_no_widget_is_left(front):
-    front.run("from cpsl_notebook import display\nkept, display.html = display.html, None")
+def test_text_is_shown_when_rendering_fails(front):
+    front.run(
+        "from cpsl_notebook.display import displays\n"
+        "original, displays.bundle = displays.bundle, None"
+    )
     messages = front.run("%%capsule greeter\nx")
-    front.run("display.html = kept")
+    front.run("displays.bundle = original")
     (final,) = data_of(messages, "update_display_data")
     assert final == {"text/plain": "Hello world"}
-    assert "error" in kinds(messages)
-    assert front.value("len(ipywidgets.widgets.widget._instances)") == "0"
+    assert "error" in types(messages)
+    assert front.open_widgets() == 0
 
 
-def test_within_an_output_widget_which_takes_no_update_a_reply_is_shown_once(front):
+def test_output_widget_shows_the_finished_reply_once(front):
     messages = front.run(
         "from cpsl_notebook import ask\nout = ipywidgets.Output()\n"
         "with out:\n    ask('x', 'greeter')\nout.close(); out.layout.close()"
     )
-    assert "update_display_data" not in kinds(messages)
+    assert "update_display_data" not in types(messages)
     (shown,) = data_of(messages, "display_data")
     assert "Hello world" in shown["text/html"]
 
 
 @pytest.mark.parametrize(("prompt", "seen"), [("x", "first part"), ("silent", "Reading…")])
-def test_what_arrived_is_shown_while_the_service_pauses(front, gate, prompt, seen):
+def test_partial_reply_is_shown_while_the_service_pauses(front, gate, prompt, seen):
     messages = front.messages(front.send(f"%%capsule gated\n{prompt}"))
     shown = until_shown(messages, seen)
     assert "second part" not in str(shown)
@@ -185,9 +190,7 @@ def test_what_arrived_is_shown_while_the_service_pauses(front, gate, prompt, see
 
 @pytest.mark.parametrize(("prompt", "seen"), [("x", "first part"), ("silent", "Reading…")])
 @pytest.mark.parametrize("times", [1, 3])
-def test_an_interrupt_ends_the_reply_keeps_what_arrived_and_the_next_cell_works(
-    front, gate, prompt, seen, times
-):
+def test_interrupt_keeps_partial_reply_and_stops_queued_cells(front, gate, prompt, seen, times):
     sent = front.send(f"%%capsule gated --new\n{prompt}")
     queued = front.send("print('never')")
     messages = front.messages(sent)
@@ -199,35 +202,36 @@ def test_an_interrupt_ends_the_reply_keeps_what_arrived_and_the_next_cell_works(
     assert "stopped" in final["text/html"]
     assert ("first part" in final["text/plain"]) == (prompt == "x")
     (error,) = [m["content"] for m in rest if m["msg_type"] == "error"]
-    assert error["ename"] == "Stopped" and len(error["traceback"]) == 1
-    assert "stream" not in kinds(front.messages(queued))
-    assert front.value("len(ipywidgets.widgets.widget._instances)") == "0"
+    assert error["ename"] == "StoppedError" and len(error["traceback"]) == 1
+    assert "stream" not in types(front.messages(queued))
+    assert front.open_widgets() == 0
     gate.set()
     (final,) = data_of(front.run("%%capsule gated\nagain"), "update_display_data")
     assert final["text/plain"] == "first part second part"
 
 
-def test_a_reply_that_fails_midway_keeps_what_arrived_and_says_what_happened(front):
+def test_failure_keeps_partial_reply_and_names_the_reason(front):
     messages = front.run("%%capsule broken\nx")
     (final,) = data_of(messages, "update_display_data")
-    assert final["text/plain"] == "what had arrived"
+    assert final["text/plain"] == "the first part"
     assert "failed: " in final["text/html"] and "the archive is closed" in final["text/html"]
-    assert "error" in kinds(messages)
-    assert front.value("len(ipywidgets.widgets.widget._instances)") == "0"
+    assert "error" in types(messages)
+    assert front.open_widgets() == 0
 
 
-def test_html_is_shown_without_widgets_where_that_is_asked_for(front):
+def test_html_display_needs_no_widgets(front):
     front.run('%config CapsuleMagics.display = "html"')
     messages = front.run("%%capsule support-ops\nHow many threads are waiting?")
     front.run('%config CapsuleMagics.display = "auto"')
-    assert not [kind for kind in kinds(messages) if kind.startswith("comm_")]
-    assert data_of(messages, "update_display_data")[-1]["text/plain"]
+    assert not [name for name in types(messages) if name.startswith("comm_")]
+    final = data_of(messages, "update_display_data")[-1]
+    assert "threads" in final["text/plain"] and "capsule-footer" in final["text/html"]
 
 
-def test_nobody_to_look_on_means_no_widget(front):
+def test_headless_run_opens_no_widget(front):
     sent = front.client.execute("%%capsule support-ops\nHow many?", allow_stdin=False)
     messages = list(front.messages(sent))
-    assert not [kind for kind in kinds(messages) if kind.startswith("comm_")]
+    assert not [name for name in types(messages) if name.startswith("comm_")]
     (final,) = data_of(messages, "display_data")
     assert set(final) == {"text/html", "text/plain"}
 
@@ -241,62 +245,11 @@ def test_ask_in_another_thread_shows_the_finished_reply(front):
         " ['support-ops', 'deal-desk']))\n"
         "print([reply.status for reply in replies])"
     )
-    assert not [kind for kind in kinds(messages) if kind.startswith("comm_")]
+    assert not [name for name in types(messages) if name.startswith("comm_")]
     assert "['complete', 'complete']" in str([m["content"] for m in messages])
 
 
-def test_what_is_settled_and_the_rest_are_the_whole_text():
-    growing, text = Growing(), "".join(f"## {number}\r\n\r\n{PARAGRAPH}" for number in range(400))
-    pieces = []
-    for start in range(0, len(text), 7):
-        growing.add(text[start : start + 7])
-        pieces.append(growing.settle())
-    assert max(map(len, pieces)) > 0 and len(growing.rest) < 5_000
-    assert "".join(pieces) + growing.rest == text.replace("\r\n", "\n")
-
-
-def test_a_block_stays_with_the_same_others_whatever_its_size():
-    reply, gathered = Reply(app="x", prompt="y"), Gathered()
-    for number in range(6):
-        payload = {"label": f"{number}" * 900}
-        reply.take("block", {"id": number, "type": "activity", "payload": payload})
-        before = gathered.pages(reply)
-    for label in ("short", "long " * 900, ""):
-        payload = {"label": label}
-        reply.take("block", {"id": 0, "type": "activity", "payload": payload})
-        pages = gathered.pages(reply)
-        assert pages[1:] == before[1:] and pages[0] != before[0]
-    assert 2 <= len(pages) <= 4
-
-
-def test_an_interrupt_before_the_reply_began_ends_it_as_it_begins():
-    with Stopper() as stopper:
-        signal.raise_signal(signal.SIGINT)
-        with pytest.raises(KeyboardInterrupt):
-            stopper.listen()
-
-
-def test_interrupts_after_the_reply_change_nothing_and_the_old_handler_returns():
-    before = signal.getsignal(signal.SIGINT)
-    with Stopper() as stopper:
-        stopper.listen()
-        stopper.over()
-        stopper.stop()
-        signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
-    stopper.stop()  # a click that comes late
-
-
-def test_the_second_interrupt_does_not_disturb_what_the_first_one_began():
-    with Stopper() as stopper:
-        with pytest.raises(KeyboardInterrupt):
-            stopper.listen()
-            signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGINT)
-        stopper.stop()
-
-
-def test_a_long_reading_leaves_a_line_of_text_and_a_short_one_nothing(front):
+def test_progress_bar_is_text_and_only_shown_for_long_reads(front):
     read = "%capsule payments support-ops deal-desk;"
     assert not [m for m in front.run(read) if m["msg_type"] == "stream"]
     front.run(
@@ -309,4 +262,4 @@ def test_a_long_reading_leaves_a_line_of_text_and_a_short_one_nothing(front):
     assert "Reading deal-desk (2 of 2): 100%" in lines[-1] and lines[-1].endswith("\n")
     silent = front.client.execute(read, allow_stdin=False)  # as a scheduled notebook runs
     assert not [m for m in front.messages(silent) if m["msg_type"] == "stream"]
-    assert front.value("len(ipywidgets.widgets.widget._instances)") == "0"
+    assert front.open_widgets() == 0

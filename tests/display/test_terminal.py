@@ -1,11 +1,9 @@
-"""Replies in IPython in a real terminal."""
+"""Replies in IPython, in a real terminal."""
 
 import threading
 
 import pytest
 from terminal import Terminal
-
-PROMPT = "In ["
 
 
 @pytest.fixture
@@ -20,8 +18,8 @@ def ipython(workspace, tmp_path):
         yield terminal
 
 
-def test_the_reply_is_written_as_it_comes_and_never_redrawn(ipython, workspace):
-    go_on = threading.Event()
+def test_reply_is_written_as_it_arrives_and_never_redrawn(ipython, workspace):
+    resume = threading.Event()
 
     @workspace.app("gradual")
     def gradual(session, text):
@@ -29,7 +27,7 @@ def test_the_reply_is_written_as_it_comes_and_never_redrawn(ipython, workspace):
         yield "\x1b]0;a ti"
         yield "tle\x07\x1b[3"
         yield "1m"
-        go_on.wait(30)
+        resume.wait(30)
         yield ", last words"
 
     try:
@@ -37,7 +35,7 @@ def test_the_reply_is_written_as_it_comes_and_never_redrawn(ipython, workspace):
         shown = ipython.read_until("words")
         assert "last words" not in shown
     finally:
-        go_on.set()
+        resume.set()
     shown = ipython.read_until("In [3]: ")
     shown = shown[shown.index("**first**") :]
     reply, footer = shown.split("\r\n")[:2]
@@ -46,14 +44,14 @@ def test_the_reply_is_written_as_it_comes_and_never_redrawn(ipython, workspace):
     assert not set("\x1b\b\u202e") & set(shown)
 
 
-def test_ctrl_c_stops_the_reply_and_the_conversation_goes_on(ipython, workspace):
-    go_on = threading.Event()
+def test_ctrl_c_stops_reply_and_conversation_continues(ipython, workspace):
+    resume = threading.Event()
 
     @workspace.app("thinker")
     def thinker(session, text):
         yield f"Turn {len(session.history) + 1}: "
         if text == "think":
-            go_on.wait(30)
+            resume.wait(30)
 
     try:
         ipython.type("%%capsule thinker\nthink\n\n\n")
@@ -61,8 +59,8 @@ def test_ctrl_c_stops_the_reply_and_the_conversation_goes_on(ipython, workspace)
         ipython.type("\x03")
         shown = ipython.read_until("In [3]: ")
     finally:
-        go_on.set()
+        resume.set()
     assert "stopped" in shown
-    assert "Stopped: what had arrived is kept." in shown and "Traceback" not in shown
+    assert "Stopped: the text received so far is kept." in shown and "Traceback" not in shown
     ipython.type("%%capsule thinker\nagain\n\n\n")
     assert "Turn 2: " in ipython.read_until("In [4]: ")

@@ -1,4 +1,4 @@
-"""Tab on the lines of the magics, in a real shell; that of JupyterLab is in ``test_lab.py``."""
+"""Tab completion on the lines of the magics, in a real shell."""
 
 import pytest
 from gateway import Gateway
@@ -17,7 +17,7 @@ def shell(workspace):
 
 
 def tab(shell, text):
-    """Press Tab at the end of a text; return what the line could become."""
+    """Press Tab at the end of a text; return the completions of its last word."""
     completer = shell.shell.Completer
     from IPython.core.completer import provisionalcompleter
 
@@ -26,7 +26,7 @@ def tab(shell, text):
     return {text[: one.start].rpartition(" ")[2] + one.text for one in found}
 
 
-def test_tab_knows_the_subcommands(shell):
+def test_tab_completes_subcommands_and_choices(shell):
     assert tab(shell, "%capsule pay") == {"payments"}
     assert {"session", "status"} == tab(shell, "%capsule s")
     assert tab(shell, "x = %capsule ea") == {"earnings"}
@@ -36,22 +36,30 @@ def test_tab_knows_the_subcommands(shell):
     assert len(tab(shell, "%capsule ")) > 10
 
 
-def test_tab_knows_the_options(shell):
+def test_tab_completes_options(shell):
     assert tab(shell, "%%capsule support-ops --no") == {"--no-stream"}
     assert {"--new", "--once", "--out"} <= tab(shell, "%%capsule --")
-    assert tab(shell, "%capsule ask --tab") == {"--table"}
+    assert tab(shell, "%%capsule --tab") == {"--table"}
+    assert tab(shell, "%capsule session list --a") == {"--all"}
     assert tab(shell, "%capsule history --s") == {"--save"}
     assert tab(shell, "%capsule checkout deal-desk --r") == {"--return-url"}
 
 
-def test_tab_knows_the_apps_wherever_one_can_stand(shell):
-    everywhere = ("%%capsule ", "%%capsule --new ", "%capsule use ", "%capsule payments deal-desk ")
-    for line in (*everywhere, "%capsule ask ", "%capsule session new "):
+def test_tab_completes_apps_in_every_place_for_one(shell):
+    for line in (
+        "%%capsule ",
+        "%%capsule --new ",
+        "%capsule use ",
+        "%capsule payments deal-desk ",
+        "%capsule session new ",
+        "%capsule session use 123 ",
+    ):
         assert tab(shell, f"{line}supp") == {"support-ops"}
     assert {"deal-desk", "diet-coach", "support-ops"} <= tab(shell, "%%capsule ")
+    assert tab(shell, "%capsule app support-ops supp") == set()
 
 
-def test_tab_knows_conversations_and_variables(shell):
+def test_tab_completes_conversations_and_variables(shell):
     shell.run("%%capsule diet-coach -s comparison -o first_answer\nan apple")
     assert tab(shell, "%%capsule diet-coach -s comp") == {"comparison"}
     assert tab(shell, "%%capsule diet-coach --session ") == {"comparison"}
@@ -62,7 +70,7 @@ def test_tab_knows_conversations_and_variables(shell):
     assert tab(shell, f"%capsule session use {session_id[:6]}") == {session_id}
 
 
-def test_other_lines_complete_as_before(shell):
+def test_other_lines_complete_as_without_the_extension(shell):
     shell.run("capsule_count = 1")
     assert tab(shell, "capsule_co") == {"capsule_count"}
     assert "capsule_count" in tab(shell, "%%capsule diet-coach\nHow many? {{ capsule_co")
@@ -70,10 +78,10 @@ def test_other_lines_complete_as_before(shell):
     assert "%capsule" in tab(shell, "%caps")
 
 
-def test_tab_asks_nobody():
+def test_tab_makes_no_calls():
     with Gateway() as gateway, new_shell() as shell:
         shell.run("%load_ext cpsl_notebook")
-        assert tab(shell, "%%capsule su") == set()  # not even for credentials
+        assert tab(shell, "%%capsule su") == set()  # does not look for credentials either
         assert tab(shell, "%capsule paym") == {"payments"}
         client = Client(cpsl.Client(token="x", gateway_url=gateway.url))
         current_context().connect(client)
@@ -83,7 +91,7 @@ def test_tab_asks_nobody():
         assert gateway.accepted == 0
 
 
-def test_unloading_takes_the_completion_away_and_loading_twice_adds_one(shell):
+def test_loading_twice_adds_one_completion_and_unloading_removes_it(shell):
     before = len(shell.shell.configurables)
     shell.run("%reload_ext cpsl_notebook\n%reload_ext cpsl_notebook")
     import cpsl_notebook
@@ -95,6 +103,6 @@ def test_unloading_takes_the_completion_away_and_loading_twice_adds_one(shell):
     assert shell.shell.Completer.custom_matchers == []
     assert len(shell.shell.configurables) == before - 1
     manager = shell.shell.input_transformer_manager
-    transforms = [*manager.cleanup_transforms, *manager.token_transformers]
-    assert not [one for one in transforms if one.__module__.startswith("cpsl_notebook")]
+    modules = [transform.__module__ for transform in manager.cleanup_transforms]
+    assert not [name for name in modules if name.startswith("cpsl_notebook")]
     assert "payments" not in tab(shell, "%capsule paym")

@@ -1,4 +1,4 @@
-"""The magics in a real IPython shell, on the local workspace."""
+"""The magics in a real IPython shell that uses the local workspace."""
 
 import os
 import re
@@ -16,11 +16,12 @@ from shells import new_shell
 import cpsl
 from cpsl_notebook import Client, Reply, ask
 from cpsl_notebook.conversation.context import current_context
+from cpsl_notebook.magics.subcommands import COMMANDS
 
 
 @pytest.fixture
 def shell(workspace):
-    """A shell that talks to the local workspace."""
+    """A shell that uses the local workspace."""
     with new_shell() as started:
         started.run("%load_ext cpsl_notebook")
         started.run("%capsule local")
@@ -31,7 +32,7 @@ def last(shell) -> Reply:
     return shell.run("%capsule last").value
 
 
-def test_a_cell_is_sent_and_the_next_one_continues_its_conversation(shell):
+def test_next_cell_continues_the_conversation(shell):
     shown = shell.run("%%capsule support-ops\nHow many threads are waiting for review right now?")
     assert "**85 threads** are waiting for review" in shown.text
     first = last(shell)
@@ -41,7 +42,7 @@ def test_a_cell_is_sent_and_the_next_one_continues_its_conversation(shell):
     assert "turn 2" in shown.text
 
 
-def test_new_starts_another_conversation_and_the_next_cell_continues_that(shell):
+def test_new_starts_a_conversation_that_the_next_cell_continues(shell):
     ids = []
     for line in ("%%capsule diet-coach", "%%capsule --new diet-coach", "%%capsule diet-coach"):
         shell.run(f"{line}\nan apple")
@@ -49,7 +50,7 @@ def test_new_starts_another_conversation_and_the_next_cell_continues_that(shell)
     assert ids[0] != ids[1] == ids[2]
 
 
-def test_once_leaves_the_conversation_where_it_was(shell):
+def test_once_does_not_change_the_conversation(shell):
     shell.run("%%capsule diet-coach\nan apple")
     before = last(shell)
     shell.run("%%capsule diet-coach --once\nan apple")
@@ -58,7 +59,7 @@ def test_once_leaves_the_conversation_where_it_was(shell):
     assert (last(shell).session_id, last(shell).turn) == (before.session_id, 2)
 
 
-def test_a_named_session_is_a_conversation_of_its_own(shell):
+def test_named_session_is_a_separate_conversation(shell):
     shell.run("%%capsule diet-coach\nan apple")
     shell.run("%%capsule diet-coach -s other\nan apple")
     assert (last(shell).conversation, last(shell).turn) == ("other", 1)
@@ -66,7 +67,7 @@ def test_a_named_session_is_a_conversation_of_its_own(shell):
     assert (last(shell).conversation, last(shell).turn) == ("other", 2)
 
 
-def test_out_stores_the_reply_and_shows_it(shell):
+def test_out_stores_and_shows_the_reply(shell):
     shown = shell.run("%%capsule diet-coach -o answer\ntwo eggs")
     answer = shell.variables["answer"]
     assert isinstance(answer, Reply)
@@ -74,13 +75,13 @@ def test_out_stores_the_reply_and_shows_it(shell):
     assert (answer.status, answer.app) == ("complete", "diet-coach")
 
 
-def test_quiet_shows_nothing_and_keeps_the_reply(shell):
+def test_quiet_stores_the_reply_without_showing_it(shell):
     shown = shell.run("%%capsule diet-coach -q -o answer\ntwo eggs")
     assert (shown.text, shown.outputs) == ("", [])
     assert "egg" in shell.variables["answer"].text
 
 
-def test_without_streaming_the_reply_is_the_same(shell):
+def test_reply_without_streaming_is_the_same(shell):
     shell.run("%%capsule support-ops -o a\nSummarize the riskiest support threads.")
     shell.run(
         "%%capsule support-ops --new --no-stream -o b\nSummarize the riskiest support threads."
@@ -90,17 +91,17 @@ def test_without_streaming_the_reply_is_the_same(shell):
     assert a.blocks == b.blocks and any(block["type"] == "table_preview" for block in a.blocks)
 
 
-def test_a_prompt_too_long_for_the_streams_url_is_sent_whole(shell, workspace):
+def test_prompt_too_long_for_the_url_is_sent_through_chat(shell, workspace):
     got = []
     workspace.app("lengthy")(lambda session, text: got.append(text) or "ok")
     prompt = "é" * 50_000
     shown = shell.run(f"%%capsule lengthy\n{prompt}").text
-    assert got.pop() == prompt and "the prompt goes through chat.\n[lengthy" in shown
+    assert got.pop() == prompt and "it is sent with chat.\n[lengthy" in shown
     shown = shell.run(f"%%capsule lengthy --dry-run\n{prompt}").text
-    assert got == [] and "the prompt goes through chat.\n\nééé" in shown
+    assert got == [] and "it is sent with chat.\n\nééé" in shown
 
 
-def test_the_prompt_arrives_as_it_stands_but_for_the_last_newline(shell, workspace):
+def test_prompt_arrives_unchanged_without_its_last_newline(shell, workspace):
     got = []
     workspace.app("verbatim")(lambda session, text: got.append(text) or "ok")
     prompt = '  {"a": [1, {x}]} $HOME {{}}\n\n%s `ls` \\n "quotes" 🎉\ttab \n'
@@ -108,7 +109,7 @@ def test_the_prompt_arrives_as_it_stands_but_for_the_last_newline(shell, workspa
     assert got == [prompt]
 
 
-def test_use_sets_the_app_of_cells_without_one(shell):
+def test_use_sets_the_app_of_cells_that_name_none(shell):
     shell.run("%capsule use diet-coach")
     shell.run("%%capsule\nan apple")
     assert last(shell).app == "diet-coach"
@@ -117,15 +118,15 @@ def test_use_sets_the_app_of_cells_without_one(shell):
     assert last(shell).app == "deal-desk"
 
 
-def test_a_cell_without_an_app_takes_the_only_one_in_use_and_asks_where_there_are_several(shell):
-    assert "Name one" in shell.error("%%capsule\nhello")
+def test_cell_that_names_no_app_uses_the_only_one_so_far(shell):
+    assert shell.error("%%capsule\nhello").startswith("Which app?")
     shell.run("%%capsule diet-coach\nan apple")
     shell.run("%%capsule\nan apple")
     shell.run("%%capsule deal-desk\n10 seats")
     assert "diet-coach, deal-desk" in shell.error("%%capsule\nhello")
 
 
-def test_tables_come_back_as_dataframes_and_values_as_values(shell):
+def test_tabular_results_are_dataframes(shell):
     shell.run(
         "apps = %capsule apps\npayments = %capsule payments support-ops\n"
         "both = %capsule payments support-ops deal-desk\nearnings = %capsule earnings\n"
@@ -144,14 +145,14 @@ def test_tables_come_back_as_dataframes_and_values_as_values(shell):
     assert got["status"]["client"].startswith("cpsl")
 
 
-def test_a_return_url_reaches_the_checkout(shell, workspace):
+def test_return_url_is_on_the_checkout_page(shell, workspace):
     line = "url = %capsule checkout deal-desk --return-url https://example.com/thanks"
     shell.run(line)
     page = requests.get(shell.variables["url"], timeout=10).text
     assert 'href="https://example.com/thanks"' in page
 
 
-def test_history_has_a_row_for_every_reply_of_this_kernel(shell):
+def test_history_has_a_row_per_reply(shell):
     shell.run("%%capsule diet-coach\nan apple")
     shell.run("%%capsule diet-coach\na banana")
     history = shell.run("%capsule history").value
@@ -163,7 +164,7 @@ def test_history_has_a_row_for_every_reply_of_this_kernel(shell):
     assert str(history["sent_at"].dtype) == "datetime64[us, UTC]"
 
 
-def test_the_session_table_shows_which_conversation_goes_on(shell):
+def test_session_list_shows_the_current_conversation(shell):
     shell.run("%%capsule diet-coach\nan apple")
     first = last(shell).session_id
     shell.run("%%capsule diet-coach --new\nan apple")
@@ -178,14 +179,14 @@ def test_the_session_table_shows_which_conversation_goes_on(shell):
     assert last(shell).session_id not in set(table.index)
 
 
-def test_a_session_that_the_service_does_not_know_is_said_never_hidden(shell):
+def test_unknown_session_id_is_reported(shell):
     shell.run("%capsule session use 00000000-0000-0000-0000-000000000000 diet-coach")
     shown = shell.run("%%capsule diet-coach\nan apple")
-    assert "The service did not go on with conversation 00000000" in shown.text
+    assert "The service did not continue conversation 00000000" in shown.text
     assert last(shell).turn == 1
 
 
-def test_a_new_kernel_of_a_notebook_says_what_can_be_resumed_and_resumes_it(workspace, monkeypatch):
+def test_new_kernel_says_what_can_be_resumed_and_resumes_it(workspace, monkeypatch):
     monkeypatch.setenv("JPY_SESSION_NAME", "/books/analysis.ipynb")
     with new_shell() as shell:
         shell.run("%load_ext cpsl_notebook\n%capsule local")
@@ -194,11 +195,11 @@ def test_a_new_kernel_of_a_notebook_says_what_can_be_resumed_and_resumes_it(work
     with new_shell() as shell:
         shell.run("%load_ext cpsl_notebook\n%capsule local")
         shown = shell.run("%%capsule support-ops\nHow many threads are there?")
-        assert "`%capsule session resume support-ops` goes on with it" in shown.text
+        assert "To resume it, run `%capsule session resume support-ops`" in shown.text
         assert last(shell).session_id != first
         second = last(shell).session_id
         shown = shell.run("%%capsule support-ops\nHow many threads are there?")
-        assert "session resume" not in shown.text  # once is enough
+        assert "session resume" not in shown.text  # only once
     with new_shell() as shell:
         shell.run("%load_ext cpsl_notebook\n%capsule local")
         shell.run("%capsule session resume support-ops")
@@ -212,7 +213,7 @@ def test_a_new_kernel_of_a_notebook_says_what_can_be_resumed_and_resumes_it(work
         assert "Resumed an earlier conversation with support-ops (3 turns" in shown.text
 
 
-def test_another_notebook_never_shares_a_conversation(workspace, monkeypatch):
+def test_notebooks_never_share_a_conversation(workspace, monkeypatch):
     ids = []
     for name in ("/books/one.ipynb", "/books/two.ipynb"):
         monkeypatch.setenv("JPY_SESSION_NAME", name)
@@ -224,7 +225,7 @@ def test_another_notebook_never_shares_a_conversation(workspace, monkeypatch):
     assert ids[0] != ids[1]
 
 
-def test_neither_prompt_nor_reply_nor_token_is_kept_on_disk(shell, workspace, tmp_path):
+def test_prompt_reply_and_token_are_not_stored_on_disk(shell, workspace, tmp_path):
     shell.run("%%capsule diet-coach\nan apple and something unusual")
     kept = b"".join(path.read_bytes() for path in (tmp_path / "capsule").rglob("*"))
     assert last(shell).session_id.encode() in kept
@@ -232,53 +233,81 @@ def test_neither_prompt_nor_reply_nor_token_is_kept_on_disk(shell, workspace, tm
         assert secret not in kept
 
 
-def test_a_store_that_cannot_be_used_is_a_warning_and_the_cell_works(shell, tmp_path, monkeypatch):
+def test_unusable_store_is_a_warning_and_the_cell_works(shell, tmp_path, monkeypatch):
     monkeypatch.setenv("CAPSULE_HOME", str(tmp_path / "file"))
     (tmp_path / "file").write_text("in the way")
-    with pytest.warns(UserWarning, match="not kept for later"):
+    with pytest.warns(UserWarning, match="not kept for a later kernel"):
         shell.shell.run_cell("%%capsule diet-coach\nan apple")
     assert last(shell).status == "complete"
 
 
-BAD_INPUT = {
+INVALID = {
     "an empty cell": ("%%capsule support-ops\n  \n", "The prompt is empty"),
-    "an unknown option": ("%%capsule support-ops --nwe\nx", "did you mean --new?"),
-    "a word too many": ("%%capsule support-ops two\nx", "has no use for the word two"),
-    "a name that is none": ("%%capsule support-ops -o 1x\nx", "no name of a variable"),
-    "a name that is a keyword": ("%%capsule support-ops -o class\nx", "no name of a variable"),
-    "an app where a subcommand is": ("%capsule support-ops", "begin a cell with %%capsule"),
+    "an unknown option": (
+        "%%capsule support-ops --nwe\nx",
+        "UsageError: %%capsule: unknown option: --nwe. Did you mean '--new'?",
+    ),
+    "an option that is close to none": (
+        "%%capsule support-ops --o x\nx",
+        "UsageError: %%capsule: unknown option: --o. Run `%capsule help`.",
+    ),
+    "an unexpected argument": (
+        "%%capsule support-ops two\nx",
+        "UsageError: %%capsule: unknown argument: two. Run `%capsule help`.",
+    ),
+    "an unexpected argument of a subcommand": (
+        "%capsule app support-ops two",
+        "UsageError: %capsule app: unknown argument: two. Run `%capsule help app`.",
+    ),
+    "an invalid variable name": ("%%capsule support-ops -o 1x\nx", "not a valid variable name"),
+    "a keyword as a variable": ("%%capsule support-ops -o class\nx", "not a valid variable name"),
+    "an app in place of a subcommand": (
+        "%capsule support-ops",
+        "UsageError: There is no subcommand `%capsule support-ops`. Run `%capsule help`. To send "
+        "a prompt to an app, begin a cell with %%capsule APP.",
+    ),
+    "an option in place of a subcommand": ("%capsule --all", "unknown option: --all"),
     "a session of an unknown app": ("%capsule session new nope", "No app 'nope'"),
-    "half of a character": ("%%capsule support-ops\n\ud800", "lone surrogate"),
-    "seconds that are none": ("%%capsule support-ops --timeout soon\nx", "--timeout"),
-    "an open quote": ("%%capsule 'support-ops\nx", "mind the quotes"),
-    "an unknown app": ("%%capsule suport-ops\nx", "did you mean support-ops?"),
-    "an unknown subcommand": ("%capsule paymets", "did you mean payments?"),
-    "an unknown app of a table": ("%capsule payments suport-ops", "did you mean support-ops?"),
+    "a lone surrogate": ("%%capsule support-ops\n\ud800", "lone surrogate"),
+    "invalid seconds": ("%%capsule support-ops --timeout soon\nx", "'soon' is not a number"),
+    "an open quote": ("%%capsule 'support-ops\nx", "Check its quotes"),
+    "an unknown app": ("%%capsule suport-ops\nx", "Did you mean 'support-ops'?"),
+    "an unknown subcommand": (
+        "%capsule paymets",
+        "UsageError: There is no subcommand `%capsule paymets`. Did you mean 'payments'?",
+    ),
+    "an unknown app of a table": ("%capsule payments suport-ops", "Did you mean 'support-ops'?"),
     "a free app's checkout": ("%capsule checkout diet-coach", "App is free"),
-    "a missing argument": ("%capsule use", "required: app"),
-    "an action that is none": ("%capsule local begin", "begin"),
+    "a missing argument": ("%capsule use", "required: APP. Run `%capsule help use`."),
+    "an invalid choice": ("%capsule local begin", "invalid choice: 'begin'"),
     "no reply yet": ("%capsule last", "There is no reply yet"),
     "nothing to resume": ("%capsule session resume diet-coach", "no earlier conversation"),
-    "an action of session that is none": ("%capsule session forgte", "did you mean forget?"),
-    "a session of two apps": ("%capsule session new a b", "session new [APP]"),
+    "an unknown subcommand of session": (
+        "%capsule session forgte",
+        "UsageError: There is no subcommand `%capsule session forgte`. Did you mean 'forget'?",
+    ),
+    "a session of two apps": ("%capsule session new a b", "unknown argument: b"),
     "forgetting nothing": ("%capsule session forget", "session forget ID"),
-    "forgetting what is not there": ("%capsule session forget 123", "None begins with 123"),
-    "help for what there is not": ("%capsule help paymets", "did you mean payments?"),
-    "an ending that says nothing": ("%capsule history --save x.txt", ".jsonl, .parquet, .md"),
-    "a line without a text": ("%capsule ask support-ops", "name the app, then say it"),
-    "endless seconds": ("%%capsule support-ops --timeout 1e300\nx", "no number of seconds"),
-    "two forms": ("%%capsule support-ops --json --table\nx", "not both"),
-    "a missing variable of a question": ("%capsule ask diet-coach costs $x", "(--raw sends it"),
-    "once and new": ("%%capsule diet-coach --once --new\nx", "leave out --new"),
+    "forgetting an unknown id": (
+        "%capsule session forget 123",
+        "No conversation of this notebook begins with 123.",
+    ),
+    "help for an unknown subcommand": ("%capsule help paymets", "Did you mean 'payments'?"),
+    "an unknown file format": ("%capsule history --save x.txt", ".jsonl, .parquet, .md"),
+    "a removed subcommand": ("%capsule ask support-ops", "Begin a cell with %%capsule APP."),
+    "too many seconds": ("%%capsule support-ops --timeout 1e300\nx", "'1e300' is not a number"),
+    "two formats": ("%%capsule support-ops --json --table\nx", "not allowed with argument --json"),
+    "a missing variable": ("%capsule app $nothing", "$nothing: there is no variable 'nothing'."),
+    "once and new": ("%%capsule diet-coach --once --new\nx", "Cannot combine once with new"),
 }
 
 
-@pytest.mark.parametrize(("cell", "said"), BAD_INPUT.values(), ids=BAD_INPUT)
-def test_bad_input_is_one_line_that_says_what_to_do(shell, cell, said):
-    assert said in shell.error(cell)
+@pytest.mark.parametrize(("cell", "message"), INVALID.values(), ids=INVALID)
+def test_invalid_input_is_one_line_that_says_what_to_do(shell, cell, message):
+    assert message in shell.error(cell)
 
 
-def test_a_failing_cell_loses_nothing_that_came_before(shell):
+def test_failing_cell_keeps_earlier_replies_and_the_conversation(shell):
     shell.run("%%capsule diet-coach -o kept\nan apple")
     shell.error("%%capsule diet-coach --nwe\nx")
     shell.error("%%capsule no-such-app\nx")
@@ -287,18 +316,18 @@ def test_a_failing_cell_loses_nothing_that_came_before(shell):
     assert last(shell).turn == 2
 
 
-def test_a_misspelt_app_leaves_no_trace(workspace, monkeypatch):
+def test_misspelled_app_is_not_remembered(workspace, monkeypatch):
     for name, value in workspace.environ.items():
-        monkeypatch.setenv(name, value)  # as with a live gateway: nothing knows the names before
+        monkeypatch.setenv(name, value)  # as with a live gateway, no list of apps is known
     with new_shell() as shell:
         shell.run("%load_ext cpsl_notebook")
-        assert "did you mean support-ops?" in shell.error("%%capsule suport-ops\nx")
+        assert "support-ops" in shell.error("%%capsule suport-ops\nx")
         shell.run("%%capsule support-ops\nHow many threads are there?")
         shell.run("%%capsule\nHow many threads are there?")
         assert list(shell.run("%capsule session").value["app"]) == ["support-ops"]
 
 
-def test_a_new_conversation_that_fails_leaves_the_old_one(shell, workspace):
+def test_failed_new_conversation_keeps_the_old_one(shell, workspace):
     @workspace.app("moody")
     def moody(session, text):
         if text == "fail":
@@ -312,7 +341,7 @@ def test_a_new_conversation_that_fails_leaves_the_old_one(shell, workspace):
     assert (last(shell).session_id, last(shell).text) == (before, "turn 2")
 
 
-def test_the_status_tells_what_is_missing(workspace):
+def test_status_without_and_with_a_connection(workspace):
     with new_shell() as shell:
         shell.run("%load_ext cpsl_notebook")
         status = shell.run("%capsule status").value
@@ -322,14 +351,14 @@ def test_the_status_tells_what_is_missing(workspace):
         assert workspace.http_url in status["workspace"] and status["client"].startswith("cpsl-c")
 
 
-def test_without_a_login_the_line_says_how_to_get_one(workspace):
+def test_missing_credentials_error_names_login_and_local(workspace):
     with new_shell() as shell:
         shell.run("%load_ext cpsl_notebook")
         line = shell.error("%capsule apps")
         assert "%capsule login" in line and "%capsule local" in line
 
 
-def test_a_wrong_token_and_a_gateway_that_is_not_there_are_one_line(workspace):
+def test_wrong_token_and_unreachable_gateway_are_one_line(workspace):
     with new_shell() as shell:
         shell.run("%load_ext cpsl_notebook")
         current_context().connect(
@@ -342,12 +371,12 @@ def test_a_wrong_token_and_a_gateway_that_is_not_there_are_one_line(workspace):
         assert "check that it is running" in shell.error("%capsule apps")
 
 
-def test_traceback_shows_where_an_error_comes_from(shell):
+def test_traceback_option_shows_the_traceback(shell):
     ran = shell.try_to_run("%%capsule no-such-app --traceback\nx")
     assert "Traceback" in ran.text and "client.py" in ran.text
 
 
-def test_an_app_that_fails_midway_leaves_what_arrived(shell, workspace):
+def test_failure_midway_keeps_partial_reply(shell, workspace):
     @workspace.app("breaking")
     def breaking(session, text):
         yield "as far as this"
@@ -359,7 +388,7 @@ def test_an_app_that_fails_midway_leaves_what_arrived(shell, workspace):
     assert list(shell.run("%capsule history").value["status"]) == ["failed"]
 
 
-def test_an_interrupt_keeps_what_arrived_and_leaves_the_conversation_usable(shell, workspace):
+def test_interrupt_keeps_partial_reply_and_the_conversation(shell, workspace):
     @workspace.app("endless")
     def endless(session, text):
         if text == "again":
@@ -373,7 +402,7 @@ def test_an_interrupt_keeps_what_arrived_and_leaves_the_conversation_usable(shel
         yield "never read"
 
     ran = shell.try_to_run("%%capsule endless -o partial\nx")
-    assert ran.error._render_traceback_() == ["Stopped: what had arrived is kept."]
+    assert ran.error._render_traceback_() == ["Stopped: the text received so far is kept."]
     assert "begun" in ran.text and "stopped" in ran.text
     partial = shell.variables["partial"]
     assert (partial.text, partial.status) == ("begun", "stopped")
@@ -381,7 +410,7 @@ def test_an_interrupt_keeps_what_arrived_and_leaves_the_conversation_usable(shel
     assert last(shell).session_id == partial.session_id
 
 
-def test_ask_is_the_cell_magic_as_a_function(shell, capsys):
+def test_ask_continues_the_conversation_of_cells(shell, capsys):
     replies = [ask(f"{n} eggs", app="diet-coach") for n in (1, 2)]
     assert replies[0].session_id == replies[1].session_id
     assert replies[1].text.strip() in capsys.readouterr().out
@@ -390,7 +419,7 @@ def test_ask_is_the_cell_magic_as_a_function(shell, capsys):
     assert ask("an egg", once=True, quiet=True).session_id != replies[0].session_id
 
 
-def test_a_timeout_ends_a_silent_reply(shell, workspace):
+def test_timeout_ends_a_silent_reply(shell, workspace):
     silent = threading.Event()
 
     @workspace.app("silent")
@@ -405,12 +434,12 @@ def test_a_timeout_ends_a_silent_reply(shell, workspace):
         silent.set()
 
 
-def test_the_local_workspace_can_be_stopped_and_asked_for(shell, workspace):
+def test_local_returns_the_running_workspace(shell, workspace):
     assert shell.run("%capsule local").value is workspace
     assert shell.run("%capsule local status").value is workspace
 
 
-def test_the_local_workspace_can_stand_at_another_day(shell, workspace):
+def test_today_sets_the_last_day_with_payments(shell, workspace):
     usual = workspace.today
     try:
         shell.run("%capsule local --today 2026-03-01")
@@ -421,7 +450,7 @@ def test_the_local_workspace_can_stand_at_another_day(shell, workspace):
         workspace.today = usual
 
 
-def test_loading_twice_and_unloading_leave_nothing_behind(shell):
+def test_unloading_removes_the_magics(shell):
     shell.run("%load_ext cpsl_notebook\n%reload_ext cpsl_notebook")
     shell.run("%%capsule diet-coach\nan apple")
     shell.run("%unload_ext cpsl_notebook")
@@ -430,31 +459,29 @@ def test_loading_twice_and_unloading_leave_nothing_behind(shell):
     assert "not found" in shell.try_to_run("%capsule help").text
 
 
-def test_a_line_in_a_function_is_filled_from_the_function_first(shell):
+def test_line_in_a_function_uses_local_variables_first(shell):
     shell.run(
-        "app, rest = 'support-ops', 'shown'\n"
+        "app = 'support-ops'\n"
         "def read(app):\n    table = %capsule payments $app\n    return set(table['app'])\n"
-        "def preview(what):\n    %capsule ask diet-coach --dry-run {{ what }} and $rest\n"
     )
     assert shell.run("read('deal-desk')").value == {"deal-desk"}
-    assert shell.run("preview('this')").text.endswith("\nthis and shown\n")
 
 
 @pytest.mark.parametrize("word", ["PAYMENTS", "pay", "paymnets"])
-def test_a_word_that_is_near_a_subcommand_gets_a_suggestion(shell, word):
-    assert shell.error(f"%capsule {word}").endswith("did you mean payments?")
+def test_misspelled_subcommand_gets_a_suggestion(shell, word):
+    assert shell.error(f"%capsule {word}").endswith("Did you mean 'payments'?")
 
 
-def test_a_reply_among_others_is_known_by_its_words(shell):
-    shell.run("reply = %capsule ask diet-coach -q an apple")
+def test_repr_of_a_reply_shows_its_text(shell):
+    shell.run("%%capsule diet-coach -q -o reply\nan apple")
     assert shell.run("[reply]").value
     assert repr(shell.variables["reply"]).startswith("<Reply of diet-coach, complete: '| Food")
 
 
-def test_a_setting_that_was_refused_does_not_stand_in_the_way_of_loading_again(shell):
+def test_refused_setting_does_not_prevent_reloading(shell):
     shell.run("%config CapsuleMagics.display = 'html'")
     shell.run("%config CapsuleMagics.display = 'foo'\n%config CapsuleMagics.timeout = -1")
-    with pytest.warns(UserWarning, match="Settings were left out: The 'display' trait"):
+    with pytest.warns(UserWarning, match="CapsuleMagics were ignored: The 'display' trait"):
         shell.shell.run_cell("%reload_ext cpsl_notebook")
     shell.run("%reload_ext cpsl_notebook")
     assert shell.run("%config CapsuleMagics.display").value == "html"
@@ -463,43 +490,66 @@ def test_a_setting_that_was_refused_does_not_stand_in_the_way_of_loading_again(s
 
 
 @pytest.mark.parametrize("kind", ["widget", "html"])
-def test_a_terminal_which_cannot_repaint_gets_text_whatever_is_set(shell, kind):
-    ran = shell.run(f"%config CapsuleMagics.display = '{kind}'\n%capsule ask diet-coach an apple")
+def test_terminal_shows_text_whatever_display_is_set(shell, kind):
+    shell.run(f"%config CapsuleMagics.display = '{kind}'")
+    ran = shell.run("%%capsule diet-coach\nan apple")
     assert ran.outputs == [] and ran.text.count("| apple |") == 1
     assert "[diet-coach · conversation " in ran.text
 
 
-def test_whether_pictures_are_fetched_can_be_said_of_replies_that_are_there(shell):
-    shell.run("%capsule ask diet-coach an apple")
+def test_remote_images_setting_applies_to_earlier_replies(shell):
+    shell.run("%%capsule diet-coach\nan apple")
     reply = shell.run("%capsule last").value
-    reply.take("message", {"text": "![a](https://example.com/a.png)"})
+    reply.add_event({"text": "![a](https://example.com/a.png)"})
     for allowed in (True, False):
         shell.run(f"%config CapsuleMagics.remote_images = {allowed}")
         assert ("<img" in reply._repr_mimebundle_()["text/html"]) == allowed
 
 
 def test_help_names_every_subcommand_and_option(shell):
-    from cpsl_notebook.magics.subcommands import COMMANDS
-
     text = shell.run("%capsule help").text
-    for name in COMMANDS:
-        assert f"%capsule {name}" in text
+    assert text == shell.run("%capsule").text == shell.run("%capsule --help").text
+    for name, command in COMMANDS.items():
+        assert re.search(rf"^ +{name} +{re.escape(command.summary)}$", text, re.M), name
     for option in ("--new", "--once", "--session", "--out", "--quiet", "--no-stream", "--timeout"):
         assert option in text
 
 
-def test_loading_the_extension_imports_nothing_heavy():
+def test_help_is_the_same_in_three_forms(shell):
+    for command in (*COMMANDS, "session list", "session new", "session use", "session forget"):
+        text = shell.run(f"%capsule help {command}").text
+        assert text.startswith(f"usage: %capsule {command} [-h]")
+        assert "\nexamples:\n  " in text
+        assert text == shell.run(f"%capsule {command} -h").text
+        assert text == shell.run(f"%capsule {command} --help").text
+    assert shell.run("%%capsule -h\nnot sent").text.startswith("usage: %%capsule [-h]")
+    assert len(shell.run("%capsule history").value) == 0
+
+
+def test_ask_prints_the_equivalent_cell(shell, workspace):
+    received = []
+    workspace.app("recorder")(lambda session, text: received.append(text) or "ok")
+    ran = shell.try_to_run("%capsule ask recorder What costs {{ x }},  and $y?  # all")
+    cell, _, error = ran.text.partition("\nUsageError: ")
+    assert cell == "%%capsule recorder --raw\nWhat costs {{ x }},  and $y?  # all"
+    assert error.startswith("There is no `%capsule ask`. Use the cell above")
+    assert received == []
+    shell.run(cell)
+    assert received == ["What costs {{ x }},  and $y?  # all"]
+
+
+def test_loading_the_extension_does_not_import_heavy_packages():
     code = (
         "import sys; from IPython.core.interactiveshell import InteractiveShell as S\n"
         "S.instance().run_line_magic('load_ext', 'cpsl_notebook')\n"
-        "heavy = 'pandas ipywidgets requests grpc jinja2 markdown_it starlette pyarrow'.split()\n"
+        "heavy = 'pandas ipywidgets requests grpc markdown_it starlette pyarrow'.split()\n"
         "print([name for name in heavy if name in sys.modules])"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
 
 
-def test_a_line_takes_variables_and_expands_nothing_else(shell):
+def test_line_fills_variables_and_expands_nothing_else(shell):
     shell.run("name = 'support-ops'\nnames = ['support-ops', 'deal-desk']")
     assert shell.run("%capsule app $name").value["name"] == "support-ops"
     assert shell.run("%capsule app {{ names[1] }}").value["name"] == "deal-desk"
@@ -507,12 +557,12 @@ def test_a_line_takes_variables_and_expands_nothing_else(shell):
     assert set(both["app"]) == {"support-ops", "deal-desk"}
     for word in ("{name}", "x$name", "'~'", "'*'", "'$(ls)'"):
         assert f"No app {word.strip(chr(39))!r}" in shell.error(f"%capsule app {word}")
-    assert "did you mean name or names?" in shell.error("%capsule app $nmae")
-    assert "did you mean names or name?" in shell.error("%capsule app {{ nmaes[0] }}")
+    assert shell.error("%capsule app $nmae").endswith("Did you mean 'name'?")
+    assert shell.error("%capsule app {{ nmaes[0] }}").endswith("Did you mean 'names'?")
 
 
-def test_a_semicolon_shows_nothing_and_a_comment_is_none_of_the_words(shell):
-    assert shell.run("%capsule apps;  # all of them").value is None
+def test_semicolon_is_ignored_on_a_line_and_means_quiet_on_a_cell(shell):
+    assert len(shell.run("%capsule apps;  # all of them").value) > 2
     assert len(shell.run("%capsule apps  # all of them;").value) > 2
     shell.run("apps = %capsule apps;")
     assert len(shell.variables["apps"]) > 2
@@ -522,7 +572,7 @@ def test_a_semicolon_shows_nothing_and_a_comment_is_none_of_the_words(shell):
     assert url.startswith("http")
 
 
-def test_plain_python_can_ask_without_any_shell(workspace):
+def test_ask_works_without_ipython(workspace):
     code = (
         "from cpsl_notebook import Client, ask\n"
         "print(ask('two eggs', app='diet-coach').status)\n"
@@ -539,7 +589,7 @@ def test_plain_python_can_ask_without_any_shell(workspace):
     assert ran.stdout.split()[-2:] == ["complete", "612"]
 
 
-def test_login_shows_a_link_and_stores_what_was_confirmed(workspace, tmp_path, monkeypatch):
+def test_login_shows_a_link_and_stores_the_token(workspace, tmp_path, monkeypatch):
     monkeypatch.setenv("CAPSULE_GATEWAY_URL", workspace.grpc_address)
     monkeypatch.setenv("CONFIG_PATH", str(tmp_path / "config.ini"))
 
@@ -563,7 +613,7 @@ def test_login_shows_a_link_and_stores_what_was_confirmed(workspace, tmp_path, m
         assert "support-ops" in set(shell.run("%capsule apps").value["name"])
 
 
-def test_an_interrupted_login_changes_nothing(workspace, tmp_path, monkeypatch):
+def test_interrupted_login_changes_nothing(workspace, tmp_path, monkeypatch):
     monkeypatch.setenv("CAPSULE_GATEWAY_URL", workspace.grpc_address)
     monkeypatch.setenv("CONFIG_PATH", str(tmp_path / "config.ini"))
 
@@ -578,6 +628,6 @@ def test_an_interrupted_login_changes_nothing(workspace, tmp_path, monkeypatch):
             threading.Thread(target=interrupt).start()
             error = shell.shell.run_cell("%capsule login").error_in_exec
     assert error._render_traceback_() == [
-        "Stopped: the login was not finished; an earlier one stands."
+        "Stopped: the login was not completed. Earlier credentials are unchanged."
     ]
     assert not (tmp_path / "config.ini").exists()

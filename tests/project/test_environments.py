@@ -152,7 +152,7 @@ InteractiveShell.instance().run_cell("%load_ext cpsl_notebook")
 
 def test_loading_without_cpsl_prints_one_line(tmp_path):
     printed = run(environment_or_skip("extension-alone", ".", ours=(".",)), LOAD, tmp_path)
-    assert printed.count("\n") == 1 and "There is no cpsl package" in printed
+    assert printed.count("\n") == 1 and "The package cpsl is not installed" in printed
 
 
 def test_loading_with_both_distributions_prints_one_line(sdk_and_extension, tmp_path):

@@ -146,7 +146,7 @@ def test_concurrent_notebooks_have_separate_conversations(tmp_path, monkeypatch)
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
-        ("%%capsule support-ops --nwe\nx", "UsageError: %%capsule has no option --nwe"),
+        ("%%capsule support-ops --nwe\nx", "UsageError: %%capsule: unknown option: --nwe."),
         ("%capsule payments suport-ops", "AppNotFoundError: No app 'suport-ops'"),
         ("%%capsule support-ops\n ", "The prompt is empty"),
     ],

@@ -1,4 +1,4 @@
-"""What is filled in a prompt, and what arrives as it stands."""
+"""Which double braces in a prompt are filled, and which are sent unchanged."""
 
 import datetime as dt
 import decimal
@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from shells import new_shell
 
 from cpsl_notebook import Reply, UserError
-from cpsl_notebook.prompt.markdown_table import markdown
+from cpsl_notebook.errors import PromptError
+from cpsl_notebook.prompt.markdown_table import to_markdown
 from cpsl_notebook.prompt.template import fill
 
 CORPUS = {
@@ -33,25 +34,41 @@ CORPUS = {
     "white space": "  two\t\ttabs  \n\n\n  and lines \r\n and \x0b\x0c\x85\u2028 end  ",
     "braces alone": "{{}} {{ }} {{\n}} }} {{ {{{{ }}}} {{{}}}",
     "an apostrophe": "{{ it's }} what isn't",
-    "Python of its own": "{{ [x for x in y] }} {{ {x for x in y} }} {{{name}}} {{1 & 2}} {{ a & b }}",
-    "values in braces": r"int a[1][1]={{0}}; v{{name, 1}}; <C x={{ name, 1 }}/> \d{{4}}",
-    "no values": "{{ x for x in name }} {{ name := 1 }} {{ lambda: name }}",
+    "three braces": "{{{name}}} {{{ name }}}",
+    "values in double braces": r"int a[1][1]={{0}}; v{{name, 1}}; {{ -1 }} {{ None }} \d{{4}}",
+    "JSX": "<C x={{ name, 1 }} style={{ color: 'red', top: 0 }} a={{color:'red'}} {...{{ }}} />",
+    "JSX with names of built-in functions": "<C a={{id:1}} b={{max:'1'}} c={{ type: 'x' }} />",
+    "escaped JSON, as in LangChain": '{{"a": 1}} {{"a":1}} {{"a": {{"b": [1, "{{name}}"]}}}}'
+    ' {{\n  "a": name\n}}',
+    "Vue": "{{ ok ? 'yes' : 'no' }} {{ $t('a') }} {{ user?.name }} {{ a || b }}"
+    " {{ date | format: name }}",
+    "Angular": "{{ born | date:'short' }} {{ a?.b }} {{ x | async | json: 1 }} {{ !name }}",
+    "Handlebars": "{{#if name}}{{else}}{{/if}} {{> part}} {{!-- c --}} {{@index}}"
+    " {{lookup a b}} {{../name}} {{yield}}",
+    "Helm": '{{- if .Values.x }}{{ include "c" . | nindent 4 }}{{- end }}'
+    ' {{ .Values.a | default "b" | quote }}'
+    ' {{ range $k, $v := .Values.m }} {{ $v }} {{ tpl .Values.t . }} {{ printf "%s:%s" name .tag }}',
+    "a spec that begins with a space": "{{ name: >10 }} {{ name: }}",
+    "a spec with unknown names": "{{ nmae:>10 }} {{ name:{widht}.2f }} {{ nmae!r }}",
+    "a conversion that does not exist": "{{ name!x }} {{ name!r!s }}",
+    "a constant with a spec": '{{ "name":>10 }} {{ 1:02d }}',
+    "syntax that is not a value": "{{ x for x in name }} {{ name := 1 }} {{ lambda: name }}",
     "Go's words": "{{ with .Values.x }} {{ if .Values.x }} {{range .items}} {{ and .a .name }}",
-    "no expression": "{{ a + }} {{ for }} {{ x y }} {{ 'open }} {{ a }b }} {{ (a }}",
-    "a doctest": ">>> 1 + 1\n2\n>>> x\n... y\n",
-    "an IPython session": "In [1]: foo\n   ...: bar\nOut[1]: baz\n",
-    "an indented text": "    first\n  second\n",
-    "a magic": "%capsule apps\n%%capsule x\n!ls\n?help\n;",
+    "invalid syntax": "{{ a + }} {{ for }} {{ x y }} {{ 'open }} {{ a }b }} {{ (a }}",
+    "doctest": ">>> 1 + 1\n2\n>>> x\n... y\n",
+    "IPython session": "In [1]: foo\n   ...: bar\nOut[1]: baz\n",
+    "indented text": "    first\n  second\n",
+    "magics": "%capsule apps\n%%capsule x\n!ls\n?help\n;",
     "1 MB": "{ text } with {braces} and 100 % more; " * 26_000,
 }
 
 
 @pytest.mark.parametrize("text", CORPUS.values(), ids=CORPUS)
-def test_what_is_no_expression_is_not_touched(text):
+def test_other_languages_are_left_unchanged(text):
     assert fill(text, {"name": "never"}).text == text
 
 
-def test_what_is_no_expression_arrives_byte_for_byte(workspace):
+def test_other_languages_arrive_byte_for_byte(workspace):
     got = []
     workspace.app("verbatim")(lambda session, text: got.append(text) or "ok")
     with new_shell() as shell:
@@ -66,20 +83,20 @@ LITERAL = st.text(st.characters(exclude_characters="{"))
 
 
 @given(LITERAL, LITERAL)
-def test_a_text_around_an_expression_is_not_touched(before, after):
+def test_text_around_an_expression_is_left_unchanged(before, after):
     before = before.replace("'", "").replace('"', "")
     assert fill(f"{before}{{{{ x }}}}{after}", {"x": 7}).text == f"{before}7{after}"
 
 
 @given(st.text())
-def test_a_value_is_filled_in_once_whatever_it_holds(value):
+def test_value_is_filled_once_whatever_it_contains(value):
     names = {"x": value, "y": "no"}
     assert fill("<{{ x }}>{{ x }}", names).text == f"<{value}>{value}"
     assert fill("{{ x }}", {"x": "{{ y }} {% y %}", "y": "no"}).text == "{{ y }} {% y %}"
 
 
-@given(st.text(alphabet="{}'\" a.|+-()[]%#\\\n", max_size=40))
-def test_any_braces_are_filled_refused_or_left(text):
+@given(st.text(alphabet="{}'\" a.|+-()[]:!%#\\\n", max_size=40))
+def test_any_braces_are_filled_refused_or_left_unchanged(text):
     try:
         filled = fill(text, {"a": "A"})
     except UserError as error:
@@ -93,14 +110,20 @@ FILLED = {
     "{{ n }}, {{n}}": "1500, 1500",
     "{{ day }} {{ at }}": "2026-03-01 2026-03-01 09:30:00+00:00",
     "{{ price }} {{ share }} {{ big }}": "12.50 0.1 3",
-    "{{ text[:3] }} {{ text|upper }} {{ text.title() }}": "a { A {{ B }} A {{ B }}",
+    "{{ text[:3] }} {{ text.upper() }} {{ text.title() }}": "a { A {{ B }} A {{ B }}",
     "{{ table['n'].sum() }} {{ len(table) }} {{ sum([1, 2]) }}": "6 3 3",
     "{{ reply }} / {{ reply.text }}": "**4** threads / **4** threads",
     '{{ {"a": "}}"}["a"] }} {{ "{{" }} {{ {"a": {}} }}': "}} {{ {'a': {}}",
     "{{ result }} {{ 'y' if n > 9 else 'n' }} {{ -n }}": "9 y -1500",
     "{{\n  n\n}}": "1500",
-    # What Jinja cannot read, or reads otherwise, and Python can.
-    "{{ [row * 2 for row in table['n']] }} {{ f'{n:,}' }}": "[2, 4, 6] 1,500",
+    "{{ n:,}} {{ n:>8,.1f }} {{ n:{width}d }}": "1,500  1,500.0  1500",
+    "{{ n:{width}.{digits}f }}": "1500.00",
+    "{{ text!r }} {{ text!s:>{len(text) + 2}}} {{ n!r:>6 }}": "'a {{ b }}'   a {{ b }}   1500",
+    "{{ day:%d %B %Y }} {{ at:%H:%M }} {{ n:=+8d }}": "01 March 2026 09:30 +   1500",
+    "{{ {'a': n}['a']:06d }} {{ table['n'][0:2].sum():>{widths['n']}}}": "001500    3",
+    "{{ n != 1500 }} {{ 'a:b' }} {{ 'y:' if n else 'n!' }}": "False a:b y:",
+    "{{ n  # the number\n}} {{ f'{n:,}' }} {{ 1 & 3 }}": "1500 1,500 1",
+    "{{ [row * 2 for row in table['n']] }} {{ [row for row in 'ab']:}}": "[2, 4, 6] ['a', 'b']",
     "{{ table[(table.n > 1) & (table.n < 3)].n.sum() }} {{ len(table[~table.few]) }}": "2 1",
     "{{ day is not None }} {{ (few | many).sum() }}": "True 3",
     "{{ table.loc[:, 'n'].sum() }} {{ table.iloc[0:2, 1].sum() }} {{ 2 + 2 }} {{ (n, 1) }}": (
@@ -120,96 +143,156 @@ NAMES = {
     "table": TABLE.assign(few=TABLE["n"] < 3),
     "few": TABLE["n"] < 3,
     "many": TABLE["n"] >= 3,
+    "width": 5,
+    "digits": 2,
+    "widths": {"n": 4},
+    "name": "Ada",
     "reply": Reply(app="x", prompt="y", pieces=["**4** ", "threads"]),
     "result": 9,
 }
 
 
 @pytest.mark.parametrize(("template", "filled"), FILLED.items())
-def test_an_expression_of_the_notebook_is_filled_in(template, filled):
+def test_expression_is_replaced_by_its_value(template, filled):
     assert fill(template, NAMES).text == filled
 
 
-REFUSED = {
-    "{{ tabel }}": "{{ tabel }}: there is no variable tabel: did you mean table?",
-    "{{ nothing_like_it }}": "there is no variable nothing_like_it.",
-    "{{ table.hed(3) }}": "a DataFrame has no 'hed': did you mean head?",
-    "{{ table.queu }}": "a DataFrame has no 'queu': did you mean queue?",
-    "{{ text|uper }}": "No filter named 'uper'",
-    "{{ 1 / 0 }}": "{{ 1 / 0 }} fails: division by zero",
-    "{{ table['x'] }}": "a DataFrame has no 'x'",
-    "{{ table.head }}": "call it, as in head()",
-    "{{ [1, tabel] }}": "there is no variable tabel: did you mean table?",
-    "{{ {'a': tabel} }}": "there is no variable tabel",
-    "{{ '%r' % tabel }}": "there is no variable tabel",
-    "{{ [tabel for n in table] }}": "there is no variable tabel: did you mean table?",
-    "{{ [1 / 0 for n in table] }}": "fails: division by zero",
+NO_TABEL = "there is no variable 'tabel'. Did you mean 'table'? Use --raw to send braces unchanged."
+FAILING = {
+    "{{ tabel }}": ("NameError", f"{{{{ tabel }}}}: {NO_TABEL}"),
+    "{{ [1, tabel] }}": ("NameError", f"{{{{ [1, tabel] }}}}: {NO_TABEL}"),
+    "{{ [tabel for n in table] }}": ("NameError", f"{{{{ [tabel for n in table] }}}}: {NO_TABEL}"),
+    "{{ nothing_like_it }}": (
+        "NameError",
+        "{{ nothing_like_it }}: there is no variable 'nothing_like_it'. Use --raw to send braces "
+        "unchanged.",
+    ),
+    "{{ input }}": (
+        "NameError",
+        "{{ input }}: there is no variable 'input'. Use --raw to send braces unchanged.",
+    ),
+    "{{ table.hed(3) }}": (
+        "AttributeError",
+        "{{ table.hed(3) }}: a DataFrame has no attribute 'hed'. Did you mean 'head'?",
+    ),
+    "{{ table.queu }}": (
+        "AttributeError",
+        "{{ table.queu }}: a DataFrame has no attribute 'queu'. Did you mean 'queue'?",
+    ),
+    "{{ table.nope }}": (
+        "AttributeError",
+        "{{ table.nope }}: a DataFrame has no attribute 'nope'.",
+    ),
+    "{{ widths.n }}": (
+        "AttributeError",
+        "{{ widths.n }}: a dict has no attribute 'n'. Write ['n'] instead.",
+    ),
+    "{{ table['x'] }}": ("KeyError", "{{ table['x'] }}: there is no key 'x'."),
+    "{{ 1 / 0 }}": ("ZeroDivisionError", "{{ 1 / 0 }} fails: division by zero"),
+    "{{ text:d }}": (
+        "ValueError",
+        "{{ text:d }} fails: Unknown format code 'd' for object of type 'str'",
+    ),
+    "{{ table.head }}": (
+        "TypeError",
+        "{{ table.head }} fails: it is a function. Call it: head()",
+    ),
+    "{{ name | upper }}": (
+        "",
+        "{{ name | upper }}: there are no filters: write `{{ name.upper() }}`.",
+    ),
+    "{{ name|trim|upper }}": (
+        "",
+        "{{ name|trim|upper }}: there are no filters: write a Python expression.",
+    ),
+    "{{ name|replace('A', 'E') }}": (
+        "",
+        "{{ name|replace('A', 'E') }}: there are no filters: write `{{ name.replace('A', 'E') }}`.",
+    ),
+    "{{ widths | list }}": (
+        "",
+        "{{ widths | list }}: there are no filters: write `{{ list(widths) }}`.",
+    ),
+    "{{ tabel | upper }}": ("NameError", f"{{{{ tabel | upper }}}}: {NO_TABEL}"),
 }
 
 
-@pytest.mark.parametrize(("template", "said"), REFUSED.items())
-def test_what_cannot_be_filled_is_one_line_that_names_it(template, said):
-    with pytest.raises(UserError) as caught:
+@pytest.mark.parametrize(("template", "expected"), FAILING.items())
+def test_failing_expression_is_one_line_that_names_it(template, expected):
+    with pytest.raises(PromptError) as caught:
         fill(f"before {template} after", NAMES)
-    assert said in str(caught.value) and "\n" not in str(caught.value)
+    assert (caught.value.label, str(caught.value)) == expected
 
 
-def test_a_missing_name_says_how_to_send_braces_as_they_are():
-    with pytest.raises(UserError, match="--raw"):
-        fill("{{ tabel }}", {})
+@pytest.mark.parametrize("template", ["{{ name | upper }}", "{{ widths | list }}"])
+def test_advice_about_filters_works(template):
+    with pytest.raises(PromptError) as caught:
+        fill(template, NAMES)
+    advice = str(caught.value).partition("`")[2].partition("`")[0]
+    assert fill(advice, NAMES).text in ("ADA", "['n']")
 
 
-def test_braces_that_were_left_are_told():
-    assert fill("{{ .a }} {{ n }} {{ b c }} {{}}", NAMES).left == ["{{ .a }}", "{{ b c }}"]
+def test_unfilled_braces_are_reported():
+    filled = fill("{{ .a }} {{ n }} {{ b c }} {{}}", NAMES)
+    assert filled.unfilled == ("{{ .a }}", "{{ b c }}")
 
 
-@pytest.mark.parametrize("piece", ["{{", '{{ "{{" ', "{{ .x }} ", "{{ (a ", "{{ ' ", "{{ a[ }} "])
-def test_many_braces_take_seconds_not_hours(piece):
+def test_variable_hides_a_built_in_function():
+    assert fill("{{ id }} {{ id:>3 }}", {"id": 7}).text == "7   7"
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["{{", '{{ "{{" ', "{{ .x }} ", "{{ (a ", "{{ ' ", "{{ a[ }} ", "{{ a b::: "],
+)
+def test_time_for_many_braces_is_proportional_to_the_text(piece):
     text = piece * (200_000 // len(piece))
     started = time.monotonic()
     assert fill(text, {}).text == text
     assert time.monotonic() - started < 60
 
 
-def test_a_small_table_is_all_there():
-    assert markdown(TABLE) == ("| queue | n |\n| --- | --- |\n| a | 1 |\n| b\\|c | 2 |\n|  | 3 |")
+def test_small_table_is_complete():
+    assert to_markdown(TABLE) == (
+        "| queue | n |\n| --- | --- |\n| a | 1 |\n| b\\|c | 2 |\n|  | 3 |"
+    )
 
 
-def test_a_large_table_says_what_it_left_out():
+def test_large_table_says_what_it_omits():
     wide = pd.DataFrame({f"c{n}": range(1_000) for n in range(25)})
-    text = markdown(wide)
-    assert "(Left out: 950 of 1,000 rows; 5 of 25 columns.)" in text
+    text = to_markdown(wide)
+    assert "(Omitted: 950 of 1,000 rows; 5 of 25 columns.)" in text
     assert text.count("\n") == 53
     long = pd.DataFrame({"text": ["x" * 5_000] * 40})
-    assert "the rest of cells that end in […]" in markdown(long)
-    assert len(markdown(pd.DataFrame({f"c{n}": ["x" * 5_000] * 40 for n in range(9)}))) < 15_000
+    assert "the rest of cells that end in […]" in to_markdown(long)
+    assert len(to_markdown(pd.DataFrame({f"c{n}": ["x" * 5_000] * 40 for n in range(9)}))) < 15_000
 
 
-def test_a_table_with_nothing_in_it_says_so():
-    assert markdown(pd.DataFrame({"a": []})) == "| a |\n| --- |\n\n(The table has no rows.)"
-    assert markdown(pd.DataFrame(index=range(3))) == "(A table of 3 rows without columns.)"
+def test_empty_table_says_so():
+    assert to_markdown(pd.DataFrame({"a": []})) == "| a |\n| --- |\n\n(The table has no rows.)"
+    assert to_markdown(pd.DataFrame(index=range(3))) == "(The table has 3 rows and no columns.)"
 
 
-def test_an_index_is_shown_unless_it_only_counts_the_rows():
+def test_index_is_shown_unless_it_only_numbers_the_rows():
     table = pd.DataFrame({"queue": ["a", "b", "a"], "n": [1, 2, 3]})
-    assert markdown(table.groupby("queue")["n"].sum()).startswith("| queue | n |\n| --- | --- |")
-    assert "|  | n |" in markdown(table.describe())
-    assert markdown(table.head(2)).startswith("| queue | n |")
+    assert to_markdown(table.groupby("queue")["n"].sum()).startswith("| queue | n |\n| --- | --- |")
+    assert "|  | n |" in to_markdown(table.describe())
+    assert to_markdown(table.head(2)).startswith("| queue | n |")
     years = pd.DataFrame({"revenue": [10, 20]}, index=[2021, 2022])
-    assert "| 2021 | 10 |" in markdown(years)
-    assert "| 1 | b | 2 |" in markdown(table[table["n"] > 1])
-    counts = markdown(table.groupby(["queue", "n"]).size())
+    assert "| 2021 | 10 |" in to_markdown(years)
+    assert "| 1 | b | 2 |" in to_markdown(table[table["n"] > 1])
+    counts = to_markdown(table.groupby(["queue", "n"]).size())
     assert counts.startswith("| queue | n | value |")
 
 
-def test_a_table_of_a_class_of_its_own_is_a_table():
+def test_subclass_of_dataframe_is_a_table():
     class Ours(pd.DataFrame):
         pass
 
     assert fill("{{ t }}", {"t": Ours({"a": [1]})}).text == "| a |\n| --- |\n| 1 |"
 
 
-def test_a_table_in_a_prompt_needs_no_further_package():
+def test_table_in_a_prompt_does_not_need_tabulate():
     code = (
         "import sys; sys.modules['tabulate'] = None\n"
         "import pandas as pd; from cpsl_notebook.prompt.template import fill\n"

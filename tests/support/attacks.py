@@ -1,13 +1,14 @@
-"""What a hostile app might send: pieces that call ``canary()`` or fetch from a host of evil.
+"""Attacks of a hostile app: texts that try to call ``canary()`` or to fetch from another host.
 
-In a page there is no ``canary`` to call, which is noticed; in the kernel, it is the one below.
+A page has no ``canary``, so calling it is an error that tests notice. In the kernel it is the function
+below.
 """
 
 RAN = []
 
 
 def canary():
-    """Take note that something ran in Python."""
+    """Record that something ran in Python."""
     RAN.append("ran")
 
 
@@ -61,7 +62,7 @@ KINDS = (
 
 
 def hostile_block(attack: str, kind: str) -> dict:
-    """Build a block with an attack in every field."""
+    """Return a block with an attack in every field."""
     payload = dict.fromkeys(FIELDS, attack)
     payload["table"] = {
         "columns": [attack, {"label": attack}],

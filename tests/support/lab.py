@@ -1,4 +1,4 @@
-"""Driving JupyterLab in a headless Chromium, as a person would."""
+"""Driving JupyterLab in a headless Chromium."""
 
 import contextlib
 import os
@@ -25,7 +25,7 @@ _IDLE = """() => {
 
 @contextlib.contextmanager
 def jupyterlab(folder: Path, **environ: str):
-    """Start JupyterLab on a folder; yield its address, and stop it in the end."""
+    """Run JupyterLab on a folder and yield its address."""
     settings = folder / ".jupyter"
     command = [
         *(sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", "--port=0"),
@@ -50,9 +50,9 @@ def jupyterlab(folder: Path, **environ: str):
     )
     try:
         url = next(filter(None, map(_ADDRESS.search, server.stderr)))[0]
-        # What else it says must be read, or it would wait for that.
+        # The rest of its log must be read, or it blocks when the pipe is full.
         threading.Thread(target=server.stderr.read, daemon=True).start()
-        _wait_until_open(url)  # the address is told a moment before it is served
+        _wait_until_open(url)  # the address is logged a moment before it is served
         yield url
     finally:
         server.terminate()
@@ -84,7 +84,7 @@ def browser_page(**options):
 
 
 class Notebook:
-    """A notebook that is open in JupyterLab."""
+    """A notebook open in JupyterLab."""
 
     def __init__(self, page: Page, url: str, name: str) -> None:
         self.page = page
@@ -92,7 +92,7 @@ class Notebook:
         self.wait_idle()
 
     def run(self, index: int, *, wait: bool = True) -> None:
-        """Run one cell; by default, until the kernel is idle again."""
+        """Run a cell and, by default, wait until it has run."""
         self.page.evaluate(
             """index => {
                 const panel = window.jupyterapp.shell.currentWidget;
@@ -106,7 +106,7 @@ class Notebook:
             self.wait_ran()
 
     def run_from(self, index: int) -> None:
-        """Run a cell and all below it, as the menu does; do not wait for them."""
+        """Run a cell and all cells below it, without waiting for them."""
         self.page.evaluate(
             """index => {
                 window.jupyterapp.shell.currentWidget.content.activeCellIndex = index;
@@ -117,21 +117,21 @@ class Notebook:
         )
 
     def interrupt(self) -> None:
-        """Interrupt the kernel, as the menu does."""
+        """Interrupt the kernel."""
         self.page.evaluate(
             "() => window.jupyterapp.commands.execute('notebook:interrupt-kernel').then(() => null)"
         )
 
     def wait_ran(self) -> None:
-        """Wait until what was run last has run, or was cancelled."""
+        """Wait until the last cells that were run have finished or were cancelled."""
         self.page.evaluate("() => window.ran.then(() => null)")
 
     def wait_idle(self) -> None:
-        """Wait until the kernel has nothing to do."""
+        """Wait until the kernel is idle."""
         self.page.wait_for_function(_IDLE, timeout=60_000)
 
     def outputs(self, index: int) -> list[dict]:
-        """Return a cell's outputs as the notebook would be saved."""
+        """Return a cell's outputs as they would be saved."""
         return self.page.evaluate(
             """index => window.jupyterapp.shell.currentWidget.content.widgets[index]
                 .model.toJSON().outputs""",
@@ -139,7 +139,7 @@ class Notebook:
         )
 
     def result(self, index: int) -> str:
-        """Run a cell and return its value, as text."""
+        """Run a cell and return its value as text."""
         self.run(index)
         return "".join(self.outputs(index)[-1]["data"]["text/plain"])
 
@@ -154,7 +154,7 @@ class Notebook:
         self.page.locator(f"body[data-jp-theme-light={light}]").wait_for(state="attached")
 
     def cell(self, index: int):
-        """Return a cell on the page."""
+        """Return the locator of a cell."""
         return self.page.locator(".jp-Notebook .jp-Cell").nth(index)
 
     def save(self) -> None:

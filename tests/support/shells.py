@@ -1,4 +1,4 @@
-"""A real IPython shell for tests: cells run as in a notebook, and what they show can be read."""
+"""A real IPython shell for tests, which captures what cells show."""
 
 import contextlib
 
@@ -8,7 +8,7 @@ from traitlets.config import Config
 
 
 class Ran:
-    """What a cell did."""
+    """The result and the output of a cell."""
 
     def __init__(self, result, captured) -> None:
         self.value = result.result
@@ -22,27 +22,27 @@ class Ran:
 
 
 class Shell:
-    """An IPython shell with the extension loaded."""
+    """An IPython shell."""
 
     def __init__(self, shell: InteractiveShell) -> None:
         self.shell = shell
         self.variables = shell.user_ns
 
     def run(self, cell: str) -> Ran:
-        """Run a cell that shall succeed."""
+        """Run a cell; raise its error."""
         ran = self.try_to_run(cell)
         if ran.error is not None:
             raise ran.error
         return ran
 
     def try_to_run(self, cell: str) -> Ran:
-        """Run a cell; what it raises is in the answer."""
+        """Run a cell; its error is in the result."""
         with capture_output() as captured:
             result = self.shell.run_cell(cell, store_history=True)
         return Ran(result, captured)
 
     def error(self, cell: str) -> str:
-        """Run a cell that shall fail; return the line that the user sees."""
+        """Run a cell that must fail; return the line that the user sees."""
         ran = self.try_to_run(cell)
         assert ran.error is not None, f"the cell succeeded: {ran.value!r}"
         lines = ran.error._render_traceback_()
@@ -53,7 +53,7 @@ class Shell:
 
 @contextlib.contextmanager
 def new_shell():
-    """Make the one shell of this process, and take it away again."""
+    """Create the shell of this process, and remove it at the end."""
     config = Config()
     config.HistoryManager.enabled = False
     config.InteractiveShell.colors = "nocolor"

@@ -1,0 +1,96 @@
+"""Sending a prompt with the client, and reading the answer into a reply."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from cpsl_notebook.cpsl_package import takes
+from cpsl_notebook.errors import StoppedError, UserError
+
+if TYPE_CHECKING:
+    from cpsl_notebook.client import Client
+    from cpsl_notebook.display.displays import Display
+    from cpsl_notebook.display.interrupt import Stopper
+    from cpsl_notebook.reply.model import Reply
+
+__all__ = ["receive", "sender"]
+
+_MAX_URL_LENGTH = 7_000  # bytes of encoded prompt; a stream sends it in its URL (servers: 8 kB)
+
+
+def sender(
+    client: Client, reply: Reply, session_id: str, *, stream: bool, timeout: float | None
+) -> Callable[[], Any]:
+    """Return a function that sends the prompt and returns a stream or a whole response.
+
+    Parameters
+    ----------
+    client : Client
+        The client.
+    reply : Reply
+        The reply, with its app and prompt; it gets a notice if the prompt cannot be streamed.
+    session_id : str
+        The session to continue; empty for a new one.
+    stream : bool
+        Whether to stream the reply.
+    timeout : float, optional
+        Read timeout, in seconds.
+
+    Raises
+    ------
+    UserError
+        There is a timeout, but the installed client does not support one.
+    """
+    if stream and len(quote(reply.prompt, safe="")) > _MAX_URL_LENGTH:
+        stream = False
+        reply.notices.append("The prompt is too long for streaming, so it is sent with chat.")
+    method = client.stream if stream else client.chat
+    options: dict[str, Any] = {}
+    if timeout is not None:
+        if not takes(getattr(client.core, method.__name__), "timeout"):
+            raise UserError("The official SDK has no timeout setting. Install cpsl-client for it.")
+        options["timeout"] = timeout
+    return lambda: method(reply.app, reply.prompt, session_id or None, **options)
+
+
+def receive(reply: Reply, display: Display, send: Callable[[], Any], stopper: Stopper) -> None:
+    """Send the prompt and read the answer into a reply; what ends it early is its ``error``."""
+    answer: Any = None
+    display.start(reply, stopper.stop)
+    started = time.perf_counter()
+    try:
+        try:
+            stopper.arm()
+            answer = send()
+            if hasattr(answer, "raw"):
+                reply.add_response(answer)
+                reply.status = "complete"
+            else:
+                _read(reply, answer, display, started)
+        except Exception as error:
+            reply.status = "failed"
+            reply.error = error
+        stopper.disarm()
+    except KeyboardInterrupt:
+        if reply.status == "running":
+            reply.status = "stopped"
+            reply.error = StoppedError("the text received so far is kept.")
+    finally:
+        if hasattr(answer, "close"):
+            answer.close()
+    reply.total_s = time.perf_counter() - started
+
+
+def _read(reply: Reply, chunks: Any, display: Display, started: float) -> None:
+    for chunk in chunks:
+        if reply.first_chunk_s is None and (chunk.text or chunk.event == "block"):
+            reply.first_chunk_s = time.perf_counter() - started
+        reply.add_event(chunk.data)
+        display.update(reply)
+        if chunk.done:
+            reply.status = "complete"
+    if reply.status != "complete":
+        reply.status = "incomplete"

@@ -1,0 +1,63 @@
+"""Loading and unloading the IPython extension."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+from traitlets import TraitError
+
+from cpsl_notebook.cpsl_package import check_installed
+from cpsl_notebook.magics import completion, input_transformer
+from cpsl_notebook.magics.capsule_magics import CapsuleMagics
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+__all__ = ["load", "unload"]
+
+
+def load(shell: InteractiveShell) -> None:
+    """Register the magics, their completion and their input transformer.
+
+    Parameters
+    ----------
+    shell : IPython.core.interactiveshell.InteractiveShell
+        The shell.
+
+    Raises
+    ------
+    UserError
+        No ``cpsl`` package is installed, or two are.
+    """
+    check_installed()
+    unload(shell)  # loading twice registers everything once
+    try:
+        shell.register_magics(CapsuleMagics)
+    except TraitError as error:
+        # IPython keeps a value in its configuration even if `%config` has refused it.
+        del shell.config.CapsuleMagics
+        message = f"Invalid settings of CapsuleMagics were ignored: {error}"
+        warnings.warn_explicit(message, UserWarning, __name__, 0)
+        shell.register_magics(CapsuleMagics)
+    completion.install(shell)
+    input_transformer.install(shell)
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Remove what `load` has registered; the kernel's conversations and settings are kept.
+
+    Parameters
+    ----------
+    shell : IPython.core.interactiveshell.InteractiveShell
+        The shell.
+    """
+    manager = shell.magics_manager
+    for magics in manager.magics.values():
+        magics.pop("capsule", None)
+    manager.registry.pop("CapsuleMagics", None)
+    shell.configurables[:] = [
+        each for each in shell.configurables if type(each).__name__ != "CapsuleMagics"
+    ]
+    completion.remove(shell)
+    input_transformer.remove(shell)

@@ -1,0 +1,163 @@
+"""What each subcommand of ``%capsule``, and the cell magic, does with its parsed options.
+
+A handler takes the magics and the options; its result is the magic's value. Heavy modules are imported
+by the handlers that need them, so that ``%load_ext`` is fast.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from cpsl_notebook.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cpsl_notebook.magics.capsule_magics import CapsuleMagics
+    from cpsl_notebook.reply.model import Reply
+
+__all__ = [
+    "app",
+    "apps",
+    "checkout",
+    "earnings",
+    "history",
+    "last",
+    "local_workspace",
+    "login",
+    "payments",
+    "send_cell",
+    "status",
+    "use",
+]
+
+
+def send_cell(
+    magics: CapsuleMagics, options: argparse.Namespace, cell: str, namespace: Mapping[str, Any]
+) -> None:
+    """Fill the text of a cell, send it to an app, and show the reply."""
+    from cpsl_notebook.api import running_cell, send
+    from cpsl_notebook.prompt.request import Request
+    from cpsl_notebook.prompt.template import FilledPrompt, fill
+
+    template = cell.removesuffix("\n")
+    filled = FilledPrompt(template) if options.raw else fill(template, namespace)
+    request = Request(
+        text=filled.text,
+        app=options.app,
+        template=template,
+        unfilled=filled.unfilled,
+        session=options.session,
+        new=options.new,
+        once=options.once,
+        stream=options.stream,
+        timeout=options.timeout,
+        form=options.form,
+        **running_cell(),
+    )
+    if options.dry_run:
+        from cpsl_notebook.conversation.exchange import preview
+        from cpsl_notebook.sanitize import clean
+
+        print(clean(preview(magics.context, request)))  # noqa: T201
+        return
+    reply = send(request, quiet=options.quiet)
+    if options.out:
+        magics.shell.push({options.out: reply})
+    if reply.error is not None:
+        raise reply.error
+
+
+def use(magics: CapsuleMagics, options: argparse.Namespace) -> None:
+    """Choose the app for cells that name none."""
+    magics.app = magics.context.existing_app(options.app)
+    print(f"Cells that name no app now use {options.app}.")  # noqa: T201
+
+
+def apps(magics: CapsuleMagics, options: argparse.Namespace) -> pd.DataFrame:
+    """List the apps of the workspace."""
+    return magics.context.client.list_apps()
+
+
+def app(magics: CapsuleMagics, options: argparse.Namespace) -> dict[str, Any]:
+    """Return an app's metadata."""
+    return magics.context.client.get_app(options.app)
+
+
+def payments(magics: CapsuleMagics, options: argparse.Namespace) -> pd.DataFrame:
+    """Read payments."""
+    return magics.context.client.list_payments(
+        *options.apps,
+        since=options.since,
+        until=options.until,
+        month=options.month,
+        tz=options.tz,
+    )
+
+
+def earnings(magics: CapsuleMagics, options: argparse.Namespace) -> pd.DataFrame:
+    """Read the earnings of apps."""
+    return magics.context.client.get_earnings(*options.apps)
+
+
+def checkout(magics: CapsuleMagics, options: argparse.Namespace) -> str:
+    """Create a checkout URL."""
+    return magics.context.client.create_checkout(options.app, options.return_url)
+
+
+def history(magics: CapsuleMagics, options: argparse.Namespace) -> pd.DataFrame | None:
+    """List the prompts and replies of this kernel, or save them."""
+    from cpsl_notebook.conversation.history import history_frame, save_history
+
+    frame = history_frame(magics.context.replies)
+    if options.save is None:
+        return frame
+    path = save_history(frame, options.save, force=options.force)
+    print(f"Saved {len(frame)} turns in {path}.")  # noqa: T201
+    return None
+
+
+def last(magics: CapsuleMagics, options: argparse.Namespace) -> Reply:
+    """Return the last reply."""
+    if not magics.context.replies:
+        raise UserError("There is no reply yet. Send a prompt with %%capsule first.")
+    return magics.context.replies[-1]
+
+
+def login(magics: CapsuleMagics, options: argparse.Namespace) -> None:
+    """Log in with the browser and use the new credentials."""
+    from cpsl_notebook.login import log_in
+
+    log_in()
+    magics.context.connect(None)
+
+
+def local_workspace(magics: CapsuleMagics, options: argparse.Namespace) -> Any:
+    """Start, stop or show the local workspace."""
+    from cpsl_notebook import local
+
+    workspace = local.running()
+    if options.action == "status":
+        if workspace is None:
+            print("No local workspace is running. Start one with `%capsule local`.")  # noqa: T201
+        return workspace
+    if options.action == "stop":
+        if workspace is not None:
+            workspace.stop()
+            print(f"Stopped the local workspace. Its data is kept in {workspace.folder}.")  # noqa: T201
+        magics.context.connect(None)
+        return None
+    workspace = workspace or local.start()
+    if options.today:
+        workspace.today = options.today
+    magics.context.connect(workspace.client())
+    return workspace
+
+
+def status(magics: CapsuleMagics, options: argparse.Namespace) -> dict[str, Any]:
+    """Return what the notebook is connected to."""
+    from cpsl_notebook.magics.status import status as connection_status
+
+    return connection_status(magics.context)

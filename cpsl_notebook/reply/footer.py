@@ -1,0 +1,40 @@
+"""The footer of a reply: the app, the conversation, the turn, the times, and how the reply ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cpsl_notebook.sanitize import clean
+
+if TYPE_CHECKING:
+    from cpsl_notebook.reply.model import Reply
+
+__all__ = ["footer"]
+
+_MAX_REASON = 200  # characters of an error message
+
+
+def footer(reply: Reply) -> str:
+    """Return the footer of a finished reply as one line of text.
+
+    Examples
+    --------
+    >>> from cpsl_notebook import Reply
+    >>> footer(Reply("support-ops", "How many?", turn=2, total_s=0.5, status="stopped"))
+    'support-ops · turn 2 · 0.5 s · stopped'
+    """
+    fields = [reply.app]
+    if reply.conversation:
+        fields.append(f"conversation {reply.conversation}")
+    if reply.turn:
+        earlier = f"; this cell was turn {reply.turn_before}" if reply.turn_before else ""
+        fields.append(f"turn {reply.turn}{earlier}")
+    if reply.first_chunk_s is not None:
+        fields.append(f"first words {reply.first_chunk_s:.1f} s")
+    if reply.total_s is not None:
+        fields.append(f"{reply.total_s:.1f} s")
+    if reply.status != "complete":
+        fields.append(reply.status)
+    if reply.status == "failed" and reply.error is not None:
+        fields[-1] += f": {' '.join(str(reply.error).split())[:_MAX_REASON]}"
+    return clean(" · ".join(fields))

@@ -1,0 +1,159 @@
+"""The tables of a reply as DataFrames: those in its Markdown, and its ``table_preview`` blocks."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from cpsl_notebook.reply.markdown import table_cells
+from cpsl_notebook.sanitize import clean
+
+__all__ = [
+    "ShownTable",
+    "block_table",
+    "cell_text",
+    "is_table_block",
+    "markdown_tables",
+    "shown_table",
+    "typed_column",
+]
+
+MAX_ROWS, MAX_COLUMNS = 100, 50  # of a table block that are shown
+# A number with a leading zero, such as 007, stays text.
+_INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")
+_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?")
+_NAME_FIELDS = ("label", "title", "name", "key", "id")
+_KEY_FIELDS = ("key", "id", "name", "label", "title")
+
+
+class ShownTable(NamedTuple):
+    """The part of a table block that is shown, and a note on what is left out."""
+
+    frame: pd.DataFrame
+    note: str
+
+
+class _Layout(NamedTuple):
+    """The rows of a table block, lists or objects, and the key and the name of each column."""
+
+    rows: list[Any]
+    columns: list[tuple[Any, str]]
+
+
+def markdown_tables(text: str) -> list[pd.DataFrame]:
+    r"""Return the tables of a Markdown text.
+
+    Returns
+    -------
+    list of pandas.DataFrame
+        A column is ``Int64`` or ``Float64`` where all its cells are numbers or empty, and
+        ``string`` otherwise.
+
+    Examples
+    --------
+    >>> (table,) = markdown_tables("| queue | open |\n|---|---|\n| billing | 4 |")
+    >>> table["open"].tolist()
+    [4]
+    """
+    return [_from_cells(rows) for rows in table_cells(text)]
+
+
+def is_table_block(block: dict[str, Any]) -> bool:
+    """Return whether a block contains a table."""
+    return _layout(block) is not None
+
+
+def block_table(block: dict[str, Any]) -> pd.DataFrame | None:
+    """Return the whole table of a ``table_preview`` block; ``None`` if it contains no table."""
+    layout = _layout(block)
+    return None if layout is None else _frame(*layout).apply(typed_column)
+
+
+def shown_table(block: dict[str, Any]) -> ShownTable | None:
+    """Return the first rows and columns of a ``table_preview`` block, with values as they came.
+
+    Only these are converted: the time is proportional to what is shown.
+    """
+    layout = _layout(block)
+    if layout is None:
+        return None
+    frame = _frame(layout.rows[:MAX_ROWS], layout.columns[:MAX_COLUMNS])
+    rows, columns = len(layout.rows) - len(frame), len(layout.columns) - len(frame.columns)
+    hidden = [f"{rows:,} more rows"] * bool(rows) + [f"{columns:,} more columns"] * bool(columns)
+    note = f"{' and '.join(hidden)}: see `tables` of the reply (`%capsule last`)."
+    return ShownTable(frame, note if hidden else "")
+
+
+def typed_column(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return a column of Python values with the dtype that fits all of them."""
+    is_integer = all(type(value) is int and abs(value) < 1 << 63 for value in column.dropna())
+    return column.astype("Int64") if is_integer and column.count() else column.infer_objects()
+
+
+def cell_text(value: Any) -> str:
+    """Return a value from an app as text that is safe to show; empty for a missing value."""
+    return "" if value is None or value is pd.NA else clean(str(value))
+
+
+def _from_cells(rows: list[list[str]]) -> pd.DataFrame:
+    header, *body = rows
+    columns = [_from_texts([row[position] for row in body]) for position in range(len(header))]
+    frame = pd.concat(columns, axis=1) if columns else pd.DataFrame()
+    return frame.set_axis(header, axis=1)
+
+
+def _from_texts(cells: list[str]) -> pd.Series[Any]:
+    filled = [cell for cell in cells if cell]
+    for pattern, number, dtype in ((_INTEGER, int, "Int64"), (_NUMBER, float, "Float64")):
+        if filled and all(map(pattern.fullmatch, filled)):
+            return pd.Series([number(cell) if cell else None for cell in cells], dtype=dtype)
+    return pd.Series(cells, dtype="string")
+
+
+def _layout(block: dict[str, Any]) -> _Layout | None:
+    payload = block.get("payload")
+    table = payload.get("table") if isinstance(payload, dict) else None
+    if block.get("type") != "table_preview" or not isinstance(table, dict):
+        return None
+    rows, given = table.get("rows"), table.get("columns")
+    if not isinstance(rows, list):
+        return None
+    given = given if isinstance(given, list) else []
+    names = [_column_name(column) for column in given]
+    keys: list[Any]
+    if rows and all(isinstance(row, dict) for row in rows):
+        keys = list(map(_column_key, given)) or list(dict.fromkeys(k for row in rows for k in row))
+        names = names or [cell_text(key) for key in keys]
+    else:
+        rows = [row if isinstance(row, list) else [row] for row in rows]
+        keys = list(range(max([len(given), *map(len, rows)])))
+        names += map(str, keys[len(given) :])  # a column without a name gets its number
+    return _Layout(rows, list(zip(keys, names, strict=True))) if keys else None
+
+
+def _frame(rows: list[Any], columns: list[tuple[Any, str]]) -> pd.DataFrame:
+    values = [[_value(row, key) for key, _ in columns] for row in rows]
+    return pd.DataFrame(values, columns=[name for _, name in columns], dtype=object)
+
+
+def _value(row: Any, key: Any) -> Any:
+    if isinstance(row, list) and key >= len(row):
+        return None
+    value = row.get(key) if isinstance(row, dict) else row[key]
+    return clean(value) if isinstance(value, str) else value
+
+
+def _column_key(column: Any) -> str:
+    """Return which field of a row a column shows."""
+    if isinstance(column, dict):
+        return next((str(column[field]) for field in _KEY_FIELDS if column.get(field)), "")
+    return str(column)
+
+
+def _column_name(column: Any) -> str:
+    """Return a column's name, given as a string or as an object with a label or name."""
+    if isinstance(column, dict):
+        return next((cell_text(column[field]) for field in _NAME_FIELDS if column.get(field)), "")
+    return cell_text(column)

@@ -1,0 +1,149 @@
+"""Which conversation a cell continues, in one kernel and across kernels."""
+
+from conversations import another_kernel, last, save
+from shells import new_shell
+
+from cpsl_notebook import local
+from cpsl_notebook.conversation.context import current_context
+from cpsl_notebook.conversation.registry import ConversationRecord
+
+
+def test_conversation_is_used_and_forgotten_by_id_prefix(shell):
+    shell.run("%%capsule diet-coach\nan apple")
+    first = last(shell).session_id
+    shell.run("%%capsule diet-coach -s other\nan apple")
+    other = last(shell).session_id
+    shell.run(f"%capsule session use {first[:8]}")
+    shell.run("%%capsule diet-coach\nan apple")
+    assert (last(shell).session_id, last(shell).turn) == (first, 2)
+    assert "Forgot 1 conversation." in shell.run(f"%capsule session forget {first[:8]}").text
+    assert list(shell.run("%capsule session").value["session_id"]) == [other]
+    shell.run("%%capsule diet-coach\nan apple")
+    assert last(shell).turn == 1
+    assert "Forgot 2 conversations." in shell.run("%capsule session forget --all").text
+    assert len(shell.run("%capsule session").value) == 0
+
+
+def test_named_conversation_is_continued_under_its_name(shell):
+    shell.run("%%capsule diet-coach -s other\nan apple")
+    other = last(shell).session_id
+    shown = shell.run(f"%capsule session use {other[:8]}").text
+    assert shown == f"The next cell for diet-coach -s other continues {other}.\n"
+    shell.run(f"%capsule session use {other[:8]} -s third")
+    shell.run("%%capsule diet-coach -s third\nan apple")
+    assert (last(shell).session_id, last(shell).turn) == (other, 2)
+
+
+def test_conversation_of_another_notebook_is_used_by_id_prefix(shell, monkeypatch):
+    for _ in range(2):
+        shell.run("%%capsule diet-coach\nan apple")
+    first = last(shell).session_id
+    shell.run("%%capsule diet-coach --new\nan apple")
+    monkeypatch.setenv("JPY_SESSION_NAME", "/books/two.ipynb")
+    with another_kernel() as other:
+        other.run(f"%capsule session use {first[:8]}")
+        other.run("%%capsule\nan apple")
+        assert (last(other).session_id, last(other).turn) == (first, 3)
+        assert "which is not in the list" in other.run("%capsule session use zzz").text
+        assert "The session id is empty" in other.error("%capsule session use ''")
+
+
+def test_local_workspace_is_identified_by_its_data(tmp_path, monkeypatch):
+    monkeypatch.setenv("JPY_SESSION_NAME", "/books/one.ipynb")
+    ids, ports = [], []
+    for folder in ("one", "one", "two"):
+        with local.start(tmp_path / folder, pace=0) as started, new_shell() as shell:
+            ports.append(started.http_url)
+            shell.run("%load_ext cpsl_notebook\n%capsule local")
+            shell.run("%config CapsuleMagics.resume = True")
+            shell.run("%%capsule diet-coach\nan apple")
+            ids.append((last(shell).session_id, last(shell).turn))
+    assert ids[1] == (ids[0][0], 2)
+    assert ids[2][0] != ids[0][0] and ids[2][1] == 1
+    assert ports[0] != ports[1]
+
+
+def test_list_of_all_names_notebook_and_workspace(shell, monkeypatch):
+    shell.run("%%capsule diet-coach\nan apple")
+    monkeypatch.setenv("JPY_SESSION_NAME", "/books/two.ipynb")
+    with another_kernel() as other:
+        other.run("%%capsule diet-coach\nan apple")
+        assert len(other.run("%capsule session").value) == 1
+        table = other.run("%capsule session list --all").value
+        assert list(table["notebook"]) == ["/books/two.ipynb", "/books/one.ipynb"]
+        assert table["workspace"].str.startswith("local:").all()
+
+
+def test_new_kernel_uses_the_only_app_of_the_notebook(shell):
+    shell.run("%%capsule diet-coach\nan apple")
+    with another_kernel() as again:
+        again.run("%%capsule\nan apple")
+        assert last(again).app == "diet-coach"
+
+
+def test_app_of_temporary_conversation_becomes_the_default(shell):
+    shell.run("%%capsule diet-coach --once\nan apple")
+    shell.run("%%capsule\nan apple")
+    assert (last(shell).app, last(shell).turn) == ("diet-coach", 1)
+
+
+def test_notice_names_the_command_that_resumes_a_named_conversation(shell):
+    shell.run("%%capsule diet-coach -s other\nan apple")
+    first = last(shell).session_id
+    with another_kernel() as again:
+        shown = again.run("%%capsule diet-coach -s other\nan apple").text
+        assert "`%capsule session resume diet-coach -s other`" in shown
+    with another_kernel() as again:
+        again.run("%capsule session resume diet-coach -s other")
+        again.run("%%capsule diet-coach -s other\nan apple")
+        assert last(again).session_id != first and last(again).turn == 2
+
+
+def test_command_in_the_notice_resumes_the_conversation(shell):
+    for _ in range(3):
+        shell.run("%%capsule diet-coach\nan apple")
+    first = last(shell).session_id
+    with another_kernel() as again:
+        shown = again.run("%%capsule diet-coach\nan apple").text
+        assert "(3 turns" in shown and "`%capsule session resume diet-coach`" in shown
+        assert last(again).turn == 1
+        assert "(3 turns" in again.run("%capsule session resume diet-coach").text
+        again.run("%%capsule diet-coach\nan apple")
+        assert (last(again).session_id, last(again).turn) == (first, 4)
+
+
+def test_renamed_conversation_keeps_name_and_turns(shell):
+    shell.run("%%capsule diet-coach\nan apple")
+    first = last(shell).session_id
+    shell.run(f"%capsule session use {first} -s fruit")
+    table = shell.run("%capsule session").value
+    assert table[["name", "turns", "current"]].values.tolist() == [["fruit", 1, True]]
+    assert "no earlier conversation" in shell.error("%capsule session resume diet-coach")
+    for turn in (2, 3):
+        shell.run("%%capsule diet-coach -s fruit\nan apple")
+        assert (last(shell).session_id, last(shell).turn) == (first, turn)
+
+
+def test_ambiguous_id_prefix_is_an_error(shell):
+    shell.run("%capsule apps;")
+    for session_id in ("abc1", "abc2"):
+        save(current_context().conversations, ConversationRecord("diet-coach"), session_id)
+    assert "2 conversations begin with abc" in shell.error("%capsule session use abc")
+
+
+def test_conversation_has_one_name_and_one_count_of_turns(shell):
+    shell.run("%%capsule diet-coach\nan apple")
+    first = last(shell).session_id
+    shown = shell.run(f"%capsule session use {first[:8]} -s fruit").text
+    assert "The next cell for diet-coach -s fruit continues" in shown
+    shell.run("%%capsule diet-coach -s fruit\nan apple")
+    assert (last(shell).session_id, last(shell).turn, last(shell).conversation) == (
+        *(first, 2),
+        "fruit",
+    )
+    shell.run("%%capsule diet-coach\nan apple")
+    assert last(shell).session_id != first and last(shell).turn == 1
+    table = shell.run("%capsule session").value
+    assert sorted(zip(table["name"], table["turns"], strict=True)) == [("", 1), ("fruit", 2)]
+    line = shell.error(f"%capsule session use {first} support-ops")
+    assert line.endswith(f"{first} is a conversation with diet-coach, not support-ops.")
