@@ -144,8 +144,10 @@ def _resolve(words: list[str]) -> tuple[Command, list[str], list[str]]:
             name, *rest = rest
         elif _asks_for_help(rest):
             break
-        else:
+        elif command.default:
             name = command.default
+        else:
+            raise UsageError(f"{LINE.name}: options follow a subcommand. {_help_hint([])}")
         known = {each.name: each for each in command.subcommands}
         if name not in known:
             raise _unknown_subcommand([LINE.name, *path], name, list(known))

@@ -380,7 +380,6 @@ LINE = Command(
     "%capsule",
     "Work with Capsule apps. Tabular results are DataFrames, so `x = %capsule payments` works.",
     subcommands=tuple(COMMANDS.values()),
-    default="help",
     examples="%capsule apps\npayments = %capsule payments support-ops",
     notes="`%capsule help SUBCOMMAND` shows the arguments of a subcommand.",
 )

@@ -266,7 +266,10 @@ INVALID = {
         "UsageError: There is no subcommand `%capsule support-ops`. Run `%capsule help`. To send "
         "a prompt to an app, begin a cell with %%capsule APP.",
     ),
-    "an option in place of a subcommand": ("%capsule --all", "unknown option: --all"),
+    "an option before the subcommand": (
+        "%capsule --all session",
+        "UsageError: %capsule: options follow a subcommand. Run `%capsule help`.",
+    ),
     "a session of an unknown app": ("%capsule session new nope", "No app 'nope'"),
     "a lone surrogate": ("%%capsule support-ops\n\ud800", "lone surrogate"),
     "invalid seconds": ("%%capsule support-ops --timeout soon\nx", "'soon' is not a number"),
@@ -557,8 +560,8 @@ def test_line_fills_variables_and_expands_nothing_else(shell):
     assert set(both["app"]) == {"support-ops", "deal-desk"}
     for word in ("{name}", "x$name", "'~'", "'*'", "'$(ls)'"):
         assert f"No app {word.strip(chr(39))!r}" in shell.error(f"%capsule app {word}")
-    assert shell.error("%capsule app $nmae").endswith("Did you mean 'name'?")
-    assert shell.error("%capsule app {{ nmaes[0] }}").endswith("Did you mean 'names'?")
+    assert shell.error("%capsule app $nmae").endswith("Did you mean 'name' or 'names'?")
+    assert shell.error("%capsule app {{ nmaes[0] }}").endswith("Did you mean 'names' or 'name'?")
 
 
 def test_semicolon_is_ignored_on_a_line_and_means_quiet_on_a_cell(shell):
