@@ -112,12 +112,14 @@ def did_you_mean(word: str, known: Iterable[Any], otherwise: str = "", limit: in
     >>> did_you_mean("x", ["payments"], "Run `%capsule help`.")
     'Run `%capsule help`.'
     """
-    names = {n.casefold(): n for n in known if isinstance(n, str) and not n.startswith("_")}
-    typed = word.casefold()
-    letters = len(typed.lstrip("-"))
-    begun = [name for name in names if letters > 2 and name.startswith(typed)]
-    close = difflib.get_close_matches(typed, names, cutoff=0.75) if letters > 1 else []
-    found = (begun or close)[:limit]
+    candidates = (name for name in known if isinstance(name, str) and not name.startswith("_"))
+    names = {name.lstrip("-").casefold(): name for name in candidates}
+    typed = word.lstrip("-").casefold()
+    if len(typed) < 2:
+        return otherwise
+    begun = [name for name in names if len(typed) > 2 and name.startswith(typed)]
+    similar = [name for name in names if abs(len(name) - len(typed)) <= max(1, len(typed) // 4)]
+    found = (begun or difflib.get_close_matches(typed, similar, cutoff=0.65))[:limit]
     return (
         f"Did you mean {' or '.join(repr(names[name]) for name in found)}?" if found else otherwise
     )

@@ -72,7 +72,9 @@ def test_other_errors_become_one_line_with_their_class():
         ("PAYMENTS", ["payments"], "Did you mean 'payments'?"),
         ("pay", ["payments", "apps"], "Did you mean 'payments'?"),
         ("nope", ["ne", "pop", "note_text"], ""),
-        ("tabel", ["table", "tables", "_tabel", 3], "Did you mean 'table'?"),
+        ("tabel", ["table", "tables", "_tabel", 3], "Did you mean 'table' or 'tables'?"),
+        ("suport-op", ["support-ops", "deal-desk"], "Did you mean 'support-ops'?"),
+        ("nwe", ["new", "use"], "Did you mean 'new'?"),
         ("", ["payments"], ""),
     ],
 )

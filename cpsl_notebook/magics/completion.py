@@ -87,7 +87,7 @@ class _Completer:
         return self._for_arguments(command, words, last)
 
     def _for_arguments(self, command: Command, words: list[str], last: str) -> Suggestions:
-        options = {name: a for a in command.arguments if a.is_option for name in a.names}
+        options = {name: a for a in command.all_arguments if a.is_option for name in a.names}
         before = options.get(words[-1]) if words else None
         if before is not None and before.takes_value:
             return self._values(before)

@@ -10,16 +10,21 @@ from typing import Any, NoReturn
 
 from cpsl_notebook.errors import UsageError, did_you_mean
 from cpsl_notebook.magics.line import read_line
-from cpsl_notebook.magics.subcommands import CELL, LINE, Argument, Command
+from cpsl_notebook.magics.subcommands import CELL, LINE, Command
 from cpsl_notebook.reply.cell_source import cell_source
 
 __all__ = ["help_text", "parse_cell_line", "parse_line"]
 
-_TRACEBACK = Argument("--traceback", action="store_true", help="show the traceback of an error")
-
 
 def parse_cell_line(text: str, namespace: Mapping[str, Any]) -> argparse.Namespace | None:
     """Parse the line of ``%%capsule``.
+
+    Parameters
+    ----------
+    text : str
+        The line without the magic's name.
+    namespace : mapping of str to object
+        The notebook's variables.
 
     Returns
     -------
@@ -40,6 +45,13 @@ def parse_cell_line(text: str, namespace: Mapping[str, Any]) -> argparse.Namespa
 
 def parse_line(text: str, namespace: Mapping[str, Any]) -> argparse.Namespace | None:
     """Parse the line of ``%capsule``.
+
+    Parameters
+    ----------
+    text : str
+        The line without the magic's name.
+    namespace : mapping of str to object
+        The notebook's variables.
 
     Returns
     -------
@@ -83,17 +95,17 @@ class _Parser(argparse.ArgumentParser):
 
 @functools.cache
 def _cell_parser() -> _Parser:
-    return _with_arguments(_Parser(prog=CELL.name, **_texts(CELL)), CELL)
+    return _with_arguments(_Parser(prog=CELL.name, **_help_texts(CELL)), CELL)
 
 
 @functools.cache
 def _line_parser() -> _Parser:
-    texts = _texts(LINE)
+    texts = _help_texts(LINE)
     texts["epilog"] += f"\n\n{_cell_parser().format_help()}"
     return _with_arguments(_Parser(prog=LINE.name, **texts), LINE)
 
 
-def _texts(command: Command) -> dict[str, Any]:
+def _help_texts(command: Command) -> dict[str, Any]:
     summary = command.summary[0].upper() + command.summary[1:].rstrip(".") + "."
     examples = f"examples:\n{textwrap.indent(command.examples, '  ')}"
     notes = [command.notes] if command.notes else []
@@ -105,11 +117,13 @@ def _with_arguments(parser: _Parser, command: Command) -> _Parser:
     if command.subcommands:
         group = parser.add_subparsers(title="subcommands", metavar="SUBCOMMAND", required=True)
         for each in command.subcommands:
-            _with_arguments(group.add_parser(each.name, help=each.summary, **_texts(each)), each)
+            _with_arguments(
+                group.add_parser(each.name, help=each.summary, **_help_texts(each)), each
+            )
         return parser
     parser.set_defaults(run=command.run)
     exclusive: dict[str, Any] = {}
-    for argument in (*command.arguments, _TRACEBACK):
+    for argument in command.all_arguments:
         target: Any = parser
         if argument.excludes:
             if argument.excludes not in exclusive:
@@ -130,8 +144,10 @@ def _resolve(words: list[str]) -> tuple[Command, list[str], list[str]]:
             name, *rest = rest
         elif _asks_for_help(rest):
             break
-        else:
+        elif command.default:
             name = command.default
+        else:
+            raise UsageError(f"{LINE.name}: options follow a subcommand. {_help_hint([])}")
         known = {each.name: each for each in command.subcommands}
         if name not in known:
             raise _unknown_subcommand([LINE.name, *path], name, list(known))
@@ -151,7 +167,7 @@ def _parse(
     except SystemExit:  # after the help has been printed
         return None
     for word in unknown:
-        known = [name for argument in command.arguments for name in argument.names]
+        known = [name for argument in command.all_arguments for name in argument.names]
         kind = "option" if word.startswith("-") else "argument"
         hint = did_you_mean(word.partition("=")[0], known, _help_hint(call), limit=1)
         raise UsageError(f"{' '.join(call)}: unknown {kind}: {word}. {hint}")

@@ -90,6 +90,11 @@ class Command:
     subcommands: tuple[Command, ...] = ()
     default: str = ""
 
+    @property
+    def all_arguments(self) -> tuple[Argument, ...]:
+        """Its arguments and those that every command has."""
+        return (*self.arguments, _TRACEBACK)
+
 
 def _seconds(text: str) -> float:
     with contextlib.suppress(ValueError):
@@ -111,6 +116,7 @@ def _variable(text: str) -> str:
     raise argparse.ArgumentTypeError(f"{text!r} is not a valid variable name")
 
 
+_TRACEBACK = Argument("--traceback", action="store_true", help="show the traceback of an error")
 _APP = Argument("app", metavar="APP", completes="app", help="name or id of an app")
 _OPTIONAL_APP = Argument(
     "app",
@@ -374,7 +380,6 @@ LINE = Command(
     "%capsule",
     "Work with Capsule apps. Tabular results are DataFrames, so `x = %capsule payments` works.",
     subcommands=tuple(COMMANDS.values()),
-    default="help",
     examples="%capsule apps\npayments = %capsule payments support-ops",
     notes="`%capsule help SUBCOMMAND` shows the arguments of a subcommand.",
 )

@@ -40,6 +40,7 @@ def test_tab_completes_options(shell):
     assert tab(shell, "%%capsule support-ops --no") == {"--no-stream"}
     assert {"--new", "--once", "--out"} <= tab(shell, "%%capsule --")
     assert tab(shell, "%%capsule --tab") == {"--table"}
+    assert tab(shell, "%capsule apps --") == {"--traceback"}
     assert tab(shell, "%capsule session list --a") == {"--all"}
     assert tab(shell, "%capsule history --s") == {"--save"}
     assert tab(shell, "%capsule checkout deal-desk --r") == {"--return-url"}

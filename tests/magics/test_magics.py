@@ -266,7 +266,10 @@ INVALID = {
         "UsageError: There is no subcommand `%capsule support-ops`. Run `%capsule help`. To send "
         "a prompt to an app, begin a cell with %%capsule APP.",
     ),
-    "an option in place of a subcommand": ("%capsule --all", "unknown option: --all"),
+    "an option before the subcommand": (
+        "%capsule --all session",
+        "UsageError: %capsule: options follow a subcommand. Run `%capsule help`.",
+    ),
     "a session of an unknown app": ("%capsule session new nope", "No app 'nope'"),
     "a lone surrogate": ("%%capsule support-ops\n\ud800", "lone surrogate"),
     "invalid seconds": ("%%capsule support-ops --timeout soon\nx", "'soon' is not a number"),
