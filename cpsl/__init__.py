@@ -1,4 +1,4 @@
-"""cpsl: the light Python client for apps deployed on Capsule.
+"""Light Python client for apps deployed on Capsule.
 
 Examples
 --------

@@ -1,4 +1,4 @@
-"""gRPC to the gateway: the list of apps, and the login."""
+"""The gateway over gRPC: the list of apps, and the login."""
 
 from __future__ import annotations
 

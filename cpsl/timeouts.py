@@ -48,6 +48,7 @@ class Timeout:
         Returns
         -------
         Timeout
+            Both limits, the default for what was not given.
 
         Raises
         ------

@@ -216,11 +216,45 @@ class Client:
         return self._with_origin(frames.earnings_frame(answers), read_at)
 
     def chat(self, app: str, text: str, session_id: str | None = None, **options: Any) -> Any:
-        """Send a message and wait for the whole reply; see ``cpsl.Client.chat``."""
+        r"""Send a message and wait for the whole reply.
+
+        Parameters
+        ----------
+        app : str
+            Name or id of the app.
+        text : str
+            The message.
+        session_id : str, optional
+            The session to continue; without it, a new one is started.
+        \**options : object
+            Passed to the wrapped client, such as ``timeout=`` with `cpsl-client`.
+
+        Returns
+        -------
+        cpsl.ChatResponse
+            The reply with ``text``, ``session_id``, ``request_id`` and ``raw``.
+        """
         return self.core.chat(self.reference(app), text, session_id, **options)
 
     def stream(self, app: str, text: str, session_id: str | None = None, **options: Any) -> Any:
-        """Send a message and iterate over its reply; see ``cpsl.Client.stream``."""
+        r"""Send a message and iterate over its reply as it arrives.
+
+        Parameters
+        ----------
+        app : str
+            Name or id of the app.
+        text : str
+            The message.
+        session_id : str, optional
+            The session to continue; without it, a new one is started.
+        \**options : object
+            Passed to the wrapped client, such as ``timeout=`` with `cpsl-client`.
+
+        Returns
+        -------
+        iterator of cpsl.StreamChunk
+            Chunks with ``event``, ``data``, ``text`` and ``done``.
+        """
         return self.core.stream(self.reference(app), text, session_id, **options)
 
     def known_apps(self) -> list[str]:

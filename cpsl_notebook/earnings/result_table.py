@@ -17,7 +17,7 @@ _SUFFIX = "_cents"
 def result_table(
     table: pd.DataFrame, ledger: Ledger, *, money: bool = False, **attrs: str
 ) -> pd.DataFrame:
-    """Return a computed table as the user gets it.
+    r"""Return a computed table as the user gets it.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def result_table(
     money : bool, default False
         Whether to convert the cents to exact decimals in currency, in columns without the
         ``_cents`` suffix.
-    **attrs : str
+    \**attrs : str
         Further attributes of the result.
 
     Returns

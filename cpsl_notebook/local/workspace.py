@@ -112,6 +112,13 @@ class Workspace:
         The token that both servers require.
     config_path : pathlib.Path
         A ``config.ini`` with the token and the addresses, for the official client.
+
+    Examples
+    --------
+    ::
+
+        with start() as workspace:
+            workspace.client().chat("support-ops", "How many threads are open?").text
     """
 
     def __init__(
@@ -237,11 +244,11 @@ class Workspace:
         ]
 
     def client(self, **options: Any) -> Client:
-        """Return a client for this workspace.
+        r"""Return a client for this workspace.
 
         Parameters
         ----------
-        **options
+        \**options : object
             Passed to `cpsl.Client`.
 
         Returns

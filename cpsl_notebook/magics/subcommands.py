@@ -22,11 +22,11 @@ Completes = Literal["", "app", "conversation", "session", "subcommand", "variabl
 
 
 class Argument:
-    """A positional argument or an option.
+    r"""A positional argument or an option.
 
     Parameters
     ----------
-    *names : str
+    \*names : str
         The names for ``ArgumentParser.add_argument``.
     completes : str
         What Tab suggests for its value: ``"app"``, ``"conversation"`` (names given with
@@ -34,7 +34,7 @@ class Argument:
         An argument with choices suggests those.
     excludes : str
         Arguments with the same text here exclude each other.
-    **settings
+    \**settings : object
         The settings for ``ArgumentParser.add_argument``.
     """
 

@@ -176,7 +176,13 @@ class Reply:
         raise UserError(f"The reply {problem}. Ask for a single JSON value; see `text` for all.")
 
     def add_event(self, data: dict[str, Any]) -> None:
-        """Add the data of one event of a stream."""
+        """Add the data of one event of a stream.
+
+        Parameters
+        ----------
+        data : dict
+            The event's data: text, ids and blocks are taken from it, unknown fields are ignored.
+        """
         text = data.get("text")
         if isinstance(text, str) and text:
             self.pieces.append(text)
@@ -189,7 +195,13 @@ class Reply:
             self._add_block(block)
 
     def add_response(self, response: Any) -> None:
-        """Add the response of a chat without streaming, a `cpsl.ChatResponse`."""
+        """Add the response of a chat that was not streamed.
+
+        Parameters
+        ----------
+        response : cpsl.ChatResponse
+            What ``chat()`` returned; its text replaces the text so far.
+        """
         self.session_id = clean(str(response.session_id or ""))
         self.request_id = clean(str(response.request_id or ""))
         replies = response.raw.get("replies") if isinstance(response.raw, dict) else None
