@@ -73,7 +73,7 @@ def test_a_click_on_the_link_and_on_the_pages_button_logs_in(
     confirm.get_by_text("You are logged in").wait_for()
     confirm.close()
 
-    cell.get_by_text(f"Logged in; the token is in {config}.").wait_for()
+    cell.get_by_text(f"Logged in. The token is stored in {config}.").wait_for()
     notebook.wait_ran()
     (shown,) = notebook.outputs(LOGIN)
     assert set(shown["data"]) == {"text/html", "text/plain"}
@@ -88,10 +88,10 @@ def test_a_login_counts_down_and_its_cell_can_be_interrupted(notebook, page, con
     notebook.run(LOGIN, wait=False)
     notebook.run(AFTER, wait=False)
     cell = notebook.cell(LOGIN)
-    cell.get_by_text("s are left").wait_for()
+    cell.get_by_text("s left").wait_for()
     first = seconds_left(cell)
     page.wait_for_function(
-        "([cell, first]) => !cell.innerText.includes(`${first} s are left`)",
+        "([cell, first]) => !cell.innerText.includes(`${first} s left`)",
         arg=[cell.element_handle(), first],
     )
     assert seconds_left(cell) < first
