@@ -31,7 +31,7 @@ def methods(cls, name):
 FUNCTIONS = dict(
     [
         *exported(cpsl, cpsl.__all__),
-        *exported(cpsl_notebook, set(cpsl_notebook.__all__) - {"load_ipython_extension"}),
+        *exported(cpsl_notebook, sorted({*cpsl_notebook.__all__} - {"load_ipython_extension"})),
         *exported(local, local.__all__),
         *methods(Earnings, "payments.capsule"),
         *methods(Plots, "payments.capsule.plot"),
