@@ -560,7 +560,7 @@ def test_line_fills_variables_and_expands_nothing_else(shell):
     assert set(both["app"]) == {"support-ops", "deal-desk"}
     for word in ("{name}", "x$name", "'~'", "'*'", "'$(ls)'"):
         assert f"No app {word.strip(chr(39))!r}" in shell.error(f"%capsule app {word}")
-    assert shell.error("%capsule app $nmae").endswith("Did you mean 'name'?")
+    assert shell.error("%capsule app $nmae").endswith("Did you mean 'name' or 'names'?")
     assert shell.error("%capsule app {{ nmaes[0] }}").endswith("Did you mean 'names'?")
 
 
