@@ -561,7 +561,7 @@ def test_line_fills_variables_and_expands_nothing_else(shell):
     for word in ("{name}", "x$name", "'~'", "'*'", "'$(ls)'"):
         assert f"No app {word.strip(chr(39))!r}" in shell.error(f"%capsule app {word}")
     assert shell.error("%capsule app $nmae").endswith("Did you mean 'name' or 'names'?")
-    assert shell.error("%capsule app {{ nmaes[0] }}").endswith("Did you mean 'names'?")
+    assert shell.error("%capsule app {{ nmaes[0] }}").endswith("Did you mean 'names' or 'name'?")
 
 
 def test_semicolon_is_ignored_on_a_line_and_means_quiet_on_a_cell(shell):
