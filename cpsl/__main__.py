@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _open_closed_streams() -> None:
-    """Replace closed standard streams by the null device."""
+    """Replace closed standard streams with the null device."""
     # In this order and before any other file is opened, each stream gets its own descriptor again.
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:

@@ -518,7 +518,7 @@ class Client:
         if size > limit:
             raise InvalidRequestError(
                 f"The message needs a URL of {size:,} bytes, but a stream sends at most {limit:,}: "
-                "use chat() for it."
+                "use chat() instead."
             )
         transport, limits = self._transport, self._timeout(timeout)
 

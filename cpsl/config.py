@@ -69,7 +69,7 @@ class Settings:
         object.__setattr__(self, "token", Token(self.token))
 
     def redact(self, text: str) -> str:
-        """Return foreign text with the token replaced, if the text repeats it."""
+        """Return text from the service with the token replaced, if the text repeats it."""
         return text.replace(self.token, "[token]") if self.token else text
 
 
@@ -95,7 +95,7 @@ def config_path(environ: Mapping[str, str] | None = None) -> Path:
     named = (os.environ if environ is None else environ).get("CONFIG_PATH")
     with contextlib.suppress(RuntimeError):
         return Path(named or "~/.capsule/config.ini").expanduser()
-    raise CredentialsError("There is no home folder for config.ini: set CONFIG_PATH to a file.")
+    raise CredentialsError("Cannot find the home folder for config.ini: set CONFIG_PATH to a file.")
 
 
 def insecure_allowed(requested: bool | None) -> bool:
