@@ -1,6 +1,6 @@
 """The conversations of a notebook: one per notebook, workspace, app and name.
 
-Session ids are stored on disk for a later kernel of the same notebook; prompts and replies are not.
+Session ids are stored on disk for later kernels of the same notebook; prompts and replies are not.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ class ConversationRegistry:
         return was_replaced
 
     def save(self, conversation: ConversationRecord) -> None:
-        """Write a conversation to the store, for a later kernel."""
+        """Write a conversation to the store, for later kernels."""
         conversation.kernel = this_kernel()
         conversation.notebook, conversation.workspace = self._notebook, self._workspace
         values = vars(conversation)

@@ -46,12 +46,14 @@ def sender(
     """
     if stream and len(quote(reply.prompt, safe="")) > _MAX_URL_LENGTH:
         stream = False
-        reply.notices.append("The prompt is too long for streaming, so it is sent with chat.")
+        reply.notices.append("The prompt is too long for streaming, so the reply is not streamed.")
     method = client.stream if stream else client.chat
     options: dict[str, Any] = {}
     if timeout is not None:
         if not takes(getattr(client.core, method.__name__), "timeout"):
-            raise UserError("The official SDK has no timeout setting. Install cpsl-client for it.")
+            raise UserError(
+                "The official SDK has no timeout setting. Install cpsl-client, or omit the timeout."
+            )
         options["timeout"] = timeout
     return lambda: method(reply.app, reply.prompt, session_id or None, **options)
 

@@ -70,7 +70,7 @@ def test_completion_rerun_and_error(page, tmp_path, pictures):
         notebook.run(APPLE)
         notebook.run(APPLE)
         (shown,) = notebook.outputs(APPLE)
-        assert "turn 2; this cell was turn 1" in "".join(shown["data"]["text/html"])
+        assert "turn 2 (earlier run: turn 1)" in "".join(shown["data"]["text/html"])
 
         # From the cell above, so that all cells have reached the kernel when the error occurs.
         notebook.run_from(APPLE)
