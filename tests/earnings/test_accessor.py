@@ -204,7 +204,9 @@ def test_analyses_that_need_the_whole_history_reject_a_window(name, workspace):
     with pytest.raises(UserError) as refused:
         analyze(october, name)
     message = str(refused.value)
-    assert message.startswith(f"{name}() needs the whole history, and these payments were cut (")
+    assert message.startswith(
+        f"{name}() needs the whole history, but these payments are limited to "
+    )
     assert "read them without a window; since=" in message.lower()
     assert "\n" not in message
 

@@ -199,7 +199,7 @@ def test_strict_raises_unless_balanced():
 def test_reconcile_rejects_a_window():
     cut = frame(*GOOD)
     cut.attrs["window"] = "from 2026-01-01"
-    with pytest.raises(UserError, match=r"whole history.*cut \(from 2026-01-01\)"):
+    with pytest.raises(UserError, match=r"whole history.*limited to from 2026-01-01"):
         cut.capsule.reconcile(summary(*GOOD))
 
 

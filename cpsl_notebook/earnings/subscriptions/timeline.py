@@ -128,7 +128,7 @@ def build_timeline(ledger: Ledger, metric: str, *, tz: str, basis: str) -> Timel
     tz : str
         Time zone whose days count.
     basis : {"gross", "net"}
-        Amount that must not be missing, beside the gross amount.
+        Amount that must not be missing, besides the gross amount.
 
     Raises
     ------
