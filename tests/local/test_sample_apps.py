@@ -382,7 +382,7 @@ def test_follow_up_changes_one_term_of_the_quote():
 @pytest.mark.parametrize("text", ["Quote $49 for a year", "1,000 seats", "hello"])
 def test_quote_without_a_number_of_seats_asks_for_it(text):
     chat = Chat(deal_desk.answer)
-    assert "Name the seats" in chat.ask(text)
+    assert "Tell me the number of seats" in chat.ask(text)
     assert [block["type"] for block in chat.blocks] == ["suggestions"]
 
 
