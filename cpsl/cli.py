@@ -95,7 +95,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Parse a command line; exit with status 2 and one line if it is wrong."""
+    """Parse a command line; exit with status 2 and one line if it is invalid."""
     parser = _parser()
     given = list(arguments[: arguments.index("--")] if "--" in arguments else arguments)
     if any(re.match("--token(=|$)", argument) for argument in given):

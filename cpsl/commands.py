@@ -44,7 +44,7 @@ __all__ = [
 
 FAILED, NOT_ASKED = 1, 2  # exit statuses
 
-# Fields of an answer that announce further pages.
+# Fields of a response that indicate more pages.
 _PAGINATION = ("has_more", "hasMore", "next", "next_cursor", "nextCursor", "next_page", "cursor")
 _REPLY = ("text", "session_id", "request_id", "raw")
 

@@ -204,7 +204,8 @@ def load(
         if other.http_url not in ("", http_url) or other.grpc_target not in ("", target):
             raise CredentialsError(
                 f"The token from {chosen.name} belongs to {http_url}, but the gateway from "
-                f"{other.name} is {other.http_url}: set the token and the gateway in one place."
+                f"{other.name} is {other.http_url}: set both in the same place (the arguments, the "
+                "CAPSULE_* variables or config.ini)."
             )
     if not re.fullmatch("[!-~]+", chosen.token):
         raise CredentialsError(
@@ -274,7 +275,10 @@ def _addresses(gateway: str, http_url: str, http_port: str) -> tuple[str, str]:
     parts = _ADDRESS.fullmatch(gateway)
     if not parts or not re.fullmatch(r"\d{0,5}", http_port):
         port_note = f" with HTTP port {http_port!r}" if http_port else ""
-        raise InvalidRequestError(f"Invalid gateway address {gateway!r}{port_note}: use host:port.")
+        raise InvalidRequestError(
+            f"Invalid gateway address {gateway!r}{port_note}: use host:port, or set "
+            "CAPSULE_HTTP_URL to a URL."
+        )
     host, port = parts[1], int(parts[2] or 443)
     web_port = int(http_port) if http_port else port if port in (80, 443) else port + 1
     target = f"{host}:{port}"
@@ -289,7 +293,7 @@ def _addresses(gateway: str, http_url: str, http_port: str) -> tuple[str, str]:
 def _checked_url(url: str) -> str:
     parts = _URL.fullmatch(url)
     if not parts or not 0 < int(parts[1] or 80) < 65536:
-        shown = url.rpartition("@")[2]  # what precedes may be a secret
+        shown = url.rpartition("@")[2]  # the part before it may be a secret
         raise InvalidRequestError(
             f"Invalid gateway URL {shown!r}: use its base URL, such as {PRODUCTION_HTTP}."
         )

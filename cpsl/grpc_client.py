@@ -167,7 +167,7 @@ def _host(settings: Settings) -> str:
 def _map_error(
     caught: grpc.RpcError, settings: Settings, timeout: Timeout, seconds: float
 ) -> CapsuleError:
-    """Return the error of this package for one of gRPC that came after these seconds."""
+    """Return this package's error for a gRPC error that was raised after *seconds*."""
     code, target, details = caught.code(), settings.grpc_target, caught.details() or ""
     detail = brief(settings.redact(details))
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "message larger than max" in detail:

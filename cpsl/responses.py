@@ -1,4 +1,4 @@
-"""HTTP answers: their errors, ids and messages, and checks of what they contain."""
+"""HTTP responses: their errors, ids and messages, and checks of what they contain."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def has_known_end(response: requests.Response) -> bool:
 
 
 def reported_error(answer: Any, settings: Settings) -> GatewayError | None:
-    """Return the error that a JSON answer with status 200 consists of, if it does."""
+    """Return the error in a JSON answer with status 200, if it contains one."""
     detail = service_message(answer, settings)
     if not detail or not answer.keys() <= _ERROR_KEYS:
         return None

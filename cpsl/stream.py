@@ -151,7 +151,7 @@ class Stream:
         self.close()
 
     def close(self) -> None:
-        """End the stream at once, from any thread; the text that has arrived stays."""
+        """End the stream at once, from any thread; the text that has arrived is kept."""
         self._cancellation.cancel()
         # A thread that waits for the next chunk wakes up and releases the connection itself.
         if self._busy.acquire(blocking=False):
@@ -273,7 +273,7 @@ class Stream:
                 self._read(response.raw.read1)
 
     def _error_from_other_answer(self, response: requests.Response) -> CapsuleError:
-        """Return the error that an answer describes which is not an event stream."""
+        """Return the error that a response other than an event stream describes."""
         try:
             body = self._read(response.raw.read)
         except StreamInterrupted:

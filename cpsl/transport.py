@@ -82,7 +82,7 @@ class _BearerAuth(AuthBase):
 
 
 class Transport:
-    """Requests to one gateway with one token; safe to share between threads and over a fork.
+    """Requests to one gateway with one token; safe to share between threads and across a fork.
 
     Parameters
     ----------
