@@ -165,7 +165,7 @@ def as_text(value: Any) -> str:
     ('1500', 'unchanged')
     """
     if inspect.isroutine(value):
-        raise TypeError(f"it is a function. Call it: {getattr(value, '__name__', 'f')}()")
+        raise TypeError("it is a function. Add parentheses to call it.")
     if "pandas" in sys.modules:  # otherwise no value can be a DataFrame
         from cpsl_notebook.prompt.markdown_table import is_table, to_markdown
 

@@ -280,7 +280,7 @@ INVALID = {
         "UsageError: There is no subcommand `%capsule paymets`. Did you mean 'payments'?",
     ),
     "an unknown app of a table": ("%capsule payments suport-ops", "Did you mean 'support-ops'?"),
-    "a free app's checkout": ("%capsule checkout diet-coach", "App is free"),
+    "a free app's checkout": ("%capsule checkout diet-coach", "App 'diet-coach' is free"),
     "a missing argument": ("%capsule use", "required: APP. Run `%capsule help use`."),
     "an invalid choice": ("%capsule local begin", "invalid choice: 'begin'"),
     "no reply yet": ("%capsule last", "There is no reply yet"),
@@ -344,7 +344,7 @@ def test_failed_new_conversation_keeps_the_old_one(shell, workspace):
     assert (last(shell).session_id, last(shell).text) == (before, "turn 2")
 
 
-def test_status_without_and_with_a_connection(workspace):
+def test_status_shows_whether_the_notebook_is_connected(workspace):
     with new_shell() as shell:
         shell.run("%load_ext cpsl_notebook")
         status = shell.run("%capsule status").value

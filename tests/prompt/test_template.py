@@ -199,7 +199,7 @@ FAILING = {
     ),
     "{{ table.head }}": (
         "TypeError",
-        "{{ table.head }} fails: it is a function. Call it: head()",
+        "{{ table.head }} fails: it is a function. Add parentheses to call it.",
     ),
     "{{ name | upper }}": (
         "",
