@@ -155,7 +155,7 @@ def _settle(
         return
     requested = conversation.label
     if not (reply.session_id or conversation.session_id):
-        known.start_anew(reply.app, conversation.name)
+        known.start_new(reply.app, conversation.name)
         reply.lost_conversation = (
             "The service returned no session id, so the next cell starts a new conversation."
         )

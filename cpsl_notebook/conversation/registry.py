@@ -140,7 +140,7 @@ class ConversationRegistry:
         """Record that an app has replied."""
         self._used_apps[app] = None
 
-    def start_anew(self, app: str, name: str = "") -> None:
+    def start_new(self, app: str, name: str = "") -> None:
         """Let the next cell start a new conversation."""
         self._make_current(ConversationRecord(app, name))
 

@@ -1,7 +1,7 @@
 """The SQLite file that keeps conversations for later kernels: session ids, no prompts or replies.
 
 The file is optional. If it cannot be used, a warning is shown once and cells work without it. It is
-never deleted, not even if it is damaged.
+never deleted, even if it is damaged.
 """
 
 from __future__ import annotations

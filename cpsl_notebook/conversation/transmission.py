@@ -59,7 +59,7 @@ def sender(
 
 
 def receive(reply: Reply, display: Display, send: Callable[[], Any], stopper: Stopper) -> None:
-    """Send the prompt and read the answer into a reply; what ends it early is its ``error``."""
+    """Send the prompt and read the answer into a reply; an early error becomes ``reply.error``."""
     answer: Any = None
     display.start(reply, stopper.stop)
     started = time.perf_counter()

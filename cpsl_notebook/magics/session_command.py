@@ -26,7 +26,7 @@ def list_sessions(magics: CapsuleMagics, options: argparse.Namespace) -> pd.Data
 def new(magics: CapsuleMagics, options: argparse.Namespace) -> None:
     """Start a new conversation with the next cell."""
     app = magics.context.existing_app(options.app)
-    magics.context.conversations.start_anew(app, options.session)
+    magics.context.conversations.start_new(app, options.session)
     print(f"The next cell for {_target(app, options)} starts a new conversation.")  # noqa: T201
 
 

@@ -1,4 +1,4 @@
-"""The timeline of monthly subscriptions: what each payer's are worth at the end of each month."""
+"""The timeline of monthly subscriptions: the value of each payer's subscriptions at each month end."""
 
 from __future__ import annotations
 
