@@ -267,7 +267,7 @@ def test_invalid_gateway_prints_one_line(where, capsys):
         "https://[broken",
     ],
 )
-def test_invalid_login_link_is_neither_opened_nor_shown(url, capsys, monkeypatch):
+def test_invalid_login_link_is_not_opened_or_shown(url, capsys, monkeypatch):
     monkeypatch.setenv("BROWSER", "false")
     with begun(login_url=url) as gateway:
         assert main(["login", "--gateway", gateway.address]) == 1

@@ -108,7 +108,7 @@ def test_expected_format_is_shown_or_fails(shell, workspace, form):
     assert shell.variables["bad"].text == other
 
 
-def test_missing_session_id_is_a_notice_and_starts_anew():
+def test_missing_session_id_shows_a_notice_and_starts_a_new_conversation():
     app = "00000000-0000-4000-8000-000000000001"
     with Gateway() as gateway, new_shell() as shell:
         shell.run("%load_ext cpsl_notebook")

@@ -43,7 +43,7 @@ def turns(path):
         return dict(database.execute("SELECT notebook, turns FROM conversations"))
 
 
-def test_fifty_writers_of_which_some_are_killed_lose_nothing(tmp_path):
+def test_concurrent_and_killed_writers_lose_nothing(tmp_path):
     path = tmp_path / "store" / "conversations.sqlite"
     to_end = {f"n{n}": writer(path, f"n{n}", 4) for n in range(40)}
     to_kill = {f"k{n}": writer(path, f"k{n}", 200) for n in range(10)}

@@ -67,7 +67,7 @@ def analyze(payments, name, **options):
     return getattr(payments.capsule, name)(*more, **options)
 
 
-def test_all_analyses_of_a_hand_computed_quarter(payments):
+def test_all_analyses_match_a_hand_computed_quarter(payments):
     # Revenue in dollars. January: 1500 + 1500 + 1500 + 4900 = 9400, with fees of a tenth.
     # February: 2500. March: 1500 + 1500 + 1500 = 4500, -900 refunded, fees 450 - 90 = 360.
     of = {"as_of": "2026-03"}

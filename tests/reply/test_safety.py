@@ -46,7 +46,7 @@ def assert_safe(reply):
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_text_and_names_are_safe(attack):
+def test_text_and_names_render_as_safe_html(attack):
     text = f"before {attack} after\n\n{attack}\n\n> {attack}\n\n- {attack}"
     for status in ("running", "complete", "failed"):
         assert_safe(reply_with(text, status))
