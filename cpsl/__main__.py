@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments : sequence of str, optional
-        The command line without the program's name; by default that of the process.
+        The command line without the program's name; by default, the process's own.
 
     Returns
     -------

@@ -79,7 +79,7 @@ def config_path(environ: Mapping[str, str] | None = None) -> Path:
     Parameters
     ----------
     environ : mapping, optional
-        The environment; by default that of the process.
+        The environment; by default, the process's own.
 
     Returns
     -------
@@ -158,7 +158,7 @@ def load(
         The HTTP base URL of the gateway.
     environ : mapping, optional
         The environment with ``CAPSULE_TOKEN``, ``CAPSULE_GATEWAY_URL``, ``CAPSULE_HTTP_URL``,
-        ``CAPSULE_HTTP_PORT`` and ``CONFIG_PATH``; by default that of the process.
+        ``CAPSULE_HTTP_PORT`` and ``CONFIG_PATH``; by default, the process's own.
     grpc_target : str, optional
         ``host:port`` of the gRPC gateway. By default it is derived from ``gateway_url``: outside
         the live service, the same host and the port below, or the same port if it is 443 or 80.

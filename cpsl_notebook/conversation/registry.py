@@ -112,7 +112,7 @@ class ConversationRegistry:
     def matching(self, prefix: str, app: str = "") -> list[ConversationRecord]:
         """Return the conversations whose session id starts with a prefix.
 
-        Those of this notebook are searched first, then those of every notebook.
+        This notebook is searched first, then all notebooks.
         """
         everywhere = [c for c in self.everywhere() if c.workspace == self._workspace]
         for known in (self.all(), everywhere):
@@ -129,7 +129,7 @@ class ConversationRegistry:
         return [c for c in self._current.values() if c.session_id not in ids] + stored
 
     def everywhere(self) -> list[ConversationRecord]:
-        """Return the stored conversations of every notebook, latest first."""
+        """Return the stored conversations of all notebooks, latest first."""
         return self._select("")
 
     def used_apps(self) -> list[str]:

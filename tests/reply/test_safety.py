@@ -1,4 +1,4 @@
-"""Nothing that an app sends runs or is fetched, wherever in a reply it stands."""
+"""Nothing that an app sends runs or is fetched, wherever it appears in a reply."""
 
 from html.parser import HTMLParser
 
