@@ -1,4 +1,4 @@
-"""Light Python client for apps deployed on Capsule.
+"""Lightweight Python client for apps deployed on Capsule.
 
 Examples
 --------

@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments : sequence of str, optional
-        The command line without the program's name; by default that of the process.
+        The command line without the program's name; by default, the process's own.
 
     Returns
     -------
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _open_closed_streams() -> None:
-    """Replace closed standard streams by the null device."""
+    """Replace closed standard streams with the null device."""
     # In this order and before any other file is opened, each stream gets its own descriptor again.
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:

@@ -33,13 +33,13 @@ examples:
   cpsl smoke support-ops --max-seconds 30     test a deployed app, for cron and CI
 
 environment:
-  CAPSULE_TOKEN, CAPSULE_GATEWAY_URL and CAPSULE_HTTP_URL have precedence over the login in
+  CAPSULE_TOKEN, CAPSULE_GATEWAY_URL and CAPSULE_HTTP_URL take precedence over the login in
   ~/.capsule/config.ini (or in the file that CONFIG_PATH names).
 
 exit status:
   0  success
   1  the service or the app failed
-  2  the app was not asked: no credentials, no connection, no such app, or a wrong command line
+  2  the app was not asked: no credentials, no connection, no such app, or an invalid command line
   130  interrupted
 """
 
@@ -57,7 +57,7 @@ def _run(arguments: Sequence[str]) -> int:
         try:
             options = parse(arguments)
             status: int = options.command(options)
-        except SystemExit as ended:  # --help, --version, or a wrong command line
+        except SystemExit as ended:  # --help, --version, or an invalid command line
             status = int(ended.code or 0)
         sys.stdout.flush()
     except CapsuleError as error:
@@ -95,7 +95,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Parse a command line; exit with status 2 and one line if it is wrong."""
+    """Parse a command line; exit with status 2 and one line if it is invalid."""
     parser = _parser()
     given = list(arguments[: arguments.index("--")] if "--" in arguments else arguments)
     if any(re.match("--token(=|$)", argument) for argument in given):
@@ -107,7 +107,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if extra:  # the message does not repeat their values, which may be secret
         names = [argument.split("=")[0] for argument in extra if argument.startswith("-")]
         parser.error(
-            f"unknown option {names[0]}" if names else "too many arguments: quote a longer text"
+            f"unknown option {names[0]}"
+            if names
+            else "too many arguments: put the message in quotes"
         )
     if options.command is None:
         parser.error("no command given: try `cpsl apps`")
@@ -151,7 +153,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("logout", commands.log_out, "remove the stored token")
     add("status", commands.status, "show the workspace and check the token")
-    added = add("apps", commands.apps, "list the apps of the workspace")
+    added = add("apps", commands.apps, "list the apps in the workspace")
     added.add_argument("--json", action="store_true", help="print JSON")
 
     added = add("chat", commands.chat, "send a message and print the reply", app=True)
@@ -159,7 +161,7 @@ def _parser() -> argparse.ArgumentParser:
         "text", metavar="TEXT", type=_text, help="the message; - reads standard input"
     )
     added.add_argument("--session", metavar="ID", type=_text, help="the session to continue")
-    added.add_argument("--json", action="store_true", help="print the whole answer as JSON")
+    added.add_argument("--json", action="store_true", help="print the whole reply as JSON")
 
     added = add("payments", commands.payments, "list the payments of an app", app=True)
     form = added.add_mutually_exclusive_group()
@@ -181,10 +183,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         type=_seconds,
         default=smoke.MAX_SECONDS,
-        help="time limit of each answer (default: %(default)g)",
+        help="time limit for each answer, in seconds (default: %(default)g)",
     )
     added.add_argument(
-        "--expect", metavar="REGEX", type=_regex, help="a pattern that one answer must contain"
+        "--expect",
+        metavar="REGEX",
+        type=_regex,
+        help="a regular expression to find in one of the answers",
     )
     added.add_argument("--json", action="store_true", help="print the checks and answers as JSON")
     return parser
@@ -201,7 +206,7 @@ def _text(value: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise argparse.ArgumentTypeError("not UTF-8 text") from None
+        raise argparse.ArgumentTypeError("the text is not valid UTF-8") from None
     if not value.strip():
         raise argparse.ArgumentTypeError("empty text")
     return value

@@ -1,4 +1,4 @@
-"""Output of the commands: tables, CSV, JSON and notes, cleaned of what steers a terminal."""
+"""Output of the commands: tables, CSV, JSON and notes, without characters that control a terminal."""
 
 # ruff: noqa: T201 - printing is the purpose of this module
 
@@ -136,7 +136,7 @@ def print_pairs(pairs: dict[str, Any]) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print JSON with the exact values; characters that steer a terminal are escaped."""
+    """Print JSON with the exact values; characters that control a terminal are escaped."""
     text = json.dumps(value, indent=2, ensure_ascii=not can_encode("é😀"))
     print(escape_json(text))
 

@@ -216,7 +216,7 @@ class Client:
         Returns
         -------
         dict
-            The metadata as the service sends them, among them ``id``, ``name``, ``price_in_cents``
+            The metadata as the service sends it, including ``id``, ``name``, ``price_in_cents``
             and ``pricing_type``.
 
         Raises
@@ -274,9 +274,12 @@ class Client:
 
             print("Pay at", client.create_checkout("support-ops"))
         """
-        if not self.get_app(app, timeout=timeout).get("price_in_cents"):
+        metadata = self.get_app(app, timeout=timeout)
+        if not metadata.get("price_in_cents"):
+            name = metadata.get("name") or app
             raise InvalidRequestError(
-                "App is free; checkout is only available for paid apps: set a price first."
+                f"App {name!r} is free; checkout is only available for paid apps: set a price "
+                "first."
             )
         answer, _ = self._transport.json(
             "POST",
@@ -518,7 +521,7 @@ class Client:
         if size > limit:
             raise InvalidRequestError(
                 f"The message needs a URL of {size:,} bytes, but a stream sends at most {limit:,}: "
-                "use chat() for it."
+                "use chat() instead."
             )
         transport, limits = self._transport, self._timeout(timeout)
 

@@ -44,7 +44,7 @@ __all__ = [
 
 FAILED, NOT_ASKED = 1, 2  # exit statuses
 
-# Fields of an answer that announce further pages.
+# Fields of a response that indicate more pages.
 _PAGINATION = ("has_more", "hasMore", "next", "next_cursor", "nextCursor", "next_page", "cursor")
 _REPLY = ("text", "session_id", "request_id", "raw")
 
@@ -62,7 +62,7 @@ def log_in(options: argparse.Namespace) -> int:
         path = _wait_for(pending)
     print(f"Logged in. The token is in {path}.")
     if os.environ.get("CAPSULE_TOKEN"):
-        print_note("CAPSULE_TOKEN is set and has precedence: unset it to use this login.")
+        print_note("CAPSULE_TOKEN is set and takes precedence: unset it to use this login.")
     return 0
 
 
@@ -278,10 +278,10 @@ def _records(answer: Any) -> list[Any]:
     if isinstance(answer, dict):
         if any(answer.get(key) for key in _PAGINATION):
             raise ProtocolError(
-                "The service sent only some of the payments: use --json to see its answer."
+                "The service sent only some of the payments: use --json to see its response."
             )
         lists = [value for value in answer.values() if isinstance(value, list)]
         answer = answer.get("payments", lists[0] if len(lists) == 1 else None)
     if not isinstance(answer, list):
-        raise ProtocolError("The answer has no list of payments: use --json to see it.")
+        raise ProtocolError("The response has no list of payments: use --json to see it.")
     return answer

@@ -69,7 +69,7 @@ class Settings:
         object.__setattr__(self, "token", Token(self.token))
 
     def redact(self, text: str) -> str:
-        """Return foreign text with the token replaced, if the text repeats it."""
+        """Return text from the service with the token replaced, if the text repeats it."""
         return text.replace(self.token, "[token]") if self.token else text
 
 
@@ -79,7 +79,7 @@ def config_path(environ: Mapping[str, str] | None = None) -> Path:
     Parameters
     ----------
     environ : mapping, optional
-        The environment; by default that of the process.
+        The environment; by default, the process's own.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def config_path(environ: Mapping[str, str] | None = None) -> Path:
     named = (os.environ if environ is None else environ).get("CONFIG_PATH")
     with contextlib.suppress(RuntimeError):
         return Path(named or "~/.capsule/config.ini").expanduser()
-    raise CredentialsError("There is no home folder for config.ini: set CONFIG_PATH to a file.")
+    raise CredentialsError("Cannot find the home folder for config.ini: set CONFIG_PATH to a file.")
 
 
 def insecure_allowed(requested: bool | None) -> bool:
@@ -158,7 +158,7 @@ def load(
         The HTTP base URL of the gateway.
     environ : mapping, optional
         The environment with ``CAPSULE_TOKEN``, ``CAPSULE_GATEWAY_URL``, ``CAPSULE_HTTP_URL``,
-        ``CAPSULE_HTTP_PORT`` and ``CONFIG_PATH``; by default that of the process.
+        ``CAPSULE_HTTP_PORT`` and ``CONFIG_PATH``; by default, the process's own.
     grpc_target : str, optional
         ``host:port`` of the gRPC gateway. By default it is derived from ``gateway_url``: outside
         the live service, the same host and the port below, or the same port if it is 443 or 80.
@@ -204,7 +204,8 @@ def load(
         if other.http_url not in ("", http_url) or other.grpc_target not in ("", target):
             raise CredentialsError(
                 f"The token from {chosen.name} belongs to {http_url}, but the gateway from "
-                f"{other.name} is {other.http_url}: set the token and the gateway in one place."
+                f"{other.name} is {other.http_url}: set both in the same place (the arguments, the "
+                "CAPSULE_* variables or config.ini)."
             )
     if not re.fullmatch("[!-~]+", chosen.token):
         raise CredentialsError(
@@ -274,7 +275,10 @@ def _addresses(gateway: str, http_url: str, http_port: str) -> tuple[str, str]:
     parts = _ADDRESS.fullmatch(gateway)
     if not parts or not re.fullmatch(r"\d{0,5}", http_port):
         port_note = f" with HTTP port {http_port!r}" if http_port else ""
-        raise InvalidRequestError(f"Invalid gateway address {gateway!r}{port_note}: use host:port.")
+        raise InvalidRequestError(
+            f"Invalid gateway address {gateway!r}{port_note}: use host:port, or set "
+            "CAPSULE_HTTP_URL to a URL."
+        )
     host, port = parts[1], int(parts[2] or 443)
     web_port = int(http_port) if http_port else port if port in (80, 443) else port + 1
     target = f"{host}:{port}"
@@ -289,7 +293,7 @@ def _addresses(gateway: str, http_url: str, http_port: str) -> tuple[str, str]:
 def _checked_url(url: str) -> str:
     parts = _URL.fullmatch(url)
     if not parts or not 0 < int(parts[1] or 80) < 65536:
-        shown = url.rpartition("@")[2]  # what precedes may be a secret
+        shown = url.rpartition("@")[2]  # the part before it may be a secret
         raise InvalidRequestError(
             f"Invalid gateway URL {shown!r}: use its base URL, such as {PRODUCTION_HTTP}."
         )

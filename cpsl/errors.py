@@ -134,7 +134,7 @@ class GatewayError(CapsuleError):
 
 
 class CannotConnectError(CapsuleError, ConnectionError):
-    """The client could not connect, or the connection broke before the answer was complete.
+    """The client could not connect, or the connection broke before the response was complete.
 
     Attributes
     ----------

@@ -167,24 +167,24 @@ def _host(settings: Settings) -> str:
 def _map_error(
     caught: grpc.RpcError, settings: Settings, timeout: Timeout, seconds: float
 ) -> CapsuleError:
-    """Return the error of this package for one of gRPC that came after these seconds."""
+    """Return this package's error for a gRPC error that was raised after *seconds*."""
     code, target, details = caught.code(), settings.grpc_target, caught.details() or ""
     detail = brief(settings.redact(details))
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "message larger than max" in detail:
         return TooLargeError(
-            f"The answer of {target} is too large ({detail}): raise max_answer_bytes."
+            f"The response from {target} is too large ({detail}): raise max_answer_bytes."
         )
     if code is grpc.StatusCode.UNAVAILABLE and _UNTRUSTED.search(details):
         return TLSError(
             f"Cannot verify the certificate of {target}: check the address, or set "
-            "REQUESTS_CA_BUNDLE to your authority's certificates."
+            "REQUESTS_CA_BUNDLE to your CA's certificates."
         )
     if code is grpc.StatusCode.UNAVAILABLE and _NOT_CONNECTED.search(details):
         if seconds >= timeout.connect:
             return connect_timed_out(target, timeout)
         return CannotConnectError(
-            f"No gRPC gateway answers at {target}: check that it is running, the address and the "
-            "network."
+            f"No gRPC gateway answers at {target}: check that it is running, and check the "
+            "address and the network."
         )
     error = _map_answer(code, detail, caught, settings, timeout)
     error.detail = detail or None

@@ -38,10 +38,8 @@ _CONNECT_TIMED_OUT = (
     "{where} did not accept a connection within {timeout.connect:g} s: check the address and the "
     "network."
 )
-_READ_TIMED_OUT = (
-    "{where} sent nothing for {timeout.read:g} s: try again, or allow a longer timeout."
-)
-_BROKEN = "The connection to {where} broke before the answer was complete: try again."
+_READ_TIMED_OUT = "{where} sent nothing for {timeout.read:g} s: try again, or use a longer timeout."
+_BROKEN = "The connection to {where} broke before the response was complete: try again."
 
 # Rows: classes of what was raised, class of the error, message.
 _Table = tuple[tuple[tuple[type[BaseException], ...], type[CapsuleError], str], ...]
@@ -62,7 +60,7 @@ _BEFORE_SENDING: _Table = (
         (ssl.SSLError, requests.exceptions.SSLError),
         TLSError,
         "Cannot make a trusted connection to {where} ({reason}): check the address, or set "
-        "REQUESTS_CA_BUNDLE to your authority's certificates.",
+        "REQUESTS_CA_BUNDLE to your CA's certificates.",
     ),
     (
         (
@@ -78,7 +76,8 @@ _BEFORE_SENDING: _Table = (
     (
         (Exception,),
         CannotConnectError,
-        "No gateway answers at {where}: check that it is running, the address and the network.",
+        "No gateway answers at {where}: check that it is running, and check the address and the "
+        "network.",
     ),
 )
 _AFTER_SENDING: _Table = (
@@ -86,12 +85,12 @@ _AFTER_SENDING: _Table = (
     (
         (requests.exceptions.InvalidHeader,),  # for example two different lengths
         ProtocolError,
-        "The answer of {where} is not valid HTTP ({name}): check the gateway's address.",
+        "The response from {where} is not valid HTTP ({name}): check the gateway's address.",
     ),
     (
         (urllib3.exceptions.DecodeError,),
         ProtocolError,
-        "The answer of {where} is not compressed correctly: check the gateway's address.",
+        "Cannot decompress the response from {where}: check the gateway's address.",
     ),
     ((Exception,), CannotConnectError, _BROKEN),
 )

@@ -1,4 +1,4 @@
-"""HTTP answers: their errors, ids and messages, and checks of what they contain."""
+"""HTTP responses: their errors, ids and messages, and checks of what they contain."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def has_known_end(response: requests.Response) -> bool:
 
 
 def reported_error(answer: Any, settings: Settings) -> GatewayError | None:
-    """Return the error that a JSON answer with status 200 consists of, if it does."""
+    """Return the error in a JSON answer with status 200, if it contains one."""
     detail = service_message(answer, settings)
     if not detail or not answer.keys() <= _ERROR_KEYS:
         return None
@@ -133,14 +133,18 @@ def _validation_message(errors: list[Any]) -> str:
 def require_json(answer: Any, what: str, kind: type | tuple[type, ...] = dict) -> None:
     """Raise `ProtocolError` unless an answer is a JSON object, or of another kind of JSON value."""
     if not isinstance(answer, kind):
-        raise ProtocolError(f"The {what} answer is not a JSON object: check the gateway's address.")
+        raise ProtocolError(
+            f"The {what} response is not a JSON object: check the gateway's address."
+        )
 
 
 def require_field(answer: Any, what: str, key: str, kind: type) -> None:
     """Raise `ProtocolError` unless an answer is a JSON object with a field of this type."""
     require_json(answer, what)
     if not isinstance(answer.get(key), kind):
-        raise ProtocolError(f"The {what} answer has no valid {key!r}: check the gateway's address.")
+        raise ProtocolError(
+            f"The {what} response has no valid {key!r}: check the gateway's address."
+        )
 
 
 def error_from_status(
@@ -152,7 +156,7 @@ def error_from_status(
         return refused_token(settings)
     if status == 403:
         return PermissionDeniedError(
-            f"The token does not allow this{reason}. Use a token of the app's workspace."
+            f"The token does not allow this{reason}. Use a token for the app's workspace."
         )
     if status == 404:
         return NotFoundError(f"Not found{reason}. List the workspace's apps to see what exists.")

@@ -168,6 +168,6 @@ class EventDecoder:
 
     def _too_large(self) -> TooLargeError:
         return TooLargeError(
-            f"One event of the stream is larger than {self._limit:,} characters: "
+            f"A stream event is larger than {self._limit:,} characters: "
             "ask for a shorter answer, or raise max_event_bytes."
         )

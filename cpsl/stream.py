@@ -151,7 +151,7 @@ class Stream:
         self.close()
 
     def close(self) -> None:
-        """End the stream at once, from any thread; the text that has arrived stays."""
+        """End the stream at once, from any thread; the text that has arrived is kept."""
         self._cancellation.cancel()
         # A thread that waits for the next chunk wakes up and releases the connection itself.
         if self._busy.acquire(blocking=False):
@@ -186,7 +186,9 @@ class Stream:
         try:
             return read(_READ_SIZE, decode_content=True)
         except TIMEOUTS:
-            reason = f"The service sent nothing for {self._timeout.read:g} s within its reply"
+            reason = (
+                f"The service sent nothing for {self._timeout.read:g} s in the middle of its reply"
+            )
             failure = self._interrupted(reason, StreamTimedOut)
         except (HTTPError, OSError):
             failure = self._interrupted("The connection broke before the end of the reply")
@@ -228,7 +230,7 @@ class Stream:
         if self._size > self._options.max_reply_bytes:
             raise TooLargeError(
                 f"The reply is larger than {self._options.max_reply_bytes:,} characters: ask for "
-                "less at once, or raise max_reply_bytes."
+                "a shorter reply, or raise max_reply_bytes."
             )
         self._pieces.append(text)
         if len(data) > 1 or not text or event.type in _NAMED_EVENTS:
@@ -271,7 +273,7 @@ class Stream:
                 self._read(response.raw.read1)
 
     def _error_from_other_answer(self, response: requests.Response) -> CapsuleError:
-        """Return the error that an answer describes which is not an event stream."""
+        """Return the error that a response other than an event stream describes."""
         try:
             body = self._read(response.raw.read)
         except StreamInterrupted:
@@ -289,7 +291,7 @@ class Stream:
         else:
             kind = content_type(response, self._settings)
             error = ProtocolError(
-                f"The answer is not an event stream ({kind}): check the gateway's address."
+                f"The response is not an event stream ({kind}): check the gateway's address."
             )
         add_ids(error, response, self._settings, answer)
         return error

@@ -82,7 +82,7 @@ class _BearerAuth(AuthBase):
 
 
 class Transport:
-    """Requests to one gateway with one token; safe to share between threads and over a fork.
+    """Requests to one gateway with one token; safe to share between threads and across a fork.
 
     Parameters
     ----------
@@ -277,7 +277,7 @@ class Transport:
         except (ValueError, RecursionError):
             kind = content_type(response, self.settings)
             error: CapsuleError | None = ProtocolError(
-                f"The answer of {self.settings.http_url} is not JSON ({kind}): check the gateway's "
+                f"The response from {self.settings.http_url} is not JSON ({kind}): check the gateway's "
                 "address."
             )
         else:
@@ -313,7 +313,7 @@ def _read_body(
     for piece in response.raw.stream(1 << 16, decode_content=True):
         if len(body) + len(piece) > limit:
             raise TooLargeError(
-                f"The answer is larger than {limit:,} bytes: raise max_answer_bytes, or "
+                f"The response is larger than {limit:,} bytes: raise max_answer_bytes, or "
                 "max_reply_bytes for a chat."
             )
         body += piece

@@ -45,7 +45,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used, because pandas takes long to import."""
+    """Import a public name when it is first used, because importing pandas is slow."""
     if name == "local":
         return importlib.import_module("cpsl_notebook.local")
     if name in _MODULES:

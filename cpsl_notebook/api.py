@@ -100,7 +100,7 @@ def send(request: Request, *, quiet: bool) -> Reply:
 
 
 def running_cell() -> dict[str, Any]:
-    """Return the id and execution count of the running cell, as far as the front end tells them."""
+    """Return the id and execution count of the running cell, if the front end provides them."""
     shell: Any = get_ipython()
     if shell is None:
         return {}

@@ -43,7 +43,7 @@ def make_client(**options: Any) -> Any:
 
 
 def takes(method: Callable[..., Any], option: str) -> bool:
-    """Return whether a client's method accepts an option that is not a documented one."""
+    """Return whether a client's method accepts an undocumented option."""
     return option in inspect.signature(method).parameters
 
 

@@ -31,7 +31,7 @@ class UserError(Exception):
     message : str
         The line.
     label : str, optional
-        The name before the line, such as ``"NameError"``; by default that of the class. Plain
+        The name before the line, such as ``"NameError"``; by default, the class's label. Plain
         advice has none.
 
     Attributes
@@ -81,7 +81,7 @@ def as_user_error(error: Exception) -> UserError:
     message = " ".join(str(error).split()) or "no message"
     # Errors of cpsl say what to do. For others, the place in the code may matter.
     of_client = type(error).__module__.partition(".")[0] == "cpsl"
-    hint = "" if of_client else " (--traceback shows where)"
+    hint = "" if of_client else " (use --traceback to see where)"
     return ClientError(message + hint, label=type(error).__name__)
 
 

@@ -46,7 +46,7 @@ def _is_captured(message_id: Any) -> bool:
         return False
     from ipywidgets import Output
 
-    # ipywidgets has no public list of widgets; a test with an ``Output`` fails if this one goes.
+    # ipywidgets has no public list of widgets; a test with an ``Output`` fails if it is removed.
     from ipywidgets.widgets.widget import _instances
 
     outputs = [widget for widget in list(_instances.values()) if isinstance(widget, Output)]

@@ -1,4 +1,4 @@
-"""Progress bar for reading payments, shown only if reading takes long and somebody can see it."""
+"""Progress bar for reading payments, shown only if reading is slow and the output is visible."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class ReadingProgress:
 def reading_progress(parts: int) -> Iterator[ReadingProgress]:
     """Show a progress bar while the block reads.
 
-    The bar is text, because a widget would be dead in a saved notebook. It is removed from a
+    The bar is text, because a widget does not work in a saved notebook. It is removed from a
     terminal at the end.
 
     Parameters

@@ -1,7 +1,7 @@
-"""Foreign text, made safe to show in a terminal and in a web page.
+"""Cleaning of untrusted text before it is shown in a terminal or a web page.
 
-This module imports nothing from its package: `cpsl_notebook`, which must also work beside another
-``cpsl``, carries a generated copy of it.
+This module imports nothing from its package: `cpsl_notebook`, which must also work alongside
+another ``cpsl``, carries a generated copy of it.
 """
 
 from __future__ import annotations

@@ -72,15 +72,15 @@ INVALID = {
     ),
     "a negative timeout": (
         {"text": "x", "timeout": -1},
-        "Invalid timeout: -1. Give seconds above 0 and up to a million.",
+        "Invalid timeout: -1. Use a number of seconds above 0, up to 1,000,000.",
     ),
     "a timeout in words": (
         {"text": "x", "timeout": "soon"},
-        "Invalid timeout: 'soon'. Give seconds above 0 and up to a million.",
+        "Invalid timeout: 'soon'. Use a number of seconds above 0, up to 1,000,000.",
     ),
     "an infinite timeout": (
         {"text": "x", "timeout": float("inf")},
-        "Invalid timeout: inf. Give seconds above 0 and up to a million.",
+        "Invalid timeout: inf. Use a number of seconds above 0, up to 1,000,000.",
     ),
     "no text": ({"text": " \n"}, "The prompt is empty. Write it below the %%capsule line."),
     "once with a name": (

@@ -59,7 +59,7 @@ def test_message_cannot_control_a_terminal():
 
 def test_other_errors_become_one_line_with_their_class():
     error = as_user_error(ValueError("two\nlines"))
-    assert error._render_traceback_() == ["ValueError: two lines (--traceback shows where)"]
+    assert error._render_traceback_() == ["ValueError: two lines (use --traceback to see where)"]
     assert as_user_error(error) is error
 
 

@@ -155,14 +155,14 @@ def _settle(
         return
     requested = conversation.label
     if not (reply.session_id or conversation.session_id):
-        known.start_anew(reply.app, conversation.name)
+        known.start_new(reply.app, conversation.name)
         reply.lost_conversation = (
             "The service returned no session id, so the next cell starts a new conversation."
         )
     elif known.record_turn(conversation, reply.session_id):
         reply.lost_conversation = (
             f"The service did not continue conversation {requested} but started a new one, which "
-            "knows nothing of the earlier turns."
+            "does not have the context of the earlier turns."
         )
     if reply.lost_conversation:
         reply.notices.append(reply.lost_conversation)
@@ -171,14 +171,14 @@ def _settle(
 
 
 def _save(context: NotebookContext, reply: Reply, conversation: ConversationRecord) -> None:
-    """Store the conversation for a later kernel, if it is one of the notebook's."""
+    """Store the conversation for later kernels, if it is one of the notebook's."""
     known = context.conversations
     try:
         if conversation.session_id and known.is_current(conversation):
             known.save(conversation)
     except KeyboardInterrupt:
         reply.error = StoppedError(
-            "the reply is complete, but its conversation is not kept for a later kernel."
+            "the reply is complete, but its conversation is not saved for later kernels."
         )
 
 
@@ -199,7 +199,7 @@ def _explain_unknown_session(
     if type(error).__name__ != "NotFoundError" or not conversation.session_id:
         return error
     return ClientError(
-        f"{error} The service may no longer know conversation {conversation.label}. To start a new "
+        f"{error} The service may no longer have conversation {conversation.label}. To start a new "
         f"one, run `%capsule session new {conversation.arguments}`.",
         label="NotFoundError",
     )

@@ -103,7 +103,9 @@ def save_history(frame: pd.DataFrame, name: str, *, force: bool = False) -> Path
     except FileExistsError:
         raise exists from None
     except OSError as error:
-        raise UserError(f"Cannot write {path}: {error.strerror or error}.") from None
+        raise UserError(
+            f"Cannot write {path}: {error.strerror or error}. Choose another file or folder."
+        ) from None
     return path
 
 

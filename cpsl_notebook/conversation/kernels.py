@@ -1,4 +1,4 @@
-"""Identifying kernels across restarts, to tell whether another one is using a conversation."""
+"""Identifying kernels across restarts, to detect whether another kernel is using a conversation."""
 
 from __future__ import annotations
 

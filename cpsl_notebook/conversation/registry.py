@@ -1,6 +1,6 @@
 """The conversations of a notebook: one per notebook, workspace, app and name.
 
-Session ids are stored on disk for a later kernel of the same notebook; prompts and replies are not.
+Session ids are stored on disk for later kernels of the same notebook; prompts and replies are not.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class ConversationRegistry:
     def matching(self, prefix: str, app: str = "") -> list[ConversationRecord]:
         """Return the conversations whose session id starts with a prefix.
 
-        Those of this notebook are searched first, then those of every notebook.
+        This notebook is searched first, then all notebooks.
         """
         everywhere = [c for c in self.everywhere() if c.workspace == self._workspace]
         for known in (self.all(), everywhere):
@@ -129,7 +129,7 @@ class ConversationRegistry:
         return [c for c in self._current.values() if c.session_id not in ids] + stored
 
     def everywhere(self) -> list[ConversationRecord]:
-        """Return the stored conversations of every notebook, latest first."""
+        """Return the stored conversations of all notebooks, latest first."""
         return self._select("")
 
     def used_apps(self) -> list[str]:
@@ -140,7 +140,7 @@ class ConversationRegistry:
         """Record that an app has replied."""
         self._used_apps[app] = None
 
-    def start_anew(self, app: str, name: str = "") -> None:
+    def start_new(self, app: str, name: str = "") -> None:
         """Let the next cell start a new conversation."""
         self._make_current(ConversationRecord(app, name))
 
@@ -176,7 +176,7 @@ class ConversationRegistry:
         return was_replaced
 
     def save(self, conversation: ConversationRecord) -> None:
-        """Write a conversation to the store, for a later kernel."""
+        """Write a conversation to the store, for later kernels."""
         conversation.kernel = this_kernel()
         conversation.notebook, conversation.workspace = self._notebook, self._workspace
         values = vars(conversation)

@@ -22,7 +22,7 @@ def sessions_frame(
     conversations : ConversationRegistry
         The conversations of a notebook.
     everywhere : bool
-        Whether to return the stored conversations of every notebook instead.
+        Whether to return the stored conversations of all notebooks instead.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """The SQLite file that keeps conversations for later kernels: session ids, no prompts or replies.
 
 The file is optional. If it cannot be used, a warning is shown once and cells work without it. It is
-never deleted, not even if it is damaged.
+never deleted, even if it is damaged.
 """
 
 from __future__ import annotations
@@ -110,9 +110,9 @@ class Store:
             return
         self._has_warned = True
         message = (
-            f"Conversations are not kept for a later kernel: cannot use {self._path} ({error})."
+            f"Conversations are not saved for later kernels: cannot use {self._path} ({error})."
         )
         if type(error) is sqlite3.DatabaseError:
-            message += " Move the file away; a new one is created."
+            message += " Remove or rename the file; a new one is created."
         # Without a line of code, which would be one of this module and not of the user.
         warnings.warn_explicit(message, UserWarning, "cpsl_notebook", 0)

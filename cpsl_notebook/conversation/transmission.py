@@ -46,18 +46,20 @@ def sender(
     """
     if stream and len(quote(reply.prompt, safe="")) > _MAX_URL_LENGTH:
         stream = False
-        reply.notices.append("The prompt is too long for streaming, so it is sent with chat.")
+        reply.notices.append("The prompt is too long for streaming, so the reply is not streamed.")
     method = client.stream if stream else client.chat
     options: dict[str, Any] = {}
     if timeout is not None:
         if not takes(getattr(client.core, method.__name__), "timeout"):
-            raise UserError("The official SDK has no timeout setting. Install cpsl-client for it.")
+            raise UserError(
+                "The official SDK has no timeout setting. Install cpsl-client, or omit the timeout."
+            )
         options["timeout"] = timeout
     return lambda: method(reply.app, reply.prompt, session_id or None, **options)
 
 
 def receive(reply: Reply, display: Display, send: Callable[[], Any], stopper: Stopper) -> None:
-    """Send the prompt and read the answer into a reply; what ends it early is its ``error``."""
+    """Send the prompt and read the answer into a reply; an early error becomes ``reply.error``."""
     answer: Any = None
     display.start(reply, stopper.stop)
     started = time.perf_counter()

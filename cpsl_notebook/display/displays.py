@@ -134,7 +134,7 @@ class _LiveDisplay(_QuietDisplay, abc.ABC):
         """Show what has arrived."""
 
     def _close(self) -> None:
-        """Remove what only served the live display; nothing, by default."""
+        """Remove what only the live display needs; by default, nothing."""
 
 
 class _WidgetDisplay(_LiveDisplay):

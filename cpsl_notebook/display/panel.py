@@ -118,7 +118,7 @@ class Panel:
         button = widgets.Button(
             description="Stop",
             icon="stop",
-            tooltip="Stop the reply and keep what has arrived",
+            tooltip="Stop the reply and keep the text received so far",
             layout=widgets.Layout(width="auto", margin="2px 10px 2px 0"),
         )
         button.on_click(lambda _: stop())

@@ -40,9 +40,7 @@ def zone(tz: str) -> zoneinfo.ZoneInfo:
     try:
         return zoneinfo.ZoneInfo(tz)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError, TypeError):
-        raise UserError(
-            f"There is no time zone {tz!r}. Use a name such as 'Europe/Berlin'."
-        ) from None
+        raise UserError(f"Unknown time zone: {tz!r}. Use a name such as 'Europe/Berlin'.") from None
 
 
 def moment(value: Moment, tz: str = "UTC") -> pd.Timestamp:

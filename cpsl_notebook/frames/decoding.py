@@ -75,7 +75,7 @@ class BatchReader:
         return values
 
     def _add_fields(self, names: Iterable[str]) -> None:
-        """Define the struct anew, with more fields."""
+        """Define the struct again, with more fields."""
         self._names |= dict.fromkeys(names)
         renamed = {f"f{number}": name for number, name in enumerate(self._names)}
         fields = [(field, Any, None) for field in renamed]

@@ -53,8 +53,8 @@ def find_records(answer: Any, app: str) -> list[Any]:
         )
     if isinstance(answer, dict) and _is_partial(answer, len(found)):
         raise UserError(
-            f"The service returned only part of the payments of {app} and says that there are more. "
-            "A partial ledger is not shown, because its totals would be wrong."
+            f"The service returned only some of the payments of {app}, so totals would be wrong. "
+            f"Run `cpsl payments {app} --json` to see the response."
         )
     return found
 

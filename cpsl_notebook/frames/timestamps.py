@@ -126,7 +126,7 @@ def _append(text: pa.ChunkedArray, suffix: str, where: pa.ChunkedArray) -> pa.Ch
 
 
 def _null_out_of_range(times: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Replace times outside the years 1 to 9999, which `datetime` cannot represent, by null."""
+    """Replace times outside the years 1 to 9999, which `datetime` cannot represent, with null."""
     low, high = (pa.scalar(bound, pa.int64()).cast(TIMESTAMP) for bound in (_FIRST, _LAST))
     outside = pc.or_(pc.less(times, low), pc.greater(times, high))
     return pc.if_else(outside, None, times) if pc.any(outside).as_py() else times

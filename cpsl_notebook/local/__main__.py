@@ -68,7 +68,7 @@ def _options() -> argparse.Namespace:
         type=Path,
         metavar="PATH",
         help="write a shell script that sets the environment variables for clients, including the "
-        "token; removed at the end",
+        "token; the file is removed on exit",
     )
     return parser.parse_args()
 

@@ -118,7 +118,7 @@ class Exchange:
         except GeneratorExit:  # the reader has disconnected
             raise
         except BaseException as error:  # sys.exit() in an app must not end the workspace
-            self.session.state = {}  # it may be what could not be stored
+            self.session.state = {}  # the state itself may be what cannot be stored
             message = f"{type(error).__name__}: {error}"
             raise RuntimeError(f"the app {name!r} raised {message}") from error
 

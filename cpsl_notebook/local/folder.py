@@ -13,7 +13,7 @@ from cpsl_notebook.files import create_private, write_private
 
 __all__ = ["Folder"]
 
-_PREFIX = "capsule_local_"  # tells a local workspace's token from a real one
+_PREFIX = "capsule_local_"  # distinguishes a local workspace's token from a real one
 
 
 class Folder:

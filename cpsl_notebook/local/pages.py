@@ -40,7 +40,7 @@ _LOGIN_FORM = """<p>A program on this computer wants to log in to this workspace
 <button>Confirm login</button></form>
 <p><small>The secret is in the file <code>login-secret</code> in the workspace's folder. If you did
 not request this login, close this page.</small></p>"""
-_EXPIRED = ("This login has expired", "Start a new login in your program.")
+_EXPIRED = ("This login has expired", "Start a new login from your program.")
 
 
 class Login:

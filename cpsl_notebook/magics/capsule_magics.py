@@ -31,14 +31,14 @@ class CapsuleMagics(Magics):
     """The magics; ``%config CapsuleMagics`` shows the settings."""
 
     shell: InteractiveShell
-    app = Unicode("", help="The app for cells that name none.").tag(config=True)
+    app = Unicode("", help="The default app of cells and `ask`.").tag(config=True)
     timeout = Float(
         None,
         allow_none=True,
         min=0.001,
         max=MAX_TIMEOUT,
-        help="Read timeout in seconds: stop if an app sends nothing for this long. None: use the "
-        "client's.",
+        help="Read timeout, in seconds: stop if an app sends nothing for this long. None uses the "
+        "client's timeout.",
     ).tag(config=True)
     display = Enum(
         ["auto", "widget", "html", "text"],

@@ -71,9 +71,9 @@ def send_cell(
 
 
 def use(magics: CapsuleMagics, options: argparse.Namespace) -> None:
-    """Choose the app for cells that name none."""
+    """Set the default app."""
     magics.app = magics.context.existing_app(options.app)
-    print(f"Cells that name no app now use {options.app}.")  # noqa: T201
+    print(f"The default app is now {options.app}.")  # noqa: T201
 
 
 def apps(magics: CapsuleMagics, options: argparse.Namespace) -> pd.DataFrame:

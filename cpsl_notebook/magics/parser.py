@@ -147,7 +147,9 @@ def _resolve(words: list[str]) -> tuple[Command, list[str], list[str]]:
         elif command.default:
             name = command.default
         else:
-            raise UsageError(f"{LINE.name}: options follow a subcommand. {_help_hint([])}")
+            raise UsageError(
+                f"{LINE.name}: put the subcommand before its options. {_help_hint([])}"
+            )
         known = {each.name: each for each in command.subcommands}
         if name not in known:
             raise _unknown_subcommand([LINE.name, *path], name, list(known))

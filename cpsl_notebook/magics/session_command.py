@@ -26,7 +26,7 @@ def list_sessions(magics: CapsuleMagics, options: argparse.Namespace) -> pd.Data
 def new(magics: CapsuleMagics, options: argparse.Namespace) -> None:
     """Start a new conversation with the next cell."""
     app = magics.context.existing_app(options.app)
-    magics.context.conversations.start_anew(app, options.session)
+    magics.context.conversations.start_new(app, options.session)
     print(f"The next cell for {_target(app, options)} starts a new conversation.")  # noqa: T201
 
 
@@ -37,8 +37,8 @@ def resume(magics: CapsuleMagics, options: argparse.Namespace) -> None:
     earlier = conversations.earlier(app, options.session)
     if earlier is None:
         raise UserError(
-            f"This notebook has no earlier conversation with {_target(app, options)}. List those of "
-            "every notebook with `%capsule session list --all`."
+            f"This notebook has no earlier conversation with {_target(app, options)}. List the "
+            "conversations of all notebooks with `%capsule session list --all`."
         )
     shared = _shared_notice(earlier)
     conversations.resume(earlier)
@@ -61,7 +61,10 @@ def use(magics: CapsuleMagics, options: argparse.Namespace) -> None:
     elsewhere = [] if found else conversations.matching(session_id)
     if elsewhere:
         other = elsewhere[0]
-        raise UserError(f"{other.session_id} is a conversation with {other.app}, not {app}.")
+        raise UserError(
+            f"{other.session_id} is a conversation with {other.app}, not {app}. "
+            f"Run `%capsule session use {session_id} {other.app}`."
+        )
     app = magics.context.existing_app(found[0].app if found else app)
     chosen = found[0] if found else ConversationRecord(app, session_id=session_id)
     shared = _shared_notice(chosen)

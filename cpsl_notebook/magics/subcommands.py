@@ -100,7 +100,9 @@ def _seconds(text: str) -> float:
     with contextlib.suppress(ValueError):
         if 0 < float(text) <= MAX_TIMEOUT:
             return float(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    raise argparse.ArgumentTypeError(
+        f"{text!r} is not a number of seconds above 0, up to {MAX_TIMEOUT:,.0f}"
+    )
 
 
 def _day(text: str) -> date:
@@ -124,14 +126,14 @@ _OPTIONAL_APP = Argument(
     nargs="?",
     default="",
     completes="app",
-    help="name or id of an app; by default that of `%capsule use`, or the only one used so far",
+    help="name or id of an app (default: the app set with `%capsule use`, or the only app used so far)",
 )
 _APPS = Argument(
     "apps",
     metavar="APP",
     nargs="*",
     completes="app",
-    help="names or ids of apps; by default every app of the workspace",
+    help="names or ids of apps (default: all apps in the workspace)",
 )
 _SESSION = Argument(
     *("-s", "--session"),
@@ -219,7 +221,7 @@ _SESSION_COMMANDS = (
         "list",
         "list the conversations",
         session_command.list_sessions,
-        (Argument("--all", action="store_true", help="include those of every notebook"),),
+        (Argument("--all", action="store_true", help="include conversations of other notebooks"),),
         examples="%capsule session list --all",
     ),
     Command(
@@ -264,7 +266,9 @@ _SESSION_COMMANDS = (
                 completes="session",
                 help="session ids; their first characters are enough",
             ),
-            Argument("--all", action="store_true", help="forget all of this notebook"),
+            Argument(
+                "--all", action="store_true", help="forget all conversations of this notebook"
+            ),
         ),
         examples="%capsule session forget --all",
     ),
@@ -278,23 +282,26 @@ COMMANDS = {
             "use the built-in workspace: no account, no network",
             handlers.local_workspace,
             (
-                Argument("action", nargs="?", choices=["stop", "status"], help="start by default"),
                 Argument(
-                    "--today", metavar="DATE", type=_day, help="the last day that has payments"
+                    "action",
+                    nargs="?",
+                    choices=["stop", "status"],
+                    help="default: start the workspace",
                 ),
+                Argument("--today", metavar="DATE", type=_day, help="the last day with payments"),
             ),
             examples="%capsule local\n%capsule local status",
         ),
         Command(
             "use",
-            "choose the app for cells that name none",
+            "set the default app",
             handlers.use,
             (_APP,),
             examples="%capsule use support-ops",
         ),
         Command(
             "apps",
-            "list the apps of the workspace",
+            "list the apps in the workspace",
             handlers.apps,
             examples="apps = %capsule apps",
         ),
@@ -312,9 +319,14 @@ COMMANDS = {
             (
                 _APPS,
                 Argument("--month", metavar="MONTH", help="only this month, such as 2025-10"),
-                Argument("--since", metavar="TIME", help="only from this day or time on"),
+                Argument("--since", metavar="TIME", help="only at or after this day or time"),
                 Argument("--until", metavar="TIME", help="only before this day or time"),
-                Argument("--tz", metavar="ZONE", default="UTC", help="the time zone of these; UTC"),
+                Argument(
+                    "--tz",
+                    metavar="ZONE",
+                    default="UTC",
+                    help="time zone of these dates (default: UTC)",
+                ),
             ),
             examples="""\
 payments = %capsule payments support-ops
@@ -335,7 +347,7 @@ payments.groupby("payout_state", observed=True)["net_cents"].sum()""",
             (
                 _APP,
                 Argument(
-                    "--return-url", metavar="URL", default="", help="the page after the payment"
+                    "--return-url", metavar="URL", default="", help="page to open after the payment"
                 ),
             ),
             examples="url = %capsule checkout deal-desk",

@@ -26,7 +26,7 @@ class Request:
     template : str
         The prompt before it was filled; empty if it was not.
     unfilled : tuple of str
-        The double braces in the text that hold no expression.
+        The double braces in the text without an expression.
     session : str
         The name of a separate conversation; empty for the notebook's own.
     new : bool
@@ -84,7 +84,7 @@ class Request:
             raise UserError(f"Invalid form: {self.form!r}. Use 'json' or 'table'.")
         if self.timeout is not None and not _is_timeout(self.timeout):
             raise UserError(
-                f"Invalid timeout: {self.timeout!r}. Give seconds above 0 and up to a million."
+                f"Invalid timeout: {self.timeout!r}. Use a number of seconds above 0, up to 1,000,000."
             )
         if self.once and (self.new or self.session):
             raise UserError("Cannot combine once with new or session. Leave out one of them.")

@@ -2,7 +2,7 @@
 
 The text between double braces is a Python expression, with an optional conversion and format spec as in
 an f-string: ``{{ table["n"].sum() }}``, ``{{ name!r }}``, ``{{ total:>{width},.2f }}``. Prompts also
-contain code and templates of other languages. Double braces that hold no expression are therefore sent
+contain code and templates of other languages. Double braces without an expression are therefore sent
 unchanged; `_parse` is the rule.
 """
 
@@ -40,7 +40,7 @@ class FilledPrompt:
     text : str
         The text to send.
     unfilled : tuple of str
-        The double braces in it that hold no expression.
+        The double braces in it without an expression.
     """
 
     text: str
@@ -68,7 +68,7 @@ class Placeholder:
 
 
 def fill(text: str, namespace: Mapping[str, Any]) -> FilledPrompt:
-    """Replace the expressions in a prompt by their values.
+    """Replace the expressions in a prompt with their values.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def as_text(value: Any) -> str:
     ('1500', 'unchanged')
     """
     if inspect.isroutine(value):
-        raise TypeError(f"it is a function. Call it: {getattr(value, '__name__', 'f')}()")
+        raise TypeError("it is a function. Add parentheses to call it.")
     if "pandas" in sys.modules:  # otherwise no value can be a DataFrame
         from cpsl_notebook.prompt.markdown_table import is_table, to_markdown
 
@@ -301,8 +301,8 @@ def _refuse_filters(expression: ast.expr, source: str, namespace: Mapping[str, A
     elif callable(getattr(builtins, function.id, None)):
         advice = ast.unparse(ast.Call(function, [expression.left, *arguments], []))
     else:
-        raise PromptError(f"{source}: there are no filters: write a Python expression.")
-    raise PromptError(f"{source}: there are no filters: write `{{{{ {advice} }}}}`.")
+        raise PromptError(f"{source}: filters are not supported: write a Python expression.")
+    raise PromptError(f"{source}: filters are not supported: write `{{{{ {advice} }}}}`.")
 
 
 def _message(source: str, error: Exception, namespace: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ __all__ = ["format_error", "formatted_html", "formatted_text", "has_expected_for
 
 
 def format_error(reply: Reply) -> UserError | None:
-    """Return an error if a complete reply does not have the format it must have."""
+    """Return an error if a complete reply does not have the required format."""
     if reply.form == "json":
         try:
             reply.json()
@@ -29,7 +29,7 @@ def format_error(reply: Reply) -> UserError | None:
 
 
 def has_expected_format(reply: Reply) -> bool:
-    """Return whether a reply has the format it must have, and so is shown in that format."""
+    """Return whether a reply has the required format, and is therefore shown in that format."""
     return bool(reply.form) and reply.status == "complete" and reply.error is None
 
 

@@ -27,7 +27,7 @@ def footer(reply: Reply) -> str:
     if reply.conversation:
         fields.append(f"conversation {reply.conversation}")
     if reply.turn:
-        earlier = f"; this cell was turn {reply.turn_before}" if reply.turn_before else ""
+        earlier = f" (earlier run: turn {reply.turn_before})" if reply.turn_before else ""
         fields.append(f"turn {reply.turn}{earlier}")
     if reply.first_chunk_s is not None:
         fields.append(f"first words {reply.first_chunk_s:.1f} s")

@@ -173,7 +173,9 @@ class Reply:
         if len(values) == 1:
             return values[0]
         problem = f"contains {len(values)} JSON values" if values else "is not JSON"
-        raise UserError(f"The reply {problem}. Ask for a single JSON value; see `text` for all.")
+        raise UserError(
+            f"The reply {problem}. Ask for a single JSON value; see `text` for the whole reply."
+        )
 
     def add_event(self, data: dict[str, Any]) -> None:
         """Add the data of one event of a stream.

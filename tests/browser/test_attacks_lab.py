@@ -103,7 +103,7 @@ def assert_attacks_are_noticed(notebook, watched) -> None:
     watched.fetched.clear()
 
 
-def test_attacks_neither_run_nor_fetch(watched, root, tmp_path):
+def test_attacks_do_not_run_or_fetch(watched, root, tmp_path):
     page = watched.page
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
     filled = [

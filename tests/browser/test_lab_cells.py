@@ -44,7 +44,7 @@ def press_tab(notebook, index):
     notebook.page.keyboard.press("Tab")
 
 
-def test_completion_rerun_and_error(page, tmp_path, pictures):
+def test_lab_completes_shows_earlier_run_and_one_line_error(page, tmp_path, pictures):
     cells = [nbformat.v4.new_code_cell(cell) for cell in CELLS]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), tmp_path / "test.ipynb")
@@ -70,7 +70,7 @@ def test_completion_rerun_and_error(page, tmp_path, pictures):
         notebook.run(APPLE)
         notebook.run(APPLE)
         (shown,) = notebook.outputs(APPLE)
-        assert "turn 2; this cell was turn 1" in "".join(shown["data"]["text/html"])
+        assert "turn 2 (earlier run: turn 1)" in "".join(shown["data"]["text/html"])
 
         # From the cell above, so that all cells have reached the kernel when the error occurs.
         notebook.run_from(APPLE)

@@ -149,7 +149,7 @@ def test_console_script_is_cpsl_and_not_capsule(root):
         (["shout"], "invalid choice"),
         (["chat"], "APP, TEXT"),
         (["chat", "echo"], "TEXT"),
-        (["chat", "echo", "two", "words"], "quote a longer text"),
+        (["chat", "echo", "two", "words"], "put the message in quotes"),
         (["chat", "echo", ""], "empty"),
         (["chat", "echo", " \n"], "empty"),
         (["chat", "echo", "\udcff"], "UTF-8"),
@@ -159,7 +159,7 @@ def test_console_script_is_cpsl_and_not_capsule(root):
         (["pay\x1b[2Jments"], "invalid choice"),
     ],
 )
-def test_wrong_command_line_prints_one_line_and_exits_with_2(arguments, message, capsys):
+def test_invalid_command_line_prints_one_line_and_exits_with_2(arguments, message, capsys):
     assert main(arguments) == 2
     shown = capsys.readouterr()
     assert message in shown.err
@@ -197,7 +197,10 @@ def test_error_prints_one_line_with_advice(
 
 @pytest.mark.parametrize(
     ("given", "status", "message"),
-    [(dropped(), 1, "broke before the answer was complete"), (failed(401), 2, "refused the token")],
+    [
+        (dropped(), 1, "broke before the response was complete"),
+        (failed(401), 2, "refused the token"),
+    ],
 )
 def test_exit_status_depends_on_the_error(given, status, message, monkeypatch, capsys):
     with Gateway() as gateway:

@@ -3,7 +3,7 @@
 import cpsl
 
 
-def test_example_of_two_chats_in_one_session(workspace, monkeypatch):
+def test_documented_chats_share_one_session(workspace, monkeypatch):
     for name, value in workspace.environ.items():
         monkeypatch.setenv(name, value)
 
@@ -54,7 +54,7 @@ def test_chunk_has_event_data_text_and_done(client):
     assert [chunk.done for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
 
 
-def test_example_of_session_continuity(client):
+def test_documented_session_example_keeps_its_session(client):
     first = client.chat(
         "support-ops",
         "How many threads are waiting for review, and which queue looks busiest?",
@@ -73,7 +73,7 @@ def test_call_without_a_session_id_starts_a_new_session(client):
     assert len(ids) == 3
 
 
-def test_example_of_a_smoke_test(workspace, monkeypatch, capsys):
+def test_documented_smoke_test_runs(workspace, monkeypatch, capsys):
     for name, value in workspace.environ.items():
         monkeypatch.setenv(name, value)
 
@@ -88,7 +88,7 @@ def test_example_of_a_smoke_test(workspace, monkeypatch, capsys):
     assert capsys.readouterr().out == "smoke test passed\n"
 
 
-def test_app_lookup_methods(client, workspace):
+def test_app_is_found_by_name_and_by_id(client, workspace):
     apps = client.list_apps()
     assert [app["name"] for app in apps] == ["deal-desk", "diet-coach", "support-ops"]
     by_name = client.get_app("support-ops")

@@ -82,7 +82,9 @@ FOUND = {
 @pytest.mark.parametrize(
     ("arguments", "variables", "file", "token", "url"), FOUND.values(), ids=FOUND
 )
-def test_precedence_of_sources(found, arguments, variables, file, token, url):
+def test_credentials_come_from_the_source_that_takes_precedence(
+    found, arguments, variables, file, token, url
+):
     settings = found(arguments, variables, file)
     assert (str(settings.token), settings.http_url) == (token, url)
 
@@ -228,7 +230,7 @@ def homeless(monkeypatch):
     monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
 
 
-def test_missing_home_folder_is_no_error_with_a_token(homeless, monkeypatch):
+def test_missing_home_folder_is_not_an_error_with_a_token(homeless, monkeypatch):
     with pytest.raises(cpsl.CredentialsError, match="No credentials"):
         cpsl.Client()
     monkeypatch.setenv("CAPSULE_TOKEN", TOKEN)
@@ -243,7 +245,7 @@ def test_login_without_a_home_folder_asks_for_config_path(homeless):
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "127.9.9.9", "localhost", "LOCALHOST.", "::1", "[::1]"]
 )
-def test_loopback_hosts(host):
+def test_loopback_hosts_are_recognized(host):
     assert is_loopback(host)
 
 

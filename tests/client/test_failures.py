@@ -335,7 +335,7 @@ def test_answer_must_be_an_object(gateway, call):
 
 def test_payments_must_be_an_object_or_a_list(gateway):
     gateway.on("list_payments", as_json(7))
-    with client_of(gateway) as client, pytest.raises(cpsl.ProtocolError, match="payments answer"):
+    with client_of(gateway) as client, pytest.raises(cpsl.ProtocolError, match="payments response"):
         client.list_payments(APP)
 
 

@@ -223,7 +223,7 @@ def test_login_does_not_send_a_stored_token(monkeypatch, old_config):
     assert not any("authorization" in metadata for _, metadata in gateway.calls)
 
 
-def test_gateway_option_has_precedence_over_the_environment(monkeypatch):
+def test_gateway_option_takes_precedence_over_the_environment(monkeypatch):
     monkeypatch.setenv("CAPSULE_GATEWAY_URL", "127.0.0.1:1")
     monkeypatch.setenv("CAPSULE_HTTP_PORT", "7777")
     with begun(CONFIRMED) as gateway:
@@ -267,7 +267,7 @@ def test_invalid_gateway_prints_one_line(where, capsys):
         "https://[broken",
     ],
 )
-def test_invalid_login_link_is_neither_opened_nor_shown(url, capsys, monkeypatch):
+def test_invalid_login_link_is_not_opened_or_shown(url, capsys, monkeypatch):
     monkeypatch.setenv("BROWSER", "false")
     with begun(login_url=url) as gateway:
         assert main(["login", "--gateway", gateway.address]) == 1
@@ -644,11 +644,11 @@ def test_status_shows_the_workspace_and_the_source_of_the_token(connected, monke
     assert "refused the token from the CAPSULE_* variables" in capsys.readouterr().err
 
 
-def test_login_warns_that_the_environment_has_precedence(connected, monkeypatch, capsys):
+def test_login_warns_that_the_environment_takes_precedence(connected, monkeypatch, capsys):
     monkeypatch.setenv("CAPSULE_TOKEN", "another-token")
     given_on_stdin(connected.token, monkeypatch)
     assert main(["login", "--token-stdin"]) == 0
-    assert "CAPSULE_TOKEN is set and has precedence" in capsys.readouterr().err
+    assert "CAPSULE_TOKEN is set and takes precedence" in capsys.readouterr().err
 
 
 def test_logout_removes_the_login_and_keeps_other_values(old_config, monkeypatch, capsys):

@@ -1,4 +1,4 @@
-"""Foreign text is shown without anything that steers a terminal or misleads a reader."""
+"""Untrusted text is shown without anything that controls a terminal or misleads a reader."""
 
 import re
 from pathlib import Path

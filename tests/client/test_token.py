@@ -485,7 +485,7 @@ def test_file_that_others_can_read_is_a_warning(monkeypatch, tmp_path, mode):
 @pytest.mark.parametrize(
     ("text", "mode"), [(f"[default]\ntoken = {TOKEN}\n", 0o600), ("[default]\ntoken =\n", 0o644)]
 )
-def test_file_that_is_private_or_without_a_token_is_no_warning(
+def test_file_that_is_private_or_without_a_token_does_not_warn(
     monkeypatch, tmp_path, recwarn, text, mode
 ):
     file = tmp_path / "config.ini"

@@ -25,7 +25,7 @@ def test_footer_names_the_turn_of_the_cells_earlier_run(shell):
     as_cell(shell, "second")
     shell.run("%%capsule diet-coach\nan egg")
     as_cell(shell, "first")
-    assert "turn 3; this cell was turn 1" in shell.run("%%capsule diet-coach\nan apple").text
+    assert "turn 3 (earlier run: turn 1)" in shell.run("%%capsule diet-coach\nan apple").text
     assert "this cell" not in shell.run("%%capsule diet-coach --new\nan apple").text
     loop = "from cpsl_notebook import ask\nfor n in '12': ask(f'{n} eggs', app='diet-coach')"
     as_cell(shell, "loop")
@@ -79,7 +79,7 @@ FORMATS = {  # a reply in the format, how it is shown, a reply in another format
         'Here it is:\n```json\n{"a": [1, "é"]}\n```',
         '\n{\n  "a": [\n    1,\n    "é"\n  ]\n}\n',
         "only text",
-        "The reply is not JSON. Ask for a single JSON value; see `text` for all.",
+        "The reply is not JSON. Ask for a single JSON value; see `text` for the whole reply.",
     ),
     "table": (
         "Here it is:\n\n| a | b |\n| --- | --- |\n| 1 | x |",
@@ -108,7 +108,7 @@ def test_expected_format_is_shown_or_fails(shell, workspace, form):
     assert shell.variables["bad"].text == other
 
 
-def test_missing_session_id_is_a_notice_and_starts_anew():
+def test_missing_session_id_shows_a_notice_and_starts_a_new_conversation():
     app = "00000000-0000-4000-8000-000000000001"
     with Gateway() as gateway, new_shell() as shell:
         shell.run("%load_ext cpsl_notebook")
@@ -137,7 +137,7 @@ def test_unknown_session_is_explained():
         shell.run(f"%%capsule {app}\nx")
         gateway.on("stream", failed(404, "no such session"))
         line = shell.error(f"%%capsule {app}\nx")
-        assert "may no longer know conversation s-1. To start a new one, run `%capsule" in line
+        assert "may no longer have conversation s-1. To start a new one, run `%capsule" in line
 
 
 def test_split_emoji_and_invalid_ids_are_repaired():

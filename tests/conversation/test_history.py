@@ -89,7 +89,9 @@ def test_open_fence_of_a_reply_is_closed(shell, workspace, tmp_path):
 
 def test_name_too_long_for_a_file_is_one_line(shell, tmp_path):
     line = shell.error(f"%capsule history --save {tmp_path}/{'x' * 300}.md")
-    assert line.startswith("Cannot write ") and line.endswith(": File name too long.")
+    assert line.startswith("Cannot write ") and line.endswith(
+        ": File name too long. Choose another file or folder."
+    )
 
 
 def test_lone_surrogate_is_replaced_in_history():

@@ -146,4 +146,7 @@ def test_conversation_has_one_name_and_one_count_of_turns(shell):
     table = shell.run("%capsule session").value
     assert sorted(zip(table["name"], table["turns"], strict=True)) == [("", 1), ("fruit", 2)]
     line = shell.error(f"%capsule session use {first} support-ops")
-    assert line.endswith(f"{first} is a conversation with diet-coach, not support-ops.")
+    assert line.endswith(
+        f"{first} is a conversation with diet-coach, not support-ops. "
+        f"Run `%capsule session use {first} diet-coach`."
+    )

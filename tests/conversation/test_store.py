@@ -43,7 +43,7 @@ def turns(path):
         return dict(database.execute("SELECT notebook, turns FROM conversations"))
 
 
-def test_fifty_writers_of_which_some_are_killed_lose_nothing(tmp_path):
+def test_concurrent_and_killed_writers_lose_nothing(tmp_path):
     path = tmp_path / "store" / "conversations.sqlite"
     to_end = {f"n{n}": writer(path, f"n{n}", 4) for n in range(40)}
     to_kill = {f"k{n}": writer(path, f"k{n}", 200) for n in range(10)}
@@ -77,7 +77,7 @@ def test_full_disk_is_a_warning_and_keeps_earlier_rows(tmp_path):
     )
     shown, warned = process.communicate()
     assert (process.returncode, shown) == (0, "0\n1\n2\n")
-    assert warned.count("Conversations are not kept for a later kernel") == 1
+    assert warned.count("Conversations are not saved for later kernels") == 1
     assert turns(path) == {"/books/one.ipynb": 1}
 
 
@@ -106,7 +106,7 @@ def test_read_only_file_is_read(tmp_path):
         command = [sys.executable, "-c", code, str(path)]
         ran = subprocess.run(command, capture_output=True, text=True, check=True)
         assert ran.stdout.split() == ["kept", "False", "new"]
-        assert ran.stderr.count("Conversations are not kept for a later kernel") == 1
+        assert ran.stderr.count("Conversations are not saved for later kernels") == 1
         assert path.read_bytes() == before
     finally:
         folder.chmod(0o755)
@@ -137,7 +137,7 @@ def test_unusable_file_is_a_warning_and_cells_work(shell, tmp_path, monkeypatch,
     path.parent.mkdir(exist_ok=True)
     lock = break_file(path)
     before = path.read_bytes()
-    with pytest.warns(UserWarning, match="not kept for a later kernel"):
+    with pytest.warns(UserWarning, match="not saved for later kernels"):
         shell.shell.run_cell("%%capsule diet-coach\nan apple")
         shell.shell.run_cell("%%capsule diet-coach\nan apple")
     assert (last(shell).status, last(shell).turn) == ("complete", 2)
@@ -169,7 +169,7 @@ def test_waiting_for_a_locked_file_can_be_interrupted(shell, tmp_path, monkeypat
         thread.join()
     if replied:
         assert line == (
-            "Stopped: the reply is complete, but its conversation is not kept for a later kernel."
+            "Stopped: the reply is complete, but its conversation is not saved for later kernels."
         )
         assert shell.variables["kept"].status == "complete"
     else:

@@ -64,7 +64,7 @@ def test_response_without_raw_data_has_its_text():
 def test_prompt_too_long_for_a_url_is_sent_with_chat():
     reply = reply_to("é" * 2_000)
     assert reply.text == "one\n\ntwo"
-    assert reply.notices == ["The prompt is too long for streaming, so it is sent with chat."]
+    assert reply.notices == ["The prompt is too long for streaming, so the reply is not streamed."]
 
 
 def test_error_is_kept_in_the_reply_with_the_text():

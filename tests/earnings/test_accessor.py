@@ -67,7 +67,7 @@ def analyze(payments, name, **options):
     return getattr(payments.capsule, name)(*more, **options)
 
 
-def test_all_analyses_of_a_hand_computed_quarter(payments):
+def test_all_analyses_match_a_hand_computed_quarter(payments):
     # Revenue in dollars. January: 1500 + 1500 + 1500 + 4900 = 9400, with fees of a tenth.
     # February: 2500. March: 1500 + 1500 + 1500 = 4500, -900 refunded, fees 450 - 90 = 360.
     of = {"as_of": "2026-03"}
@@ -204,7 +204,9 @@ def test_analyses_that_need_the_whole_history_reject_a_window(name, workspace):
     with pytest.raises(UserError) as refused:
         analyze(october, name)
     message = str(refused.value)
-    assert message.startswith(f"{name}() needs the whole history, and these payments were cut (")
+    assert message.startswith(
+        f"{name}() needs the whole history, but these payments are limited to "
+    )
     assert "read them without a window; since=" in message.lower()
     assert "\n" not in message
 

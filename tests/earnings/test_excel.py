@@ -110,7 +110,7 @@ def test_excel_replaces_a_file_only_when_complete(tmp_path, monkeypatch):
 
 
 def test_excel_with_unknown_zone_or_folder_is_an_error(tmp_path):
-    with pytest.raises(UserError, match="no time zone 'Mars'"):
+    with pytest.raises(UserError, match="Unknown time zone: 'Mars'"):
         frame(*THREE).capsule.to_excel(tmp_path / "a.xlsx", tz="Mars")
     with pytest.raises(UserError, match="Cannot write"):
         frame(*THREE).capsule.to_excel(tmp_path / "none" / "a.xlsx")

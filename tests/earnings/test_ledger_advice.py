@@ -45,7 +45,7 @@ def test_missing_role_can_be_set():
     row = {name: value for name, value in ROW.items() if name != "payer"} | {"who": "ada"}
     without = payments(row)
     assert error_of(without.capsule.mrr) == (
-        "mrr() cannot be answered: no column fits the role payer. Set it with payments = "
+        "Cannot compute mrr(): no column fits the role payer. Set it with payments = "
         'payments.capsule.with_roles({"payer": "COLUMN"}). Columns: `app`, `payment_id`, `paid_at`, '
         "`kind`, `gross_cents`, `fee_cents`, `who`."
     )

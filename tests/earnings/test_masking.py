@@ -25,7 +25,7 @@ def test_masking_keeps_its_key_in_capsule_home(tmp_path):
     [
         (None, r"Cannot read or create the key for pseudonyms in .*capsule.mask-key \(.*mask_pay"),
         (b"\xff\xfe", r"mask-key \(it is not text\)\. Fix or remove the file, or pass a secret"),
-        (b" \n", r"mask-key is blank\. Remove the file\."),
+        (b" \n", r"mask-key is blank\. Remove the file; a new key is created\."),
     ],
 )
 def test_masking_without_a_usable_key_says_what_to_do(tmp_path, content, message):

@@ -70,7 +70,7 @@ def test_top_payers_have_the_highest_net_and_their_share():
 
 
 def test_payers_without_payer_column_are_an_error():
-    with pytest.raises(UserError, match=r"payers\(\) cannot be answered: no field"):
+    with pytest.raises(UserError, match=r"Cannot compute payers\(\): no field"):
         payers(ledger(buy("2025-01-05"), missing=["payer"]))
 
 

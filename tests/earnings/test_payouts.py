@@ -60,7 +60,7 @@ def test_payouts_without_states_are_an_error():
     rows = [
         {name: value for name, value in row.items() if name != "payout_state"} for row in PAID_OUT
     ]
-    with pytest.raises(UserError, match=r"payouts\(\) cannot be answered: no column fits"):
+    with pytest.raises(UserError, match=r"Cannot compute payouts\(\): no column fits"):
         frame(*rows).capsule.payouts()
 
 

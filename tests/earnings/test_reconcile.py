@@ -145,7 +145,7 @@ def test_findings_for_information_leave_payments_balanced():
         ("2026-03-16T00:00:00Z", ["renewals"]),
     ],
 )
-def test_limits_of_late_and_repeated_payments(paid_at, check):
+def test_late_or_repeated_payment_is_found_beyond_its_limit(paid_at, check):
     first = payment(1, "2026-01-31T09:00:00Z", kind="monthly", payer="ada")
     second = payment(2, paid_at, kind="monthly", payer="ada")
     _, not_passed = findings([first, second])
@@ -199,7 +199,7 @@ def test_strict_raises_unless_balanced():
 def test_reconcile_rejects_a_window():
     cut = frame(*GOOD)
     cut.attrs["window"] = "from 2026-01-01"
-    with pytest.raises(UserError, match=r"whole history.*cut \(from 2026-01-01\)"):
+    with pytest.raises(UserError, match=r"whole history.*limited to from 2026-01-01"):
         cut.capsule.reconcile(summary(*GOOD))
 
 

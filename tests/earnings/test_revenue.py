@@ -140,7 +140,7 @@ def test_results_without_payments_keep_column_types():
     ("call", "message"),
     [
         (lambda paid: revenue(paid, "M"), "freq .*one of D, W, MS, QS, YS, not 'M'"),
-        (lambda paid: revenue(paid, tz="Mars"), "no time zone 'Mars'"),
+        (lambda paid: revenue(paid, tz="Mars"), "Unknown time zone: 'Mars'"),
         (lambda paid: revenue(paid, since="soon"), "'soon'"),
     ],
 )

@@ -19,7 +19,7 @@ def test_diff_ignores_payments_after_the_close(frozen):
     assert list(changes.columns) == ["change", "app", "payment_id", "field", "before", "after"]
 
 
-def test_diff_lists_added_removed_and_changed_frame(frozen):
+def test_diff_lists_added_removed_and_changed_rows(frozen):
     paid_out = {"payout_state": "Paid out", "payout_at": "2026-03-31T06:00:00Z"}
     late = THREE[0] | {"payment_id": "pay_late", "net_cents": 1351}
     changes = frame(THREE[1] | paid_out, THREE[2], late).capsule.diff(frozen)

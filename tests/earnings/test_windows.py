@@ -117,7 +117,7 @@ INVALID = r"Invalid date or time: .*\. Write it as '2026-10', '2026-10-31' or '2
         ({"until": pd.NaT}, INVALID),
         ({"since": "2025-10-02", "until": "2025-10-01"}, "The window from .* is empty"),
         ({"since": "2025-10-01", "until": "2025-10-01"}, "until is exclusive"),
-        ({"month": "2025-10", "tz": "Mars/Olympus"}, "no time zone"),
+        ({"month": "2025-10", "tz": "Mars/Olympus"}, "Unknown time zone"),
     ],
 )
 def test_invalid_window_is_an_error_that_shows_valid_forms(bounds, message):

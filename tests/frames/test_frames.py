@@ -94,7 +94,7 @@ def test_list_and_envelope_give_same_frame(answer):
     ],
 )
 def test_partial_answer_is_an_error(answer):
-    with pytest.raises(UserError, match="A partial ledger is not shown"):
+    with pytest.raises(UserError, match="returned only some of the payments"):
         payments_frame([("shop", answer)])
 
 

@@ -110,12 +110,12 @@ def test_risk_follows_the_stated_rule():
         "Could you tell me how many customer threads need review at the moment?",
     ],
 )
-def test_count_of_threads_waiting_for_review(question):
+def test_threads_waiting_for_review_are_counted(question):
     reply = Chat(support_ops.answer).ask(question)
     assert f"**{len(REVIEW)} threads** are waiting for review, out of 300." in reply
 
 
-def test_count_and_busiest_queue_in_one_question():
+def test_one_question_can_ask_for_count_and_busiest_queue():
     chat = Chat(support_ops.answer)
     reply = chat.ask("How many threads are waiting for review, and which queue looks busiest?")
     queue, number = busiest(REVIEW)
@@ -150,12 +150,12 @@ def test_every_combination_of_filters_is_counted():
         ("How many?", lambda t: True),
     ],
 )
-def test_other_ways_to_select_threads(question, selects):
+def test_question_in_other_words_selects_the_same_threads(question, selects):
     assert f"**{sum(map(selects, THREADS))} " in Chat(support_ops.answer).ask(question)
 
 
 @pytest.mark.parametrize("field", ["queue", "status", "priority"])
-def test_counts_by_one_field(field):
+def test_open_threads_are_counted_by_one_field(field):
     chat = Chat(support_ops.answer)
     chat.ask(f"How many open threads by {field}?")
     counts = Counter(getattr(row, field) for row in OPEN)
@@ -164,7 +164,7 @@ def test_counts_by_one_field(field):
         assert [number for _, number in chat.table["rows"]] == sorted(counts.values())[::-1]
 
 
-def test_counts_by_two_fields():
+def test_open_threads_are_counted_by_two_fields():
     chat = Chat(support_ops.answer)
     chat.ask("How many open threads are there by queue and priority?")
     pairs = Counter((row.queue, row.priority) for row in OPEN)
@@ -219,7 +219,7 @@ def test_riskiest_threads_are_ranked(question, number):
     assert threads.RISK_RULE in reply
 
 
-def test_riskiest_threads_of_named_queues():
+def test_riskiest_threads_are_limited_to_named_queues():
     chat = Chat(support_ops.answer)
     chat.ask("What are the 4 riskiest mobile threads?")
     assert [row[2] for row in chat.table["rows"]] == ["mobile"] * 4
@@ -236,14 +236,14 @@ def test_riskiest_threads_of_named_queues():
         ("threads regarding dark mode", "dark mode"),
     ],
 )
-def test_search_by_subject(question, words):
+def test_search_finds_threads_by_subject(question, words):
     rows = [thread for thread in THREADS if words in thread.subject.lower()]
     chat = Chat(support_ops.answer)
     assert f"**{len(rows)} threads" in chat.ask(question)
     assert [row[0] for row in chat.table["rows"]] == [thread.id for thread in rows][:10]
 
 
-def test_search_without_a_match():
+def test_search_without_a_match_says_so():
     reply = Chat(support_ops.answer).ask("find threads about zebras")
     assert reply.startswith("There are no threads matching “zebras”.")
 
@@ -283,7 +283,7 @@ def test_plan_after_the_riskiest_threads_is_about_those():
     assert set(re.findall(r"T-\d+", reply)) <= listed
 
 
-def test_ranking_and_plan_in_one_message():
+def test_one_message_can_ask_for_ranking_and_plan():
     reply = Chat(support_ops.answer).ask(
         "List the riskiest billing threads and make a two-step plan."
     )
@@ -325,7 +325,7 @@ def test_plan_with_too_many_steps_says_so():
 
 
 @pytest.mark.parametrize("before", ["", "the 3 riskiest"])
-def test_one_sentence_plan_for_the_current_queue(before):
+def test_one_sentence_plan_covers_the_current_queue(before):
     chat = Chat(support_ops.answer)
     chat.session.history.append(Turn("", ""))  # no note at the end
     if before:
@@ -342,7 +342,7 @@ def test_plan_without_an_earlier_answer_is_for_all_open_threads():
     assert f"for the {len(OPEN)} open threads:" in reply
 
 
-def test_nothing_open_is_neither_at_risk_nor_triaged():
+def test_resolved_threads_are_not_ranked_or_triaged():
     chat = Chat(support_ops.answer)
     assert chat.ask("the riskiest resolved threads").startswith("None of these threads are open")
     assert chat.ask("a plan for resolved threads").startswith("None of these threads are open")
@@ -382,7 +382,7 @@ def test_follow_up_changes_one_term_of_the_quote():
 @pytest.mark.parametrize("text", ["Quote $49 for a year", "1,000 seats", "hello"])
 def test_quote_without_a_number_of_seats_asks_for_it(text):
     chat = Chat(deal_desk.answer)
-    assert "Name the seats" in chat.ask(text)
+    assert "Tell me the number of seats" in chat.ask(text)
     assert [block["type"] for block in chat.blocks] == ["suggestions"]
 
 

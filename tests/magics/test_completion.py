@@ -46,7 +46,7 @@ def test_tab_completes_options(shell):
     assert tab(shell, "%capsule checkout deal-desk --r") == {"--return-url"}
 
 
-def test_tab_completes_apps_in_every_place_for_one(shell):
+def test_tab_completes_apps_wherever_an_app_is_expected(shell):
     for line in (
         "%%capsule ",
         "%%capsule --new ",

@@ -96,9 +96,9 @@ def test_prompt_too_long_for_the_url_is_sent_through_chat(shell, workspace):
     workspace.app("lengthy")(lambda session, text: got.append(text) or "ok")
     prompt = "é" * 50_000
     shown = shell.run(f"%%capsule lengthy\n{prompt}").text
-    assert got.pop() == prompt and "it is sent with chat.\n[lengthy" in shown
+    assert got.pop() == prompt and "the reply is not streamed.\n[lengthy" in shown
     shown = shell.run(f"%%capsule lengthy --dry-run\n{prompt}").text
-    assert got == [] and "it is sent with chat.\n\nééé" in shown
+    assert got == [] and "the reply is not streamed.\n\nééé" in shown
 
 
 def test_prompt_arrives_unchanged_without_its_last_newline(shell, workspace):
@@ -109,7 +109,7 @@ def test_prompt_arrives_unchanged_without_its_last_newline(shell, workspace):
     assert got == [prompt]
 
 
-def test_use_sets_the_app_of_cells_that_name_none(shell):
+def test_use_sets_the_default_app(shell):
     shell.run("%capsule use diet-coach")
     shell.run("%%capsule\nan apple")
     assert last(shell).app == "diet-coach"
@@ -118,7 +118,7 @@ def test_use_sets_the_app_of_cells_that_name_none(shell):
     assert last(shell).app == "deal-desk"
 
 
-def test_cell_that_names_no_app_uses_the_only_one_so_far(shell):
+def test_cell_without_an_app_uses_the_only_app_so_far(shell):
     assert shell.error("%%capsule\nhello").startswith("Which app?")
     shell.run("%%capsule diet-coach\nan apple")
     shell.run("%%capsule\nan apple")
@@ -236,7 +236,7 @@ def test_prompt_reply_and_token_are_not_stored_on_disk(shell, workspace, tmp_pat
 def test_unusable_store_is_a_warning_and_the_cell_works(shell, tmp_path, monkeypatch):
     monkeypatch.setenv("CAPSULE_HOME", str(tmp_path / "file"))
     (tmp_path / "file").write_text("in the way")
-    with pytest.warns(UserWarning, match="not kept for a later kernel"):
+    with pytest.warns(UserWarning, match="not saved for later kernels"):
         shell.shell.run_cell("%%capsule diet-coach\nan apple")
     assert last(shell).status == "complete"
 
@@ -268,7 +268,7 @@ INVALID = {
     ),
     "an option before the subcommand": (
         "%capsule --all session",
-        "UsageError: %capsule: options follow a subcommand. Run `%capsule help`.",
+        "UsageError: %capsule: put the subcommand before its options. Run `%capsule help`.",
     ),
     "a session of an unknown app": ("%capsule session new nope", "No app 'nope'"),
     "a lone surrogate": ("%%capsule support-ops\n\ud800", "lone surrogate"),
@@ -280,7 +280,7 @@ INVALID = {
         "UsageError: There is no subcommand `%capsule paymets`. Did you mean 'payments'?",
     ),
     "an unknown app of a table": ("%capsule payments suport-ops", "Did you mean 'support-ops'?"),
-    "a free app's checkout": ("%capsule checkout diet-coach", "App is free"),
+    "a free app's checkout": ("%capsule checkout diet-coach", "App 'diet-coach' is free"),
     "a missing argument": ("%capsule use", "required: APP. Run `%capsule help use`."),
     "an invalid choice": ("%capsule local begin", "invalid choice: 'begin'"),
     "no reply yet": ("%capsule last", "There is no reply yet"),
@@ -344,7 +344,7 @@ def test_failed_new_conversation_keeps_the_old_one(shell, workspace):
     assert (last(shell).session_id, last(shell).text) == (before, "turn 2")
 
 
-def test_status_without_and_with_a_connection(workspace):
+def test_status_shows_whether_the_notebook_is_connected(workspace):
     with new_shell() as shell:
         shell.run("%load_ext cpsl_notebook")
         status = shell.run("%capsule status").value

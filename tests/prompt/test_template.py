@@ -199,23 +199,24 @@ FAILING = {
     ),
     "{{ table.head }}": (
         "TypeError",
-        "{{ table.head }} fails: it is a function. Call it: head()",
+        "{{ table.head }} fails: it is a function. Add parentheses to call it.",
     ),
     "{{ name | upper }}": (
         "",
-        "{{ name | upper }}: there are no filters: write `{{ name.upper() }}`.",
+        "{{ name | upper }}: filters are not supported: write `{{ name.upper() }}`.",
     ),
     "{{ name|trim|upper }}": (
         "",
-        "{{ name|trim|upper }}: there are no filters: write a Python expression.",
+        "{{ name|trim|upper }}: filters are not supported: write a Python expression.",
     ),
     "{{ name|replace('A', 'E') }}": (
         "",
-        "{{ name|replace('A', 'E') }}: there are no filters: write `{{ name.replace('A', 'E') }}`.",
+        "{{ name|replace('A', 'E') }}: filters are not supported: write "
+        "`{{ name.replace('A', 'E') }}`.",
     ),
     "{{ widths | list }}": (
         "",
-        "{{ widths | list }}: there are no filters: write `{{ list(widths) }}`.",
+        "{{ widths | list }}: filters are not supported: write `{{ list(widths) }}`.",
     ),
     "{{ tabel | upper }}": ("NameError", f"{{{{ tabel | upper }}}}: {NO_TABEL}"),
 }

@@ -33,7 +33,7 @@ def test_common_languages_are_highlighted(language):
     assert "<span class=" in to_html(f'```{language}\nif x: "text" # 1\n```')
 
 
-def test_classes_of_tokens():
+def test_keyword_has_its_own_class():
     assert '<span class="k">def</span>' in to_html("```python\ndef f(): pass\n```")
 
 

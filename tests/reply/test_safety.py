@@ -1,4 +1,4 @@
-"""Nothing that an app sends runs or is fetched, wherever in a reply it stands."""
+"""Nothing that an app sends runs or is fetched, wherever it appears in a reply."""
 
 from html.parser import HTMLParser
 
@@ -46,7 +46,7 @@ def assert_safe(reply):
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_text_and_names_are_safe(attack):
+def test_text_and_names_render_as_safe_html(attack):
     text = f"before {attack} after\n\n{attack}\n\n> {attack}\n\n- {attack}"
     for status in ("running", "complete", "failed"):
         assert_safe(reply_with(text, status))

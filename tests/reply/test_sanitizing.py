@@ -1,4 +1,4 @@
-"""Cleaning text from apps, which may be chosen to take long."""
+"""Text from apps is cleaned in linear time, even if it was chosen to be slow."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Run a Python program in a pseudo-terminal, as a person would."""
+"""Run a Python program in a pseudo-terminal, as a user would."""
 
 import errno
 import fcntl

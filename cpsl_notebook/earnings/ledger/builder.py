@@ -33,7 +33,14 @@ from cpsl_notebook.earnings.ledger.column_values import (
     times,
 )
 from cpsl_notebook.earnings.ledger.ledger import COLUMNS, DETAILS, Ledger
-from cpsl_notebook.earnings.ledger.roles import AMOUNTS, ROLES, Roles, infer, listed, says_cents
+from cpsl_notebook.earnings.ledger.roles import (
+    AMOUNTS,
+    ROLES,
+    Roles,
+    infer,
+    listed,
+    name_implies_cents,
+)
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.frames.schema import AMOUNT_COLUMNS, UNPARSED
 
@@ -139,7 +146,7 @@ def find_roles(frame: pd.DataFrame, roles: Mapping[str, str | None] | None = Non
 
 
 def _missing_columns(frame: pd.DataFrame, found: Roles) -> dict[str, str]:
-    """Return the ledger columns without a source, with the reason; raise if one is indispensable."""
+    """Return the ledger columns without a source, with the reason; raise if one is required."""
     missing = {
         column: f"{found.why_not(role)}. Set it with payments = payments.capsule.with_roles("
         f'{{"{role}": "COLUMN"}}). Columns: {listed(frame.columns)}.'
@@ -159,7 +166,7 @@ def _units(frame: pd.DataFrame, found: Roles, amounts: Unit | None) -> dict[str,
     if amounts not in (None, "cents", "currency"):
         raise UserError(f'amounts must be "cents" or "currency", not {amounts!r}.')
     columns = {role: found.columns[role] for role in AMOUNTS if role in found.columns}
-    unnamed = {role: name for role, name in columns.items() if not says_cents(name)}
+    unnamed = {role: name for role, name in columns.items() if not name_implies_cents(name)}
     units: dict[str, Unit] = dict.fromkeys(columns, "cents")
     if unnamed:
         prices = json.loads(frame.attrs.get("prices", "{}")) if "gross" in unnamed else {}
@@ -172,7 +179,7 @@ def _units(frame: pd.DataFrame, found: Roles, amounts: Unit | None) -> dict[str,
 def _convert_columns(
     frame: pd.DataFrame, found: Roles, units: Mapping[str, Unit]
 ) -> tuple[dict[str, pd.Series[Any]], dict[str, int]]:
-    """Return the columns of the ledger, and the number of unreadable values of those with any."""
+    """Return the columns of the ledger, and the number of unreadable values, by column."""
     columns: dict[str, pd.Series[Any]] = {}
     unread: dict[str, int] = {}
     unparsed = frame[UNPARSED].dropna() if UNPARSED in frame else ()

@@ -91,15 +91,15 @@ class Ledger:
         >>> ledger.need("revenue", "gross_cents")
         >>> ledger.need("mrr", whole=True)
         Traceback (most recent call last):
-        cpsl_notebook.errors.UserError: mrr() needs the whole history, and these payments were cut
-        (2026-10-01T00:00:00Z/). Read them without a window; since= limits what is shown.
+        cpsl_notebook.errors.UserError: mrr() needs the whole history, but these payments are limited to
+        2026-10-01T00:00:00Z/. Read them without a window; since= limits what is shown.
         """
         if whole and self.cut:
             raise UserError(
-                f"{answer}() needs the whole history, and these payments were cut ({self.cut}). "
+                f"{answer}() needs the whole history, but these payments are limited to {self.cut}. "
                 "Read them without a window; since= limits what is shown."
             )
         for column in columns:
             if column in self.missing:
                 reason = self.reasons.get(column, f"the payments have no `{column}`.")
-                raise UserError(f"{answer}() cannot be answered: {reason}")
+                raise UserError(f"Cannot compute {answer}(): {reason}")

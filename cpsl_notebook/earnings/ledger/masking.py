@@ -72,5 +72,7 @@ def _machine_key() -> bytes:
             'Fix or remove the file, or pass a secret: mask_payers="a long secret".'
         ) from None
     if not key:
-        raise UserError(f"The key for pseudonyms in {path} is blank. Remove the file.")
+        raise UserError(
+            f"The key for pseudonyms in {path} is blank. Remove the file; a new key is created."
+        )
     return key.encode()

@@ -27,8 +27,8 @@ __all__ = [
     "Roles",
     "infer",
     "listed",
+    "name_implies_cents",
     "needs_prices",
-    "says_cents",
     "table",
 ]
 
@@ -202,10 +202,10 @@ def needs_prices(frame: pd.DataFrame) -> bool:
     if not len(frame) or not frame.columns.is_unique:
         return False
     found = infer(frame).columns
-    return "gross" in found and not says_cents(found["gross"])
+    return "gross" in found and not name_implies_cents(found["gross"])
 
 
-def says_cents(name: Hashable) -> bool:
+def name_implies_cents(name: Hashable) -> bool:
     """Return whether the name of a column states that its amounts are in cents."""
     found = words(name)
     return "cents" in found or ("minor" in found and "units" in found)
@@ -245,7 +245,9 @@ def _fitting(frame: pd.DataFrame, role: str, taken: set[str | None]) -> list[Has
         fitting: list[Hashable] = [
             column for column, name in candidates.items() if re.fullmatch(pattern, name)
         ]
-        in_cents = [column for column in fitting if says_cents(column)] if role in AMOUNTS else []
+        in_cents = (
+            [column for column in fitting if name_implies_cents(column)] if role in AMOUNTS else []
+        )
         if fitting:
             return in_cents or fitting
     return []

@@ -42,7 +42,7 @@ def mrr(
         Amount that counts.
     unit : {"app", "payer"}, default "app"
         ``"app"`` compares the closings of each payer and app, with a panel for each app.
-        ``"payer"`` compares those of each payer over all apps.
+        ``"payer"`` compares the closings of each payer across all apps.
     tz : str, default "UTC"
         Time zone that days and months are in, such as ``"Europe/Berlin"``.
     since : str, date, datetime or Period, optional

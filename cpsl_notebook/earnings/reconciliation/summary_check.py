@@ -9,7 +9,7 @@ import pandas as pd
 
 from cpsl_notebook.earnings.ledger.amounts import Unit, cents
 from cpsl_notebook.earnings.ledger.ledger import Ledger
-from cpsl_notebook.earnings.ledger.roles import AMOUNTS, ROLES, infer, says_cents
+from cpsl_notebook.earnings.ledger.roles import AMOUNTS, ROLES, infer, name_implies_cents
 from cpsl_notebook.earnings.reconciliation.payment_checks import CannotRunError
 from cpsl_notebook.errors import UserError
 
@@ -91,12 +91,14 @@ def _stated(summary: pd.DataFrame, role: str, column: Hashable | None, amounts: 
             f"the {role} column of the summary is unknown: "
             f'pass roles={{"{role}": …}} to reconcile()'
         )
-    if not says_cents(column) and amounts is None:
+    if not name_implies_cents(column) and amounts is None:
         raise CannotRunError(
             f"the unit of the summary's `{column}` is unknown: "
             'pass amounts="cents" or amounts="currency" to reconcile()'
         )
-    stated = cents(summary[column], "cents" if says_cents(column) else amounts or "cents").iloc[0]
+    stated = cents(
+        summary[column], "cents" if name_implies_cents(column) else amounts or "cents"
+    ).iloc[0]
     if pd.isna(stated):
         raise CannotRunError(f"the summary's `{column}` is not an amount")
     return int(stated)

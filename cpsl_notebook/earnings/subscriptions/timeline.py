@@ -1,4 +1,4 @@
-"""The timeline of monthly subscriptions: what each payer's are worth at the end of each month."""
+"""The timeline of monthly subscriptions: the value of each payer's subscriptions at each month end."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def build_timeline(ledger: Ledger, metric: str, *, tz: str, basis: str) -> Timel
     tz : str
         Time zone whose days count.
     basis : {"gross", "net"}
-        Amount that must not be missing, beside the gross amount.
+        Amount that must not be missing, besides the gross amount.
 
     Raises
     ------

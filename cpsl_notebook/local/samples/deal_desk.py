@@ -32,7 +32,10 @@ def _pieces(session: Session, text: str) -> Iterator[Piece]:
     }
     quote = _DEFAULTS | session.state.get("quote", {}) | found
     if not found or "seats" not in quote:
-        yield "I compute quotes. Name the seats, and optionally a price, a discount and a term."
+        yield (
+            "I compute quotes. Tell me the number of seats, and optionally a price, a discount and "
+            "a term."
+        )
         yield scripting.suggestions("Quote 25 seats at $49 with 15% off for a year", "10 seats")
         return
     session.state["quote"] = quote

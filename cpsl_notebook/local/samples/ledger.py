@@ -1,6 +1,6 @@
 """Sample payments and refunds for the two paid apps of the local workspace.
 
-The ledger has what real ones have: late renewals, seats that are added and removed, a price
+Like real ledgers, it has late renewals, seats that are added and removed, a price
 increase, payers who leave and return, full and partial refunds, failed payouts. A refund is a
 separate row with its own day and payout, the kind of the payment, negative amounts, and the id of
 the payment in ``refund_of``.

@@ -50,7 +50,10 @@ def _pieces(session: Session, words: str, threads: Sequence[Thread]) -> Iterator
     if not writers and (selection or questions.ASKS_LIST.search(words)):
         writers = [_list]
     if writers and questions.CANNOT_FILTER.search(words):
-        yield "I cannot filter by date or exclude values, as in “not billing”. Name what to include."
+        yield (
+            "I cannot filter by date or exclude values, as in “not billing”. Say what to include "
+            "instead."
+        )
     elif writers:
         yield scripting.block("notification", {"text": f"Reading {len(threads)} threads…"})
         for write in writers:
