@@ -59,16 +59,21 @@ def close_sockets(host: str, ports: set[int]) -> None:
     when their numbers could belong to something else.
     """
     null = os.open(os.devnull, os.O_RDWR)
-    for path in Path("/dev/fd").iterdir():
-        descriptor = int(path.name)
-        with (
-            contextlib.suppress(OSError),
-            socket.fromfd(descriptor, socket.AF_INET, socket.SOCK_STREAM) as found,
-        ):
-            address = found.getsockname()
-            if isinstance(address, tuple) and address[:1] == (host,) and address[1] in ports:
-                os.dup2(null, descriptor, inheritable=False)
+    with contextlib.suppress(OSError):  # not every system has the folder
+        for path in Path("/dev/fd").iterdir():
+            if _is_bound(int(path.name), host, ports):
+                os.dup2(null, int(path.name), inheritable=False)
     os.close(null)
+
+
+def _is_bound(descriptor: int, host: str, ports: set[int]) -> bool:
+    """Return whether a descriptor is a socket with one of these local addresses."""
+    try:
+        with socket.fromfd(descriptor, socket.AF_INET, socket.SOCK_STREAM) as found:
+            address = found.getsockname()
+    except OSError:
+        return False
+    return isinstance(address, tuple) and address[0] == host and address[1] in ports
 
 
 def _silence() -> int | None:

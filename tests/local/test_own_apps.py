@@ -247,6 +247,28 @@ def test_waiting_apps_do_not_block_other_requests(workspace, client):
         assert [reply.result().text for reply in replies] == ["done"] * count
 
 
+def test_stop_does_not_wait_for_an_app_that_blocks(tmp_path):
+    begun, proceed = threading.Event(), threading.Event()
+    workspace = local.start(tmp_path)
+
+    @workspace.app("blocked")
+    def blocked(session, text):
+        begun.set()
+        proceed.wait()
+        return "done"
+
+    with workspace.client() as client, ThreadPoolExecutor(1) as pool:
+        reply = pool.submit(client.chat, "blocked", "x")
+        assert begun.wait(30)
+        stopped = threading.Thread(target=workspace.stop)
+        stopped.start()
+        stopped.join(60)
+        assert not stopped.is_alive()
+        assert not workspace._thread.is_alive()
+        assert isinstance(reply.exception(60), cpsl.CapsuleError)
+    proceed.set()
+
+
 def test_messages_above_the_limit_wait_for_an_answer(tmp_path, monkeypatch):
     monkeypatch.setattr(http_server, "MAX_ANSWERS", 2)
     running, most = [], []

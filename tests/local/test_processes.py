@@ -98,6 +98,27 @@ def test_forked_child_leaves_the_workspace_to_its_parent(tmp_path):
     assert printed.stdout == "0 | Food | P\n"
 
 
+def test_process_ends_although_an_app_blocks(tmp_path):
+    printed = run(
+        """
+        import cpsl, threading
+        begun = threading.Event()
+
+        @workspace.app("blocked")
+        def blocked(session, text):
+            begun.set()
+            threading.Event().wait()
+
+        client = workspace.client()
+        threading.Thread(target=client.chat, args=("blocked", "x"), daemon=True).start()
+        begun.wait()
+        print("ends")
+        """,
+        tmp_path,
+    )
+    assert printed.stdout == "ends\n"
+
+
 def test_living_child_does_not_keep_the_ports_open(tmp_path):
     with subprocess.Popen(
         [
