@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS turns (
 CREATE TABLE IF NOT EXISTS pending_checkouts (
     id TEXT PRIMARY KEY, app_id TEXT NOT NULL, return_url TEXT NOT NULL);
 """
-_NEXT_POSITION = "SELECT coalesce(max(position) + 1, 0) FROM turns WHERE session_id = ?1"
+_NEXT_POSITION = "SELECT coalesce(max(position) + 1, 0) FROM turns WHERE session_id = ?"
 
 
 class Database:
@@ -85,8 +85,8 @@ class Database:
             )
             if stored.rowcount:
                 connection.execute(
-                    f"INSERT INTO turns VALUES (?1, ({_NEXT_POSITION}), ?2, ?3)",  # noqa: S608
-                    (session_id, prompt, reply),
+                    f"INSERT INTO turns VALUES (?, ({_NEXT_POSITION}), ?, ?)",  # noqa: S608
+                    (session_id, session_id, prompt, reply),
                 )
 
     def add_checkout(self, app_id: str, return_url: str) -> str:

@@ -381,11 +381,11 @@ class Workspace:
         return server
 
     def _serve(self, port: int, pace: float) -> tuple[uvicorn.Server, threading.Thread]:
+        app = make_app(
+            self._database, self._apps, self._payments, self._logins, self.token, port, pace
+        )
         config = uvicorn.Config(
-            make_app(
-                *(self._database, self._apps, self._payments, self._logins),
-                *(self.token, port, pace),
-            ),
+            app,
             http="h11",  # the same server wherever httptools is installed
             lifespan="off",
             log_config=None,

@@ -157,6 +157,54 @@ def test_state_survives_a_restart(tmp_path):
         assert "urgent threads" in reply.text.splitlines()[0]
 
 
+def test_reset_restores_the_initial_state(tmp_path):
+    with (
+        local.start(tmp_path, pace=0, today="2026-03-01") as workspace,
+        local.start(tmp_path, pace=0) as other,
+        workspace.client() as client,
+    ):
+        initial = client.list_apps()
+        session = client.chat("diet-coach", "an apple").session_id
+        url = client.create_checkout("deal-desk")
+        for each in (workspace, other):
+            each.app("mine")(lambda session, text: "hello")
+            each.app("diet-coach", price_in_cents=100)(lambda session, text: "replaced")
+        workspace.today = "2026-04-01"
+        scope = workspace.client().scope
+
+        workspace.reset()
+
+        assert client.list_apps().equals(initial)
+        assert str(workspace.today) == "2026-03-01"
+        assert workspace.client().scope != scope  # stored conversations are not offered
+        assert client.core.get_app(client.reference("diet-coach"))["price_in_cents"] == 0
+        reply = client.chat("diet-coach", "What is my total?", session)
+        assert reply.session_id != session
+        assert "**0 kcal**" in reply.text
+        with pytest.raises(UserError, match="No app 'mine' in this workspace"):
+            workspace.client().chat("mine", "x")
+        assert cpsl.Client(token=workspace.token, gateway_url=workspace.http_url).list_payments(
+            "deal-desk"
+        )
+        assert client.create_checkout("deal-desk") != url
+        with other.client() as others:
+            assert others.chat("mine", "x").text == "hello"
+
+
+def test_turn_that_ends_after_a_reset_is_not_kept(tmp_path):
+    with local.start(tmp_path, pace=0) as workspace, workspace.client() as client:
+
+        @workspace.app("resetting")
+        def resetting(session, text):
+            yield f"turn {len(session.history)}"
+            if text == "reset":
+                workspace.reset()
+
+        session = client.chat("resetting", "reset").session_id
+        workspace.app("resetting")(resetting)
+        assert client.chat("resetting", "x", session).session_id != session
+
+
 def test_two_workspaces_share_one_folder(tmp_path):
     with local.start(tmp_path, pace=0) as one, local.start(tmp_path, pace=0) as two:
         session = one.client().chat("diet-coach", "an apple").session_id

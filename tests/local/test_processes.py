@@ -1,4 +1,4 @@
-"""The local workspace and other processes: forks, kernels, killed processes, full disks."""
+"""The local workspace and its system: forks, other kernels, killed processes, full disks."""
 
 import os
 import shutil
@@ -16,6 +16,7 @@ import pytest
 
 import cpsl
 from cpsl_notebook import UserError, local
+from cpsl_notebook.local.forks import close_sockets
 
 START = """
 import os, signal, sys, time
@@ -55,6 +56,27 @@ workspace.stop()
 def test_forks_print_nothing_although_grpc_runs(tmp_path):
     lines = ["child writes"] * 3 + ["command writes", "parent writes"]
     assert run(FORK, tmp_path).stderr.splitlines() == lines
+
+
+def test_fork_keeps_the_standard_error_of_both_processes(workspace, capfd):
+    os.write(2, b"before ")
+    if (child := os.fork()) == 0:
+        os.write(2, b"child ")
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.write(2, b"parent")
+    assert capfd.readouterr().err == "before child parent"
+
+
+def test_only_sockets_of_the_given_ports_are_closed():
+    servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    ports = [server.getsockname()[1] for server in servers]
+    close_sockets("127.0.0.1", {ports[0]})
+    with socket.socket() as probe, socket.socket() as other:
+        assert probe.connect_ex(("127.0.0.1", ports[0])) != 0
+        assert other.connect_ex(("127.0.0.1", ports[1])) == 0
+    for server in servers:
+        server.close()  # the descriptor of the first is still its own
 
 
 def test_configured_grpc_log_is_kept(tmp_path):
@@ -283,49 +305,22 @@ def test_turn_that_cannot_be_stored_is_an_error_and_not_a_broken_stream(tmp_path
     assert last == "long"
 
 
-def test_reset_restores_the_initial_state(tmp_path):
-    with (
-        local.start(tmp_path, pace=0, today="2026-03-01") as workspace,
-        local.start(tmp_path, pace=0) as other,
-        workspace.client() as client,
-    ):
-        initial = client.list_apps()
-        session = client.chat("diet-coach", "an apple").session_id
-        url = client.create_checkout("deal-desk")
-        for each in (workspace, other):
-            each.app("mine")(lambda session, text: "hello")
-            each.app("diet-coach", price_in_cents=100)(lambda session, text: "replaced")
-        workspace.today = "2026-04-01"
-        scope = workspace.client().scope
+def test_file_that_is_damaged_meanwhile_is_reported(tmp_path):
+    with local.start(tmp_path) as workspace, workspace.client() as client:
 
-        workspace.reset()
+        @workspace.app("damaging")
+        def damaging(session, text):
+            yield "all"
+            for path in tmp_path.glob("workspace.sqlite*"):
+                path.write_bytes(b"not a database" * 1000)
 
-        assert client.list_apps().equals(initial)
-        assert str(workspace.today) == "2026-03-01"
-        assert workspace.client().scope != scope  # stored conversations are not offered
-        assert client.core.get_app(client.reference("diet-coach"))["price_in_cents"] == 0
-        reply = client.chat("diet-coach", "What is my total?", session)
-        assert reply.session_id != session
-        assert "**0 kcal**" in reply.text
-        with pytest.raises(UserError, match="No app 'mine' in this workspace"):
-            workspace.client().chat("mine", "x")
-        assert cpsl.Client(token=workspace.token, gateway_url=workspace.http_url).list_payments(
-            "deal-desk"
-        )
-        assert client.create_checkout("deal-desk") != url
-        with other.client() as others:
-            assert others.chat("mine", "x").text == "hello"
-
-
-def test_turn_that_ends_after_a_reset_is_not_kept(tmp_path):
-    with local.start(tmp_path, pace=0) as workspace, workspace.client() as client:
-
-        @workspace.app("resetting")
-        def resetting(session, text):
-            yield f"turn {len(session.history)}"
-            if text == "reset":
-                workspace.reset()
-
-        session = client.chat("resetting", "reset").session_id
-        workspace.app("resetting")(resetting)
-        assert client.chat("resetting", "x", session).session_id != session
+        stream = client.stream("damaging", "x")
+        with pytest.raises(cpsl.GatewayError, match="cannot read or write the workspace"):
+            list(stream)
+        with pytest.raises(cpsl.GatewayError, match="cannot read or write the workspace"):
+            client.chat("diet-coach", "an apple")
+        assert client.get_app("diet-coach")["name"] == "diet-coach"
+        with pytest.raises(
+            UserError, match=r"Cannot reset the workspace in .*: file is not a data"
+        ):
+            workspace.reset()

@@ -59,6 +59,43 @@ def test_checkout_page_is_shown_for_any_return_url(workspace, client, url):
     assert "No money is charged." in page.text
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"null",
+        b"\xff\xfe",
+        b'{"text": "\x00"}',
+        b'{"text": "a\\u0000", "session_id": "\\u0000"}',
+        b'{"text": ' + b'{"a": ' * 5_000,
+        b'{"text": 1e999}',
+        b'{"text": ' + b"9" * 6_000 + b"}",
+        b'{"text": "\xed\xa0\x80"}',
+        b'{"text": "' + b"x" * 10_000_000 + b'"}',
+        b"secret=%ED%A0%80&secret=%00",
+    ],
+    ids=range(10),
+)
+def test_no_body_makes_the_server_fail(workspace, body):
+    headers = {"Authorization": f"Bearer {workspace.token}"}
+    ids = [app["id"] for app in workspace.list_apps()]
+    paths = [
+        f"/api/v1/{call.format(app)}" for call in ("app/{}/chat", "checkout/{}") for app in ids
+    ]
+    for path in (*paths, f"/login/{workspace._logins.begin()}", "/login/none", "/nothing"):
+        answer = requests.post(workspace.http_url + path, data=body, headers=headers, timeout=60)
+        assert answer.status_code < 500, path
+
+
+@pytest.mark.parametrize("query", ["text=%ED%A0%80", "text=%00", "text=x&session_id=%FF", "text"])
+def test_no_query_makes_the_server_fail(workspace, query):
+    headers = {"Authorization": f"Bearer {workspace.token}"}
+    for app in workspace.list_apps():
+        url = f"{workspace.http_url}/api/v1/app/{app['id']}/stream?{query}"
+        answer = requests.get(url, headers=headers, timeout=60)
+        assert answer.status_code in (200, 422)
+        assert "event: error" not in answer.text
+
+
 @pytest.mark.parametrize("value", ['"\\ud800"', "5", "[1]", '{"a": "b"}'])
 def test_invalid_return_url_is_refused(workspace, client, value):
     url = f"{workspace.http_url}/api/v1/checkout/{client.get_app('deal-desk')['id']}"
