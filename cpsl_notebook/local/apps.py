@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import sys
 import sysconfig
@@ -30,9 +31,12 @@ _MAX_ERROR = 120  # characters of an exception's message; the client shows 300 i
 _MAX_LINE = 60  # characters of the line that raised it
 
 # Code in these folders was not written by the author of an app.
-_INSTALLED = (
-    *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
-    str(Path(__file__).parent),
+_INSTALLED = tuple(
+    f"{folder}{os.sep}"
+    for folder in (
+        *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+        Path(__file__).parent,
+    )
 )
 
 
