@@ -99,6 +99,7 @@ def gateway(folder: Path) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
             path = folder / FILES[self.path.split("/")[4]]

@@ -2,38 +2,87 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
+import sys
+import sysconfig
+import traceback
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from cpsl_notebook.local.database import Database
 from cpsl_notebook.local.samples import SAMPLE_APPS
+from cpsl_notebook.local.samples.ledger import TODAY
 from cpsl_notebook.local.session import Answer, Session
 
-__all__ = ["Apps", "Exchange"]
+__all__ = ["AppError", "Apps", "Exchange"]
+
+# App ids are derived from names, so that notebooks show the same ids on every machine.
+_NAMESPACE = uuid.UUID("6f1b1d57-6d5c-4a55-9c7e-0c0a1e2b3c4d")
+_SAMPLES_CREATED = f"{TODAY}T00:00:00Z"
+_NOT_JSON = (TypeError, ValueError, RecursionError)
+_MAX_ERROR = 120  # characters of an exception's message; the client shows 300 in all
+_MAX_LINE = 60  # characters of the line that raised it
+
+# Code in these folders was not written by the author of an app.
+_INSTALLED = tuple(
+    f"{folder}{os.sep}"
+    for folder in (
+        *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+        Path(__file__).parent,
+    )
+)
+
+
+class AppError(Exception):
+    """An app's function raised an error, or yielded something other than text or a block."""
 
 
 @dataclass(frozen=True)
-class _Program:
-    """A function that answers for an app; a paced one is streamed word by word."""
+class _App:
+    """An app; the reply of a paced one is streamed word by word."""
 
-    name: str
+    info: dict[str, Any]
     answer: Answer
     paced: bool
 
+    @property
+    def name(self) -> str:
+        return str(self.info["name"])
+
 
 class Apps:
-    """The functions that answer for the workspace's apps, by app id."""
+    """The apps that this process runs: the sample apps, and those that were added.
+
+    Other processes on the same folder have apps of their own, because they cannot run these.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        ids = {app["name"]: app["id"] for app in database.apps()}
-        self._programs = {
-            ids[app.name]: _Program(app.name, app.answer, paced=True) for app in SAMPLE_APPS
-        }
+        self.reset()
+
+    def reset(self) -> None:
+        """Restore the sample apps and remove all others."""
+        apps = {}
+        for name, answer, price_in_cents, pricing_type in SAMPLE_APPS:
+            info = self._info(name, price_in_cents, pricing_type, _SAMPLES_CREATED)
+            apps[info["id"]] = _App(info, answer, paced=True)
+        self._apps = apps
+
+    def all(self) -> list[dict[str, Any]]:
+        """Return the metadata of all apps, by name."""
+        return sorted((app.info for app in list(self._apps.values())), key=lambda app: app["name"])
+
+    def get(self, app_id: str) -> dict[str, Any] | None:
+        """Return the metadata of an app, or ``None`` if the id is unknown."""
+        app = self._apps.get(app_id)
+        return app.info if app else None
 
     def add(self, name: str, answer: Answer, price_in_cents: int, pricing_type: str) -> None:
         """Add an app, or replace the function and the price of an existing one.
@@ -57,16 +106,28 @@ class Apps:
             raise ValueError(
                 f"Invalid pricing_type {pricing_type!r}: pass 'one_time' or 'monthly'."
             )
-        app_id = self._database.add_app(name, price_in_cents, pricing_type)
-        self._programs[app_id] = _Program(name, answer, paced=False)
+        now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        info = self._info(name, price_in_cents, pricing_type, now)
+        if earlier := self.get(info["id"]):
+            info["created_at"] = earlier["created_at"]
+        self._apps[info["id"]] = _App(info, answer, paced=False)
 
-    def start_exchange(self, app_id: str, text: str, session_id: str | None) -> Exchange | None:
-        """Start an exchange; return ``None`` if no function of this process answers for the app."""
-        program = self._programs.get(app_id)
-        if program is None:
-            return None
+    def start_exchange(self, app_id: str, text: str, session_id: str | None) -> Exchange:
+        """Start an exchange with an app that exists."""
         session = self._database.session(app_id, session_id)
-        return Exchange(self._database, program, session, text)
+        return Exchange(self._database, self._apps[app_id], session, text)
+
+    def _info(self, name: str, price: int, pricing_type: str, now: str) -> dict[str, Any]:
+        return {
+            "id": str(uuid.uuid5(_NAMESPACE, name)),
+            "name": name,
+            "hostname": f"{name}-local",
+            "owner_id": self._database.workspace_id,
+            "created_at": now,
+            "updated_at": now,
+            "price_in_cents": price,
+            "pricing_type": pricing_type,
+        }
 
 
 class Exchange:
@@ -79,48 +140,85 @@ class Exchange:
     session : Session
         The conversation.
     paced : bool
-        Whether to pause between two pieces.
+        Whether text is yielded word by word, to be sent with pauses.
     """
 
-    def __init__(self, database: Database, program: _Program, session: Session, text: str) -> None:
+    def __init__(self, database: Database, app: _App, session: Session, text: str) -> None:
         self.request_id = f"req_{uuid.uuid4().hex}"
         self.session = session
-        self.paced = program.paced
+        self.paced = app.paced
         self._database = database
-        self._program = program
+        self._app = app
         self._text = text
 
-    def pieces(self) -> Iterator[str | dict[str, Any]]:
+    def pieces(self) -> Generator[str | dict[str, Any]]:
         """Yield text and blocks; at the end, or when closed earlier, record what was yielded.
+
+        After an error of the app, what it keeps in ``session.data`` stays as it was before.
 
         Raises
         ------
-        RuntimeError
-            The app's function raised an error, or yielded something other than text or a block.
+        AppError
+            The app failed.
+        sqlite3.Error
+            The turn cannot be stored.
         """
         reply: list[str] = []
+        data: str | None = None
         try:
             for piece in self._answer():
                 if isinstance(piece, str):
                     reply.append(piece)
                 yield piece
+            data = self._data()
+        except GeneratorExit:  # the reader has disconnected
+            with contextlib.suppress(*_NOT_JSON):
+                data = self._data()
+            raise
         finally:
-            self._database.add_turn(self.session, self._text, "".join(reply))
+            self._database.add_turn(self.session.id, self._text, "".join(reply), data)
 
     def _answer(self) -> Iterator[str | dict[str, Any]]:
-        name = self._program.name
         try:
-            answer = self._program.answer(self.session, self._text)
-            for piece in [answer] if isinstance(answer, str) else answer:
-                _check(piece)
-                yield from _words(piece) if self.paced and isinstance(piece, str) else [piece]
-            json.dumps(self.session.state)
-        except GeneratorExit:  # the reader has disconnected
+            answer = self._app.answer(self.session, self._text)
+            for piece in _checked([answer] if isinstance(answer, str) else answer):
+                if self.paced and isinstance(piece, str):
+                    yield from re.findall(r"\s*\S+|\s+$", piece)
+                else:
+                    yield piece
+            self._data()
+        except GeneratorExit:
             raise
         except BaseException as error:  # sys.exit() in an app must not end the workspace
-            self.session.state = {}  # the state itself may be what cannot be stored
-            message = f"{type(error).__name__}: {error}"
-            raise RuntimeError(f"the app {name!r} raised {message}") from error
+            raise self._failed(error) from error
+
+    def _data(self) -> str:
+        data = self.session.data
+        if not isinstance(data, dict):
+            raise TypeError(f"session.data must be a dict, not {type(data).__name__}")
+        return json.dumps(data)
+
+    def _failed(self, error: BaseException) -> AppError:
+        """Return the error for the reader, with the line of the app's own code that raised it."""
+        message = _shortened(" ".join(str(error).split()), _MAX_ERROR)
+        raised = f"the app {self._app.name!r} raised {type(error).__name__}"
+        return AppError(
+            f"{raised}{_place(error)}: {message}" if message else raised + _place(error)
+        )
+
+
+def _checked(pieces: Iterable[Any]) -> Iterator[str | dict[str, Any]]:
+    """Yield pieces; raise an error if one cannot be sent, in a generator at its ``yield``."""
+    iterator = iter(pieces)
+    for piece in iterator:
+        try:
+            _check(piece)
+        except _NOT_JSON as error:
+            if isinstance(iterator, Generator):
+                with contextlib.suppress(StopIteration):
+                    iterator.throw(error)  # adds the app's line to the traceback
+            raise
+        yield piece
 
 
 def _check(piece: Any) -> None:
@@ -132,5 +230,33 @@ def _check(piece: Any) -> None:
     json.dumps(piece, allow_nan=False, ensure_ascii=False).encode()  # raises if it cannot be sent
 
 
-def _words(text: str) -> list[str]:
-    return re.findall(r"\s*\S+|\s+$", text)
+def _place(error: BaseException) -> str:
+    """Return where the app's own code raised an error, such as `` in Cell In[3], line 2 (1 / 0)``.
+
+    The last line of the traceback that is not in an installed library counts as its own code.
+    """
+    own = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith((*_INSTALLED, "<frozen"))
+    ]
+    if not own:
+        return ""
+    line = _shortened(own[-1].line or "", _MAX_LINE)
+    place = f" in {_file_name(own[-1].filename)}, line {own[-1].lineno}"
+    return f"{place} ({line})" if line else place
+
+
+def _file_name(path: str) -> str:
+    """Return how IPython names a cell in a traceback, or the name of any other file."""
+    if "IPython" in sys.modules:
+        from IPython.core.getipython import get_ipython
+
+        shell: Any = get_ipython()
+        if shell is not None and (cell := shell.compile.format_code_name(path)):
+            return " ".join(cell)
+    return Path(path).name
+
+
+def _shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import configparser
-import contextlib
 import secrets
+import shutil
 import sys
 from pathlib import Path
+from typing import IO, Any
 
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.files import create_private, write_private
+
+fcntl: Any
+try:
+    import fcntl
+except ImportError:  # Windows, where configurations of killed processes stay
+    fcntl = None
 
 __all__ = ["Folder"]
 
@@ -41,14 +48,13 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path.expanduser().absolute()
+        self._serving_lock: IO[str] | None = None
         try:
             self._create()
             self.token = self._read_token()
             self.login_secret = self._read_or_create("login-secret", secrets.token_urlsafe(24))
         except OSError as error:
-            raise UserError(
-                f"Cannot use {self.path} for a workspace: {error.strerror}. Use another folder."
-            ) from None
+            raise self._unusable(error) from None
 
     @property
     def database(self) -> Path:
@@ -56,22 +62,50 @@ class Folder:
         return self.path / "workspace.sqlite"
 
     def add_config(self, grpc_port: int) -> Path:
-        """Write a ``config.ini`` for a running server, and return its path."""
-        place = self.path / "serving" / str(grpc_port)
-        place.parent.mkdir(mode=0o700, exist_ok=True)
-        place.mkdir(mode=0o700, exist_ok=True)
-        write_private(
-            place / "config.ini",
-            f"[default]\ntoken = {self.token}\ngateway_host = 127.0.0.1\n"
-            f"gateway_port = {grpc_port}\ngateway_http_port = {grpc_port + 1}\n",
-        )
-        return place / "config.ini"
+        """Write a ``config.ini`` for a running server, and return its path.
+
+        This process locks the file's folder until `remove_config`. Folders without a lock belonged
+        to processes that were killed, and are removed, because they contain the token.
+        """
+        try:
+            return self._add_config(grpc_port)
+        except OSError as error:
+            raise self._unusable(error) from None
 
     def remove_config(self, path: Path) -> None:
         """Remove a file that `add_config` wrote."""
-        with contextlib.suppress(OSError):  # it may have been removed already
-            path.unlink()
-            path.parent.rmdir()
+        shutil.rmtree(path.parent, ignore_errors=True)  # it may have been removed already
+        self.release()
+
+    def release(self) -> None:
+        """Give up the lock of `add_config`; a forked child does so, its parent still has it."""
+        if self._serving_lock is not None:
+            self._serving_lock.close()
+
+    def _add_config(self, grpc_port: int) -> Path:
+        serving = self.path / "serving"
+        serving.mkdir(mode=0o700, exist_ok=True)
+        with (serving / "lock").open("a") as starting:
+            _lock(starting, wait=True)
+            for place in filter(Path.is_dir, serving.iterdir()):
+                with (place / "lock").open("a") as lock:
+                    if _lock(lock):
+                        shutil.rmtree(place, ignore_errors=True)
+            place = serving / str(grpc_port)
+            place.mkdir(mode=0o700, exist_ok=True)
+            self._serving_lock = (place / "lock").open("a")
+            _lock(self._serving_lock)
+            write_private(
+                place / "config.ini",
+                f"[default]\ntoken = {self.token}\ngateway_host = 127.0.0.1\n"
+                f"gateway_port = {grpc_port}\ngateway_http_port = {grpc_port + 1}\n",
+            )
+        return place / "config.ini"
+
+    def _unusable(self, error: OSError) -> UserError:
+        return UserError(
+            f"Cannot use {self.path} for a workspace: {error.strerror}. Use another folder."
+        )
 
     def _create(self) -> None:
         found = {path.name for path in self.path.iterdir()} if self.path.exists() else set()
@@ -111,3 +145,14 @@ class Folder:
         if path.exists() and not path.stat().st_size:
             path.unlink(missing_ok=True)  # a full disk leaves an empty file
         return create_private(path, text)
+
+
+def _lock(file: IO[str], *, wait: bool = False) -> bool:
+    """Lock a file until it is closed; return whether that succeeded."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:  # another process has locked it, or the file system has no locks
+        return False
+    return True

@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 
+from cpsl_notebook.local.apps import Apps
 from cpsl_notebook.local.database import Database
 from cpsl_notebook.local.messages import SERVICE, message
 from cpsl_notebook.local.pending_logins import PendingLogins
@@ -19,10 +20,14 @@ _OPEN = ("RequestLogin", "ConfirmLogin")  # called before there is a token
 
 
 def make_server(
-    database: Database, logins: PendingLogins, token: str, login_url: Callable[[str], str]
+    database: Database,
+    apps: Apps,
+    logins: PendingLogins,
+    token: str,
+    login_url: Callable[[str], str],
 ) -> Any:
     """Build the gRPC server, without a port and not started."""
-    service = _Service(database, logins, token, login_url)
+    service = _Service(database, apps, logins, token, login_url)
     methods = {
         "ListApps": service.list_apps,
         "Authorize": service.authorize,
@@ -63,15 +68,21 @@ def _checked(name: str, answer: Callable[[Any], Any], token: str) -> Callable[[A
 
 class _Service:
     def __init__(
-        self, database: Database, logins: PendingLogins, token: str, login_url: Callable[[str], str]
+        self,
+        database: Database,
+        apps: Apps,
+        logins: PendingLogins,
+        token: str,
+        login_url: Callable[[str], str],
     ) -> None:
         self._database = database
+        self._apps = apps
         self._logins = logins
         self._token = token
         self._login_url = login_url
 
     def list_apps(self, request: Any) -> Any:
-        apps = [message("App")(**app) for app in self._database.apps()]
+        apps = [message("App")(**app) for app in self._apps.all()]
         return message("ListAppsResponse")(ok=True, apps=apps)
 
     def authorize(self, request: Any) -> Any:

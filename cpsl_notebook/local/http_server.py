@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import json
-from collections.abc import AsyncIterator
+import sqlite3
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator
+from concurrent.futures import Future
+from queue import SimpleQueue
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -18,11 +23,16 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cpsl_notebook.local import pages
-from cpsl_notebook.local.apps import Apps, Exchange
+from cpsl_notebook.local.apps import AppError, Apps, Exchange
+from cpsl_notebook.local.bodies import read_body
 from cpsl_notebook.local.database import Database
+from cpsl_notebook.local.payments import Payments
 from cpsl_notebook.local.pending_logins import PendingLogins
 
-__all__ = ["make_app"]
+__all__ = ["MAX_ANSWERS", "MAX_BODY_BYTES", "make_app"]
+
+MAX_BODY_BYTES = 16 * 1024 * 1024  # of a request with the token
+MAX_ANSWERS = 200  # messages answered at once, each in a thread; others wait
 
 _PAGES = ("/login/", "/checkout/")  # opened in a browser, without the token
 
@@ -63,7 +73,13 @@ class Guard:
 
 
 def make_app(
-    database: Database, apps: Apps, logins: PendingLogins, token: str, port: int, pace: float
+    database: Database,
+    apps: Apps,
+    payments: Payments,
+    logins: PendingLogins,
+    token: str,
+    port: int,
+    pace: float,
 ) -> Any:
     """Build the ASGI application.
 
@@ -72,7 +88,9 @@ def make_app(
     database : Database
         The workspace's state.
     apps : Apps
-        The functions that answer for the apps.
+        The apps, with the functions that answer for them.
+    payments : Payments
+        The payments of the sample apps.
     logins : PendingLogins
         The login requests.
     token : str
@@ -82,9 +100,9 @@ def make_app(
     pace : float
         Seconds between two words of a sample app's streamed reply.
     """
-    endpoints = _Endpoints(database, apps, f"http://127.0.0.1:{port}", pace)
+    endpoints = _Endpoints(database, apps, payments, f"http://127.0.0.1:{port}", pace)
     login = pages.Login(logins)
-    checkout = pages.Checkout(database)
+    checkout = pages.Checkout(database, apps)
     routes = [
         Route("/api/v1/apps/{id}", endpoints.app),
         Route("/api/v1/apps/{id}/payments", endpoints.payments),
@@ -99,117 +117,152 @@ def make_app(
     return Starlette(
         routes=routes,
         middleware=[Middleware(Guard, token=token, port=port)],
-        exception_handlers={HTTPException: _http_error},
+        exception_handlers={HTTPException: _http_error, sqlite3.Error: _storage_error},
     )
 
 
 class _Endpoints:
-    def __init__(self, database: Database, apps: Apps, url: str, pace: float) -> None:
+    def __init__(
+        self, database: Database, apps: Apps, payments: Payments, url: str, pace: float
+    ) -> None:
         self._database = database
         self._apps = apps
+        self._payments = payments
         self._url = url
         self._pace = pace
+        self._answers = asyncio.Semaphore(MAX_ANSWERS)
 
     def app(self, request: Request) -> Response:
         return JSONResponse(self._app(request))
 
     def payments(self, request: Request) -> Response:
-        return JSONResponse(self._database.payments(self._app(request)["name"]))
+        return JSONResponse(self._payments.of_app(self._app(request)["name"]))
 
     def earnings(self, request: Request) -> Response:
-        return JSONResponse(self._database.earnings(self._app(request)["name"]))
+        return JSONResponse(self._payments.earnings(self._app(request)["name"]))
 
     async def checkout(self, request: Request) -> Response:
-        app = await run_in_threadpool(self._app, request)
+        app = self._app(request)
         if not app["price_in_cents"]:
             raise HTTPException(422, f"{app['name']} is free")
-        return_url = (await _body(request)).get("return_url") or ""
-        checkout_id = await run_in_threadpool(
-            self._database.add_checkout, app["id"], str(return_url)
-        )
+        return_url = (await _json_body(request)).get("return_url") or ""
+        _check_text("return_url", return_url)
+        checkout_id = await run_in_threadpool(self._database.add_checkout, app["id"], return_url)
         return JSONResponse({"checkout_url": f"{self._url}/checkout/{checkout_id}"})
 
     async def chat(self, request: Request) -> Response:
-        body = await _body(request)
-        text, session_id = body.get("text"), body.get("session_id")
-        exchange = await run_in_threadpool(self._begin, request, text, session_id)
-        return await run_in_threadpool(_chat, exchange)
+        body = await _json_body(request)
+        exchange = await self._start(request, body.get("text"), body.get("session_id"))
+        exchange.paced = False
+        try:
+            pieces = [piece async for piece in self._pieces(exchange)]
+        except AppError as error:
+            return _error(500, str(error))
+        blocks = [{"text": "", "block": piece} for piece in pieces if isinstance(piece, dict)]
+        text = "".join(piece for piece in pieces if isinstance(piece, str))
+        return JSONResponse(
+            {
+                "replies": [{"text": text}, *blocks],
+                "session_id": exchange.session.id,
+                "request_id": exchange.request_id,
+            },
+            headers={"X-Request-Id": exchange.request_id},
+        )
 
     async def stream(self, request: Request) -> Response:
-        text, session_id = request.query_params.get("text"), request.query_params.get("session_id")
-        exchange = await run_in_threadpool(self._begin, request, text, session_id)
+        query = request.query_params
+        exchange = await self._start(request, query.get("text"), query.get("session_id"))
         return StreamingResponse(
-            _events(exchange, self._pace if exchange.paced else 0.0),
+            self._events(exchange),
             media_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Request-Id": exchange.request_id},
         )
 
     def _app(self, request: Request) -> dict[str, Any]:
-        app = self._database.app(request.path_params["id"])
+        app = self._apps.get(request.path_params["id"])
         if app is None:
-            raise HTTPException(404, "no app has this id")
+            raise HTTPException(
+                404, "no app has this id; if it was added with @workspace.app, add it again"
+            )
         return app
 
-    def _begin(self, request: Request, text: Any, session_id: Any) -> Exchange:
+    async def _start(self, request: Request, text: Any, session_id: Any) -> Exchange:
         app = self._app(request)
-        if not isinstance(text, str) or not text.strip():
-            raise HTTPException(422, "text must be a string that is not empty")
-        if session_id is not None and not isinstance(session_id, str):
-            raise HTTPException(422, "session_id must be a string")
-        exchange = self._apps.start_exchange(app["id"], text, session_id)
-        if exchange is None:
-            raise HTTPException(
-                503,
-                f"the app {app['name']!r} is not defined in this process: run its definition again",
-            )
-        return exchange
+        _check_text("text", text)
+        if not text.strip():
+            raise HTTPException(422, "text must not be empty")
+        if session_id is not None:
+            _check_text("session_id", session_id)
+        return await run_in_threadpool(self._apps.start_exchange, app["id"], text, session_id)
+
+    async def _events(self, exchange: Exchange) -> AsyncIterator[bytes]:
+        ids = {"session_id": exchange.session.id, "request_id": exchange.request_id}
+        yield _event("session", ids)
+        try:
+            async with contextlib.aclosing(self._pieces(exchange)) as pieces:
+                async for piece in pieces:
+                    if isinstance(piece, str):
+                        yield _event("message", {"text": piece})
+                        await asyncio.sleep(self._pace if exchange.paced else 0.0)
+                    else:
+                        yield _event("block", {"block": piece})
+            yield _event("done", {"done": True, **ids})
+        except AppError as error:
+            yield _event("error", {"error": str(error)})
+        except sqlite3.Error as error:
+            yield _event("error", {"error": _cannot_store(error)})
+
+    async def _pieces(self, exchange: Exchange) -> AsyncGenerator[str | dict[str, Any]]:
+        """Yield the pieces of a reply; the app runs in a thread of its own, where it may block."""
+        wanted: SimpleQueue[Future[Any] | None] = SimpleQueue()
+        async with self._answers:
+            # A daemon, because a thread that an app blocks must not keep Python from exiting.
+            threading.Thread(
+                target=_answer, args=(exchange, wanted), name="capsule-local-app", daemon=True
+            ).start()
+            try:
+                while True:
+                    future: Future[Any] = Future()
+                    wanted.put(future)
+                    piece = await asyncio.wrap_future(future)
+                    if piece is None:
+                        return
+                    yield piece
+            finally:
+                wanted.put(None)
 
 
-def _chat(exchange: Exchange) -> Response:
-    try:
-        pieces = list(exchange.pieces())
-    except RuntimeError as error:
-        return _error(500, str(error))
-    blocks = [{"text": "", "block": piece} for piece in pieces if isinstance(piece, dict)]
-    text = "".join(piece for piece in pieces if isinstance(piece, str))
-    return JSONResponse(
-        {
-            "replies": [{"text": text}, *blocks],
-            "session_id": exchange.session.id,
-            "request_id": exchange.request_id,
-        },
-        headers={"X-Request-Id": exchange.request_id},
-    )
-
-
-async def _events(exchange: Exchange, pause: float) -> AsyncIterator[bytes]:
-    ids = {"session_id": exchange.session.id, "request_id": exchange.request_id}
-    yield _event("session", ids)
+def _answer(exchange: Exchange, wanted: SimpleQueue[Future[Any] | None]) -> None:
+    """Set each future to the next piece, and to ``None`` at the end; ``None`` stops the app."""
     pieces = exchange.pieces()
-    try:
-        async for piece in iterate_in_threadpool(pieces):
-            if isinstance(piece, str):
-                yield _event("message", {"text": piece})
-                await asyncio.sleep(pause)
-            else:
-                yield _event("block", {"block": piece})
-        yield _event("done", {"done": True, **ids})
-    except RuntimeError as error:
-        yield _event("error", {"error": str(error)})
-    finally:
-        # Closing records the turn, also when the reader has disconnected.
-        pieces.close()  # type: ignore[attr-defined]
+    while (future := wanted.get()) is not None:
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(next(pieces, None))
+            except Exception as error:
+                future.set_exception(error)
+    with contextlib.suppress(sqlite3.Error):  # the reader has disconnected
+        pieces.close()  # records the turn
 
 
 def _event(name: str, data: dict[str, Any]) -> bytes:
     return f"event: {name}\ndata: {json.dumps(data)}\n\n".encode()
 
 
-async def _body(request: Request) -> dict[str, Any]:
+def _check_text(name: str, value: Any) -> None:
+    if not isinstance(value, str):
+        raise HTTPException(422, f"{name} must be a string")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise HTTPException(422, f"{name} contains a lone surrogate") from None
+
+
+async def _json_body(request: Request) -> dict[str, Any]:
     try:
         # The official client omits an empty body.
-        body = json.loads(await request.body() or b"{}")
-    except ValueError:
+        body = json.loads(await read_body(request, MAX_BODY_BYTES) or b"{}")
+    except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
         raise HTTPException(400, "the body must be a JSON object")
@@ -218,6 +271,14 @@ async def _body(request: Request) -> dict[str, Any]:
 
 def _error(status: int, message: str) -> Response:
     return JSONResponse({"error": message}, status_code=status)
+
+
+def _cannot_store(error: Exception) -> str:
+    return f"cannot read or write the workspace: {error}"
+
+
+def _storage_error(request: Request, error: Exception) -> Response:
+    return _error(500, _cannot_store(error))
 
 
 def _http_error(request: Request, error: Exception) -> Response:

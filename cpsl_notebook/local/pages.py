@@ -8,10 +8,14 @@ from urllib.parse import parse_qs, urlsplit
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from cpsl_notebook.local.apps import Apps
+from cpsl_notebook.local.bodies import read_body
 from cpsl_notebook.local.database import Database
 from cpsl_notebook.local.pending_logins import PendingLogins
 
 __all__ = ["Checkout", "Login"]
+
+_MAX_FORM_BYTES = 4_096
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
@@ -58,9 +62,10 @@ class Login:
 
     async def confirm(self, request: Request) -> Response:
         """Confirm the login if the secret is right."""
-        fields = parse_qs((await request.body()).decode("utf-8", "replace"))
         if not self._logins.known(request.path_params["id"]):
             return _not_found(*_EXPIRED)
+        body = await read_body(request, _MAX_FORM_BYTES)
+        fields = parse_qs(body.decode("utf-8", "replace"))
         if not self._logins.confirm(request.path_params["id"], fields.get("secret", [""])[0]):
             again = "<p>The login secret is wrong.</p>" + _LOGIN_FORM.format(secret="")
             return _page("Login not confirmed", again, 403)
@@ -70,28 +75,38 @@ class Login:
 class Checkout:
     """The page of a checkout."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, apps: Apps) -> None:
         self._database = database
+        self._apps = apps
 
     def show(self, request: Request) -> Response:
         """Show the price, and state that no money is charged."""
-        checkout = self._database.checkout(request.path_params["id"])
-        if checkout is None:
+        app_id, return_url = self._database.checkout(request.path_params["id"]) or ("", "")
+        app = self._apps.get(app_id)
+        if app is None:
             return _not_found(
                 "Checkout not found", "Create a checkout with <code>create_checkout()</code>."
             )
-        price = f"${checkout['price_in_cents'] // 100}.{checkout['price_in_cents'] % 100:02d}"
-        period = " per month" if checkout["pricing_type"] == "monthly" else ""
-        name = html.escape(checkout["name"])
+        price = f"${app['price_in_cents'] // 100}.{app['price_in_cents'] % 100:02d}"
+        period = " per month" if app["pricing_type"] == "monthly" else ""
+        name = html.escape(app["name"])
         body = (
             f"<p><strong>{name}</strong> costs {price}{period}.</p>"
             "<p><strong>No money is charged.</strong> This is the built-in local workspace. The live "
             "service shows a payment form here.</p>"
         )
-        back = checkout["return_url"]
-        if urlsplit(back).scheme in ("http", "https"):
-            body += f'<p><a href="{html.escape(back)}" rel="noreferrer">Back to the app</a></p>'
+        if _is_web_address(return_url):
+            link = html.escape(return_url)
+            body += f'<p><a href="{link}" rel="noreferrer">Back to the app</a></p>'
         return _page(f"Checkout for {name}", body)
+
+
+def _is_web_address(url: str) -> bool:
+    """Return whether a URL is valid and leads to a web page, not to a script."""
+    try:
+        return urlsplit(url).scheme in ("http", "https")
+    except ValueError:
+        return False
 
 
 def _page(title: str, body: str, status: int = 200) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,15 +33,17 @@ class Session:
     ----------
     id : str
         The session id.
-    history : list of Turn
-        The earlier turns, oldest first.
-    state : dict
+    history : collections.abc.Sequence of Turn
+        The earlier turns, oldest first. Turns are read from disk when they are used, so
+        ``len(session.history)`` and ``session.history[-5:]`` are fast however long the
+        conversation is.
+    data : dict
         JSON values that the app wants to keep for the next turn.
     """
 
     id: str
-    history: list[Turn] = field(default_factory=list)
-    state: dict[str, Any] = field(default_factory=dict)
+    history: Sequence[Turn] = field(default_factory=list)
+    data: dict[str, Any] = field(default_factory=dict)
 
 
 Answer = Callable[[Session, str], Iterable[str | dict[str, Any]]]

@@ -21,7 +21,9 @@ from cpsl_notebook.local import grpc_server as rpc
 from cpsl_notebook.local.apps import Apps
 from cpsl_notebook.local.database import Database
 from cpsl_notebook.local.folder import Folder
+from cpsl_notebook.local.forks import close_sockets, watch_forks
 from cpsl_notebook.local.http_server import make_app
+from cpsl_notebook.local.payments import Payments
 from cpsl_notebook.local.pending_logins import PendingLogins
 from cpsl_notebook.local.samples.ledger import TODAY
 from cpsl_notebook.local.session import Answer
@@ -97,8 +99,21 @@ def running() -> Workspace | None:
     return _running[-1] if _running else None
 
 
+def _leave_to_parent() -> None:
+    """Give up the workspaces in a forked child, which has their sockets but not their threads."""
+    for workspace in _running:
+        workspace._files.release()
+    if _running:
+        close_sockets(_HOST, {port for workspace in _running for port in workspace._ports})
+    _running.clear()
+
+
 class Workspace:
     """A local workspace; `start` creates one.
+
+    It answers up to 200 messages at once; others wait. Requests may have up to 16 MiB.
+
+    A forked child of the process has no workspace; it can use the parent's through the addresses.
 
     Attributes
     ----------
@@ -129,11 +144,13 @@ class Workspace:
         today: date | str,
         on_login: Callable[[str], None] | None,
     ) -> None:
+        self._payments = Payments(today)
+        self._initial_today = self._payments.today
         try:
-            self._database = Database(folder.database, today)
-        except sqlite3.Error as error:
+            self._database = Database(folder.database)
+        except (OSError, sqlite3.Error) as error:
             raise UserError(
-                f"Cannot read the workspace in {folder.path}: {error}. Remove or rename the "
+                f"Cannot use the workspace in {folder.path}: {error}. Remove or rename the "
                 "folder, or use another one."
             ) from None
         self.folder = folder.path
@@ -144,11 +161,18 @@ class Workspace:
         announce = (lambda login: on_login(self.login_link(login))) if on_login else None
         self._logins = PendingLogins(self._secret, announce)
         self._grpc, self._socket, grpc_port = self._bind(port)
+        self._ports = (grpc_port, grpc_port + 1)
         self.grpc_address = f"{_HOST}:{grpc_port}"
         self.http_url = f"http://{_HOST}:{grpc_port + 1}"
-        self._server, self._thread = self._serve(grpc_port + 1, pace)
         self._grpc.start()
-        self.config_path = folder.add_config(grpc_port)
+        try:
+            self.config_path = folder.add_config(grpc_port)
+            self._server, self._thread = self._serve(grpc_port + 1, pace)
+        except BaseException:
+            self._grpc.stop(None).wait(_TIMEOUT)
+            self._socket.close()
+            folder.release()
+            raise
         atexit.register(self.stop)
 
     def __repr__(self) -> str:
@@ -175,11 +199,11 @@ class Workspace:
     @property
     def today(self) -> date:
         """The last day with payments; setting it changes the payments."""
-        return self._database.today
+        return self._payments.today
 
     @today.setter
     def today(self, day: date | str) -> None:
-        self._database.today = day
+        self._payments.today = day
 
     def app(
         self, name: str, price_in_cents: int = 0, pricing_type: str = "one_time"
@@ -188,14 +212,16 @@ class Workspace:
 
         The decorated function takes the `Session` and the text of the message. It yields text and
         blocks (dicts with ``type`` and ``payload``), which are streamed as they come; it may also
-        return a text. ``session.history`` has the earlier turns, and ``session.state`` is a dict
-        that is kept between turns. The function runs in this process: another process that uses
-        the same folder lists the app, but cannot run it.
+        return a text. ``session.history`` has the earlier turns, and ``session.data`` is a dict
+        that is kept between turns. If the function raises an error, the client's error names the
+        line. The function runs in this process, in a thread; other processes that use the same
+        folder do not have the app.
 
         Parameters
         ----------
         name : str
-            Lower-case letters, digits and dashes. An existing app of this name is replaced.
+            Lower-case letters, digits and dashes. An existing app of this name is replaced, and its
+            conversations continue with the new function.
         price_in_cents : int
             The price in US cents; 0 for a free app.
         pricing_type : str
@@ -239,9 +265,37 @@ class Workspace:
         list of dict
             ``id``, ``name`` and ``hostname`` of each app.
         """
-        return [
-            {key: app[key] for key in ("id", "name", "hostname")} for app in self._database.apps()
-        ]
+        return [{key: app[key] for key in ("id", "name", "hostname")} for app in self._apps.all()]
+
+    def reset(self) -> None:
+        """Restore the initial state: the sample apps, no conversations, and the initial `today`.
+
+        Apps that were added are removed; run their definitions again. The token, the addresses and
+        the clients that are connected stay valid. Other processes that use the same folder keep
+        their apps, but the conversations of all are deleted.
+
+        Raises
+        ------
+        UserError
+            The folder cannot be written.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder, start(folder) as workspace:
+        ...     echo = workspace.app("echo")(lambda session, text: text)
+        ...     workspace.reset()
+        ...     [app["name"] for app in workspace.list_apps()]
+        ['deal-desk', 'diet-coach', 'support-ops']
+        """
+        try:
+            self._database.reset()
+        except sqlite3.Error as error:
+            raise UserError(
+                f"Cannot reset the workspace in {self.folder}: {error}. Try again later."
+            ) from None
+        self._apps.reset()
+        self._payments.today = self._initial_today
 
     def client(self, **options: Any) -> Client:
         r"""Return a client for this workspace.
@@ -328,14 +382,18 @@ class Workspace:
             pass  # tried first, because gRPC writes to stderr if the port is in use
         url = f"http://{_HOST}:{port + 1}/login/"
         server = rpc.make_server(
-            self._database, self._logins, self.token, lambda login: url + login
+            self._database, self._apps, self._logins, self.token, lambda login: url + login
         )
         server.add_insecure_port(f"{_HOST}:{port}")
         return server
 
     def _serve(self, port: int, pace: float) -> tuple[uvicorn.Server, threading.Thread]:
+        app = make_app(
+            self._database, self._apps, self._payments, self._logins, self.token, port, pace
+        )
         config = uvicorn.Config(
-            make_app(self._database, self._apps, self._logins, self.token, port, pace),
+            app,
+            http="h11",  # the same server wherever httptools is installed
             lifespan="off",
             log_config=None,
             access_log=False,  # it would print prompts, which are in the URL
@@ -361,7 +419,8 @@ class Workspace:
 
 def _listening(port: int) -> socket.socket:
     """Return a socket that listens on a loopback port; 0 picks a free one."""
-    listening = socket.socket()
+    # With the protocol named, asyncio sets TCP_NODELAY; without it, each answer is 40 ms late.
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((_HOST, port))
@@ -370,3 +429,6 @@ def _listening(port: int) -> socket.socket:
         listening.close()
         raise
     return listening
+
+
+watch_forks(serving=lambda: bool(_running), in_child=_leave_to_parent)

@@ -75,6 +75,8 @@ def answering(answer):
     """Serve one JSON answer for every request."""
 
     class Handler(BaseHTTPRequestHandler):
+        disable_nagle_algorithm = True
+
         def do_GET(self):
             body = json.dumps(answer).encode()
             self.send_response(200)

@@ -77,6 +77,8 @@ def gateway(*events, status=200, lookup=200, sessions=(None, None)):
     asked = []
 
     class Handler(BaseHTTPRequestHandler):
+        disable_nagle_algorithm = True
+
         def do_GET(self):
             url = urlsplit(self.path)
             if not url.path.endswith("/stream"):

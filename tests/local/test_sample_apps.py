@@ -36,7 +36,7 @@ class Chat:
 
     def ask(self, text):
         pieces = list(self.app(self.session, text))
-        self.session.state = json.loads(json.dumps(self.session.state))
+        self.session.data = json.loads(json.dumps(self.session.data))
         self.blocks = [json.loads(json.dumps(piece)) for piece in pieces if isinstance(piece, dict)]
         reply = "".join(piece for piece in pieces if isinstance(piece, str))
         self.session.history.append(Turn(text, reply))

@@ -30,7 +30,7 @@ def _pieces(session: Session, text: str) -> Iterator[Piece]:
         for name, factor, pattern in _TERMS
         if (match := re.search(rf"(?<![0-9.,]){pattern}", text))
     }
-    quote = _DEFAULTS | session.state.get("quote", {}) | found
+    quote = _DEFAULTS | session.data.get("quote", {}) | found
     if not found or "seats" not in quote:
         yield (
             "I compute quotes. Tell me the number of seats, and optionally a price, a discount and "
@@ -38,7 +38,7 @@ def _pieces(session: Session, text: str) -> Iterator[Piece]:
         )
         yield scripting.suggestions("Quote 25 seats at $49 with 15% off for a year", "10 seats")
         return
-    session.state["quote"] = quote
+    session.data["quote"] = quote
     full = quote["seats"] * quote["cents"] * quote["months"]
     discount = (full * quote["percent"] + 50) // 100
     term = counted(quote["months"], "month")

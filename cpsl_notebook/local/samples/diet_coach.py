@@ -32,7 +32,7 @@ def answer(session: Session, text: str) -> Iterator[Piece]:
 def _pieces(session: Session, words: str) -> Iterator[Piece]:
     servings = [(food, to_number(number or "1")) for number, food in _SERVING.findall(words)]
     energy = sum(number * FOODS[food] for food, number in servings)
-    total = session.state["kcal"] = session.state.get("kcal", 0) + energy
+    total = session.data["kcal"] = session.data.get("kcal", 0) + energy
     if servings:
         lines = [f"| {food} | {n:,} | {n * FOODS[food]:,} kcal |" for food, n in servings]
         yield "\n".join(["| Food | Portions | Energy |", "|---|---:|---:|", *lines])

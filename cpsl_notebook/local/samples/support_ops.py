@@ -31,7 +31,7 @@ EXAMPLES = (
 
 
 def answer(session: Session, text: str) -> Iterator[Piece]:
-    """Answer a question; ``state["selection"]`` keeps which threads it was about."""
+    """Answer a question; ``session.data["selection"]`` keeps which threads it was about."""
     threads = sample_threads()
     pieces = list(_pieces(session, plain(text), threads))
     if not pieces:
@@ -44,7 +44,7 @@ def answer(session: Session, text: str) -> Iterator[Piece]:
 
 
 def _pieces(session: Session, words: str, threads: Sequence[Thread]) -> Iterator[Piece]:
-    earlier: Selection = session.state.get("selection", {})
+    earlier: Selection = session.data.get("selection", {})
     selection = questions.read_selection(words, earlier)
     writers = [write for pattern, write in _WRITERS if pattern.search(words)]
     if not writers and (selection or questions.ASKS_LIST.search(words)):
@@ -60,7 +60,7 @@ def _pieces(session: Session, words: str, threads: Sequence[Thread]) -> Iterator
             # What one part of the message lists, the next part is about: "… and make a plan".
             pieces, selection = write(words, selection, threads)
             yield from pieces
-        session.state["selection"] = selection
+        session.data["selection"] = selection
 
 
 _Answer = tuple[list[Piece], Selection]

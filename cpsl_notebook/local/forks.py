@@ -1,0 +1,95 @@
+"""Keeps forked children of a process, such as those of ``!command``, apart from its workspaces."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+__all__ = ["close_sockets", "watch_forks"]
+
+_lock = threading.RLock()  # two threads may fork at once
+_stderr: list[int | None] = []  # what file descriptor 2 was before each fork that is under way
+
+
+def watch_forks(serving: Callable[[], bool], in_child: Callable[[], None]) -> None:
+    """Silence gRPC during forks and run a function in each child, from now on.
+
+    While a gRPC server runs, gRPC's C library writes a line to file descriptor 2 in every fork,
+    because its own fork handlers are skipped. Its log level cannot be changed after ``import
+    grpc``, so the descriptor leads to the null device for the moment of the fork. If
+    ``GRPC_VERBOSITY`` is set, the user wants the messages, and they are left alone.
+
+    Parameters
+    ----------
+    serving : callable
+        Return whether this process runs a gRPC server.
+    in_child : callable
+        Called without arguments in each forked child.
+    """
+
+    def before() -> None:
+        _lock.acquire()
+        silent = serving() and "GRPC_VERBOSITY" not in os.environ
+        _stderr.append(_silence() if silent else None)
+
+    def after() -> None:
+        original = _stderr.pop()
+        if original is not None:
+            if _leads_to_null(2):  # pty.fork() has replaced it in the child
+                os.dup2(original, 2)
+            os.close(original)
+        _lock.release()
+
+    def after_in_child() -> None:
+        after()
+        in_child()
+
+    if hasattr(os, "register_at_fork"):  # not on Windows
+        os.register_at_fork(before=before, after_in_parent=after, after_in_child=after_in_child)
+
+
+def close_sockets(host: str, ports: set[int]) -> None:
+    """Close the sockets of servers on these ports, their connections included.
+
+    The descriptors stay in use, by the null device: objects of the servers may close them later,
+    when their numbers could belong to something else.
+    """
+    null = os.open(os.devnull, os.O_RDWR)
+    with contextlib.suppress(OSError):  # not every system has the folder
+        for path in Path("/dev/fd").iterdir():
+            if _is_bound(int(path.name), host, ports):
+                os.dup2(null, int(path.name), inheritable=False)
+    os.close(null)
+
+
+def _is_bound(descriptor: int, host: str, ports: set[int]) -> bool:
+    """Return whether a descriptor is a socket with one of these local addresses."""
+    try:
+        with socket.fromfd(descriptor, socket.AF_INET, socket.SOCK_STREAM) as found:
+            address = found.getsockname()
+    except OSError:
+        return False
+    return isinstance(address, tuple) and address[0] == host and address[1] in ports
+
+
+def _silence() -> int | None:
+    """Let file descriptor 2 lead to the null device; return a copy of it, if it is open."""
+    try:
+        original = os.dup(2)
+    except OSError:
+        return None
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    os.close(null)
+    return original
+
+
+def _leads_to_null(descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), Path(os.devnull).stat())
+    except OSError:
+        return False
