@@ -135,7 +135,7 @@ def login(magics: CapsuleMagics, options: argparse.Namespace) -> None:
 
 
 def local_workspace(magics: CapsuleMagics, options: argparse.Namespace) -> Any:
-    """Start, stop or show the local workspace."""
+    """Start, reset, stop or show the local workspace."""
     from cpsl_notebook import local
 
     workspace = local.running()
@@ -150,6 +150,8 @@ def local_workspace(magics: CapsuleMagics, options: argparse.Namespace) -> Any:
         magics.context.connect(None)
         return None
     workspace = workspace or local.start()
+    if options.action == "reset":
+        workspace.reset()
     if options.today:
         workspace.today = options.today
     magics.context.connect(workspace.client())

@@ -285,12 +285,13 @@ COMMANDS = {
                 Argument(
                     "action",
                     nargs="?",
-                    choices=["stop", "status"],
-                    help="default: start the workspace",
+                    choices=["stop", "status", "reset"],
+                    help="default: start the workspace; reset restores the sample apps and deletes "
+                    "conversations",
                 ),
                 Argument("--today", metavar="DATE", type=_day, help="the last day with payments"),
             ),
-            examples="%capsule local\n%capsule local status",
+            examples="%capsule local\n%capsule local status\n%capsule local reset",
         ),
         Command(
             "use",

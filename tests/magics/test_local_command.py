@@ -25,3 +25,23 @@ def test_local_workspace_is_started_shown_and_stopped(tmp_path, monkeypatch):
             assert "No credentials" in shell.error("%capsule apps")
         finally:
             workspace.stop()
+
+
+def test_local_reset_restores_the_sample_apps_and_starts_new_conversations(tmp_path, monkeypatch):
+    monkeypatch.setenv("CAPSULE_HOME", str(tmp_path))
+    with new_shell() as shell:
+        shell.run("%load_ext cpsl_notebook")
+        workspace = shell.run("%capsule local").value
+        try:
+            shell.run("%%capsule support-ops\nHow many threads are open?")
+            first = shell.run("%capsule last").value
+            workspace.app("echo")(lambda session, text: text)
+            assert shell.run("%capsule local reset").value is workspace
+            assert set(shell.run("%capsule apps").value["name"]) == {
+                *("deal-desk", "diet-coach", "support-ops")
+            }
+            shell.run("%%capsule support-ops\nHow many threads are open?")
+            second = shell.run("%capsule last").value
+            assert (second.turn, second.session_id != first.session_id) == (1, True)
+        finally:
+            workspace.stop()
