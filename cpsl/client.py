@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import difflib
 from collections.abc import Callable, Iterator
 from typing import Any, Self, TypeVar
@@ -170,6 +171,28 @@ class Client:
         """Close the pooled connections; a later call opens new ones."""
         if self._connected is not None:
             self._connected.close()
+
+    def with_options(self, **options: Any) -> Self:
+        """Return a client with the same token and gateway, and some other options.
+
+        Parameters
+        ----------
+        **options
+            ``max_retries``, ``pickle_token`` or another option of the constructor that limits or
+            allows something.
+
+        Examples
+        --------
+        ::
+
+            patient = client.with_options(max_retries=10)
+        """
+        state = self.__getstate__() | {"token": self._transport.settings.token}
+        state["options"] = dataclasses.replace(self._options, **options)
+        other = object.__new__(type(self))
+        vars(other).update(vars(self))
+        other.__setstate__(state)
+        return other
 
     def list_apps(self, *, timeout: Seconds | None = None) -> list[dict[str, Any]]:
         """List the apps of the workspace.
