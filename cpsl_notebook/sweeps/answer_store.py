@@ -219,12 +219,13 @@ class AnswerStore:
 def stored_outcomes(path: Path, keys: Iterable[bytes]) -> Iterator[Outcome | None]:
     """Return what a store knows of rows, in their order; ``None`` for one that may be sent.
 
-    Rows in flight are ``None`` too: only a claim can tell whether their process still runs.
+    A store that does not exist yet gives nothing. Rows in flight are ``None`` too: only a claim can tell whether their process still runs.
     """
     if not path.exists():
-        yield from (None for _ in keys)
         return
     with _usable(path), contextlib.closing(_connect(path)) as database:
+        if not _check_content(database, path):
+            return
         for key in keys:
             state, _, _, outcome = _find(database, key)
             yield outcome if state in (ANSWERED, FAILED, UNKNOWN) else None
@@ -275,13 +276,7 @@ def _create(path: Path) -> None:
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     with contextlib.closing(_connect(path)) as database:
-        (mark,) = database.execute("PRAGMA application_id").fetchone()
-        (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        (version,) = database.execute("PRAGMA user_version").fetchone()
-        if mark != _APPLICATION_ID and (mark or tables):
-            raise UserError(f"{path} is not the store of a sweep: name another file in store=.")
-        if version > _VERSION:
-            raise UserError(f"{path} was written by a newer cpsl-notebook: update it to continue.")
+        _check_content(database, path)
         (mode,) = database.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
             raise _without_locks(path, f"SQLite uses the journal mode {mode!r} there")
@@ -291,6 +286,18 @@ def _create(path: Path) -> None:
         database.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
         database.execute(f"PRAGMA user_version = {_VERSION}")
         database.execute("COMMIT")
+
+
+def _check_content(database: sqlite3.Connection, path: Path) -> bool:
+    """Make sure that a file is not another program's; return whether it has answers."""
+    (mark,) = database.execute("PRAGMA application_id").fetchone()
+    (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    if mark != _APPLICATION_ID and (mark or tables):
+        raise UserError(f"{path} is not the store of a sweep: name another file in store=.")
+    if version > _VERSION:
+        raise UserError(f"{path} was written by a newer cpsl-notebook: update it to continue.")
+    return bool(tables)
 
 
 @contextlib.contextmanager

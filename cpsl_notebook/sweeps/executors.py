@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
@@ -73,7 +74,8 @@ class Runner:
         if self._own is not None:
             self._own.shutdown(wait=not abandon, cancel_futures=True)
         elif not self.in_process and not abandon:
-            self._executor.submit(forget, plan.run)
+            with contextlib.suppress(Exception):  # the executor may be broken
+                self._executor.submit(forget, plan.run)
 
 
 def client_for(core: Any, *, in_process: bool, send_token: bool) -> Any:

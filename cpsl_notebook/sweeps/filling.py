@@ -47,12 +47,11 @@ def fill_prompts(
             try:
                 prompts.append(fill(template, base | variables).text)
             except PromptError as error:
-                label = rows.frame.index[number]
-                raise PromptError(f"Row {label!r}: {error}", label=error.label) from error
+                raise PromptError(f"{rows.name(number)}: {error}", label=error.label) from error
     for number, prompt in enumerate(prompts):
         problem = _problem(prompt)
         if problem:
-            raise UserError(f"Row {rows.frame.index[number]!r}: {problem}")
+            raise UserError(f"{rows.name(number)}: {problem}")
     return prompts
 
 

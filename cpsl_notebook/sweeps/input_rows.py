@@ -64,6 +64,11 @@ class InputRows:
     def __len__(self) -> int:
         return len(self.frame)
 
+    def name(self, number: int) -> str:
+        """Return what a message calls a row: by its label in the index."""
+        (label,) = self.frame.index[[number]].tolist()
+        return f"Row {label!r}"
+
     def variables(self) -> Iterator[dict[str, Any]]:
         """Return the variables of each row: its columns that are names, and ``row`` with all."""
         for row in self._rows():

@@ -247,8 +247,8 @@ def sweep(
     frame = answers.frame(rows, requests, labels, keep=keep, prefix=prefix)
     if on_error == "raise" and failed is not None:
         position, problem = failed
-        label = rows.frame.index[requests.place(position)[0]]
-        error = SweepError(f"Row {label!r}: {problem} `error.answers` has the answers so far.")
+        name = rows.name(requests.place(position)[0])
+        error = SweepError(f"{name}: {problem} `error.answers` has the answers so far.")
         error.answers = frame
         raise error
     if reason:
