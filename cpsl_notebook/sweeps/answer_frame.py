@@ -189,9 +189,9 @@ def check_names(rows: InputRows, labels: dict[str, Any], prefix: str) -> None:
 def _reply(outcome: Outcome) -> Reply:
     reply = Reply(app="", prompt="")
     if "whole" in outcome.payload:
-        reply.take_whole(SimpleNamespace(**outcome.payload["whole"]))
-    for event, data in outcome.payload.get("events", ()):
-        reply.take(event, data)
+        reply.add_response(SimpleNamespace(**outcome.payload["whole"]))
+    for _, data in outcome.payload.get("events", ()):
+        reply.add_event(data)
     return reply
 
 

@@ -91,8 +91,8 @@ class InputRows:
         """
         if column not in self.frame.columns:
             names = [name for name in self.frame.columns if isinstance(name, str)]
-            choice = did_you_mean(column, names, f"the columns are {', '.join(names)}.")
-            raise UsageError(f"There is no column {column!r} for session=: {choice}")
+            choice = did_you_mean(column, names, f"The columns are {', '.join(names)}.")
+            raise UsageError(f"There is no column {column!r} for session=. {choice}")
         values = self.frame[column]
         return [
             None if missing else value for value, missing in zip(values, values.isna(), strict=True)
