@@ -219,7 +219,8 @@ class AnswerStore:
 def stored_outcomes(path: Path, keys: Iterable[bytes]) -> Iterator[Outcome | None]:
     """Return what a store knows of rows, in their order; ``None`` for one that may be sent.
 
-    A store that does not exist yet gives nothing. Rows in flight are ``None`` too: only a claim can tell whether their process still runs.
+    A store that does not exist yet gives nothing. Rows in flight are ``None`` too: only a claim can
+    tell whether their process still runs.
     """
     if not path.exists():
         return

@@ -264,7 +264,7 @@ def test_a_turn_that_fails_ends_its_session_only(client, gateway):
 
 
 def test_an_unknown_session_column_names_the_nearest(client):
-    with pytest.raises(UsageError, match="no column 'whom' for session=. Did you mean 'who'"):
+    with pytest.raises(UsageError, match=r"no column 'whom' for session=\. Did you mean 'who'"):
         sweep(pd.DataFrame({"who": ["a"]}), "x", APP, client=client, session="whom")
 
 
