@@ -172,14 +172,22 @@ class Client:
         if self._connected is not None:
             self._connected.close()
 
-    def with_options(self, **options: Any) -> Self:
-        """Return a client with the same token and gateway, and some other options.
+    def with_options(
+        self, *, max_retries: int | None = None, pickle_token: bool | None = None
+    ) -> Self:
+        """Return a client with the same token, gateway and other options.
 
         Parameters
         ----------
-        **options
-            ``max_retries``, ``pickle_token`` or another option of the constructor that limits or
-            allows something.
+        max_retries : int, optional
+            As in the constructor; by default that of this client.
+        pickle_token : bool, optional
+            As in the constructor; by default that of this client.
+
+        Returns
+        -------
+        Client
+            A client of the same class.
 
         Examples
         --------
@@ -187,11 +195,12 @@ class Client:
 
             patient = client.with_options(max_retries=10)
         """
-        state = self.__getstate__() | {"token": self._transport.settings.token}
-        state["options"] = dataclasses.replace(self._options, **options)
+        given = {"max_retries": max_retries, "pickle_token": pickle_token}
+        changes = {name: value for name, value in given.items() if value is not None}
         other = object.__new__(type(self))
         vars(other).update(vars(self))
-        other.__setstate__(state)
+        state = self.__getstate__() | {"token": self._transport.settings.token}
+        other.__setstate__(state | {"options": dataclasses.replace(self._options, **changes)})
         return other
 
     def list_apps(self, *, timeout: Seconds | None = None) -> list[dict[str, Any]]:

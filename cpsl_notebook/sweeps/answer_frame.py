@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import MutableSequence
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -45,20 +47,20 @@ class Answers:
 
     Attributes
     ----------
-    attempts : list of int
+    attempts : array of int
         How many times each request has been sent.
     """
 
     def __init__(self, size: int, form: Form | None) -> None:
         self._form = form
         self._parsed: list[dict[str, Any] | None] = [None] * size if form else []
-        self.attempts = [0] * size
-        self._columns: dict[str, list[Any]] = {
+        self.attempts = array("q", bytes(8 * size))
+        self._columns: dict[str, MutableSequence[Any]] = {
             "reply": [None] * size,
             "status": ["stopped"] * size,
             "error": [None] * size,
-            "first_text_s": [None] * size,
-            "total_s": [None] * size,
+            "first_text_s": array("d", [np.nan]) * size,
+            "total_s": array("d", [np.nan]) * size,
             "session_id": [None] * size,
             "request_id": [None] * size,
         }
@@ -70,8 +72,9 @@ class Answers:
         text = reply.text
         columns["reply"][position] = clean(text) if text or outcome.kind == ANSWERED else None
         self.attempts[position] = outcome.attempts
-        columns["first_text_s"][position] = outcome.first_text_s
-        columns["total_s"][position] = outcome.total_s
+        for name in ("first_text_s", "total_s"):
+            seconds = getattr(outcome, name)
+            columns[name][position] = np.nan if seconds is None else seconds
         columns["session_id"][position] = reply.session_id or None
         columns["request_id"][position] = reply.request_id or None
         status, error = _status(outcome), outcome.error
@@ -86,7 +89,7 @@ class Answers:
 
     def seconds(self) -> list[float]:
         """Return how long the known answers took."""
-        return [seconds for seconds in self._columns["total_s"] if seconds is not None]
+        return [seconds for seconds in self._columns["total_s"] if seconds == seconds]
 
     def stop(self, position: int, reason: str) -> None:
         """Say why a request was not sent."""
@@ -115,7 +118,7 @@ class Answers:
         keep: bool,
         prefix: str,
     ) -> pd.DataFrame:
-        """Return the answers in the order of the input.
+        """Return the answers in the order of the input; called once, at the end.
 
         Parameters
         ----------
@@ -147,7 +150,8 @@ class Answers:
         self._columns["attempts"] = self.attempts
         self._columns["prompt"] = [requests.prompt(position) for position in range(size)]
         for name, dtype in _COLUMNS.items():
-            columns[name] = pd.Series(self._columns[name], dtype=dtype).array
+            # Taken out, so that no more than one column is in memory twice.
+            columns[name] = pd.Series(self._columns.pop(name), dtype=dtype).array
         taken = {f"{prefix}{name}" for name in columns}
         kept = rows.frame.take(row) if keep else pd.DataFrame(index=index)
         parsed = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -113,17 +114,21 @@ class Requests:
         """
         occurrences: Counter[bytes] = Counter()
         earlier: dict[Any, bytes] = {}
-        for position in range(len(self)):
-            row, _, app, _ = self.place(position)
-            conversation = self._conversation(position)
-            session = None if self.sessions is None else self.sessions[row]
-            label = None if session is None else str(session)
-            before = earlier.get(conversation, b"").hex()
-            own = _digest(scope, self.apps[app], self.prompt(position), label, before)
-            if label is not None:
+        kinds = itertools.product(range(len(self.prompts)), self.apps, range(self.repeat))
+        for (row, session), (variant, app, repetition) in itertools.product(
+            enumerate(self.sessions or itertools.repeat(None, len(self.prompts[0]))), list(kinds)
+        ):
+            parts = [scope, app, self.prompts[variant][row]]
+            if session is None:
+                own = _digest(json.dumps(parts).encode())
+            else:
+                conversation = (session, variant, app, repetition)
+                before = earlier.get(conversation, b"").hex()
+                own = _digest(json.dumps([*parts, str(session), before]).encode())
                 earlier[conversation] = own
-            yield _digest(own.hex(), occurrences[own])
-            occurrences[own] += 1
+            occurrence = occurrences[own]
+            occurrences[own] = occurrence + 1
+            yield _digest(own + occurrence.to_bytes(8))
 
     def _conversation(self, position: int) -> Any:
         row, variant, app, repetition = self.place(position)
@@ -133,5 +138,5 @@ class Requests:
         return session, variant, app, repetition
 
 
-def _digest(*parts: Any) -> bytes:
-    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=KEY_BYTES).digest()
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=KEY_BYTES).digest()
