@@ -195,12 +195,14 @@ class Client:
 
             patient = client.with_options(max_retries=10)
         """
-        given = {"max_retries": max_retries, "pickle_token": pickle_token}
-        changes = {name: value for name, value in given.items() if value is not None}
+        state = self.__getstate__() | {"token": self._transport.settings.token}
+        if max_retries is not None:
+            state["options"] = dataclasses.replace(state["options"], max_retries=max_retries)
+        if pickle_token is not None:
+            state["options"] = dataclasses.replace(state["options"], pickle_token=pickle_token)
         other = object.__new__(type(self))
         vars(other).update(vars(self))
-        state = self.__getstate__() | {"token": self._transport.settings.token}
-        other.__setstate__(state | {"options": dataclasses.replace(self._options, **changes)})
+        other.__setstate__(state)
         return other
 
     def list_apps(self, *, timeout: Seconds | None = None) -> list[dict[str, Any]]:

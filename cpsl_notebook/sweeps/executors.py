@@ -43,7 +43,7 @@ class Runner:
                 label="TypeError",
             )
         self.in_process = executor is None or isinstance(executor, ThreadPoolExecutor)
-        self.ready = max(1, max_active // _READY) if executor is None else 0
+        self.ready = max_active // _READY if executor is None else 0
         self._own: ThreadPoolExecutor | None = None
         if executor is None:
             self._own = ThreadPoolExecutor(max_active, thread_name_prefix="capsule-sweep")

@@ -24,6 +24,15 @@ VARYING = ["first_text_s", "total_s", "session_id", "request_id"]
 ROWS = pd.DataFrame({"who": list("abab"), "n": [3, 4, 5, 6]}, index=[4, 3, 2, 1])
 
 
+@pytest.fixture(scope="module", autouse=True)
+def main_module():
+    """Undo what an IPython shell of another test has done: processes cannot be started after it."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not hasattr(sys.modules["__main__"], "__spec__"):
+            patch.setattr(sys.modules["__main__"], "__spec__", None, raising=False)
+        yield
+
+
 def processes(count=2):
     return concurrent.futures.ProcessPoolExecutor(
         count, mp_context=multiprocessing.get_context("spawn")
@@ -31,7 +40,7 @@ def processes(count=2):
 
 
 @pytest.fixture(scope="module")
-def cluster():
+def cluster(main_module):
     logging.getLogger("distributed").setLevel(logging.ERROR)
     with LocalCluster(
         n_workers=2, threads_per_worker=4, dashboard_address=None, silence_logs=logging.CRITICAL

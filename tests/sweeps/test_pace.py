@@ -22,9 +22,9 @@ def test_a_limited_row_is_sent_again_after_the_time_that_the_service_names(clien
     answers = sweep(range(8), "{{ value }}", APP, client=client, max_active=2)
     assert answers["status"].tolist() == ["ok"] * 8
     assert sorted(answers["attempts"]) == [1] * 7 + [2]
-    # The whole sweep waits, except for what was on its way: a second row, and one in the pool.
+    # The whole sweep waits, except for the second row that was on its way.
     waits = [b - a for a, b in itertools.pairwise(gateway.times)]
-    assert max(waits) > 0.9 and waits.index(max(waits)) <= 2
+    assert max(waits) > 0.9 and waits.index(max(waits)) <= 1
 
 
 def test_the_client_does_not_wait_for_429_by_itself(client, gateway):
@@ -157,18 +157,16 @@ def test_on_error_raise_ends_with_the_first_failure_and_keeps_the_answers(client
     with pytest.raises(SweepError, match="Row 2: GatewayError: ") as caught:
         sweep(range(50), "{{ value }}", APP, client=client, on_error="raise", max_active=1)
     statuses = caught.value.answers["status"].tolist()
-    assert statuses[:3] == ["ok", "ok", "error"]
-    assert statuses[5:] == ["stopped"] * 45
-    assert len(gateway.received) <= 5
+    assert statuses == ["ok", "ok", "error"] + ["stopped"] * 47
+    assert len(gateway.received) == 3
 
 
 def test_max_failures_ends_a_sweep_that_does_not_work(client, gateway):
     gateway.rule = lambda text, number: CRASHED
     with pytest.warns(UserWarning, match="Stopped after 3 failed rows"):
         answers = sweep(range(50), "{{ value }}", APP, client=client, max_failures=3, max_active=1)
-    assert (answers["status"] == "error").sum() in (3, 4)
+    assert answers["status"].tolist() == ["error"] * 3 + ["stopped"] * 47
     assert answers["error"].iloc[-1] == "Stopped after 3 failed rows."
-    assert (answers["status"] == "stopped").sum() >= 46
 
 
 def interrupt_when(came):
