@@ -31,6 +31,8 @@ class Runner:
     ----------
     in_process : bool
         Whether tasks run in this process.
+    owns_pool : bool
+        Whether it has a thread pool of its own.
     ready : int
         How many tasks may wait in the pool besides those in flight.
     """
@@ -43,6 +45,7 @@ class Runner:
                 label="TypeError",
             )
         self.in_process = executor is None or isinstance(executor, ThreadPoolExecutor)
+        self.owns_pool = executor is None
         self.ready = max_active // _READY if executor is None else 0
         self._own: ThreadPoolExecutor | None = None
         if executor is None:

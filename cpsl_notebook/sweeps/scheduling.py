@@ -144,6 +144,7 @@ class Scheduler:
         """
         self._waiting, self._store = tasks, store
         self._keys, self._resend = keys, resend
+        self._progress.start()
         while not self.abandoned:
             wait = self._start_tasks()
             if not self._active and wait is None:
@@ -271,7 +272,9 @@ class Scheduler:
             self._store.record(self._key(position), outcome)
         status = self._answers.set(position, outcome)
         failed = status in ("error", "unknown")
-        self._progress.finished(failed, flight)
+        took = flight if outcome.total_s is None else outcome.total_s
+        # In a pool of our own, rows wait only so that its threads never do.
+        self._progress.finished(failed, took, took if self._runner.owns_pool else flight)
         if outcome.kind != RATE_LIMITED:
             self._pace.answered()
         if failed:

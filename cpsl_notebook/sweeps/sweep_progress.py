@@ -14,6 +14,7 @@ __all__ = ["SweepProgress", "duration"]
 
 LINE_INTERVAL = 60.0  # seconds between two lines of text
 _BAR_INTERVAL = 0.1  # seconds between two updates of the bar
+_QUEUED = 1.2  # a row in flight for so many times its request's time has waited for a worker
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} rows{postfix}"
 
 
@@ -49,8 +50,9 @@ class SweepProgress:
         self._slots = slots
         self._rpm = rpm
         self._sent = 0  # rows that were sent and have their outcome
-        self._flights = 0.0  # seconds that their tasks were in flight together
-        self._warm: tuple[int, float] | None = None  # both when every slot had been used once
+        self._took = self._flights = (
+            0.0  # seconds for their requests, and since they were submitted
+        )
         self._began = self._shown_at = self._line_at = time.monotonic()
         where = front_end()
         file = sys.stdout if where == "widget" else sys.stderr
@@ -67,34 +69,37 @@ class SweepProgress:
         self.done += 1
         self.failed += failed
 
-    def finished(self, failed: bool, flight: float) -> None:
-        """Count a row that was sent, with the seconds that its task was in flight.
+    def start(self) -> None:
+        """Start the clock: rows are sent from now on."""
+        self._began = time.monotonic()
+
+    def finished(self, failed: bool, took: float, flight: float) -> None:
+        """Count a row that was sent.
 
         Parameters
         ----------
         failed : bool
             Whether it has no answer.
+        took : float
+            Seconds that its request took.
         flight : float
-            The seconds, divided among the rows of the task.
+            Seconds since it was submitted, with the time for which it waited for a worker.
         """
         self.known(failed)
         self._sent += 1
+        self._took += took
         self._flights += flight
-        if self._warm is None and self._sent >= self._slots:
-            self._warm = (self._sent, self._flights)
 
     @property
     def rate(self) -> float:
         """Rows per second; 0 while no row that was sent has its outcome."""
         if not self._sent:
             return 0.0
-        if self.paused:  # the pauses are part of the pace
-            return self._sent / max(time.monotonic() - self._began, 1e-9)
-        sent, flights = self._sent, self._flights
-        if self._warm is not None and sent >= 2 * self._slots:
-            # The first tasks did not wait for others, where the executor has fewer workers.
-            sent, flights = sent - self._warm[0], flights - self._warm[1]
-        rate = self._slots * sent / max(flights, 1e-9)
+        if self.paused or self._flights > _QUEUED * self._took:
+            # The pace depends on pauses, or on an executor with fewer workers than slots.
+            rate = self._sent / max(time.monotonic() - self._began, 1e-9)
+        else:
+            rate = self._slots * self._sent / max(self._took, 1e-9)
         return min(rate, self._rpm / 60.0) if self._rpm else rate
 
     @property

@@ -240,24 +240,26 @@ def clock(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("workers", "slots", "rows"), [(8, 8, 1000), (2, 8, 1000), (32, 32, 2000), (1, 1, 100)]
+    ("workers", "slots", "rows"),
+    [(8, 8, 1000), (2, 8, 200), (32, 32, 2000), (1, 1, 100), (8, 8, 100)],
 )
 def test_the_time_left_is_right_after_a_twentieth_of_the_rows(clock, workers, slots, rows):
     """A simulated sweep: replies take 0.8 to 1.2 s, and rows wait for a worker."""
     progress = SweepProgress(rows, slots, shown=False)
     free = [1000.0] * workers
-    flights = []  # (end, start) of each row, in the order of their ends
+    flights = []  # (end, time of submission, time of the request) of each row
     submitted = [1000.0] * slots
     for number in range(rows):
         start = submitted.pop(0)
         worker = free.index(min(free))
-        free[worker] = max(free[worker], start) + 0.8 + 0.4 * (number * 7919 % 101) / 100
-        flights.append((free[worker], start))
+        took = 0.8 + 0.4 * (number * 7919 % 101) / 100
+        free[worker] = max(free[worker], start) + took
+        flights.append((free[worker], start, took))
         submitted = sorted([*submitted, free[worker]])
     flights.sort()
-    for done, (end, start) in enumerate(flights, 1):
+    for done, (end, start, took) in enumerate(flights, 1):
         clock[0] = end
-        progress.finished(False, end - start)
+        progress.finished(False, took, end - start)
         if done >= rows / 20 and done <= rows * 0.9:
             left = flights[-1][0] - end
             assert progress.seconds_left == pytest.approx(left, rel=0.2), done
