@@ -41,7 +41,8 @@ class InputRows:
     """
 
     def __init__(self, data: Any) -> None:
-        self._items: Sequence[Mapping[Any, Any]] | None = None
+        self._items: Sequence[Any] | None = None
+        self._are_mappings = False
         if isinstance(data, pd.DataFrame):
             self.frame = data
         elif isinstance(data, pd.Series):
@@ -100,7 +101,8 @@ class InputRows:
 
     def _rows(self) -> Iterator[Mapping[Any, Any]]:
         if self._items is not None:
-            yield from self._items
+            for item in self._items:
+                yield item if self._are_mappings else {"value": item}
             return
         names = list(self.frame.columns)
         for values in self.frame.itertuples(index=False, name=None):
@@ -109,10 +111,10 @@ class InputRows:
     def _from_items(self, items: list[Any]) -> pd.DataFrame:
         """Return the table of a list's items, and keep their values as they are."""
         items = [item._asdict() if hasattr(item, "_asdict") else item for item in items]
-        if items and all(isinstance(item, Mapping) for item in items):
-            self._items = items
+        self._items = items
+        self._are_mappings = bool(items) and all(isinstance(item, Mapping) for item in items)
+        if self._are_mappings:
             return pd.DataFrame.from_records(items)
-        self._items = [{"value": item} for item in items]
         return pd.DataFrame({"value": pd.Series(items, dtype=None if items else "object")})
 
 
