@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import difflib
 from collections.abc import Callable, Iterator
 from typing import Any, Self, TypeVar
@@ -170,6 +171,39 @@ class Client:
         """Close the pooled connections; a later call opens new ones."""
         if self._connected is not None:
             self._connected.close()
+
+    def with_options(
+        self, *, max_retries: int | None = None, pickle_token: bool | None = None
+    ) -> Self:
+        """Return a client with the same token, gateway and other options.
+
+        Parameters
+        ----------
+        max_retries : int, optional
+            As in the constructor; by default that of this client.
+        pickle_token : bool, optional
+            As in the constructor; by default that of this client.
+
+        Returns
+        -------
+        Client
+            A client of the same class.
+
+        Examples
+        --------
+        ::
+
+            patient = client.with_options(max_retries=10)
+        """
+        state = self.__getstate__() | {"token": self._transport.settings.token}
+        if max_retries is not None:
+            state["options"] = dataclasses.replace(state["options"], max_retries=max_retries)
+        if pickle_token is not None:
+            state["options"] = dataclasses.replace(state["options"], pickle_token=pickle_token)
+        other = object.__new__(type(self))
+        vars(other).update(vars(self))
+        other.__setstate__(state)
+        return other
 
     def list_apps(self, *, timeout: Seconds | None = None) -> list[dict[str, Any]]:
         """List the apps of the workspace.

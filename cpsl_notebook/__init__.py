@@ -33,14 +33,16 @@ if TYPE_CHECKING:
     from cpsl_notebook.client import Client
     from cpsl_notebook.errors import UserError
     from cpsl_notebook.reply.model import Reply
+    from cpsl_notebook.sweeps.sweep import sweep
 
-__all__ = ["Client", "Reply", "UserError", "ask", "load_ipython_extension", "local"]
+__all__ = ["Client", "Reply", "UserError", "ask", "load_ipython_extension", "local", "sweep"]
 
 _MODULES = {
     "Client": "cpsl_notebook.client",
     "Reply": "cpsl_notebook.reply.model",
     "UserError": "cpsl_notebook.errors",
     "ask": "cpsl_notebook.api",
+    "sweep": "cpsl_notebook.sweeps.sweep",
 }
 
 

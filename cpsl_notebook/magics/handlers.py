@@ -36,8 +36,12 @@ __all__ = [
 
 def send_cell(
     magics: CapsuleMagics, options: argparse.Namespace, cell: str, namespace: Mapping[str, Any]
-) -> None:
+) -> pd.DataFrame | None:
     """Fill the text of a cell, send it to an app, and show the reply."""
+    if options.each:
+        from cpsl_notebook.sweeps.cell import sweep_cell
+
+        return sweep_cell(magics.shell, options, cell, namespace)
     from cpsl_notebook.api import running_cell, send
     from cpsl_notebook.prompt.request import Request
     from cpsl_notebook.prompt.template import FilledPrompt, fill
@@ -62,12 +66,13 @@ def send_cell(
         from cpsl_notebook.sanitize import clean
 
         print(clean(preview(magics.context, request)))  # noqa: T201
-        return
+        return None
     reply = send(request, quiet=options.quiet)
     if options.out:
         magics.shell.push({options.out: reply})
     if reply.error is not None:
         raise reply.error
+    return None
 
 
 def use(magics: CapsuleMagics, options: argparse.Namespace) -> None:

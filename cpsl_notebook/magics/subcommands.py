@@ -197,6 +197,14 @@ CELL = Command(
             type=_seconds,
             help="stop if the app sends nothing for this many seconds",
         ),
+        Argument(
+            "--each",
+            metavar="FRAME",
+            default="",
+            completes="variable",
+            help="send the cell for each row of this table; the columns are variables of the cell",
+        ),
+        Argument("--yes", action="store_true", help="with --each: send more than 100 prompts"),
     ),
     examples="""\
 %%capsule support-ops -o answer
@@ -211,6 +219,9 @@ A cell continues the notebook's conversation with the app.
 conversion and format spec as in an f-string: {{ table.head(3) }}, {{ total:,.2f }}, {{ name!r }}.
 A DataFrame becomes a Markdown table, a Reply its text. A variable that does not exist is an error.
 Double braces of other languages are sent unchanged; {{ "{{" }} gives two braces.
+
+With --each FRAME, the cell is sent for each row of a table, and the answers are a DataFrame: that of
+-o. --json and --table parse them into columns. --session COLUMN groups rows into conversations.
 
 On the magic's line, $name and {{ expression }} are filled too, # starts a comment, and a trailing ;
 means -q.""",

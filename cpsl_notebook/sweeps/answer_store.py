@@ -1,0 +1,338 @@
+"""The store of a sweep: a SQLite file that records each row before it is sent and when it is answered.
+
+One thread writes, and commits whatever has queued up in one transaction, so that a slow disk delays
+rows but does not limit their number. Several processes may use one file at the same time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import sqlite3
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cpsl_notebook.errors import UserError
+from cpsl_notebook.sweeps.outcomes import ANSWERED, FAILED, UNKNOWN, Outcome
+
+__all__ = ["AnswerStore", "Claim", "Turn", "stored_outcomes"]
+
+BUSY_TIMEOUT = 60.0  # seconds to wait for another process that writes to the same store
+_GROUP = 1_000  # operations in one transaction at most
+_APPLICATION_ID = 0x43505357  # marks a SQLite file as the store of a sweep
+_VERSION = 1
+_SENT = "sent"
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS answers (
+    key BLOB PRIMARY KEY, state TEXT NOT NULL, run TEXT NOT NULL, app TEXT NOT NULL,
+    prompt TEXT NOT NULL, attempts INTEGER NOT NULL, sent_at REAL NOT NULL, outcome TEXT);
+CREATE TABLE IF NOT EXISTS runs (id TEXT PRIMARY KEY, pid INTEGER NOT NULL, started REAL NOT NULL);
+"""
+_DIED = "This row was in flight when its process ended; it may have been sent."
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A row as the store knows it.
+
+    Attributes
+    ----------
+    key : bytes
+        Its identity in the store.
+    app : str
+        Name or id of the app.
+    prompt : str
+        The text to send.
+    resend : bool
+        Whether to send it again although it has an answer.
+    """
+
+    key: bytes
+    app: str
+    prompt: str
+    resend: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What the store says to a claim of turns that follow each other in one conversation.
+
+    Attributes
+    ----------
+    known : list of Outcome
+        The outcomes of the first turns, which need not be sent.
+    attempts : list of int
+        For each of the following turns, which are claimed now, how often it was sent before.
+    elsewhere : bool
+        Whether another running sweep has sent one of the turns; then nothing is claimed.
+    """
+
+    known: list[Outcome]
+    attempts: list[int]
+    elsewhere: bool = False
+
+
+class AnswerStore:
+    """The store while a sweep runs.
+
+    Parameters
+    ----------
+    path : Path
+        The SQLite file; it is created if it is missing, readable by its owner only.
+    deliver : callable
+        Called from the writing thread as ``deliver("claimed", ticket, claim)``, or
+        ``deliver("store failed", None, error)`` when the store cannot be written.
+    resend_unknown : bool
+        Whether claims are granted for rows that may have been sent before.
+
+    Raises
+    ------
+    UserError
+        The file cannot be used: it is not a store, or its file system has no locks.
+    """
+
+    def __init__(
+        self, path: Path, deliver: Callable[[str, Any, Any], None], *, resend_unknown: bool
+    ) -> None:
+        self.path = path
+        self.run = uuid.uuid4().hex
+        self._deliver = deliver
+        self._resend_unknown = resend_unknown
+        self._queue: queue.SimpleQueue[tuple[str, Any] | None] = queue.SimpleQueue()
+        self._error: Exception | None = None
+        _check_locks(path)
+        with _usable(path):
+            _create(path)
+            with contextlib.closing(_connect(path)) as database:
+                database.execute(
+                    "INSERT INTO runs VALUES (?, ?, ?)", (self.run, os.getpid(), _started())
+                )
+        self._thread = threading.Thread(target=self._write, name="capsule-sweep-store")
+        self._thread.start()
+
+    def claim(self, ticket: Any, turns: Sequence[Turn]) -> None:
+        """Ask to send turns; the answer is delivered once it is on disk."""
+        self._queue.put(("claim", (ticket, turns)))
+
+    def record(self, key: bytes, outcome: Outcome) -> None:
+        """Record what happened to a row."""
+        self._queue.put(("record", (key, outcome)))
+
+    def release(self, keys: Iterable[bytes]) -> None:
+        """Give back claims of rows that were not sent."""
+        self._queue.put(("release", list(keys)))
+
+    def close(self) -> None:
+        """Write what is queued and end the run.
+
+        Raises
+        ------
+        UserError
+            The store could not be written.
+        """
+        self._queue.put(None)
+        self._thread.join()
+        if self._error is not None:
+            raise UserError(f"The store {self.path} could not be written: {self._error}")
+
+    def _write(self) -> None:
+        try:
+            with contextlib.closing(_connect(self.path)) as database:
+                while self._write_group(database):
+                    pass
+        except Exception as error:
+            self._error = error
+            self._deliver("store failed", None, error)
+
+    def _write_group(self, database: sqlite3.Connection) -> bool:
+        """Write what is queued in one transaction; return whether more may come."""
+        waiting = [self._queue.get()]
+        with contextlib.suppress(queue.Empty):
+            while waiting[-1] is not None and len(waiting) < _GROUP:
+                waiting.append(self._queue.get_nowait())
+        claims: list[tuple[Any, Claim]] = []
+        alive: dict[str, bool] = {}
+        database.execute("BEGIN IMMEDIATE")
+        for operation in waiting:
+            match operation:
+                case None:
+                    database.execute("DELETE FROM runs WHERE id = ?", (self.run,))
+                case ("claim", (ticket, turns)):
+                    claims.append((ticket, self._claim(database, turns, alive)))
+                case ("record", (key, outcome)):
+                    database.execute(
+                        "UPDATE answers SET state = ?, attempts = ?, outcome = ? WHERE key = ?",
+                        (outcome.kind, outcome.attempts, outcome.to_json(), key),
+                    )
+                case ("release", keys):
+                    database.executemany(
+                        "DELETE FROM answers WHERE key = ? AND state = 'sent' AND attempts = 0",
+                        [(key,) for key in keys],
+                    )
+                    database.executemany(
+                        "UPDATE answers SET state = 'refused' WHERE key = ? AND state = 'sent'",
+                        [(key,) for key in keys],
+                    )
+        database.execute("COMMIT")
+        for ticket, claim in claims:
+            self._deliver("claimed", ticket, claim)
+        return waiting[-1] is not None
+
+    def _claim(
+        self, database: sqlite3.Connection, turns: Sequence[Turn], alive: dict[str, bool]
+    ) -> Claim:
+        known: list[Outcome] = []
+        attempts: list[int] = []
+        for turn in turns:
+            state, run, sent_before, outcome = _find(database, turn.key)
+            if state == _SENT and run != self.run and _is_running(database, run, alive):
+                return Claim([], [], elsewhere=True)
+            if state == _SENT:
+                sent_before += 1
+                state, outcome = UNKNOWN, Outcome(UNKNOWN, error=_DIED, attempts=sent_before)
+            settled = state == ANSWERED and not turn.resend
+            settled = settled or (state in (FAILED, UNKNOWN) and not self._resend_unknown)
+            if not settled or outcome is None:
+                attempts.append(sent_before)
+                continue
+            if attempts:
+                break  # it has its answer already
+            known.append(outcome)
+            if state != ANSWERED:
+                break  # later turns need the answer to this one
+        for turn, before in zip(turns[len(known) :], attempts, strict=False):
+            database.execute(
+                "INSERT OR REPLACE INTO answers VALUES (?, 'sent', ?, ?, ?, ?, ?, NULL)",
+                (turn.key, self.run, turn.app, turn.prompt, before, time.time()),
+            )
+        return Claim(known, attempts)
+
+
+def stored_outcomes(path: Path, keys: Iterable[bytes]) -> Iterator[Outcome | None]:
+    """Return what a store knows of rows, in their order; ``None`` for one that may be sent.
+
+    A store that does not exist yet gives nothing. Rows in flight are ``None`` too: only a claim can
+    tell whether their process still runs.
+    """
+    if not path.exists():
+        return
+    with _usable(path), contextlib.closing(_connect(path)) as database:
+        if not _check_content(database, path):
+            return
+        for key in keys:
+            state, _, _, outcome = _find(database, key)
+            yield outcome if state in (ANSWERED, FAILED, UNKNOWN) else None
+
+
+def _find(database: sqlite3.Connection, key: bytes) -> tuple[str | None, str, int, Outcome | None]:
+    """Return the state, the run, the number of attempts and the outcome of a row."""
+    row = database.execute(
+        "SELECT state, run, attempts, outcome FROM answers WHERE key = ?", (key,)
+    ).fetchone()
+    if row is None:
+        return None, "", 0, None
+    state, run, attempts, outcome = row
+    return state, run, attempts, Outcome.from_json(outcome) if outcome else None
+
+
+def _is_running(database: sqlite3.Connection, run: str, alive: dict[str, bool]) -> bool:
+    """Return whether the sweep of another run is still running on this machine."""
+    if run not in alive:
+        row = database.execute("SELECT pid, started FROM runs WHERE id = ?", (run,)).fetchone()
+        alive[run] = row is not None and _started(row[0]) == row[1]
+    return alive[run]
+
+
+def _started(pid: int | None = None) -> float:
+    """Return when a process started, which tells it from a later one with its id; 0 for none."""
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return 0.0 if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.Error:
+        return 0.0
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None)
+    try:
+        database.execute("PRAGMA synchronous = FULL")
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _create(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    with contextlib.closing(_connect(path)) as database:
+        _check_content(database, path)
+        (mode,) = database.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            raise _without_locks(path, f"SQLite uses the journal mode {mode!r} there")
+        database.execute("BEGIN IMMEDIATE")
+        for statement in filter(str.strip, _SCHEMA.split(";")):
+            database.execute(statement)
+        database.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+        database.execute(f"PRAGMA user_version = {_VERSION}")
+        database.execute("COMMIT")
+
+
+def _check_content(database: sqlite3.Connection, path: Path) -> bool:
+    """Make sure that a file is not another program's; return whether it has answers."""
+    (mark,) = database.execute("PRAGMA application_id").fetchone()
+    (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    if mark != _APPLICATION_ID and (mark or tables):
+        raise UserError(f"{path} is not the store of a sweep: name another file in store=.")
+    if version > _VERSION:
+        raise UserError(f"{path} was written by a newer cpsl-notebook: update it to continue.")
+    return bool(tables)
+
+
+@contextlib.contextmanager
+def _usable(path: Path) -> Iterator[None]:
+    """Turn the errors of a file that cannot be used into one that says so."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        problem = error
+    else:
+        return
+    raise UserError(f"The store {path} cannot be used ({problem}): name another file in store=.")
+
+
+def _check_locks(path: Path) -> None:
+    """Make sure that the file system has locks; without them two processes damage a store."""
+    if sys.platform == "win32":
+        return  # where files without locks cannot be opened by SQLite
+    import fcntl
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # A file of its own: closing a descriptor of the store would drop SQLite's own locks.
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f"{path.name}-lock-test") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        problem = error
+    else:
+        return
+    raise _without_locks(path, str(problem))
+
+
+def _without_locks(path: Path, reason: str) -> UserError:
+    return UserError(
+        f"The folder of the store {path} has no file locks ({reason}): name a file on a local disk "
+        "in store=."
+    )

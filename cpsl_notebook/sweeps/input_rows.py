@@ -1,0 +1,133 @@
+"""The rows of a sweep: a table, a series or any iterable, as variables for its prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from cpsl_notebook.errors import UsageError, did_you_mean
+
+__all__ = ["InputRows"]
+
+
+class InputRows:
+    """The input rows of a sweep.
+
+    Parameters
+    ----------
+    data : object
+        A DataFrame, a Series, an object with an Arrow stream (such as a polars DataFrame), or an
+        iterable of mappings, named tuples or other values.
+
+    Attributes
+    ----------
+    frame : pandas.DataFrame
+        The rows as a table; values that are not mappings are its column ``value``.
+
+    Raises
+    ------
+    UsageError
+        The data are not rows, or two columns have the same name.
+
+    Examples
+    --------
+    >>> rows = InputRows([{"subject": "Refund", "First name": "Ada"}])
+    >>> next(rows.variables())
+    {'subject': 'Refund', 'row': {'subject': 'Refund', 'First name': 'Ada'}}
+    >>> next(InputRows(["Refund"]).variables())
+    {'value': 'Refund', 'row': {'value': 'Refund'}}
+    """
+
+    def __init__(self, data: Any) -> None:
+        self._items: Sequence[Any] | None = None
+        self._are_mappings = False
+        if isinstance(data, pd.DataFrame):
+            self.frame = data
+        elif isinstance(data, pd.Series):
+            self.frame = data.to_frame("value" if data.name is None else data.name)
+        elif hasattr(data, "__arrow_c_stream__"):
+            self.frame = _from_arrow(data)
+        elif isinstance(data, Iterable) and not isinstance(data, str | bytes | Mapping):
+            self.frame = self._from_items(list(data))
+        else:
+            raise UsageError(
+                f"A sweep cannot iterate over the rows of a {type(data).__name__}: pass a "
+                "DataFrame, a Series or a list.",
+                label="TypeError",
+            )
+        twice = self.frame.columns[self.frame.columns.duplicated()]
+        if len(twice):
+            raise UsageError(f"The rows have two columns named {twice[0]!r}: rename one of them.")
+        self._is_series = isinstance(data, pd.Series)
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def name(self, number: int) -> str:
+        """Return what a message calls a row: by its label in the index."""
+        (label,) = self.frame.index[[number]].tolist()
+        return f"Row {label!r}"
+
+    def variables(self) -> Iterator[dict[str, Any]]:
+        """Return the variables of each row: its columns that are names, and ``row`` with all."""
+        for row in self._rows():
+            names = {
+                name: value
+                for name, value in row.items()
+                if isinstance(name, str) and name.isidentifier()
+            }
+            if self._is_series:
+                names.setdefault("value", next(iter(row.values())))
+            yield {"row": row, **names} if "row" in names else {**names, "row": row}
+
+    def sessions(self, column: str) -> list[Any]:
+        """Return the values of the column that groups rows into conversations; ``None`` for none.
+
+        Raises
+        ------
+        UsageError
+            There is no such column.
+        """
+        if column not in self.frame.columns:
+            names = [name for name in self.frame.columns if isinstance(name, str)]
+            choice = did_you_mean(column, names, f"The columns are {', '.join(names)}.")
+            raise UsageError(f"There is no column {column!r} for session=. {choice}")
+        values = self.frame[column]
+        return [
+            None if missing else value for value, missing in zip(values, values.isna(), strict=True)
+        ]
+
+    def _rows(self) -> Iterator[Mapping[Any, Any]]:
+        if self._items is not None:
+            for item in self._items:
+                yield item if self._are_mappings else {"value": item}
+            return
+        names = list(self.frame.columns)
+        for values in self.frame.itertuples(index=False, name=None):
+            yield dict(zip(names, values, strict=True))
+
+    def _from_items(self, items: list[Any]) -> pd.DataFrame:
+        """Return the table of a list's items, and keep their values as they are."""
+        items = [item._asdict() if hasattr(item, "_asdict") else item for item in items]
+        self._items = items
+        self._are_mappings = bool(items) and all(isinstance(item, Mapping) for item in items)
+        if self._are_mappings:
+            return pd.DataFrame.from_records(items)
+        return pd.DataFrame({"value": pd.Series(items, dtype=None if items else "object")})
+
+
+def _from_arrow(data: Any) -> pd.DataFrame:
+    """Return an Arrow stream as a table whose values keep their types, integers with nulls too."""
+    import pyarrow as pa
+
+    column = pa.chunked_array(data)
+    if pa.types.is_struct(column.type):
+        columns = column.combine_chunks().flatten()
+        names = [column.type.field(place).name for place in range(column.type.num_fields)]
+        table = pa.Table.from_arrays(columns, names=names)
+    else:
+        table = pa.table({"value": column})
+    frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
+    return frame

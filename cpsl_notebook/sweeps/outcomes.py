@@ -1,0 +1,57 @@
+"""What happened to one request, as plain data that can be pickled and stored."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+__all__ = ["ANSWERED", "FAILED", "RATE_LIMITED", "REFUSED", "UNKNOWN", "Outcome"]
+
+ANSWERED = "answered"
+FAILED = "failed"  # answered with an error; the service may have acted on the request
+UNKNOWN = "unknown"  # no complete answer; the service may have acted on the request
+REFUSED = "refused"  # never sent, or refused before anything happened: safe to send again
+RATE_LIMITED = "rate-limited"  # 429: safe to send again, later
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What happened to one request.
+
+    Attributes
+    ----------
+    kind : str
+        One of the constants of this module.
+    payload : dict
+        The answer as far as it arrived: ``{"events": [[name, data], …]}`` of a stream, or
+        ``{"whole": {…}}`` of a chat.
+    error : str
+        What failed; empty for an answer.
+    session_id : str
+        The conversation that the service named; empty if it named none.
+    first_text_s, total_s : float or None
+        Seconds from sending until the first text, and until the end.
+    retry_after : float or None
+        Seconds that the service asks to wait, if it is known.
+    attempts : int
+        How many times the row has been sent, in all runs.
+    """
+
+    kind: str = ANSWERED
+    payload: dict[str, Any] = field(default_factory=dict)
+    error: str = ""
+    session_id: str = ""
+    first_text_s: float | None = None
+    total_s: float | None = None
+    retry_after: float | None = None
+    attempts: int = 0
+
+    def to_json(self) -> str:
+        """Return the outcome as JSON, for the store."""
+        return json.dumps({name: getattr(self, name) for name in self.__slots__})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return the outcome that `to_json` wrote."""
+        return cls(**json.loads(text))

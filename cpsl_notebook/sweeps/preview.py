@@ -1,0 +1,56 @@
+"""What a sweep would send: shown instead of sending it."""
+
+from __future__ import annotations
+
+from cpsl_notebook.sanitize import clean
+from cpsl_notebook.sweeps.sweep_progress import duration
+from cpsl_notebook.sweeps.variants import Requests
+
+__all__ = ["ASSUMED_SECONDS", "preview"]
+
+ASSUMED_SECONDS = 5.0  # for a reply, where no earlier reply tells how long one takes
+_PROMPTS = 3  # shown in full
+
+
+def preview(
+    requests: Requests,
+    pending: list[int],
+    *,
+    max_active: int,
+    rpm: float | None,
+    seconds: float | None,
+) -> str:
+    """Return what a sweep would send.
+
+    Parameters
+    ----------
+    requests : Requests
+        All requests of the sweep.
+    pending : list of int
+        The positions of those that have no answer in the store.
+    max_active : int
+        The number of tasks in flight.
+    rpm : float or None
+        The largest number of requests per minute.
+    seconds : float or None
+        How long a reply takes, if it is known.
+    """
+    each = ASSUMED_SECONDS if seconds is None else seconds
+    left = max(len(pending) * each / max_active, len(pending) * 60.0 / rpm if rpm else 0.0)
+    basis = f"assuming {each:.3g} s for a reply" if seconds is None else f"{each:.3g} s for a reply"
+    answered = len(requests) - len(pending)
+    lines = [
+        f"Not sent: {len(pending):,} requests to {', '.join(requests.apps)}"
+        + (f"; {answered:,} more have an answer in the store." if answered else "."),
+        f"About {duration(left)} with {max_active} at a time, {basis}.",
+    ]
+    if pending:
+        largest = max(pending, key=lambda position: len(requests.prompt(position)))
+        text = requests.prompt(largest)
+        size = f"{len(text):,} characters, {len(text.encode()):,} bytes"
+        lines.append(
+            f"The largest prompt is that of row number {requests.place(largest)[0]}: {size}."
+        )
+    for position in pending[:_PROMPTS]:
+        lines += ["", f"--- row number {requests.place(position)[0]}", requests.prompt(position)]
+    return clean("\n".join(lines))

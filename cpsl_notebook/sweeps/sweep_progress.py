@@ -1,0 +1,156 @@
+"""The progress of a sweep: a bar where somebody watches, else a line of text each minute."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from tqdm import tqdm
+
+from cpsl_notebook.front_end import front_end
+
+__all__ = ["SweepProgress", "duration"]
+
+LINE_INTERVAL = 60.0  # seconds between two lines of text
+_BAR_INTERVAL = 0.1  # seconds between two updates of the bar
+_QUEUED = 1.2  # a row in flight for so many times its request's time has waited for a worker
+_BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} rows{postfix}"
+
+
+class _Bar(tqdm):  # type: ignore[type-arg]
+    monitor_interval = 0  # no monitor thread: a process with threads gets a warning when it forks
+
+
+class SweepProgress:
+    """Counts rows and shows how far a sweep is.
+
+    Parameters
+    ----------
+    total : int
+        The number of rows.
+    slots : int
+        The number of tasks in flight at full pace.
+    rpm : float or None
+        The largest number of requests per minute.
+    shown : bool
+        Whether to show anything.
+
+    Attributes
+    ----------
+    note : str
+        What the sweep is waiting for, such as a rate limit; empty for nothing.
+    """
+
+    def __init__(self, total: int, slots: int, rpm: float | None = None, *, shown: bool) -> None:
+        self.done = self.failed = 0
+        self.note = ""
+        self.paused = False
+        self._total = total
+        self._slots = slots
+        self._rpm = rpm
+        self._sent = 0  # rows that were sent and have their outcome
+        self._took = self._flights = (
+            0.0  # seconds for their requests, and since they were submitted
+        )
+        self._began = self._shown_at = self._line_at = time.monotonic()
+        where = front_end()
+        file = sys.stdout if where == "widget" else sys.stderr
+        watched = where == "widget" or (where == "text" and file.isatty())
+        self._lines = shown and not watched
+        self._bar = (
+            _Bar(desc="Sweep", total=total, file=file, bar_format=_BAR, leave=where == "widget")
+            if shown and watched and total
+            else None
+        )
+
+    def known(self, failed: bool) -> None:
+        """Count a row whose outcome was known before."""
+        self.done += 1
+        self.failed += failed
+
+    def start(self) -> None:
+        """Start the clock: rows are sent from now on."""
+        self._began = time.monotonic()
+
+    def finished(self, failed: bool, took: float, flight: float) -> None:
+        """Count a row that was sent.
+
+        Parameters
+        ----------
+        failed : bool
+            Whether it has no answer.
+        took : float
+            Seconds that its request took.
+        flight : float
+            Seconds since it was submitted, with the time for which it waited for a worker.
+        """
+        self.known(failed)
+        self._sent += 1
+        self._took += took
+        self._flights += flight
+
+    @property
+    def rate(self) -> float:
+        """Rows per second; 0 while no row that was sent has its outcome."""
+        if not self._sent:
+            return 0.0
+        if self.paused or self._flights > _QUEUED * self._took:
+            # The pace depends on pauses, or on an executor with fewer workers than slots.
+            rate = self._sent / max(time.monotonic() - self._began, 1e-9)
+        else:
+            rate = self._slots * self._sent / max(self._took, 1e-9)
+        return min(rate, self._rpm / 60.0) if self._rpm else rate
+
+    @property
+    def seconds_left(self) -> float | None:
+        """The time until the end, in seconds; ``None`` while there is nothing to tell it by."""
+        return (self._total - self.done) / self.rate if self._sent else None
+
+    @property
+    def text(self) -> str:
+        """The numbers as text."""
+        parts = [f"{self.failed:,} failed"] if self.failed else []
+        if self._sent:
+            parts += [f"{self.rate:.3g} rows/s", f"{duration(self.seconds_left or 0.0)} left"]
+        return ", ".join([*parts, *([self.note] if self.note else [])])
+
+    def show(self) -> None:
+        """Show the numbers, if it is time to; called often."""
+        now = time.monotonic()
+        if self._bar is not None and now - self._shown_at >= _BAR_INTERVAL:
+            self._shown_at = now
+            self._paint(self._bar)
+        if self._lines and now - self._line_at >= LINE_INTERVAL:
+            self._line_at = now
+            print(  # noqa: T201
+                f"Sweep: {self.done:,} of {self._total:,} rows, {self.text}",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    def close(self) -> None:
+        """Show the final numbers."""
+        if self._bar is not None:
+            self._paint(self._bar)
+            self._bar.close()
+
+    def _paint(self, bar: Any) -> None:
+        bar.set_postfix_str(self.text, refresh=False)
+        bar.n = self.done
+        bar.refresh()
+
+
+def duration(seconds: float) -> str:
+    """Return a duration for people.
+
+    Examples
+    --------
+    >>> duration(8.2), duration(95), duration(7260)
+    ('8 s', '1 min 35 s', '2 h 1 min')
+    """
+    whole = round(seconds)
+    hours, minutes = divmod(whole // 60, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
