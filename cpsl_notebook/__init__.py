@@ -32,15 +32,28 @@ if TYPE_CHECKING:
     from cpsl_notebook.api import ask
     from cpsl_notebook.client import Client
     from cpsl_notebook.errors import UserError
+    from cpsl_notebook.recordings.replayer import replay
+    from cpsl_notebook.recordings.running import recording
     from cpsl_notebook.reply.model import Reply
 
-__all__ = ["Client", "Reply", "UserError", "ask", "load_ipython_extension", "local"]
+__all__ = [
+    "Client",
+    "Reply",
+    "UserError",
+    "ask",
+    "load_ipython_extension",
+    "local",
+    "recording",
+    "replay",
+]
 
 _MODULES = {
     "Client": "cpsl_notebook.client",
     "Reply": "cpsl_notebook.reply.model",
     "UserError": "cpsl_notebook.errors",
     "ask": "cpsl_notebook.api",
+    "recording": "cpsl_notebook.recordings.running",
+    "replay": "cpsl_notebook.recordings.replayer",
 }
 
 
