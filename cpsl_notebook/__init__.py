@@ -32,10 +32,22 @@ if TYPE_CHECKING:
     from cpsl_notebook.api import ask
     from cpsl_notebook.client import Client
     from cpsl_notebook.errors import UserError
+    from cpsl_notebook.recordings.replayer import replay
+    from cpsl_notebook.recordings.running import recording
     from cpsl_notebook.reply.model import Reply
     from cpsl_notebook.sweeps.sweep import sweep
 
-__all__ = ["Client", "Reply", "UserError", "ask", "load_ipython_extension", "local", "sweep"]
+__all__ = [
+    "Client",
+    "Reply",
+    "UserError",
+    "ask",
+    "load_ipython_extension",
+    "local",
+    "recording",
+    "replay",
+    "sweep",
+]
 
 _MODULES = {
     "Client": "cpsl_notebook.client",
@@ -43,6 +55,8 @@ _MODULES = {
     "UserError": "cpsl_notebook.errors",
     "ask": "cpsl_notebook.api",
     "sweep": "cpsl_notebook.sweeps.sweep",
+    "recording": "cpsl_notebook.recordings.running",
+    "replay": "cpsl_notebook.recordings.replayer",
 }
 
 

@@ -15,6 +15,9 @@ from cpsl_notebook.earnings.ledger.roles import needs_prices
 from cpsl_notebook.earnings.window import Window
 from cpsl_notebook.errors import ClientError, did_you_mean
 from cpsl_notebook.progress import ReadingProgress, reading_progress
+from cpsl_notebook.recordings.calls import LiveClient
+from cpsl_notebook.recordings.environment import replay_from_environment
+from cpsl_notebook.recordings.running import current_recording, in_use
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,12 +69,12 @@ class Client:
         *,
         directory: Directory | None = None,
         scope: str = "",
-        clock: Clock = _now,
+        clock: Clock | None = None,
     ) -> None:
-        self.core = make_client() if core is None else core
-        self.scope = scope or self._gateway
+        self._core = (replay_from_environment() or make_client()) if core is None else core
+        self.scope = scope or str(getattr(self._core, "scope", "")) or self._gateway
         self._directory = directory
-        self._clock = clock
+        self._clock: Clock = getattr(self._core, "clock", _now) if clock is None else clock
         self._ids: dict[str, str] = {}
         self._listed: list[str] = []
 
@@ -83,6 +86,15 @@ class Client:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+    @property
+    def core(self) -> Any:
+        """The wrapped client; during a recording, one whose answers are recorded."""
+        return in_use(self.live(), self._clock)
+
+    def live(self) -> LiveClient:
+        """Return the wrapped client with this workspace's directory, for recordings."""
+        return LiveClient(self._core, self._reference, self._directory)
 
     def close(self) -> None:
         """Close the connections of the wrapped client, if it has a method for that."""
@@ -283,6 +295,10 @@ class Client:
         cpsl_notebook.UserError
             If the directory has no such app.
         """
+        # A recording has the names; it looks the id up itself.
+        return app if current_recording() else self._reference(app)
+
+    def _reference(self, app: str) -> str:
         if self._directory is None or (len(app) == 36 and app.count("-") == 4):
             return app
         if app not in self._ids:
@@ -296,10 +312,12 @@ class Client:
 
     @property
     def _gateway(self) -> str:
-        return str(getattr(self.core, "gateway_url", ""))
+        return str(getattr(self._core, "gateway_url", ""))
 
     def _apps(self) -> list[dict[str, Any]]:
-        apps: list[dict[str, Any]] = (self._directory or self.core.list_apps)()
+        recorded = current_recording() is not None
+        list_apps = self.core.list_apps if recorded else self._directory or self.core.list_apps
+        apps: list[dict[str, Any]] = list_apps()
         self._listed = [str(app["name"]) for app in apps]
         return apps
 
@@ -346,4 +364,7 @@ def connect(
     Client
         The client.
     """
+    replayed = replay_from_environment()
+    if replayed is not None:
+        return Client(replayed)
     return Client(make_client(**options), directory=directory, scope=scope, clock=clock)

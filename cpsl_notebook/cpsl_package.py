@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import inspect
 import sys
@@ -11,7 +12,7 @@ from typing import Any
 
 from cpsl_notebook.errors import UserError
 
-__all__ = ["check_installed", "make_client", "same_class", "takes"]
+__all__ = ["check_installed", "cpsl_class", "make_client", "same_class", "takes"]
 
 
 def check_installed() -> None:
@@ -40,6 +41,17 @@ def make_client(**options: Any) -> Any:
     import cpsl
 
     return cpsl.Client(**{name: value for name, value in options.items() if value is not None})
+
+
+@functools.cache
+def cpsl_class(name: str) -> Any:
+    """Return a class of the installed ``cpsl`` by its name; ``None`` if it has no such class."""
+    check_installed()
+    import cpsl
+
+    # The official SDK has the classes of its answers only in the module `cpsl.client`.
+    client_module = getattr(cpsl, "client", None)
+    return getattr(cpsl, name, None) or getattr(client_module, name, None)
 
 
 def takes(method: Callable[..., Any], option: str) -> bool:

@@ -174,7 +174,9 @@ def _save(context: NotebookContext, reply: Reply, conversation: ConversationReco
     """Store the conversation for later kernels, if it is one of the notebook's."""
     known = context.conversations
     try:
-        if conversation.session_id and known.is_current(conversation):
+        # A replayed conversation cannot be resumed.
+        lasts = conversation.session_id and reply.recorded_at is None
+        if lasts and known.is_current(conversation):
             known.save(conversation)
     except KeyboardInterrupt:
         reply.error = StoppedError(

@@ -55,7 +55,13 @@ def sender(
                 "The official SDK has no timeout setting. Install cpsl-client, or omit the timeout."
             )
         options["timeout"] = timeout
-    return lambda: method(reply.app, reply.prompt, session_id or None, **options)
+
+    def send() -> Any:
+        answer = method(reply.app, reply.prompt, session_id or None, **options)
+        reply.recorded_at = getattr(client.core, "recorded_at", None)
+        return answer
+
+    return send
 
 
 def receive(reply: Reply, display: Display, send: Callable[[], Any], stopper: Stopper) -> None:

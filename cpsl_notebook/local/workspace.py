@@ -25,6 +25,7 @@ from cpsl_notebook.local.forks import close_sockets, watch_forks
 from cpsl_notebook.local.http_server import make_app
 from cpsl_notebook.local.payments import Payments
 from cpsl_notebook.local.pending_logins import PendingLogins
+from cpsl_notebook.local.recorded_workspace import recorded_running, start_recorded
 from cpsl_notebook.local.samples.ledger import TODAY
 from cpsl_notebook.local.session import Answer
 from cpsl_notebook.paths import capsule_home
@@ -82,6 +83,9 @@ def start(
     ...         print(client.list_apps()["name"].to_list())
     ['deal-desk', 'diet-coach', 'support-ops']
     """
+    recorded: Workspace | None = start_recorded()
+    if recorded is not None:
+        return recorded
     folder = Folder(Path(data) if data else capsule_home() / "local")
     workspace = Workspace(folder, port, pace, today, on_login)
     _running.append(workspace)
@@ -96,7 +100,8 @@ def running() -> Workspace | None:
     Workspace or None
         ``None`` if no workspace is running.
     """
-    return _running[-1] if _running else None
+    recorded: Workspace | None = recorded_running()
+    return recorded or (_running[-1] if _running else None)
 
 
 def _leave_to_parent() -> None:

@@ -28,6 +28,8 @@ __all__ = [
     "local_workspace",
     "login",
     "payments",
+    "record",
+    "replay",
     "send_cell",
     "status",
     "use",
@@ -134,8 +136,10 @@ def last(magics: CapsuleMagics, options: argparse.Namespace) -> Reply:
 def login(magics: CapsuleMagics, options: argparse.Namespace) -> None:
     """Log in with the browser and use the new credentials."""
     from cpsl_notebook.login import log_in
+    from cpsl_notebook.recordings.environment import replay_from_environment
 
-    log_in()
+    if replay_from_environment() is None:  # else no login is needed
+        log_in()
     magics.context.connect(None)
 
 
@@ -161,6 +165,37 @@ def local_workspace(magics: CapsuleMagics, options: argparse.Namespace) -> Any:
         workspace.today = options.today
     magics.context.connect(workspace.client())
     return workspace
+
+
+def record(magics: CapsuleMagics, options: argparse.Namespace) -> None:
+    """Start or stop a recording."""
+    from cpsl_notebook.recordings import commands
+
+    print(commands.record(options.file, stop=options.stop, mask=options.mask))  # noqa: T201
+
+
+def replay(magics: CapsuleMagics, options: argparse.Namespace) -> None:
+    """Replay a recording, or compare it with the live service."""
+    from cpsl_notebook.client import Client
+    from cpsl_notebook.recordings import commands
+
+    context = magics.context
+    before = commands.live_client(context.client if context.is_connected else None)
+    if options.stop:
+        context.connect(before)
+        line = "Stopped replaying."
+    elif options.verify:
+        line = commands.verify(options.file, before)
+    else:
+        client, line = commands.start_replay(
+            options.file,
+            before,
+            speed=options.speed,
+            missing=options.missing,
+            strict=options.strict,
+        )
+        context.connect(Client(client))
+    print(line)  # noqa: T201
 
 
 def status(magics: CapsuleMagics, options: argparse.Namespace) -> dict[str, Any]:

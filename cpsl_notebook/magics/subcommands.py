@@ -390,6 +390,57 @@ payments.groupby("payout_state", observed=True)["net_cents"].sum()""",
             examples="%capsule status",
         ),
         Command(
+            "record",
+            "record what the service answers",
+            handlers.record,
+            (
+                Argument("file", metavar="FILE", nargs="?", default=""),
+                Argument("--stop", action="store_true", help="stop recording"),
+                Argument("--mask", action="store_true", help="replace payers by pseudonyms"),
+            ),
+            examples="%capsule record answers.jsonl\n%capsule record --stop",
+            notes="Every answer from now on is written to FILE, in JSON Lines format, without tokens "
+            "and without texts that look like secrets. An earlier recording in FILE is replaced.",
+        ),
+        Command(
+            "replay",
+            "answer from a recording",
+            handlers.replay,
+            (
+                Argument("file", metavar="FILE", nargs="?", default=""),
+                Argument("--stop", action="store_true", help="ask the service again"),
+                Argument(
+                    "--speed",
+                    metavar="N",
+                    type=float,
+                    default=0.0,
+                    help="0: at once (the default); 1: as recorded; N: N times as fast",
+                ),
+                Argument(
+                    "--missing",
+                    metavar="live",
+                    choices=["error", "live"],
+                    default="error",
+                    help="ask the service what was not recorded, and add it to FILE",
+                ),
+                Argument("--strict", action="store_true", help="give each answer only once"),
+                Argument(
+                    "--verify",
+                    action="store_true",
+                    help="only ask the service again, and show what differs",
+                ),
+            ),
+            examples="""\
+%capsule record answers.jsonl
+%capsule apps
+%capsule record --stop
+%capsule replay answers.jsonl --speed 1
+%capsule replay --stop""",
+            notes="Cells, payments and earnings are answered from FILE: no network, no login. With "
+            "the environment variable CAPSULE_REPLAY=FILE, a notebook is replayed without being "
+            "edited. --verify sends every prompt again.",
+        ),
+        Command(
             "help",
             "show the help of a subcommand, or this overview",
             arguments=(

@@ -29,9 +29,11 @@ def footer(reply: Reply) -> str:
     if reply.turn:
         earlier = f" (earlier run: turn {reply.turn_before})" if reply.turn_before else ""
         fields.append(f"turn {reply.turn}{earlier}")
-    if reply.first_chunk_s is not None:
+    if reply.recorded_at is not None:
+        fields.append(f"recorded {reply.recorded_at:%Y-%m-%d}")
+    elif reply.first_chunk_s is not None:
         fields.append(f"first words {reply.first_chunk_s:.1f} s")
-    if reply.total_s is not None:
+    if reply.total_s is not None and reply.recorded_at is None:
         fields.append(f"{reply.total_s:.1f} s")
     if reply.status != "complete":
         fields.append(reply.status)

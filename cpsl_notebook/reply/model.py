@@ -61,6 +61,8 @@ class Reply:
         When the prompt was sent, in UTC.
     first_chunk_s, total_s : float or None
         Seconds until the first text or block, and until the end.
+    recorded_at : datetime or None
+        When the reply was recorded, in UTC; ``None`` for a live reply.
     cell_id : str
         The id of the cell that sent the prompt; empty if it is unknown.
     execution_count : int or None
@@ -97,6 +99,7 @@ class Reply:
     sent_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     first_chunk_s: float | None = None
     total_s: float | None = None
+    recorded_at: datetime | None = None
     cell_id: str = ""
     execution_count: int | None = None
     error: Exception | None = None

@@ -1,0 +1,107 @@
+"""What ``%capsule record`` and ``%capsule replay`` do."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from cpsl_notebook.errors import UsageError
+from cpsl_notebook.recordings.environment import replay_from_environment
+from cpsl_notebook.recordings.replayer import ReplayClient, replay
+from cpsl_notebook.recordings.running import current_recording, recording
+
+__all__ = ["live_client", "record", "start_replay", "verify"]
+
+
+def record(file: str = "", *, stop: bool = False, mask: bool = False) -> str:
+    """Start or stop a recording, and return the line to print.
+
+    Recording to the same file again starts it anew, so that a cell can be run twice.
+
+    Parameters
+    ----------
+    file : str
+        The file to record to.
+    stop : bool
+        Stop the recording that is running.
+    mask : bool
+        Replace payers by pseudonyms.
+
+    Returns
+    -------
+    str
+        What happened.
+
+    Raises
+    ------
+    UserError
+        If there is neither a file nor *stop*, the file cannot be written, or another recording is
+        running.
+    """
+    if bool(file) == stop:
+        raise UsageError("Usage: `%capsule record FILE` or `%capsule record --stop`.")
+    if replay_from_environment() is not None:
+        return f"Not recording: CAPSULE_REPLAY replays {os.environ['CAPSULE_REPLAY']}."
+    running = current_recording()
+    if stop:
+        if running is None:
+            return "No recording is running."
+        running.stop()
+        return f"Recorded {running.file.appended} calls in {running.file.path}."
+    if running is not None and running.file.path == Path(file).expanduser().absolute():
+        running.stop()
+    started = recording(file, mask=mask)
+    started.start()
+    return f"Recording to {started.file.path}. Stop with `%capsule record --stop`."
+
+
+def live_client(client: Any) -> Any:
+    """Return a notebook's client or, if it replays a recording, the one that it had before."""
+    core = getattr(client, "core", None)
+    return core.before if isinstance(core, ReplayClient) else client
+
+
+def start_replay(
+    file: str, before: Any, *, speed: float, missing: Literal["error", "live"], strict: bool
+) -> tuple[ReplayClient, str]:
+    """Return a client that replays a file, and the line to print.
+
+    Parameters
+    ----------
+    file : str
+        The recording.
+    before : cpsl_notebook.Client or None
+        The client that the notebook had before; the live client for ``missing="live"``.
+    speed : float
+        How fast answers arrive; 0 for at once.
+    missing : {"error", "live"}
+        What to do with a request that was not recorded.
+    strict : bool
+        Whether each recorded answer is given only once.
+
+    Returns
+    -------
+    tuple of (ReplayClient, str)
+        The client, and what happened.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read or is not a recording.
+    """
+    client = replay(_required(file), speed=speed, missing=missing, strict=strict, client=before)
+    client.before = before
+    day = f"{client.began:%Y-%m-%d}"
+    return client, f"Replaying {file}, recorded {day}. Stop with `%capsule replay --stop`."
+
+
+def verify(file: str, before: Any) -> str:
+    """Return a report on what the live service answers differently now."""
+    return str(replay(_required(file)).verify(before))
+
+
+def _required(file: str) -> str:
+    if not file:
+        raise UsageError("Usage: `%capsule replay FILE` or `%capsule replay --stop`.")
+    return file

@@ -1,0 +1,102 @@
+"""Payers, replaced by pseudonyms in a recording that is shared."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import hmac
+import re
+import secrets
+from typing import Any
+
+from cpsl_notebook.errors import UserError
+from cpsl_notebook.files import create_private
+from cpsl_notebook.paths import capsule_home
+
+__all__ = ["Mask", "without_payers"]
+
+_PERSON = "(?:payer|customer|buyer|purchaser|subscriber|user|client|cardholder)"
+_OF_PERSON = "(?:_(?:id|uid|uuid|key|name|first_name|last_name|phone|address|ref|reference))?"
+_PAYER_FIELD = re.compile(
+    rf"(?:.*_)?{_PERSON}{_OF_PERSON}|(?:.*_)?e_?mails?(?:_address)?|(?:.*_)?phone(?:_number)?"
+)
+_EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
+_DIGITS = 16  # 64 bits, as the pseudonyms of `payments.capsule`
+_PSEUDONYM = re.compile(rf"payer-[0-9a-f]{{{_DIGITS}}}")
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+class Mask:
+    """Replaces payers by pseudonyms, which are keyed hashes.
+
+    Parameters
+    ----------
+    secret : str, optional
+        The key; by default, the key that this machine keeps in ``CAPSULE_HOME`` and that
+        `payments.capsule` uses too.
+    """
+
+    def __init__(self, secret: str | None = None) -> None:
+        self._key = _machine_key() if secret is None else secret.encode()
+
+    def records(self, value: Any) -> Any:
+        """Return payments or earnings with pseudonyms in the fields that identify a person."""
+        if isinstance(value, list):
+            return [self.records(item) for item in value]
+        if isinstance(value, dict):
+            return {
+                key: self._all(item) if _is_of_payer(str(key)) else self.records(item)
+                for key, item in value.items()
+            }
+        return self.value(value)
+
+    def value(self, value: Any) -> Any:
+        """Return a JSON value with pseudonyms for the email addresses in its texts."""
+        if isinstance(value, str):
+            return (
+                value
+                if "@" not in value
+                else _EMAIL.sub(lambda found: self._pseudonym(found[0]), value)
+            )
+        if isinstance(value, list):
+            return [self.value(item) for item in value]
+        if isinstance(value, dict):
+            return {self.value(key): self.value(item) for key, item in value.items()}
+        return value
+
+    def _all(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self._all(item) for item in value]
+        if isinstance(value, dict):
+            return {key: self._all(item) for key, item in value.items()}
+        return value if value in (None, "") else self._pseudonym(str(value))
+
+    def _pseudonym(self, payer: str) -> str:
+        data = payer.encode("utf-8", "surrogatepass")
+        return f"payer-{hmac.new(self._key, data, hashlib.sha256).hexdigest()[:_DIGITS]}"
+
+
+def without_payers(text: str) -> str:
+    """Return a text in which all email addresses and pseudonyms are the same."""
+    return _PSEUDONYM.sub("payer-*", _EMAIL.sub("payer-*", text))
+
+
+@functools.lru_cache(1_024)
+def _is_of_payer(field: str) -> bool:
+    words = re.sub(r"[^a-z0-9]+", "_", _CAMEL.sub("_", field).lower()).strip("_")
+    return bool(_PAYER_FIELD.fullmatch(words))
+
+
+def _machine_key() -> bytes:
+    path = capsule_home() / "mask-key"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        key = create_private(path, secrets.token_hex(32)).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"Cannot read or create the key for pseudonyms in {path} ({error}). Fix or remove the "
+            'file, or pass a secret: mask="a long secret".'
+        ) from None
+    if not key:
+        raise UserError(f"The key for pseudonyms in {path} is empty. Remove the file.")
+    return key.encode()

@@ -1,0 +1,231 @@
+"""`%capsule record`, `%capsule replay` and `CAPSULE_REPLAY` in a notebook."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from shells import new_shell
+
+from cpsl_notebook import local
+from cpsl_notebook.conversation.context import current_context
+from cpsl_notebook.recordings.environment import replay_from_environment
+from cpsl_notebook.recordings.running import current_recording
+
+QUESTION = "%%capsule support-ops\nHow many threads are waiting for review?"
+PLAN = "%%capsule -o plan\nTurn that into a two-step triage plan."
+
+
+@pytest.fixture
+def shell():
+    with new_shell() as made:
+        made.run("%load_ext cpsl_notebook")
+        yield made
+        if current_recording():
+            current_recording().stop()
+        for workspace in iter(local.running, None):
+            workspace.stop()
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "answers.jsonl"
+
+
+def record(shell, file):
+    """Record two turns of a conversation and the payments of an app."""
+    assert shell.run(f"%capsule record {file}").text == (
+        f"Recording to {file}. Stop with `%capsule record --stop`.\n"
+    )
+    shell.run("%capsule local")
+    shell.run(QUESTION)
+    shell.run(PLAN)
+    shell.run("payments = %capsule payments support-ops")
+    recorded = shell.variables["plan"], shell.variables["payments"]
+    assert shell.run("%capsule record --stop").text == f"Recorded 3 calls in {file}.\n"
+    shell.run("%capsule local stop")
+    return recorded
+
+
+def test_replayed_cells_show_the_recorded_replies(shell, file):
+    plan, payments = record(shell, file)
+    day = json.loads(file.read_text().splitlines()[0])["recorded_at"][:10]
+    assert shell.run(f"%capsule replay {file} --strict").text == (
+        f"Replaying {file}, recorded {day}. Stop with `%capsule replay --stop`.\n"
+    )
+    first = shell.run(QUESTION)
+    shell.run(PLAN)
+    replayed = shell.variables["plan"]
+    assert (replayed.text, replayed.status) == (plan.text, "complete")
+    assert (replayed.session_id, replayed.request_id) == (plan.session_id, plan.request_id)
+    assert (replayed.conversation, replayed.turn) == (plan.conversation, 2)
+    assert first.text.endswith(f" · turn 1 · recorded {day}]\n")
+    shell.run("again = %capsule payments support-ops")
+    assert shell.variables["again"].equals(payments)
+    assert shell.variables["again"].attrs == payments.attrs
+    revenue = payments.capsule.revenue(money=True)
+    assert shell.variables["again"].capsule.revenue(money=True).equals(revenue)
+
+
+def test_cell_that_is_run_again_gets_its_recorded_reply_again(shell, file):
+    record(shell, file)
+    shell.run(f"%capsule replay {file}")
+    first = shell.run(QUESTION).text
+    assert shell.run(QUESTION).text.splitlines()[:-1] == first.splitlines()[:-1]
+
+
+def test_strict_stops_the_cell_that_is_run_again(shell, file):
+    record(shell, file)
+    shell.run(f"%capsule replay {file} --strict")
+    shell.run(QUESTION)
+    assert "strict=True" in shell.error(QUESTION)
+
+
+def test_question_that_was_not_recorded_shows_the_nearest_one(shell, file):
+    record(shell, file)
+    shell.run(f"%capsule replay {file}")
+    failed = shell.try_to_run(QUESTION.replace("review", "payment"))
+    assert failed.error is not None
+    assert "-text: How many threads are waiting for review?" in failed.text
+    assert "+text: How many threads are waiting for payment?" in failed.text
+
+
+def test_missing_live_asks_the_workspace_that_was_connected(shell, file):
+    record(shell, file)
+    shell.run("%capsule local")
+    shell.run(f"%capsule replay {file} --missing live")
+    shown = shell.run("%%capsule --new support-ops\nHow many urgent threads are open?").text
+    assert "urgent threads" in shown and "recorded" not in shown
+    assert "How many urgent threads are open?" in file.read_text()
+    shell.run("%capsule local stop")
+    shell.run(f"%capsule replay {file}")
+    shell.run("%%capsule --new support-ops\nHow many urgent threads are open?")
+
+
+def test_verify_reports_and_leaves_the_notebook_connected(shell, file):
+    record(shell, file)
+    shell.run("%capsule local")
+    shell.run(f"%capsule replay {file}")
+    assert shell.run(f"%capsule replay {file} --verify").text == (
+        "3 answers are as recorded, 0 differ.\n"
+    )
+    assert repr(current_context().client.core).startswith("<replay of ")
+    assert shell.run("%capsule replay --stop").text == "Stopped replaying.\n"
+    assert "recorded" not in shell.run("%%capsule --new support-ops\nHow many are urgent?").text
+
+
+def test_record_cell_can_be_run_again(shell, file):
+    shell.run("%capsule local")
+    for _ in range(2):
+        shell.run(f"%capsule record {file}")
+        shell.run("%capsule apps")
+    assert len(file.read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize("line", ["record", "record a.jsonl --stop"])
+def test_record_wants_a_file_or_stop(shell, line):
+    assert shell.error(f"%capsule {line}").startswith("UsageError: Usage: `%capsule record FILE`")
+
+
+def test_record_stop_without_a_recording_says_so(shell):
+    assert shell.run("%capsule record --stop").text == "No recording is running.\n"
+
+
+def test_replay_wants_a_file(shell):
+    assert shell.error("%capsule replay").startswith("UsageError: ")
+
+
+def test_replayed_conversations_are_not_kept_for_a_later_kernel(shell, file):
+    record(shell, file)
+    shell.run(f"%capsule replay {file}")
+    shell.run(QUESTION)
+    assert len(current_context().conversations.all()) == 1
+    scopes = {c.workspace for c in current_context().conversations.everywhere()}
+    assert not any(scope.startswith("replay") for scope in scopes)
+
+
+NOTEBOOK = r"""
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+
+def cell(text):
+    shell.run_cell(text, store_history=True).raise_error()
+
+cell("%load_ext cpsl_notebook")
+cell("%capsule record FILE")
+cell("workspace = %capsule local")
+cell('''
+@workspace.app("echo")
+def echo(session, text):
+    yield f"You said {text}; turn {len(session.history) + 1}."
+''')
+cell("%%capsule echo -o first\nHello")
+cell("%%capsule -o second --no-stream\nMore")
+cell('''
+from cpsl_notebook import Client, ask, local
+assert local.running() is workspace
+third = ask("How many threads are waiting for review?", "support-ops", quiet=True)
+payments = workspace.client().list_payments()
+replies = [reply.text for reply in (first, second, third)]
+print("RESULT", replies, len(payments), payments["net_cents"].sum(), payments.attrs)
+''')
+cell("workspace.stop()")
+"""
+
+
+def run_notebook(file, root, *prefix, **environ):
+    """Run the notebook in a process of its own, and return the line with its results."""
+    environ |= {"PYTHONPATH": str(root), "HOME": str(file.parent)}
+    ran = subprocess.run(
+        [*prefix, sys.executable, "-c", NOTEBOOK.replace("FILE", str(file))],
+        capture_output=True,
+        text=True,
+        env=environ,
+        timeout=120,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    (result,) = [line for line in ran.stdout.splitlines() if line.startswith("RESULT")]
+    return result
+
+
+def can_drop_the_network():
+    unshare = ["unshare", "--map-root-user", "--net", "true"]
+    try:
+        return subprocess.run(unshare, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not can_drop_the_network(), reason="no network namespaces here")
+def test_unedited_notebook_is_replayed_without_any_network_interface(root, file):
+    recorded = run_notebook(file, root)
+    assert recorded.startswith("RESULT ['You said Hello; turn 1.', 'You said More; turn 2.', ")
+    unshare = ("unshare", "--map-root-user", "--net")
+    assert run_notebook(file, root, *unshare, CAPSULE_REPLAY=str(file)) == recorded
+
+
+def test_recording_is_not_overwritten_while_it_is_replayed(shell, file, monkeypatch):
+    record(shell, file)
+    before = file.read_bytes()
+    monkeypatch.setenv("CAPSULE_REPLAY", str(file))
+    assert shell.run(f"%capsule record {file}").text == (
+        f"Not recording: CAPSULE_REPLAY replays {file}.\n"
+    )
+    assert shell.run("%capsule local").value.list_apps is not None
+    from cpsl_notebook import recording
+
+    with recording(file) as client:
+        assert client is replay_from_environment()
+    assert file.read_bytes() == before
+
+
+def test_login_is_not_needed_while_a_recording_is_replayed(shell, file, monkeypatch):
+    record(shell, file)
+    monkeypatch.setenv("CAPSULE_REPLAY", str(file))
+    shell.run("%capsule login")
+    shell.run(QUESTION)
+
+
+def test_replay_of_a_missing_file_is_one_line(shell, monkeypatch, tmp_path):
+    monkeypatch.setenv("CAPSULE_REPLAY", str(tmp_path / "none.jsonl"))
+    assert "Cannot read the recording" in shell.error("%capsule apps")
