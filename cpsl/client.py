@@ -9,24 +9,28 @@ from typing import Any, Self, TypeVar
 
 import requests
 
-from cpsl.cancellation import Cancellation
+from cpsl.call import Call
 from cpsl.config import Token, insecure_allowed, load
 from cpsl.errors import (
     AppNotFoundError,
     CredentialsError,
     InvalidRequestError,
     NotFoundError,
+    ProtocolError,
 )
 from cpsl.models import ChatResponse
 from cpsl.options import Options
 from cpsl.responses import require_field, require_json
+from cpsl.sanitize import brief
 from cpsl.stream import Stream
-from cpsl.timeouts import Seconds, Timeout
+from cpsl.timeouts import Seconds, Timeout, is_seconds
 from cpsl.transport import Progress, Transport, percent_encode
 
 __all__ = ["Client"]
 
 T = TypeVar("T")
+
+_MAX_NAMED = 10  # names or ids in an error message
 
 
 class Client:
@@ -128,7 +132,7 @@ class Client:
         settings = load(token, gateway_url, grpc_target=grpc_target)
         self._gateway_url, self._grpc_target = settings.http_url, settings.grpc_target
         self._connected: Transport | None = Transport(settings, self._options)
-        self._ids: dict[str, str] = {}
+        self._ids: dict[str, tuple[str, ...]] = {}  # by name
 
     def __repr__(self) -> str:
         return f"Client(gateway_url={self._gateway_url!r})"
@@ -171,13 +175,17 @@ class Client:
         if self._connected is not None:
             self._connected.close()
 
-    def list_apps(self, *, timeout: Seconds | None = None) -> list[dict[str, Any]]:
+    def list_apps(
+        self, *, timeout: Seconds | None = None, max_seconds: float | None = None
+    ) -> list[dict[str, Any]]:
         """List the apps of the workspace.
 
         Parameters
         ----------
         timeout : float or tuple of float, optional
             The read timeout or ``(connect, read)`` of this call, in seconds.
+        max_seconds : float, optional
+            Time limit of the whole call, in seconds; by default there is none.
 
         Returns
         -------
@@ -195,15 +203,12 @@ class Client:
 
             names = [app["name"] for app in client.list_apps()]
         """
-        # Importing gRPC takes as long as everything else, and few programs need it.
-        from cpsl import grpc_client
+        with self._start(timeout, max_seconds) as call:
+            return self._list_apps(call)
 
-        settings = self._transport.settings
-        apps = grpc_client.list_apps(settings, self._options, self._timeout(timeout))
-        self._ids = {app["name"]: app["id"] for app in apps}
-        return apps
-
-    def get_app(self, name_or_id: str, *, timeout: Seconds | None = None) -> dict[str, Any]:
+    def get_app(
+        self, name_or_id: str, *, timeout: Seconds | None = None, max_seconds: float | None = None
+    ) -> dict[str, Any]:
         """Return the metadata of an app.
 
         Parameters
@@ -212,6 +217,8 @@ class Client:
             Name or id of the app.
         timeout : float or tuple of float, optional
             The read timeout or ``(connect, read)`` of this call, in seconds.
+        max_seconds : float, optional
+            Time limit of the whole call, in seconds; by default there is none.
 
         Returns
         -------
@@ -232,11 +239,8 @@ class Client:
 
             cents = client.get_app("support-ops").get("price_in_cents", 0)
         """
-        answer: dict[str, Any] = self._get_json(
-            name_or_id, "", timeout, lambda answer: require_json(answer, "app")
-        )
-        app = answer.get("app")
-        return app if isinstance(app, dict) else answer
+        with self._start(timeout, max_seconds) as call:
+            return self._get_app(name_or_id, call)
 
     def create_checkout(
         self,
@@ -244,6 +248,7 @@ class Client:
         return_url: str = "",
         *,
         timeout: Seconds | None = None,
+        max_seconds: float | None = None,
     ) -> str:
         """Create a checkout for a paid app.
 
@@ -255,6 +260,8 @@ class Client:
             The URL to which the payer returns afterwards.
         timeout : float or tuple of float, optional
             The read timeout or ``(connect, read)`` of each of the two requests, in seconds.
+        max_seconds : float, optional
+            Time limit of the whole call, in seconds; by default there is none.
 
         Returns
         -------
@@ -274,22 +281,26 @@ class Client:
 
             print("Pay at", client.create_checkout("support-ops"))
         """
-        if not self.get_app(app, timeout=timeout).get("price_in_cents"):
-            raise InvalidRequestError(
-                "App is free; checkout is only available for paid apps: set a price first."
+        _require_text("return_url", return_url)
+        with self._start(timeout, max_seconds) as call:
+            if not self._get_app(app, call).get("price_in_cents"):
+                raise InvalidRequestError(
+                    "App is free; checkout is only available for paid apps: set a price first."
+                )
+            answer, _ = self._transport.json(
+                "POST",
+                f"/api/v1/checkout/{self._id(app, call)}",
+                check=lambda answer: require_field(answer, "checkout", "checkout_url", str),
+                body={"return_url": return_url} if return_url else {},
+                limit=self._options.max_answer_bytes,
+                call=call,
             )
-        answer, _ = self._transport.json(
-            "POST",
-            f"/api/v1/checkout/{self._id(app)}",
-            check=lambda answer: require_field(answer, "checkout", "checkout_url", str),
-            body={"return_url": return_url} if return_url else {},
-            limit=self._options.max_answer_bytes,
-            timeout=self._timeout(timeout),
-        )
         url: str = answer["checkout_url"]
         return url
 
-    def list_payments(self, app: str, *, timeout: Seconds | None = None) -> list[dict[str, Any]]:
+    def list_payments(
+        self, app: str, *, timeout: Seconds | None = None, max_seconds: float | None = None
+    ) -> list[dict[str, Any]]:
         """Return the payments of an app.
 
         Parameters
@@ -298,6 +309,8 @@ class Client:
             Name or id of the app.
         timeout : float or tuple of float, optional
             The read timeout or ``(connect, read)`` of this call, in seconds.
+        max_seconds : float, optional
+            Time limit of the whole call, in seconds; by default there is none.
 
         Returns
         -------
@@ -321,9 +334,10 @@ class Client:
 
             payments = client.list_payments("support-ops")
         """
-        payments: list[dict[str, Any]] = self._get_json(
-            app, "/payments", timeout, lambda answer: require_json(answer, "payments", (dict, list))
-        )
+        with self._start(timeout, max_seconds) as call:
+            payments: list[dict[str, Any]] = self._get_json(
+                app, "/payments", call, lambda found: require_json(found, "payments", (dict, list))
+            )
         return payments
 
     def read_payments(
@@ -331,6 +345,7 @@ class Client:
         app: str,
         *,
         timeout: Seconds | None = None,
+        max_seconds: float | None = None,
         progress: Progress | None = None,
     ) -> bytearray:
         """Return the payments of an app as the bytes of the service's JSON.
@@ -344,6 +359,8 @@ class Client:
             Name or id of the app.
         timeout : float or tuple of float, optional
             The read timeout or ``(connect, read)`` of this call, in seconds.
+        max_seconds : float, optional
+            Time limit of the whole call, in seconds; by default there is none.
         progress : callable, optional
             Called as the answer arrives with the number of bytes so far and the total, ``None`` if
             it is unknown.
@@ -366,18 +383,18 @@ class Client:
 
             table = polars.read_json(bytes(client.read_payments("support-ops")))
         """
-        return self._get(
-            app,
-            "/payments",
-            lambda path: self._transport.body(
-                path,
-                limit=self._options.max_answer_bytes,
-                timeout=self._timeout(timeout),
-                progress=progress,
-            ),
-        )
+        limit = self._options.max_answer_bytes
+        with self._start(timeout, max_seconds) as call:
+            return self._get(
+                app,
+                "/payments",
+                call,
+                lambda path: self._transport.body(path, limit=limit, call=call, progress=progress),
+            )
 
-    def get_earnings(self, app: str, *, timeout: Seconds | None = None) -> dict[str, Any]:
+    def get_earnings(
+        self, app: str, *, timeout: Seconds | None = None, max_seconds: float | None = None
+    ) -> dict[str, Any]:
         """Return the earnings summary of an app.
 
         Parameters
@@ -386,6 +403,8 @@ class Client:
             Name or id of the app.
         timeout : float or tuple of float, optional
             The read timeout or ``(connect, read)`` of this call, in seconds.
+        max_seconds : float, optional
+            Time limit of the whole call, in seconds; by default there is none.
 
         Returns
         -------
@@ -405,9 +424,10 @@ class Client:
 
             earnings = client.get_earnings("support-ops")
         """
-        earnings: dict[str, Any] = self._get_json(
-            app, "/earnings", timeout, lambda answer: require_json(answer, "earnings")
-        )
+        with self._start(timeout, max_seconds) as call:
+            earnings: dict[str, Any] = self._get_json(
+                app, "/earnings", call, lambda answer: require_json(answer, "earnings")
+            )
         return earnings
 
     def chat(
@@ -417,6 +437,7 @@ class Client:
         session_id: str | None = None,
         *,
         timeout: Seconds | None = None,
+        max_seconds: float | None = None,
     ) -> ChatResponse:
         """Send a message and wait for the whole reply.
 
@@ -430,6 +451,8 @@ class Client:
             The session to continue; by default a new one is started.
         timeout : float or tuple of float, optional
             The read timeout or ``(connect, read)`` of this call, in seconds.
+        max_seconds : float, optional
+            Time limit of the whole call, in seconds; by default there is none.
 
         Returns
         -------
@@ -448,17 +471,15 @@ class Client:
             first = client.chat("support-ops", "How many threads are waiting for review?")
             second = client.chat("support-ops", "Make a plan.", session_id=first.session_id)
         """
-        body = {"text": text}
-        if session_id:
-            body["session_id"] = session_id
-        with self._located(app) as app_id:
+        body = _message(text, session_id)
+        with self._start(timeout, max_seconds) as call, self._located(app, call) as app_id:
             answer, header_id = self._transport.json(
                 "POST",
                 f"/api/v1/app/{app_id}/chat",
                 check=lambda answer: require_field(answer, "chat", "replies", list),
                 body=body,
                 limit=self._options.max_reply_bytes,
-                timeout=self._timeout(timeout),
+                call=call,
             )
         replies = [reply for reply in answer["replies"] if isinstance(reply, dict)]
         texts = [reply["text"] for reply in replies if isinstance(reply.get("text"), str)]
@@ -476,6 +497,7 @@ class Client:
         session_id: str | None = None,
         *,
         timeout: Seconds | None = None,
+        max_seconds: float | None = None,
     ) -> Stream:
         """Send a message and iterate over the reply as it arrives.
 
@@ -490,6 +512,8 @@ class Client:
         timeout : float or tuple of float, optional
             The read timeout or ``(connect, read)`` of this call, in seconds. The read timeout
             limits the wait for each chunk.
+        max_seconds : float, optional
+            Time limit of the whole call, in seconds; by default there is none.
 
         Returns
         -------
@@ -511,22 +535,23 @@ class Client:
                 for chunk in stream:
                     print(chunk.text, end="", flush=True)
         """
-        path = f"/api/v1/app/{self._id(app)}/stream?text={percent_encode(text)}"
-        if session_id:
-            path += f"&session_id={percent_encode(session_id)}"
+        fields = _message(text, session_id).items()
+        query = "&".join(f"{name}={percent_encode(value)}" for name, value in fields)
+        call = self._start(timeout, max_seconds)
+        path = f"/api/v1/app/{self._id(app, call)}/stream?{query}"
         size, limit = len(self._gateway_url + path), self._options.max_url_bytes
         if size > limit:
             raise InvalidRequestError(
                 f"The message needs a URL of {size:,} bytes, but a stream sends at most {limit:,}: "
                 "use chat() for it."
             )
-        transport, limits = self._transport, self._timeout(timeout)
+        transport = self._transport
 
-        def open_response(cancellation: Cancellation) -> requests.Response:
-            with self._located(app):
-                return transport.open_stream(path, cancellation, limits)
+        def open_response() -> requests.Response:
+            with self._located(app, call):
+                return transport.open_stream(path, call)
 
-        return Stream(open_response, transport, limits)
+        return Stream(open_response, transport, call)
 
     @property
     def _transport(self) -> Transport:
@@ -539,62 +564,123 @@ class Client:
         settings = load(token, self._gateway_url, grpc_target=self._grpc_target)
         return Transport(settings, self._options)
 
-    def _timeout(self, timeout: Seconds | None) -> Timeout:
-        return Timeout.parse(timeout, self._options.timeout)
+    def _start(self, timeout: Seconds | None, max_seconds: float | None) -> Call:
+        """Return a call with the time limits of a method's arguments."""
+        if not (max_seconds is None or is_seconds(max_seconds)):
+            raise ValueError(f"Invalid max_seconds {max_seconds!r}: pass seconds above 0.")
+        return Call(Timeout.parse(timeout, self._options.timeout), max_seconds)
 
-    def _id(self, app: str) -> str:
+    def _id(self, app: str, call: Call) -> str:
         """Return an app's id, percent-encoded for a path; a name is looked up once."""
+        _require_text("app", app)
         if len(app) == 36 and app.count("-") == 4:
             return percent_encode(app)
         if app not in self._ids:
-            self.list_apps()
-        if app not in self._ids:
-            names = sorted(self._ids)
+            self._list_apps(call)
+        ids = self._ids.get(app, ())
+        if len(ids) > 1:
+            raise InvalidRequestError(
+                f"{len(ids)} apps are named {brief(app)!r}: use an id instead, one of "
+                f"{', '.join(map(brief, ids[:_MAX_NAMED]))}."
+            )
+        if not ids:
+            names = [brief(name) for name in sorted(self._ids)]
             matches = tuple(difflib.get_close_matches(app, names, cutoff=0.5))
             hint = f"did you mean {' or '.join(matches)}?" if matches else _available(names)
-            raise AppNotFoundError(f"No app {app!r} in this workspace: {hint}", matches=matches)
-        return percent_encode(self._ids[app])
+            message = f"No app {brief(app)!r} in this workspace: {hint}"
+            raise AppNotFoundError(message, matches=matches)
+        if not _is_path_segment(ids[0]):
+            raise ProtocolError(
+                f"The gateway lists {brief(app)!r} with the invalid id {brief(ids[0])!r}: check "
+                "the gateway's address."
+            )
+        return percent_encode(ids[0])
 
     @contextlib.contextmanager
-    def _located(self, app: str) -> Iterator[str]:
+    def _located(self, app: str, call: Call) -> Iterator[str]:
         """Yield an app's id; forget it after a 404, because a new deployment has a new id."""
         try:
-            yield self._id(app)
+            yield self._id(app, call)
         except NotFoundError:
             self._ids.pop(app, None)
             raise
 
-    def _get_json(
-        self, app: str, suffix: str, timeout: Seconds | None, check: Callable[[Any], object]
-    ) -> Any:
+    def _list_apps(self, call: Call) -> list[dict[str, Any]]:
+        # Importing gRPC takes as long as everything else, and few programs need it.
+        from cpsl import grpc_client
+
+        apps = grpc_client.list_apps(self._transport.settings, self._options, call)
+        ids: dict[str, list[str]] = {}
+        for app in apps:
+            ids.setdefault(app["name"], []).append(app["id"])
+        self._ids = {name: tuple(found) for name, found in ids.items()}
+        return apps
+
+    def _get_app(self, app: str, call: Call) -> dict[str, Any]:
+        answer: dict[str, Any] = self._get_json(
+            app, "", call, lambda answer: require_json(answer, "app")
+        )
+        found = answer.get("app")
+        return found if isinstance(found, dict) else answer
+
+    def _get_json(self, app: str, suffix: str, call: Call, check: Callable[[Any], object]) -> Any:
+        limit = self._options.max_answer_bytes
         answer, _ = self._get(
             app,
             suffix,
-            lambda path: self._transport.json(
-                "GET",
-                path,
-                check=check,
-                limit=self._options.max_answer_bytes,
-                timeout=self._timeout(timeout),
-            ),
+            call,
+            lambda path: self._transport.json("GET", path, check=check, limit=limit, call=call),
         )
         return answer
 
-    def _get(self, app: str, suffix: str, fetch: Callable[[str], T]) -> T:
+    def _get(self, app: str, suffix: str, call: Call, fetch: Callable[[str], T]) -> T:
         """Fetch a resource of an app; a 404 means that there is no such app."""
         try:
-            with self._located(app) as app_id:
+            with self._located(app, call) as app_id:
                 return fetch(f"/api/v1/apps/{app_id}{suffix}")
         except AppNotFoundError:
             raise
         except NotFoundError as caught:
             missing = caught
         raise AppNotFoundError(
-            f"No app {app!r} in this workspace: list its apps to see their names and ids.",
+            f"No app {brief(app)!r} in this workspace: list its apps to see their names and ids.",
             request_id=missing.request_id,
             detail=missing.detail,
         )
 
 
 def _available(names: list[str]) -> str:
-    return f"it has {', '.join(names[:10])}." if names else "it has no apps; deploy one first."
+    return (
+        f"it has {', '.join(names[:_MAX_NAMED])}." if names else "it has no apps; deploy one first."
+    )
+
+
+def _is_path_segment(app_id: str) -> bool:
+    """Return whether an id stands for itself in a path: ``..`` would lead to another one."""
+    return app_id not in ("", ".", "..")
+
+
+def _message(text: str, session_id: str | None) -> dict[str, str]:
+    """Return the fields of a message; both `chat` and `stream` send them."""
+    _require_text("text", text)
+    if session_id is not None:
+        _require_text("session_id", session_id)
+    return {"text": text} | ({"session_id": session_id} if session_id else {})
+
+
+def _require_text(name: str, value: object) -> None:
+    """Raise `InvalidRequestError` unless an argument is a str that can be sent."""
+    if not isinstance(value, str):
+        raise InvalidRequestError(
+            f"Invalid {name}: it must be a str, not {type(value).__name__}. Convert it first."
+        )
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        surrogate = error.object[error.start]
+    else:
+        return
+    raise InvalidRequestError(
+        f"Invalid {name}: it contains a lone surrogate ({surrogate!a}), which cannot be sent. "
+        "Remove it."
+    )

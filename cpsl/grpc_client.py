@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ from typing import Any
 import grpc
 from requests.utils import get_environ_proxies, select_proxy
 
+from cpsl.call import Call
 from cpsl.config import Settings, Token, ca_bundle, is_loopback
 from cpsl.errors import (
     CannotConnectError,
@@ -18,11 +20,12 @@ from cpsl.errors import (
     CredentialsError,
     GatewayError,
     ProtocolError,
+    TimedOutError,
     TLSError,
     TooLargeError,
 )
 from cpsl.messages import SERVICE, message
-from cpsl.network_errors import connect_timed_out, connection_broken, read_timed_out
+from cpsl.network_errors import call_timed_out, connect_timed_out, connection_broken, read_timed_out
 from cpsl.options import Options
 from cpsl.responses import error_from_status, parse_retry_after
 from cpsl.retry import Failure, with_retries, without_frames
@@ -50,7 +53,7 @@ _HTTP_STATUS = {
 }
 
 
-def list_apps(settings: Settings, options: Options, timeout: Timeout) -> list[dict[str, Any]]:
+def list_apps(settings: Settings, options: Options, limits: Call) -> list[dict[str, Any]]:
     """Return the ``id``, ``name`` and ``hostname`` of every app of the workspace.
 
     Raises
@@ -60,9 +63,20 @@ def list_apps(settings: Settings, options: Options, timeout: Timeout) -> list[di
     """
 
     def attempt() -> Any:
+        limits.repeatable = True
+        seconds = max(0.0, limits.seconds_left)
         error, answer = call(
-            settings, "ListApps", {}, timeout, options.allow_insecure, options.max_answer_bytes
+            settings,
+            "ListApps",
+            {},
+            limits.timeout,
+            options.allow_insecure,
+            options.max_answer_bytes,
+            seconds,
         )
+        if isinstance(error, TimedOutError) and limits.seconds_left <= 0:
+            limits.sent = error.sent
+            error = call_timed_out(settings.grpc_target, limits)
         if error is None and not answer.ok:
             reason = brief(settings.redact(answer.err_msg)) or "no reason was given"
             error = GatewayError(
@@ -73,7 +87,7 @@ def list_apps(settings: Settings, options: Options, timeout: Timeout) -> list[di
         may_have_acted = getattr(error, "sent", True)
         return Failure(error, may_have_acted, retry_after=getattr(error, "retry_after", None))
 
-    answer = with_retries(attempt, options.max_retries, repeatable=True)
+    answer = with_retries(attempt, options.max_retries, limits)
     return [{"id": app.id, "name": app.name, "hostname": app.hostname} for app in answer.apps]
 
 
@@ -84,6 +98,7 @@ def call(
     timeout: Timeout,
     allow_insecure: bool,
     limit: int = _MAX_ANSWER_BYTES,
+    max_seconds: float = math.inf,
 ) -> tuple[CapsuleError | None, Any]:
     """Make one unary call.
 
@@ -101,6 +116,8 @@ def call(
         Whether the token may be sent unencrypted to another machine.
     limit : int
         The largest answer, in bytes.
+    max_seconds : float
+        A further limit of the whole call, in seconds.
 
     Returns
     -------
@@ -126,7 +143,7 @@ def call(
                 response_deserializer=message(f"{method}Response").FromString,
             )
             request = message(f"{method}Request")(**fields)
-            seconds = timeout.connect + timeout.read
+            seconds = min(timeout.connect + timeout.read, max_seconds)
             return None, pool.submit(rpc, request, metadata=metadata, timeout=seconds).result()
     except grpc.RpcError as caught:
         return _map_error(caught, settings, timeout, time.monotonic() - began), None

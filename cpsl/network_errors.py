@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import requests
 import urllib3.exceptions
 
+from cpsl.call import Call
 from cpsl.errors import (
     CannotConnectError,
     CapsuleError,
@@ -25,6 +26,7 @@ from cpsl.timeouts import Timeout
 
 __all__ = [
     "TIMEOUTS",
+    "call_timed_out",
     "connect_timed_out",
     "connection_broken",
     "map_exception",
@@ -146,6 +148,16 @@ def connect_timed_out(where: str, timeout: Timeout) -> TimedOutError:
 def read_timed_out(where: str, timeout: Timeout) -> TimedOutError:
     """Return the error of an answer that did not arrive in time."""
     return TimedOutError(_READ_TIMED_OUT.format(where=where, timeout=timeout))
+
+
+def call_timed_out(where: str, call: Call) -> TimedOutError:
+    """Return the error of a call that took longer than its ``max_seconds``."""
+    error = TimedOutError(
+        f"{where} did not answer completely within {call.max_seconds:g} s: try again, or raise "
+        "max_seconds."
+    )
+    error.sent = call.sent
+    return error
 
 
 def connection_broken(where: str) -> CannotConnectError:

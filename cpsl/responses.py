@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import email.utils
 import json
+import re
 import time
 from typing import Any
 
 import requests
 from urllib3.exceptions import HTTPError
+from urllib3.response import BaseHTTPResponse
 
 from cpsl.config import Settings
 from cpsl.errors import (
@@ -27,10 +29,12 @@ from cpsl.sanitize import brief
 __all__ = [
     "MAX_ERROR_BYTES",
     "add_ids",
+    "check_encoding",
     "content_type",
     "error_from_status",
     "failure_from_response",
     "has_known_end",
+    "no_content",
     "parse_retry_after",
     "refused_token",
     "reported_error",
@@ -82,6 +86,24 @@ def has_known_end(response: requests.Response) -> bool:
     return bool(response.raw.chunked) or "Content-Length" in response.headers
 
 
+def no_content(url: str) -> ProtocolError:
+    """Return the error of an answer with status 204."""
+    return ProtocolError(f"{url} answered without content (204): check the gateway's address.")
+
+
+def check_encoding(response: requests.Response, settings: Settings) -> None:
+    """Raise `ProtocolError` if the body is compressed in a way that cannot be decoded here."""
+    encodings = response.headers.get("Content-Encoding", "").lower().split(",")
+    known = {"", "identity", *BaseHTTPResponse.CONTENT_DECODERS}
+    for encoding in map(str.strip, encodings):
+        if encoding not in known:
+            shown = brief(settings.redact(encoding))
+            raise ProtocolError(
+                f"The answer is compressed as {shown!r}, which was not requested and cannot be "
+                "decoded: check the gateway's address, and proxies on the way."
+            )
+
+
 def reported_error(answer: Any, settings: Settings) -> GatewayError | None:
     """Return the error that a JSON answer with status 200 consists of, if it does."""
     detail = service_message(answer, settings)
@@ -101,10 +123,8 @@ def refused_token(settings: Settings) -> AuthenticationError:
 
 def parse_retry_after(value: str) -> float | None:
     """Return the seconds of a ``Retry-After`` header (RFC 9110, section 10.2.3), if it is valid."""
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
+    if re.fullmatch(r"\s*[0-9]{1,9}(\.[0-9]+)?\s*", value):
+        return float(value)
     try:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
     except (ValueError, OverflowError):

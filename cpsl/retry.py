@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import random
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from cpsl.call import Call
 from cpsl.errors import CannotConnectError, CapsuleError, TimedOutError
 
 __all__ = ["MAX_RETRY_AFTER", "Failure", "with_retries", "without_frames"]
@@ -48,13 +48,7 @@ class Failure:
         return self.error.status in _TEMPORARY or broken or not_connected
 
 
-def with_retries(
-    attempt: Callable[[], T | Failure],
-    max_retries: int,
-    *,
-    repeatable: bool,
-    wait: Callable[[float], object] = time.sleep,
-) -> T:
+def with_retries(attempt: Callable[[], T | Failure], max_retries: int, call: Call) -> T:
     """Make attempts until one succeeds or no further attempt is allowed.
 
     Parameters
@@ -64,10 +58,8 @@ def with_retries(
         here: outside any ``except`` block and without frames that hold the token.
     max_retries : int
         The number of attempts after the first.
-    repeatable : bool
-        Whether the request may be sent again although the service may have acted on it.
-    wait : callable
-        Waits for a number of seconds; returns a true value if the request was cancelled meanwhile.
+    call : Call
+        The call that the attempts belong to.
 
     Returns
     -------
@@ -83,9 +75,9 @@ def with_retries(
         outcome = attempt()
         if not isinstance(outcome, Failure):
             return outcome
-        allowed = retries < max_retries and (repeatable or not outcome.may_have_acted)
+        allowed = retries < max_retries and (call.repeatable or not outcome.may_have_acted)
         delay = _delay(outcome, retries) if allowed else None
-        if delay is None or wait(delay):
+        if delay is None or delay >= call.seconds_left or call.wait(delay):
             raise outcome.error
     raise AssertionError("unreachable")
 

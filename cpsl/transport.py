@@ -7,7 +7,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
 import requests
@@ -16,16 +16,16 @@ from requests.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError
 from urllib3.util import parse_url
 
-from cpsl.cancellation import CancellableAdapter, Cancellation
+from cpsl.call import Call
 from cpsl.config import Settings, Token, ca_bundle, is_loopback
+from cpsl.connections import CancellableAdapter, finish
 from cpsl.errors import (
     CapsuleError,
     CredentialsError,
-    InvalidRequestError,
     ProtocolError,
     TooLargeError,
 )
-from cpsl.network_errors import connection_broken, map_exception
+from cpsl.network_errors import call_timed_out, connection_broken, map_exception
 from cpsl.options import Options
 from cpsl.responses import (
     MAX_ERROR_BYTES,
@@ -33,11 +33,11 @@ from cpsl.responses import (
     content_type,
     failure_from_response,
     has_known_end,
+    no_content,
     reported_error,
     request_id,
 )
 from cpsl.retry import Failure, with_retries, without_frames
-from cpsl.timeouts import Timeout
 
 __all__ = ["Progress", "Transport", "percent_encode"]
 
@@ -107,7 +107,7 @@ class Transport:
         *,
         check: Callable[[Any], object],
         limit: int,
-        timeout: Timeout,
+        call: Call,
         body: dict[str, Any] | None = None,
     ) -> tuple[Any, str]:
         """Send a request and read a JSON answer.
@@ -122,8 +122,8 @@ class Transport:
             Raises an error if the answer is not what the protocol says.
         limit : int
             The largest answer, in bytes.
-        timeout : Timeout
-            The time limits of each attempt.
+        call : Call
+            The time limits.
         body : dict, optional
             The JSON to send.
 
@@ -141,13 +141,13 @@ class Transport:
             return answer, request_id(response, self.settings)
 
         return with_retries(
-            lambda: self._attempt(method, path, read, Cancellation(), timeout, body=body),
+            lambda: self._attempt(method, path, read, call, method == "GET", body=body),
             self.options.max_retries,
-            repeatable=method == "GET",
+            call,
         )
 
     def body(
-        self, path: str, *, limit: int, timeout: Timeout, progress: Progress | None = None
+        self, path: str, *, limit: int, call: Call, progress: Progress | None = None
     ) -> bytearray:
         """Send a ``GET`` and return the bytes of its JSON answer.
 
@@ -157,8 +157,8 @@ class Transport:
             The path below the gateway's base URL.
         limit : int
             The largest answer, in bytes.
-        timeout : Timeout
-            The time limits of each attempt.
+        call : Call
+            The time limits.
         progress : callable, optional
             Called as the answer arrives with the number of bytes so far and the total, ``None`` if
             it is unknown.
@@ -176,22 +176,15 @@ class Transport:
             return body
 
         return with_retries(
-            lambda: self._attempt("GET", path, read, Cancellation(), timeout),
-            self.options.max_retries,
-            repeatable=True,
+            lambda: self._attempt("GET", path, read, call, True), self.options.max_retries, call
         )
 
-    def open_stream(
-        self, path: str, cancellation: Cancellation, timeout: Timeout
-    ) -> requests.Response:
+    def open_stream(self, path: str, call: Call) -> requests.Response:
         """Send a message by ``GET`` and return the response before its body is read."""
         return with_retries(
-            lambda: self._attempt(
-                "GET", path, lambda response: response, cancellation, timeout, _STREAM_HEADERS
-            ),
+            lambda: self._attempt("GET", path, None, call, False, _STREAM_HEADERS),
             self.options.max_retries,
-            repeatable=False,
-            wait=cancellation.wait,
+            call,
         )
 
     def close(self) -> None:
@@ -203,13 +196,15 @@ class Transport:
         self,
         method: str,
         path: str,
-        read: Callable[[requests.Response], T],
-        cancellation: Cancellation,
-        timeout: Timeout,
+        read: Callable[[requests.Response], T] | None,
+        call: Call,
+        repeatable: bool,
         headers: dict[str, str] | None = None,
         body: dict[str, Any] | None = None,
     ) -> T | Failure:
+        """Send a request once; return what ``read`` returns, or the unread response without it."""
         response: requests.Response | None = None
+        connection: Any = None
         escaped: BaseException | None = None
         try:
             request = requests.Request(
@@ -219,29 +214,37 @@ class Transport:
                 json=body,
                 auth=self._auth,
             )
-            with cancellation.watch():
+            with call.watch(repeatable=repeatable):
                 # Not session.request(), which merges settings that this session does not have.
                 response = self._session().send(
                     request.prepare(),
-                    timeout=(timeout.connect, timeout.read),
+                    timeout=(call.timeout.connect, call.timeout.read),
                     allow_redirects=False,
                     stream=True,
                 )
+            connection = getattr(response.raw, "connection", None)
             if 200 <= response.status_code < 300:
-                return read(response)
+                if read is None:
+                    return cast("T", response)
+                result = read(response)
+                finish(connection, response, complete=True)
+                return result
             failure = failure_from_response(response, self.settings)
         except CapsuleError as caught:
-            failure = Failure(without_frames(caught), may_have_acted=cancellation.sent)
+            failure = Failure(without_frames(caught), may_have_acted=call.sent)
         except (requests.RequestException, HTTPError, OSError) as caught:
-            sent = cancellation.sent
-            error = map_exception(caught, self.settings.http_url, timeout, sent=sent)
-            failure = Failure(error, may_have_acted=sent)
+            error = map_exception(caught, self.settings.http_url, call.timeout, sent=call.sent)
+            failure = Failure(error, may_have_acted=call.sent)
         except BaseException as caught:  # for example an interrupt
             escaped = without_frames(caught)
         if response is not None:
             response.close()
+            finish(connection, response, complete=False)
         if escaped is not None:
             raise escaped
+        if call.expired:  # whatever error the end of the connection has caused
+            error = call_timed_out(self.settings.http_url, call)
+            failure = Failure(error, may_have_acted=call.sent)
         if response is not None:
             add_ids(failure.error, response, self.settings)
         return failure
@@ -289,26 +292,16 @@ class Transport:
 
 
 def percent_encode(text: str) -> str:
-    """Percent-encode a value for a URL as the protocol does: everything, a space as ``%20``.
-
-    Raises
-    ------
-    InvalidRequestError
-        The text contains a lone surrogate.
-    """
-    try:
-        return quote(text, safe="")
-    except UnicodeEncodeError as error:
-        surrogate = error.object[error.start]
-    raise InvalidRequestError(
-        f"The text contains a lone surrogate ({surrogate!a}) and cannot be sent: remove it."
-    )
+    """Percent-encode a value for a URL as the protocol does: everything, a space as ``%20``."""
+    return quote(text, safe="")
 
 
 def _read_body(
     response: requests.Response, url: str, limit: int, progress: Progress | None = None
 ) -> bytearray:
     """Read a whole body of limited size."""
+    if response.status_code == 204:
+        raise no_content(url)
     body = bytearray()  # not a list of pieces, which would need the memory twice when it is joined
     for piece in response.raw.stream(1 << 16, decode_content=True):
         if len(body) + len(piece) > limit:

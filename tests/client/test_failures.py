@@ -32,7 +32,9 @@ from gateway import (
 
 import cpsl
 from cpsl import errors, retry
+from cpsl.call import Call
 from cpsl.retry import Failure, with_retries
+from cpsl.timeouts import Timeout
 
 CALLS = {
     "get_app": lambda client: client.get_app(APP),
@@ -456,22 +458,35 @@ def test_connection_that_the_gateway_closed_is_replaced(layer, authority, monkey
 # Waiting.
 
 
+class RecordedCall(Call):
+    """A call that does not wait."""
+
+    def __init__(self):
+        super().__init__(Timeout())
+        self.waits = []
+
+    def wait(self, seconds):
+        self.waits.append(seconds)
+        return False
+
+
 def test_client_waits_for_retry_after():
-    waits = []
+    call = RecordedCall()
+    call.repeatable = False
     outcome = iter([Failure(cpsl.RateLimitedError("no", status=429), False, 7.0), "done"])
-    assert with_retries(lambda: next(outcome), 1, repeatable=False, wait=waits.append) == "done"
-    assert waits == [7.0]
+    assert with_retries(lambda: next(outcome), 1, call) == "done"
+    assert call.waits == [7.0]
 
 
 def test_without_retry_after_random_waits_have_doubling_limits(monkeypatch):
     monkeypatch.undo()
-    limits, waits = [], []
+    limits, call = [], RecordedCall()
     monkeypatch.setattr(retry.random, "uniform", lambda a, b: limits.append((a, b)) or b)
     failure = Failure(cpsl.GatewayError("no", status=503))
     with pytest.raises(cpsl.GatewayError):
-        with_retries(lambda: failure, 3, repeatable=True, wait=waits.append)
+        with_retries(lambda: failure, 3, call)
     assert limits == [(0, 0.5), (0, 1.0), (0, 2.0)]
-    assert waits == [0.5, 1.0, 2.0]
+    assert call.waits == [0.5, 1.0, 2.0]
 
 
 def test_long_retry_after_is_in_the_error(gateway):

@@ -414,7 +414,7 @@ def test_close_ends_a_connection_attempt():
             with cpsl.Client(TOKEN, url, timeout=(TEST_TIMEOUT * 2, TEST_TIMEOUT * 2)) as client:
                 stream = client.stream(APP, "hello")
                 thread, received = read_in_thread(stream)
-                while stream._cancellation._socket is None:  # there is no event to wait for
+                while stream._call._abort is None:  # there is no event to wait for
                     thread.join(0.01)
                 stream.close()
                 thread.join(TEST_TIMEOUT / 3)

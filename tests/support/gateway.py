@@ -17,11 +17,12 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -52,7 +53,7 @@ Part = bytes | threading.Event  # something to send, or to wait for
 class Answer:
     """The parts to send for one request, and how the connection ends afterwards."""
 
-    parts: tuple[Part, ...]
+    parts: Iterable[Part]
     closes: bool = False
     resets: bool = False
 
@@ -124,9 +125,32 @@ def byte_by_byte(given: Answer) -> Answer:
     return Answer(tuple(bytes([byte]) for byte in _bytes(given)), given.closes)
 
 
+def interim(given: Answer, *statuses: int) -> Answer:
+    """Send interim responses before an answer."""
+    before = [b"HTTP/1.1 %d Wait\r\nLink: </a.css>; rel=preload\r\n\r\n" % s for s in statuses]
+    return replace(given, parts=(*before, *given.parts))
+
+
+def followed(given: Answer, stray: bytes, *later: Part) -> Answer:
+    """Send stray bytes in the same write as an answer, and further parts later."""
+    return replace(given, parts=(_bytes(given) + stray, *later))
+
+
 def cut(given: Answer, after: int, *, resets: bool = False) -> Answer:
     """Send the first bytes of an answer, as in a slice, then close or reset the connection."""
     return Answer((_bytes(given)[:after],), closes=True, resets=resets)
+
+
+def dripping(start: bytes, drop: bytes = b"x", interval: float = 0.05) -> Answer:
+    """Send a start, then one drop after the other until the client disconnects."""
+
+    def parts() -> Iterator[Part]:
+        yield start
+        while True:
+            time.sleep(interval)
+            yield drop
+
+    return Answer(parts())
 
 
 def dropped(*, resets: bool = False) -> Answer:
