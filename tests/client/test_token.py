@@ -493,7 +493,7 @@ def test_file_that_is_private_or_without_a_token_is_no_warning(
     file.write_text(text)
     file.chmod(mode)
     monkeypatch.setenv("CONFIG_PATH", str(file))
-    config._read_file(file)
+    config._read_file(None, token_needed=True)
     assert not recwarn.list
 
 
