@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, Self, TypeVar
 
@@ -197,6 +198,11 @@ class Client:
         CapsuleError
             The gateway cannot be reached, or did not list the apps.
 
+        Warns
+        -----
+        UserWarning
+            Two apps have the same name, or an app has no valid id.
+
         Examples
         --------
         ::
@@ -204,7 +210,20 @@ class Client:
             names = [app["name"] for app in client.list_apps()]
         """
         with self._start(timeout, max_seconds) as call:
-            return self._list_apps(call)
+            apps = self._list_apps(call)
+        doubtful = [
+            name
+            for name, ids in sorted(self._ids.items())
+            if len(ids) > 1 or not _is_path_segment(ids[0])
+        ]
+        if doubtful:
+            shown = ", ".join(repr(brief(name)) for name in doubtful[:_MAX_NAMED])
+            warnings.warn(
+                f"The gateway lists apps with the same name or without a valid id: {shown}. They "
+                "cannot be used by name.",
+                stacklevel=2,
+            )
+        return apps
 
     def get_app(
         self, name_or_id: str, *, timeout: Seconds | None = None, max_seconds: float | None = None
@@ -584,8 +603,8 @@ class Client:
                 f"{', '.join(map(brief, ids[:_MAX_NAMED]))}."
             )
         if not ids:
-            names = [brief(name) for name in sorted(self._ids)]
-            matches = tuple(difflib.get_close_matches(app, names, cutoff=0.5))
+            names = sorted(map(brief, self._ids))
+            matches = tuple(difflib.get_close_matches(brief(app), names, cutoff=0.5))
             hint = f"did you mean {' or '.join(matches)}?" if matches else _available(names)
             message = f"No app {brief(app)!r} in this workspace: {hint}"
             raise AppNotFoundError(message, matches=matches)

@@ -263,7 +263,9 @@ def _read_file(environ: Mapping[str, str] | None, token_needed: bool) -> _Source
     token = _clean_token(values.get("token", ""))
     if token and os.name == "posix" and (status := path.stat()).st_mode & 0o077:
         fixed = os.statvfs(path).f_flag & os.ST_RDONLY or os.geteuid() not in (0, status.st_uid)
-        advice = "restrict it where the file is created or mounted" if fixed else "run `chmod 600`"
+        advice = f"run `chmod 600 {path}`"
+        if fixed:
+            advice = "restrict its permissions where it is created or mounted"
         warnings.warn(
             f"Other users can read the token in {path}: {advice}.",
             stacklevel=4,

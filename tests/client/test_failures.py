@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import itertools
 import json
 import pickle
 import socket
@@ -33,6 +34,8 @@ from gateway import (
 import cpsl
 from cpsl import errors, retry
 from cpsl.call import Call
+from cpsl.messages import message
+from cpsl.responses import parse_retry_after
 from cpsl.retry import Failure, with_retries
 from cpsl.timeouts import Timeout
 
@@ -74,6 +77,7 @@ FAULTS = {
     ),
     "500": (failed(500), cpsl.GatewayError, 1, 1),
     "502": (failed(502), cpsl.GatewayError, 3, 1),
+    "429, wait forever": (rate_limited(after="inf"), cpsl.RateLimitedError, 3, 3),
     "503": (failed(503), cpsl.GatewayError, 3, 1),
     "503, wait 0 s": (failed(503, Retry_After="0"), cpsl.GatewayError, 3, 1),
     "503, wait 61 s": (failed(503, Retry_After="61"), cpsl.GatewayError, 1, 1),
@@ -87,6 +91,7 @@ FAULTS = {
     "redirect": (failed(302, Location="/elsewhere"), cpsl.ProtocolError, 1, 1),
     "web page": (answer(b"<html>", Content_Type="text/html"), cpsl.ProtocolError, 1, 1),
     "no content": (answer(status=204), cpsl.ProtocolError, 1, 1),
+    "no content, no length": (answer(status=204, framing="none"), cpsl.ProtocolError, 1, 1),
     "broken JSON": (answer(b'{"replies": ['), cpsl.ProtocolError, 1, 1),
     "deeply nested JSON": (answer(b"[" * 50_000), cpsl.ProtocolError, 1, 1),
     "cut UTF-8": (answer(b'{"text": "\xe2\x82'), cpsl.ProtocolError, 1, 1),
@@ -478,6 +483,11 @@ def test_client_waits_for_retry_after():
     assert call.waits == [7.0]
 
 
+@pytest.mark.parametrize(("value", "seconds"), [("7", 7), (" 1.5 ", 1.5), ("0", 0)])
+def test_retry_after_in_seconds(value, seconds):
+    assert parse_retry_after(value) == seconds
+
+
 def test_without_retry_after_random_waits_have_doubling_limits(monkeypatch):
     monkeypatch.undo()
     limits, call = [], RecordedCall()
@@ -497,7 +507,9 @@ def test_long_retry_after_is_in_the_error(gateway):
     assert "Try again in 61 s." in str(caught.value)
 
 
-@pytest.mark.parametrize("value", ["soon", "", "-5", "nan"])
+@pytest.mark.parametrize(
+    "value", ["soon", "", "-5", "nan", "inf", "-inf", "1e3", "1_0", "0x10", "1" * 400]
+)
 def test_invalid_retry_after_is_ignored(gateway, value):
     gateway.on("chat", rate_limited(after=value))
     with client_of(gateway) as client:
@@ -645,6 +657,81 @@ def test_unknown_name_without_near_matches_lists_the_apps(named):
     grpc_gateway.answers.append({"apps": []})
     with pytest.raises(cpsl.AppNotFoundError, match="it has no apps"):
         client.get_app("zzz")
+
+
+def test_names_of_apps_are_cleaned_in_errors(named):
+    client, _, grpc_gateway = named
+    names = ["support\x1b[31m-ops\u202e", "sup\u200bport\u2028-ops2"]
+    grpc_gateway.answers += [{"apps": [message("App")(id=APP, name=name) for name in names]}] * 2
+    with pytest.raises(cpsl.AppNotFoundError) as caught:
+        client.get_app("suport-ops\x9b\u3164")
+    shown = "No app 'suport-ops' in this workspace: did you mean support-ops or support -ops2?"
+    assert str(caught.value) == shown
+    assert caught.value.matches == ("support-ops", "support -ops2")
+    with pytest.raises(cpsl.AppNotFoundError, match="it has support -ops2, support-ops"):
+        client.get_app("zzz")
+
+
+def listed(*apps):
+    return {"apps": [message("App")(id=app_id, name=name) for name, app_id in apps]}
+
+
+def test_name_of_two_apps_is_an_error_with_their_ids(named):
+    client, gateway, grpc_gateway = named
+    grpc_gateway.answers += [listed(("twin", "id-1"), ("twin", "id-2"), ("other", APP))] * 2
+    with pytest.raises(cpsl.InvalidRequestError, match="one of id-1, id-2"):
+        client.chat("twin", "hello")
+    assert client.chat("other", "hello").text == "You said hello"
+    with pytest.warns(UserWarning, match="'twin'") as warned:
+        assert len(client.list_apps()) == 3
+    assert warned[0].filename == __file__
+    assert gateway.count("chat") == 1
+
+
+@pytest.mark.parametrize("app_id", ["", ".", ".."])
+def test_invalid_id_of_an_app_is_an_error(named, app_id):
+    client, gateway, grpc_gateway = named
+    grpc_gateway.answers += [listed(("odd", app_id))] * 2
+    with pytest.raises(cpsl.ProtocolError, match="'odd' with the invalid id"):
+        client.get_app("odd")
+    with pytest.warns(UserWarning, match="'odd'"):
+        client.list_apps()
+    assert gateway.requests == []
+
+
+# Arguments.
+
+NOT_TEXT = [b"hello", ["hello"], {}, 7, float("nan"), True, "\ud800"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        *itertools.product(["app", "text"], [None, *NOT_TEXT]),
+        *itertools.product(["session_id"], NOT_TEXT),
+    ],
+)
+def test_chat_and_stream_raise_the_same_error_for_an_invalid_argument(gateway, argument, value):
+    arguments = {"app": APP, "text": "hello", "session_id": "s-1", argument: value}
+    errors = []
+    with client_of(gateway) as client:
+        for method in (client.chat, client.stream):
+            with pytest.raises(cpsl.InvalidRequestError, match=f"Invalid {argument}") as caught:
+                method(**arguments)
+            errors.append(str(caught.value))
+    assert errors[0] == errors[1]
+    assert gateway.accepted == 0
+
+
+@pytest.mark.parametrize("value", [None, *NOT_TEXT])
+def test_other_methods_refuse_invalid_arguments(gateway, value):
+    with client_of(gateway) as client:
+        for method in (client.get_app, client.list_payments, client.read_payments):
+            with pytest.raises(cpsl.InvalidRequestError, match="Invalid app"):
+                method(value)
+        with pytest.raises(cpsl.InvalidRequestError, match="Invalid return_url"):
+            client.create_checkout(APP, value)
+    assert gateway.accepted == 0
 
 
 def test_unknown_id_is_a_value_error(named):
