@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import ipaddress
 import os
 import re
+import ssl
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -131,15 +133,30 @@ def ca_bundle() -> str | None:
     Raises
     ------
     TLSError
-        The path does not exist.
+        The path does not exist, or the file has no valid certificates.
     """
     for name in _CA_VARIABLES:
         path = os.environ.get(name)
         if path and not Path(path).exists():
             raise TLSError(f"{name} is {path}, which does not exist: correct or unset it.")
+        if path and (problem := _certificate_problem(path, Path(path).stat().st_mtime_ns)):
+            raise TLSError(
+                f"{name} is {path}, which has no valid certificates ({problem}): correct or unset it."
+            )
         if path:
             return path
     return None
+
+
+@functools.lru_cache(maxsize=16)
+def _certificate_problem(path: str, changed: int) -> str:
+    """Return why a file of certificates cannot be loaded; empty if it can, or for a folder."""
+    try:
+        if not Path(path).is_dir():
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except OSError as error:
+        return getattr(error, "reason", "") or error.strerror or type(error).__name__
+    return ""
 
 
 def load(

@@ -252,7 +252,8 @@ class CancellableAdapter(HTTPAdapter):
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
         """Create the pool of connections through a proxy."""
         manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = _POOLS
+        if manager.proxy is not None and manager.proxy.scheme in _POOLS:  # not SOCKS
+            manager.pool_classes_by_scheme = _POOLS
         return manager
 
     def close(self) -> None:

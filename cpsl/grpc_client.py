@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import grpc
 from requests.utils import get_environ_proxies, select_proxy
 
 from cpsl.call import Call
@@ -25,12 +25,30 @@ from cpsl.errors import (
     TooLargeError,
 )
 from cpsl.messages import SERVICE, message
-from cpsl.network_errors import call_timed_out, connect_timed_out, connection_broken, read_timed_out
+from cpsl.network_errors import (
+    call_timed_out,
+    connect_timed_out,
+    connection_broken,
+    read_timed_out,
+    set_proxy_status,
+)
 from cpsl.options import Options
 from cpsl.responses import error_from_status, parse_retry_after
 from cpsl.retry import Failure, with_retries, without_frames
 from cpsl.sanitize import brief
 from cpsl.timeouts import Timeout
+
+if "GRPC_VERBOSITY" in os.environ:
+    import grpc
+else:
+    # gRPC reads the variable once, when it is loaded. Its own log lines would repeat on standard
+    # error what the errors of this package say.
+    os.environ["GRPC_VERBOSITY"] = "NONE"
+    try:
+        import grpc
+
+    finally:
+        del os.environ["GRPC_VERBOSITY"]
 
 __all__ = ["call", "list_apps"]
 
@@ -199,10 +217,14 @@ def _map_error(
     if code is grpc.StatusCode.UNAVAILABLE and _NOT_CONNECTED.search(details):
         if seconds >= timeout.connect:
             return connect_timed_out(target, timeout)
-        return CannotConnectError(
-            f"No gRPC gateway answers at {target}: check that it is running, the address and the "
-            "network."
+        reason = detail.rpartition("last error: ")[2]
+        unreachable = CannotConnectError(
+            f"No gRPC gateway answers at {target} ({reason}): check that it is running, the "
+            "address and the network.",
+            detail=detail or None,
         )
+        set_proxy_status(unreachable, reason)
+        return unreachable
     error = _map_answer(code, detail, caught, settings, timeout)
     error.detail = detail or None
     return error

@@ -15,6 +15,7 @@ from urllib3.response import BaseHTTPResponse
 from cpsl.config import Settings
 from cpsl.errors import (
     AuthenticationError,
+    CannotConnectError,
     CapsuleError,
     GatewayError,
     InvalidRequestError,
@@ -34,6 +35,7 @@ __all__ = [
     "error_from_status",
     "failure_from_response",
     "has_known_end",
+    "is_chunked",
     "no_content",
     "parse_retry_after",
     "refused_token",
@@ -83,7 +85,12 @@ def content_type(response: requests.Response, settings: Settings) -> str:
 
 def has_known_end(response: requests.Response) -> bool:
     """Return whether the end of the body is marked, and not only by the end of the connection."""
-    return bool(response.raw.chunked) or "Content-Length" in response.headers
+    return is_chunked(response) or "Content-Length" in response.headers
+
+
+def is_chunked(response: requests.Response) -> bool:
+    """Return whether the body arrives in chunks; responses that tools record have no such field."""
+    return bool(getattr(response.raw, "chunked", False))
 
 
 def no_content(url: str) -> ProtocolError:
@@ -176,6 +183,12 @@ def error_from_status(
         )
     if status == 404:
         return NotFoundError(f"Not found{reason}. List the workspace's apps to see what exists.")
+    if status == 407:
+        return CannotConnectError(
+            f"The proxy refused the request{reason or ' (407)'}. Put its user and password into "
+            "HTTPS_PROXY, as in http://USER:PASSWORD@HOST:PORT.",
+            status=407,
+        )
     if status == 429:
         when = "later" if retry_after is None else f"in {retry_after:g} s"
         limited = RateLimitedError(f"Too many requests{reason}. Try again {when}.", status=429)

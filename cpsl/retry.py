@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ __all__ = ["MAX_RETRY_AFTER", "Failure", "with_retries", "without_frames"]
 
 T = TypeVar("T")
 E = TypeVar("E", bound=BaseException)
+
+_log = logging.getLogger("cpsl")
+_log.addHandler(logging.NullHandler())
 
 MAX_RETRY_AFTER = 60.0  # seconds; a longer wait is left to the caller
 _FIRST_DELAY = 0.5  # seconds
@@ -44,7 +48,9 @@ class Failure:
         """Whether another attempt may succeed."""
         # Not a read timeout: the caller has waited as long as they want to.
         not_connected = isinstance(self.error, TimedOutError) and not self.may_have_acted
-        broken = isinstance(self.error, CannotConnectError)
+        broken = (
+            isinstance(self.error, CannotConnectError) and self.error.status != 407
+        )  # the proxy
         return self.error.status in _TEMPORARY or broken or not_connected
 
 
@@ -77,7 +83,10 @@ def with_retries(attempt: Callable[[], T | Failure], max_retries: int, call: Cal
             return outcome
         allowed = retries < max_retries and (call.repeatable or not outcome.may_have_acted)
         delay = _delay(outcome, retries) if allowed else None
-        if delay is None or delay >= call.seconds_left or call.wait(delay):
+        if delay is None or delay >= call.seconds_left:
+            raise outcome.error
+        _log.info("retry %d of %d in %.2f s: %s", retries + 1, max_retries, delay, outcome.error)
+        if call.wait(delay):
             raise outcome.error
     raise AssertionError("unreachable")
 

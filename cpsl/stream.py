@@ -30,6 +30,7 @@ from cpsl.responses import (
     check_encoding,
     content_type,
     has_known_end,
+    is_chunked,
     no_content,
     request_id,
     service_message,
@@ -192,6 +193,7 @@ class Stream:
     def _connect(self) -> requests.Response:
         response = self._open_response()
         self._connection = getattr(response.raw, "connection", None)
+        response.raw.decode_content = True  # read1() of recorded responses takes no argument for it
         self.request_id = request_id(response, self._settings)
         if response.status_code != 204 and _is_event_stream(response):
             check_encoding(response, self._settings)
@@ -202,7 +204,7 @@ class Stream:
     def _read(self, read: Callable[..., bytes]) -> bytes:
         failure: BaseException
         try:
-            data = read(_READ_SIZE, decode_content=True)
+            data = read(_READ_SIZE)
             if data or not self._late:
                 return data
             failure = self._overdue()
@@ -302,7 +304,7 @@ class Stream:
 
     def _read_body_end(self, response: requests.Response) -> None:
         """Read the end of the body if it has arrived, so that the connection can be reused."""
-        if response.raw.chunked or response.raw.length_remaining:
+        if is_chunked(response) or response.raw.length_remaining:
             self._call.limit(_BODY_END_TIMEOUT)
             with contextlib.suppress(CapsuleError):
                 self._read(response.raw.read1)

@@ -17,7 +17,7 @@ from urllib3.exceptions import HTTPError
 from urllib3.util import parse_url
 
 from cpsl.call import Call
-from cpsl.config import Settings, Token, ca_bundle, is_loopback
+from cpsl.config import Settings, ca_bundle, is_loopback
 from cpsl.connections import CancellableAdapter, finish
 from cpsl.errors import (
     CapsuleError,
@@ -63,7 +63,8 @@ class _BearerAuth(AuthBase):
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         self.check(request.url or "")
-        request.headers["Authorization"] = Token(f"Bearer {self._settings.token}")
+        # A plain str, which tools that record requests can write to a file.
+        request.headers["Authorization"] = "Bearer " + str.__str__(self._settings.token)
         return request
 
     def check(self, url: str) -> None:
@@ -233,7 +234,7 @@ class Transport:
         except CapsuleError as caught:
             failure = Failure(without_frames(caught), may_have_acted=call.sent)
         except (requests.RequestException, HTTPError, OSError) as caught:
-            error = map_exception(caught, self.settings.http_url, call.timeout, sent=call.sent)
+            error = map_exception(caught, self.settings, call)
             failure = Failure(error, may_have_acted=call.sent)
         except BaseException as caught:  # for example an interrupt
             escaped = without_frames(caught)

@@ -415,11 +415,14 @@ def test_untrusted_certificate_is_an_error_without_retries(authority, monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("reply", "error", "attempts"),
-    [(b"HTTP/1.1 400 Bad Request\r\n\r\n", cpsl.TLSError, 1), (b"", cpsl.CannotConnectError, 3)],
+    ("reply", "error", "message", "attempts"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", cpsl.TLSError, "does not use TLS", 1),
+        (b"", cpsl.CannotConnectError, "closed the connection", 3),
+    ],
     ids=["plain HTTP", "end of the connection"],
 )
-def test_gateway_without_tls_is_an_error(reply, error, attempts):
+def test_gateway_without_tls_is_an_error(reply, error, message, attempts):
     def serve():
         for _ in range(attempts):
             sock, _ = listener.accept()
@@ -433,7 +436,7 @@ def test_gateway_without_tls_is_an_error(reply, error, attempts):
         server = threading.Thread(target=serve)
         server.start()
         client = cpsl.Client(TOKEN, f"https://127.0.0.1:{listener.getsockname()[1]}")
-        with client, pytest.raises(error):
+        with client, pytest.raises(error, match=message):
             client.get_app(APP)
         server.join(TEST_TIMEOUT)
         assert not server.is_alive()

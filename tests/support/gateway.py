@@ -256,7 +256,11 @@ class _Server:
                 )
                 with self.changed:
                     self.open.symmetric_difference_update({plain, sock})
-                sock.do_handshake()
+                try:
+                    sock.do_handshake()
+                except ssl.SSLError:
+                    self._end_after_client(sock)
+                    return
             self.handle(sock, number)
         except (OSError, ValueError):
             pass  # the client disconnected, or did not trust the certificate
@@ -265,6 +269,13 @@ class _Server:
             with self.changed:
                 self.open.discard(sock)
                 self.changed.notify_all()
+
+    def _end_after_client(self, sock: socket.socket) -> None:
+        """Close after the client, so that it reads the TLS alert before the end."""
+        socket.socket.shutdown(sock, socket.SHUT_WR)
+        sock.settimeout(TEST_TIMEOUT)
+        while socket.socket.recv(sock, 1 << 16):
+            pass
 
     def handle(self, sock: socket.socket, number: int) -> None:
         raise NotImplementedError
@@ -328,7 +339,8 @@ class Gateway(_Server):
 class Proxy(_Server):
     """A proxy that tunnels to one port, or refuses if there is none, and records its requests."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, status: int = 502) -> None:
+        self._status = status
         self.asked: list[str] = []
         self._upstream = port
         super().__init__()
@@ -339,7 +351,8 @@ class Proxy(_Server):
             head = self.asked[-1] + str(http.client.parse_headers(incoming))
         assert TOKEN not in head, "the proxy received the token"
         if not head.startswith("CONNECT") or not self._upstream:
-            sock.sendall(b"HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n")
+            reason = http.client.responses[self._status]
+            sock.sendall(f"HTTP/1.1 {self._status} {reason}\r\nContent-Length: 0\r\n\r\n".encode())
             return
         with socket.create_connection(("127.0.0.1", self._upstream)) as upstream:
             sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
