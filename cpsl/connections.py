@@ -10,11 +10,13 @@ from __future__ import annotations
 import contextlib
 import http.client
 import ipaddress
+import math
 import os
 import queue
 import selectors
 import socket
 import threading
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +42,21 @@ else:
 __all__ = ["CancellableAdapter", "finish"]
 
 MAX_INTERIM_RESPONSES = 20  # 1xx responses before the final one
+# Seconds that a connection may be idle and still be used. A NAT or load balancer may have dropped it
+# without telling, and a message on it would wait for the whole read timeout.
+MAX_IDLE = 30.0
+
+
+def _socket_options() -> list[tuple[int, int, int]]:
+    """Return the options of sockets: probe a silent connection, and report its end within 1 min."""
+    options = [
+        (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    ]
+    # The second name is that of macOS.
+    names = (("TCP_KEEPIDLE", 30), ("TCP_KEEPALIVE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+    found = [(getattr(socket, name, None), value) for name, value in names]
+    return options + [(socket.IPPROTO_TCP, name, v) for name, v in found if name is not None]
 
 
 class _Response(http.client.HTTPResponse):
@@ -101,12 +118,12 @@ def _attach(sock: Any) -> None:
 
 class _Connection(HTTPConnection):
     response_class = _Response
-    _complete = False  # whether the last answer was complete and valid
+    _idle_since = -math.inf  # when the last answer was complete and valid
 
     @property
     def is_connected(self) -> bool:
         """Whether the next request can use this connection; urllib3 asks before each."""
-        return self._complete and super().is_connected
+        return time.monotonic() - self._idle_since <= MAX_IDLE and super().is_connected
 
     def _new_conn(self) -> socket.socket:
         """Connect as urllib3 does, with the same errors, but so that it can be cancelled.
@@ -148,7 +165,7 @@ class _Connection(HTTPConnection):
         return sock
 
     def request(self, *args: Any, **kwargs: Any) -> None:
-        self._complete = False
+        self._idle_since = -math.inf
         if self.sock is None:
             self.connect()
         _attach(self.sock)
@@ -159,7 +176,7 @@ class _Connection(HTTPConnection):
 
     def keep(self) -> None:
         """Allow the next request to use this connection."""
-        self._complete = True
+        self._idle_since = time.monotonic()
 
 
 class _TLSConnection(_Connection, HTTPSConnection):
@@ -246,12 +263,12 @@ class CancellableAdapter(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Create the pool of direct connections."""
-        super().init_poolmanager(*args, **kwargs)
+        super().init_poolmanager(*args, **kwargs, socket_options=_socket_options())
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
         """Create the pool of connections through a proxy."""
-        manager = super().proxy_manager_for(*args, **kwargs)
+        manager = super().proxy_manager_for(*args, **kwargs, socket_options=_socket_options())
         if manager.proxy is not None and manager.proxy.scheme in _POOLS:  # not SOCKS
             manager.pool_classes_by_scheme = _POOLS
         return manager

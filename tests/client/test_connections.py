@@ -1,6 +1,8 @@
 """Every answer reaches its own caller, whatever a gateway sends around it."""
 
 import contextlib
+import gc
+import socket
 import threading
 
 import pytest
@@ -23,6 +25,7 @@ from gateway import (
 )
 
 import cpsl
+from cpsl import connections
 from cpsl.connections import MAX_INTERIM_RESPONSES
 
 
@@ -193,3 +196,79 @@ def test_answer_without_content_is_a_protocol_error(gateway, client, call):
     with pytest.raises(cpsl.ProtocolError, match="204"):
         ask(client, call, "hello")
     assert gateway.messages["hello"] == 1
+
+
+# Idle connections.
+
+
+class Relay:
+    """A TCP relay that can forget its connections silently, as a NAT does."""
+
+    def __init__(self, port):
+        self.accepted = 0
+        self._upstream = port
+        self._forgotten = set()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._open = []
+
+    def __enter__(self):
+        threading.Thread(target=self._serve, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self._listener.close()
+        for sock in self._open:
+            sock.close()
+
+    def forget(self):
+        """Drop whatever arrives on the present connections, without closing them."""
+        self._forgotten.update(self._open)
+
+    def _serve(self):
+        while True:
+            try:
+                sock, _ = self._listener.accept()
+            except OSError:
+                return
+            self.accepted += 1
+            upstream = socket.create_connection(("127.0.0.1", self._upstream))
+            self._open += [sock, upstream]
+            for pair in ((sock, upstream), (upstream, sock)):
+                threading.Thread(target=self._copy, args=pair, daemon=True).start()
+
+    def _copy(self, source, target):
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                if source not in self._forgotten:
+                    target.sendall(data)
+
+
+@pytest.mark.parametrize("call", ["chat", "stream"])
+def test_message_does_not_use_a_connection_that_was_idle_too_long(monkeypatch, call):
+    with Gateway() as gateway, Relay(gateway.port) as relay:
+        with cpsl.Client(TOKEN, relay.url, timeout=(5, 5)) as client:
+            assert ask(client, call, "first") == "You said first"
+            assert ask(client, call, "second") == "You said second"
+            assert relay.accepted == 1
+            relay.forget()
+            monkeypatch.setattr(connections, "MAX_IDLE", 0)
+            assert ask(client, call, "third") == "You said third"
+        assert relay.accepted == 2
+    assert set(gateway.messages.values()) == {1}
+
+
+def test_connections_are_kept_alive(gateway, client):
+    ask(client, "chat", "hello")
+    (sock,) = (
+        thing
+        for thing in gc.get_objects()
+        if isinstance(thing, socket.socket)
+        and thing.fileno() >= 0
+        and thing.family == socket.AF_INET
+        and not thing.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        and thing.getpeername()[1] == gateway.port
+    )
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    if hasattr(socket, "TCP_KEEPIDLE"):
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
