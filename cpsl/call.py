@@ -49,8 +49,10 @@ class Call:
     def __init__(self, timeout: Timeout, max_seconds: float | None = None) -> None:
         self.timeout = timeout
         self.max_seconds = max_seconds
-        self.sent = self.requested = self.expired = False
-        self.repeatable = True
+        self.sent: bool = False
+        self.repeatable: bool = True
+        self.requested: bool = False
+        self.expired: bool = False
         self._pid = os.getpid()
         self._cancelled = threading.Event()
         self._abort: Callable[[], object] | None = None

@@ -81,9 +81,9 @@ class Stream:
         transport: Transport,
         call: Call,
     ) -> None:
-        self.session_id = ""
-        self.request_id = ""
-        self.complete = False
+        self.session_id: str = ""
+        self.request_id: str = ""
+        self.complete: bool = False
         self.unraised: CapsuleError | None = None
         self._open_response = open_response
         self._settings = transport.settings
