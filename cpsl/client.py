@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import functools
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, Self, TypeVar
@@ -43,9 +44,11 @@ class Client:
 
     Parameters
     ----------
-    token : str, optional
-        The workspace token; by default ``CAPSULE_TOKEN``, else the token that ``cpsl login`` or
-        ``capsule login`` stored.
+    token : str or callable, optional
+        The workspace token, or a function without arguments that returns it; by default
+        ``CAPSULE_TOKEN``, else the token that ``cpsl login`` or ``capsule login`` stored. If the
+        gateway refuses the token, the function is called once more, or the variable or file is read
+        once more, and the request is repeated if the token has changed.
     gateway_url : str, optional
         The gateway's HTTP base URL; by default from the same source as the token.
     grpc_target : str, optional
@@ -102,7 +105,7 @@ class Client:
 
     def __init__(
         self,
-        token: str | None = None,
+        token: str | Callable[[], str] | None = None,
         gateway_url: str | None = None,
         *,
         grpc_target: str | None = None,
@@ -116,9 +119,10 @@ class Client:
         pickle_token: bool = False,
     ) -> None:
         self._gateway_url = gateway_url or ""  # repr() must work before the settings are loaded
-        is_text = token is None or isinstance(token, str)
-        token = None if token is None else Token(token)  # a traceback must not show it
-        if not is_text:
+        is_valid = token is None or isinstance(token, str) or callable(token)
+        if not callable(token):
+            token = None if token is None else Token(token)  # a traceback must not show it
+        if not is_valid:
             raise CredentialsError("The token must be a str: decode it with token.decode().")
         self._options = Options(
             timeout=Timeout.parse(timeout, Timeout()),
@@ -130,9 +134,12 @@ class Client:
             allow_insecure=insecure_allowed(allow_insecure),
             pickle_token=pickle_token,
         )
-        settings = load(token, gateway_url, grpc_target=grpc_target)
+        read = functools.partial(load, token, gateway_url, grpc_target=grpc_target)
+        settings = read()
         self._gateway_url, self._grpc_target = settings.http_url, settings.grpc_target
-        self._connected: Transport | None = Transport(settings, self._options)
+        self._connected: Transport | None = Transport(
+            settings, self._options, None if isinstance(token, str) else read
+        )
         self._ids: dict[str, tuple[str, ...]] = {}  # by name
 
     def __repr__(self) -> str:
@@ -580,8 +587,16 @@ class Client:
 
     def _connect(self, token: str | None) -> Transport:
         """Return the transport of an unpickled client."""
-        settings = load(token, self._gateway_url, grpc_target=self._grpc_target)
-        return Transport(settings, self._options)
+        read = functools.partial(load, token, self._gateway_url, grpc_target=self._grpc_target)
+        try:
+            return Transport(read(), self._options, None if token else read)
+        except CredentialsError as caught:
+            problem = str(caught)
+        raise CredentialsError(
+            f"This client was pickled without its token, and this process has none for "
+            f"{self._gateway_url}: set CAPSULE_TOKEN and CAPSULE_HTTP_URL here, or pickle a "
+            f"Client(pickle_token=True). {problem}"
+        )
 
     def _start(self, timeout: Seconds | None, max_seconds: float | None) -> Call:
         """Return a call with the time limits of a method's arguments."""
@@ -628,7 +643,10 @@ class Client:
         # Importing gRPC takes as long as everything else, and few programs need it.
         from cpsl import grpc_client
 
-        apps = grpc_client.list_apps(self._transport.settings, self._options, call)
+        transport = self._transport
+        apps = transport.with_renewed_token(
+            lambda: grpc_client.list_apps(transport.settings, self._options, call)
+        )
         ids: dict[str, list[str]] = {}
         for app in apps:
             ids.setdefault(app["name"], []).append(app["id"])

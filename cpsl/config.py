@@ -9,7 +9,7 @@ import os
 import re
 import ssl
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -160,7 +160,7 @@ def _certificate_problem(path: str, changed: int) -> str:
 
 
 def load(
-    token: str | None = None,
+    token: str | Callable[[], str] | None = None,
     gateway_url: str | None = None,
     environ: Mapping[str, str] | None = None,
     *,
@@ -174,8 +174,8 @@ def load(
 
     Parameters
     ----------
-    token : str, optional
-        A workspace token.
+    token : str or callable, optional
+        A workspace token, or a function that returns it.
     gateway_url : str, optional
         The HTTP base URL of the gateway.
     environ : mapping, optional
@@ -205,6 +205,10 @@ def load(
     >>> "a-token" in repr(settings)
     False
     """
+    if callable(token):
+        token = _call(token)
+        if token is None:
+            raise CredentialsError("The function for the token did not return a str: check it.")
     if token is not None and not _clean_token(token):
         raise CredentialsError(
             "The argument token is empty: pass a token, or leave it out to use CAPSULE_TOKEN or the "
@@ -244,6 +248,12 @@ class _Source:
     token: Token = Token("")  # noqa: RUF009 - immutable
     http_url: str = ""
     grpc_target: str = ""
+
+
+def _call(source: Callable[[], object]) -> Token | None:
+    """Return the token that a function returns, ``None`` if it is not a str."""
+    token = source()
+    return Token(token) if isinstance(token, str) else None
 
 
 def _clean_token(text: str) -> Token:

@@ -14,6 +14,7 @@ import requests
 from urllib3.exceptions import DecodeError, HTTPError
 
 from cpsl.call import Call
+from cpsl.config import Settings
 from cpsl.connections import finish
 from cpsl.errors import (
     CapsuleError,
@@ -86,7 +87,7 @@ class Stream:
         self.complete: bool = False
         self.unraised: CapsuleError | None = None
         self._open_response = open_response
-        self._settings = transport.settings
+        self._transport = transport
         self._options = transport.options
         self._call = call
         self._decoder = EventDecoder(transport.options.max_event_bytes)
@@ -98,6 +99,10 @@ class Stream:
         self._error: CapsuleError | None = None
         self._ended = False
         self._busy = threading.Lock()
+
+    @property
+    def _settings(self) -> Settings:
+        return self._transport.settings
 
     @property
     def _closed(self) -> bool:

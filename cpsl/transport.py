@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 import weakref
@@ -20,6 +21,7 @@ from cpsl.call import Call
 from cpsl.config import Settings, ca_bundle, is_loopback
 from cpsl.connections import CancellableAdapter, finish
 from cpsl.errors import (
+    AuthenticationError,
     CapsuleError,
     CredentialsError,
     ProtocolError,
@@ -40,6 +42,8 @@ from cpsl.responses import (
 from cpsl.retry import Failure, with_retries, without_frames
 
 __all__ = ["Progress", "Transport", "percent_encode"]
+
+_log = logging.getLogger("cpsl")
 
 T = TypeVar("T")
 Progress = Callable[[int, int | None], object]
@@ -91,11 +95,19 @@ class Transport:
         The token and the gateway.
     options : Options
         The options of the client.
+    reload : callable, optional
+        Reads the settings once more; ``None`` if their source cannot change.
     """
 
-    def __init__(self, settings: Settings, options: Options) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        options: Options,
+        reload: Callable[[], Settings] | None = None,
+    ) -> None:
         self.settings = settings
         self.options = options
+        self._reload = reload
         self._auth = _BearerAuth(settings, options.allow_insecure)
         self._auth.check(settings.http_url)
         self._local = threading.local()
@@ -141,10 +153,8 @@ class Transport:
             check(answer)
             return answer, request_id(response, self.settings)
 
-        return with_retries(
-            lambda: self._attempt(method, path, read, call, method == "GET", body=body),
-            self.options.max_retries,
-            call,
+        return self._send(
+            lambda: self._attempt(method, path, read, call, method == "GET", body=body), call
         )
 
     def body(
@@ -176,22 +186,52 @@ class Transport:
                 self._decode(body, response)  # raises the error that the service reports
             return body
 
-        return with_retries(
-            lambda: self._attempt("GET", path, read, call, True), self.options.max_retries, call
-        )
+        return self._send(lambda: self._attempt("GET", path, read, call, True), call)
 
     def open_stream(self, path: str, call: Call) -> requests.Response:
         """Send a message by ``GET`` and return the response before its body is read."""
-        return with_retries(
-            lambda: self._attempt("GET", path, None, call, False, _STREAM_HEADERS),
-            self.options.max_retries,
-            call,
+        return self._send(
+            lambda: self._attempt("GET", path, None, call, False, _STREAM_HEADERS), call
         )
+
+    def with_renewed_token(self, request: Callable[[], T]) -> T:
+        """Make a request; repeat it after a 401 if the token has changed at its source meanwhile.
+
+        A request with a refused token was not acted on, so that a message may be repeated too.
+        """
+        used = self.settings.token
+        try:
+            return request()
+        except AuthenticationError as caught:
+            refused = caught
+        if self.settings.token == used:  # otherwise another thread has renewed it
+            self._renew()
+        if self.settings.token == used:
+            raise refused
+        _log.info("the token from %s has changed; trying again", self.settings.source)
+        return request()
+
+    def _renew(self) -> None:
+        """Read the settings once more, and use them if they are for the same gateway."""
+        if self._reload is None:
+            return
+        try:
+            settings = self._reload()
+        except CapsuleError:  # for example a logout; the error of the refused token says more
+            return
+        if settings.http_url == self.settings.http_url:
+            self._auth = _BearerAuth(settings, self.options.allow_insecure)
+            self.settings = settings
 
     def close(self) -> None:
         """Close every pooled connection."""
         for session in list(self._sessions):
             session.close()
+
+    def _send(self, attempt: Callable[[], T | Failure], call: Call) -> T:
+        return self.with_renewed_token(
+            lambda: with_retries(attempt, self.options.max_retries, call)
+        )
 
     def _attempt(
         self,
