@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import functools
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, Self, TypeVar
@@ -74,13 +75,16 @@ class Client:
     pickle_token : bool
         Whether a pickled client contains the token. Without it, an unpickled client reads the
         credentials of its own process, which must belong to the same gateway.
+    user_agent : str
+        What identifies the program, such as ``my-service/1.2``; it precedes the name of this client
+        in the ``User-Agent`` header.
 
     Raises
     ------
     CredentialsError
         There is no token, or it belongs to another gateway.
     InvalidRequestError
-        An address is invalid.
+        An address or the user agent is invalid.
     ValueError
         The timeout is not a finite number above 0.
 
@@ -117,8 +121,14 @@ class Client:
         max_url_bytes: int = 8192,
         allow_insecure: bool | None = None,
         pickle_token: bool = False,
+        user_agent: str = "",
     ) -> None:
         self._gateway_url = gateway_url or ""  # repr() must work before the settings are loaded
+        if not isinstance(user_agent, str) or not re.fullmatch("[ -~]*", user_agent):
+            raise InvalidRequestError(
+                f"Invalid user_agent {user_agent!r}: it must be printable ASCII, such as "
+                "'my-service/1.2'."
+            )
         is_valid = token is None or isinstance(token, str) or callable(token)
         if not callable(token):
             token = None if token is None else Token(token)  # a traceback must not show it
@@ -133,6 +143,7 @@ class Client:
             max_url_bytes=max_url_bytes,
             allow_insecure=insecure_allowed(allow_insecure),
             pickle_token=pickle_token,
+            user_agent=user_agent,
         )
         read = functools.partial(load, token, gateway_url, grpc_target=grpc_target)
         settings = read()

@@ -185,10 +185,17 @@ def _channel(settings: Settings, limit: int, timeout: Timeout) -> grpc.Channel:
     if not _is_secure(settings):
         return grpc.insecure_channel(settings.grpc_target, options)
     bundle = ca_bundle()
-    roots = Path(bundle).read_bytes() if bundle and Path(bundle).is_file() else None
+    roots = _certificates(Path(bundle)) if bundle else None
     return grpc.secure_channel(
         settings.grpc_target, grpc.ssl_channel_credentials(root_certificates=roots), options
     )
+
+
+def _certificates(path: Path) -> bytes | None:
+    """Return the certificates of a file, or of every file in a folder."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    pems = {file.resolve(): None for file in files if file.is_file()}  # hashes are links
+    return b"\n".join(file.read_bytes() for file in pems) or None
 
 
 def _is_secure(settings: Settings) -> bool:

@@ -65,9 +65,12 @@ def failure_from_response(response: requests.Response, settings: Settings) -> Fa
 def add_ids(
     error: CapsuleError, response: requests.Response, settings: Settings, answer: Any = None
 ) -> None:
-    """Set an error's status and request id from a response and its JSON, unless they are set."""
+    """Set what an error says about its response; a status and request id that are set stay."""
     error.status = error.status or response.status_code
     error.request_id = error.request_id or request_id(response, settings, answer) or None
+    if isinstance(error, ProtocolError):
+        page = response.headers.get("Content-Type", "").lower().startswith("text/html")
+        error.from_gateway = not page and not 300 <= response.status_code < 400
 
 
 def request_id(response: requests.Response, settings: Settings, answer: Any = None) -> str:

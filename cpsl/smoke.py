@@ -16,6 +16,7 @@ from cpsl.errors import (
     InvalidRequestError,
     NotFoundError,
     PermissionDeniedError,
+    ProtocolError,
     RateLimitedError,
     TimedOutError,
     TLSError,
@@ -43,6 +44,10 @@ def reached_app(error: CapsuleError) -> bool:
     """Return whether the app may have received the question, so that the error is about the app."""
     if isinstance(error, CannotConnectError | TimedOutError):
         return error.sent
+    if isinstance(error, ProtocolError):
+        return error.from_gateway
+    if error.status == 511:  # the network requires a login
+        return False
     return not isinstance(error, _REFUSED)
 
 

@@ -48,7 +48,7 @@ _log = logging.getLogger("cpsl")
 T = TypeVar("T")
 Progress = Callable[[int, int | None], object]
 
-_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "cpsl-client/0.1"}
+_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
 _STREAM_HEADERS = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
 
 
@@ -251,7 +251,7 @@ class Transport:
             request = requests.Request(
                 method,
                 self.settings.http_url + path,
-                headers=_HEADERS | (headers or {}),
+                headers={**_HEADERS, "User-Agent": self.options.agent, **(headers or {})},
                 json=body,
                 auth=self._auth,
             )
