@@ -4,6 +4,7 @@ import gc
 import multiprocessing
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,6 +22,7 @@ from gateway import (
     TOKEN,
     Gateway,
     GrpcGateway,
+    Proxy,
     as_json,
     streamed,
     words,
@@ -69,7 +71,7 @@ def serving(command, folder, environ):
             pass_fds=[descriptor],
         )
         try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}", process
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(TEST_TIMEOUT)
@@ -88,18 +90,20 @@ def test_fastapi_endpoint_streams(programs, environ, gateways):
     gateways[0].on(
         "stream", streamed(*words("one "), seen, *words("two"), b"event: done\ndata: {}\n\n")
     )
-    with serving(UVICORN, programs, environ) as (url, _):
-        with urllib.request.urlopen(f"{url}/ask?text=hello", timeout=TEST_TIMEOUT) as reply:
-            assert reply.read1() == b"one "  # the second chunk has not been sent
-            seen.set()
-            assert reply.read() == b"two"
+    with (
+        serving(UVICORN, programs, environ) as url,
+        urllib.request.urlopen(f"{url}/ask?text=hello", timeout=TEST_TIMEOUT) as reply,
+    ):
+        assert reply.read1() == b"one "  # the second chunk has not been sent
+        seen.set()
+        assert reply.read() == b"two"
 
 
 def test_fastapi_endpoint_closes_the_stream_when_the_visitor_leaves(programs, environ, gateways):
     pytest.importorskip("fastapi")
     gateway, _ = gateways
     gateway.on("stream", streamed(*words("one "), HOLD))
-    with serving(UVICORN, programs, environ) as (url, _):
+    with serving(UVICORN, programs, environ) as url:
         with urllib.request.urlopen(f"{url}/ask?text=hello", timeout=TEST_TIMEOUT) as reply:
             assert reply.read1() == b"one "
             assert len(gateway.open) == 1
@@ -120,7 +124,7 @@ def test_gunicorn_with_preload_serves_from_every_worker(programs, environ, gatew
     pytest.importorskip("gunicorn")
     gateway, _ = gateways
     command = ["gunicorn", "--preload", "--workers", "2", "--bind", "fd://{}", "wsgi:app"]
-    with serving([*command, "--log-level", "error"], programs, environ) as (url, _):
+    with serving([*command, "--log-level", "error"], programs, environ) as url:
         texts = [get(f"{url}/?m{number}") for number in range(20)]
     assert texts == [f"You said m{number}" for number in range(20)]
     assert set(gateway.messages.values()) == {1}
@@ -271,6 +275,7 @@ def test_invalid_user_agent_is_refused(agent):
         cpsl.Client(TOKEN, user_agent=agent)
 
 
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl here")
 def test_certificates_may_come_from_a_folder(monkeypatch, tmp_path):
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "authority.pem")
@@ -281,3 +286,7 @@ def test_certificates_may_come_from_a_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
     with Gateway(authority) as gateway, cpsl.Client(TOKEN, gateway.url) as client:
         assert ask(client, "hello") == "You said hello"
+    grpc_gateway = GrpcGateway()
+    with grpc_gateway.serving(authority), Proxy(int(grpc_gateway.target.split(":")[1])) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        assert len(cpsl.Client(TOKEN, "https://gateway.example").list_apps()) == 1
