@@ -105,7 +105,7 @@ class Transport:
         options: Options,
         reload: Callable[[], Settings] | None = None,
     ) -> None:
-        self.settings = settings
+        self.settings: Settings = settings
         self.options = options
         self._reload = reload
         self._auth = _BearerAuth(settings, options.allow_insecure)

@@ -6,18 +6,17 @@ import socket
 import ssl
 import subprocess
 import sys
-import threading
 import traceback
 
 import pytest
 import trustme
 from gateway import (
     APP,
-    TEST_TIMEOUT,
     TOKEN,
     Gateway,
     GrpcGateway,
     Proxy,
+    SocksProxy,
     dropped,
     failed,
     rate_limited,
@@ -127,9 +126,8 @@ def test_socks_proxy_without_pysocks_is_named(monkeypatch):
 
 
 def test_socks_proxy_is_used(authority, monkeypatch):
-    pytest.importorskip("socks")
     with Gateway(authority) as gateway, SocksProxy(gateway.port) as proxy:
-        monkeypatch.setenv("ALL_PROXY", f"socks5h://127.0.0.1:{proxy.port}")
+        monkeypatch.setenv("ALL_PROXY", proxy.url.replace("http", "socks5h"))
         with cpsl.Client(TOKEN, "https://gateway.example") as client:
             for number in range(2):
                 assert client.chat(APP, f"{number}").text == f"You said {number}"
@@ -217,43 +215,3 @@ def test_log_is_silent_without_handlers():
     command = [sys.executable, "-c", script, f"http://127.0.0.1:{closed_port()}", APP]
     done = subprocess.run(command, env=os.environ, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("failed\n", "")
-
-
-class SocksProxy:
-    """A SOCKS 5 proxy that connects to one port, whatever host it is asked for."""
-
-    def __init__(self, port):
-        self.hosts = []
-        self._upstream = port
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-
-    def __enter__(self):
-        threading.Thread(target=self._serve, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self._listener.close()
-
-    def _serve(self):
-        while True:
-            try:
-                sock, _ = self._listener.accept()
-            except OSError:
-                return
-            incoming = sock.makefile("rb", buffering=0)
-            incoming.read(incoming.read(2)[1])
-            sock.sendall(b"\x05\x00")
-            self.hosts.append(incoming.read(incoming.read(5)[4] + 2)[:-2])
-            sock.sendall(b"\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00")
-            upstream = socket.create_connection(("127.0.0.1", self._upstream), TEST_TIMEOUT)
-            for pair in ((sock, upstream), (upstream, sock)):
-                threading.Thread(target=self._copy, args=pair, daemon=True).start()
-
-    def _copy(self, source, target):
-        try:
-            while data := source.recv(1 << 16):
-                target.sendall(data)
-            target.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass

@@ -85,7 +85,6 @@ UVICORN = ["uvicorn", "--fd", "{}", "--log-level", "warning", "service:app"]
 
 
 def test_fastapi_endpoint_streams(programs, environ, gateways):
-    pytest.importorskip("fastapi")
     seen = threading.Event()
     gateways[0].on(
         "stream", streamed(*words("one "), seen, *words("two"), b"event: done\ndata: {}\n\n")
@@ -100,7 +99,6 @@ def test_fastapi_endpoint_streams(programs, environ, gateways):
 
 
 def test_fastapi_endpoint_closes_the_stream_when_the_visitor_leaves(programs, environ, gateways):
-    pytest.importorskip("fastapi")
     gateway, _ = gateways
     gateway.on("stream", streamed(*words("one "), HOLD))
     with serving(UVICORN, programs, environ) as url:
@@ -112,8 +110,6 @@ def test_fastapi_endpoint_closes_the_stream_when_the_visitor_leaves(programs, en
 
 
 def test_example_of_a_test_passes(programs, environ):
-    pytest.importorskip("fastapi")
-    pytest.importorskip("httpx")
     clean = {name: value for name, value in environ.items() if not name.startswith("CAPSULE_")}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_service.py"]
     done = subprocess.run(command, cwd=programs, env=clean, capture_output=True, text=True)
@@ -121,7 +117,6 @@ def test_example_of_a_test_passes(programs, environ):
 
 
 def test_gunicorn_with_preload_serves_from_every_worker(programs, environ, gateways):
-    pytest.importorskip("gunicorn")
     gateway, _ = gateways
     command = ["gunicorn", "--preload", "--workers", "2", "--bind", "fd://{}", "wsgi:app"]
     with serving([*command, "--log-level", "error"], programs, environ) as url:

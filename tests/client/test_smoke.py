@@ -334,7 +334,7 @@ def nowhere():
 @pytest.mark.parametrize(
     ("arguments", "changes", "message"),
     [
-        ([APP_ID], {"CAPSULE_TOKEN": ""}, "run `cpsl login`"),
+        ([APP_ID], {"CAPSULE_TOKEN": ""}, "set but empty"),
         ([APP_ID], {"CAPSULE_TOKEN": "wrong"}, "refused the token"),
         (["ecko"], {}, "did you mean echo?"),
         ([], {}, "APP"),

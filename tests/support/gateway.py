@@ -356,12 +356,58 @@ class Proxy(_Server):
             return
         with socket.create_connection(("127.0.0.1", self._upstream)) as upstream:
             sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-            ends = {sock: upstream, upstream: sock}
-            while True:
-                for end in select.select(list(ends), [], [], TEST_TIMEOUT)[0]:
-                    if not (data := end.recv(1 << 16)):
-                        return
-                    ends[end].sendall(data)
+            for other, data in _exchange(sock, upstream):
+                other.sendall(data)
+
+
+def _exchange(
+    sock: socket.socket, upstream: socket.socket
+) -> Iterator[tuple[socket.socket, bytes]]:
+    """Yield what two sockets send, and to which one, until one of them ends."""
+    others = {sock: upstream, upstream: sock}
+    while True:
+        for end in select.select(list(others), [], [], TEST_TIMEOUT)[0]:
+            if not (data := end.recv(1 << 16)):
+                return
+            yield others[end], data
+
+
+class Relay(_Server):
+    """A TCP relay to one port that can forget its connections silently, as a NAT does."""
+
+    def __init__(self, port: int) -> None:
+        self._upstream = port
+        self._forgotten = 0  # the number of the last connection that it has forgotten
+        super().__init__()
+
+    def forget(self) -> None:
+        """Drop what arrives on the connections made so far, without closing them."""
+        self._forgotten = self.accepted
+
+    def handle(self, sock: socket.socket, number: int) -> None:
+        with socket.create_connection(("127.0.0.1", self._upstream)) as upstream:
+            for other, data in _exchange(sock, upstream):
+                if number > self._forgotten:
+                    other.sendall(data)
+
+
+class SocksProxy(_Server):
+    """A SOCKS 5 proxy to one port, whatever host it is asked for, and records the hosts."""
+
+    def __init__(self, port: int) -> None:
+        self.hosts: list[bytes] = []
+        self._upstream = port
+        super().__init__()
+
+    def handle(self, sock: socket.socket, number: int) -> None:
+        with sock.makefile("rb", buffering=0) as incoming:
+            incoming.read(incoming.read(2)[1])
+            sock.sendall(b"\x05\x00")
+            self.hosts.append(incoming.read(incoming.read(5)[4] + 2)[:-2])
+        sock.sendall(b"\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00")
+        with socket.create_connection(("127.0.0.1", self._upstream)) as upstream:
+            for other, data in _exchange(sock, upstream):
+                other.sendall(data)
 
 
 GrpcAnswer = grpc.StatusCode | dict[str, Any] | threading.Event
