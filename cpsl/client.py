@@ -661,7 +661,7 @@ class Client:
         ids: dict[str, list[str]] = {}
         for app in apps:
             ids.setdefault(app["name"], []).append(app["id"])
-        self._ids = {name: tuple(found) for name, found in ids.items()}
+        self._ids = {name: tuple(dict.fromkeys(found)) for name, found in ids.items()}
         return apps
 
     def _get_app(self, app: str, call: Call) -> dict[str, Any]:
@@ -689,11 +689,11 @@ class Client:
         except AppNotFoundError:
             raise
         except NotFoundError as caught:
-            missing = caught
+            request_id, detail = caught.request_id, caught.detail
         raise AppNotFoundError(
             f"No app {brief(app)!r} in this workspace: list its apps to see their names and ids.",
-            request_id=missing.request_id,
-            detail=missing.detail,
+            request_id=request_id,
+            detail=detail,
         )
 
 

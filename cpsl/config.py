@@ -137,8 +137,10 @@ def ca_bundle() -> str | None:
     """
     for name in _CA_VARIABLES:
         path = os.environ.get(name)
-        if path and not Path(path).exists():
-            raise TLSError(f"{name} is {path}, which does not exist: correct or unset it.")
+        if path and not os.access(path, os.R_OK):
+            raise TLSError(
+                f"{name} is {path}, which does not exist or cannot be read: correct or unset it."
+            )
         if path and (problem := _certificate_problem(path, Path(path).stat().st_mtime_ns)):
             raise TLSError(
                 f"{name} is {path}, which has no valid certificates ({problem}): correct or unset it."

@@ -98,7 +98,7 @@ class AppNotFoundError(NotFoundError, ValueError):
     Attributes
     ----------
     matches : tuple of str
-        Names of apps that are similar.
+        Names of apps that are similar, without control characters.
     """
 
     def __init__(

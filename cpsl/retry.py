@@ -81,14 +81,18 @@ def with_retries(attempt: Callable[[], T | Failure], max_retries: int, call: Cal
         outcome = attempt()
         if not isinstance(outcome, Failure):
             return outcome
+        error = outcome.error
         allowed = retries < max_retries and (call.repeatable or not outcome.may_have_acted)
         delay = _delay(outcome, retries) if allowed else None
         if delay is None or delay >= call.seconds_left:
-            raise outcome.error
+            break
         _log.info("retry %d of %d in %.2f s: %s", retries + 1, max_retries, delay, outcome.error)
         if call.wait(delay):
-            raise outcome.error
-    raise AssertionError("unreachable")
+            break
+    try:
+        raise error
+    finally:
+        del error, outcome  # cycles with this frame would keep the connections open
 
 
 def _delay(failure: Failure, retries: int) -> float | None:

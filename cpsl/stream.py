@@ -159,8 +159,11 @@ class Stream:
                 if self._ended:
                     self._release()
             reported, self._error = self._error, None
-        if reported is not None:
-            raise reported
+        try:
+            if reported is not None:
+                raise reported
+        finally:
+            del reported  # a cycle with this frame would keep the connections open
         raise StopIteration
 
     def __enter__(self) -> Self:
@@ -226,7 +229,10 @@ class Stream:
             )
         except BaseException as caught:  # for example an interrupt
             failure = without_frames(caught)
-        raise failure  # outside the except blocks: the frames of the libraries hold the token
+        try:
+            raise failure  # outside the except blocks: the frames of the libraries hold the token
+        finally:
+            del failure  # a cycle with this frame would keep the connections open
 
     def _check_end(self, response: requests.Response) -> None:
         """Raise or warn if the body ended before a chunk that is done."""

@@ -68,7 +68,7 @@ class _BearerAuth(AuthBase):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         self.check(request.url or "")
         # A plain str, which tools that record requests can write to a file.
-        request.headers["Authorization"] = "Bearer " + str.__str__(self._settings.token)
+        request.headers["Authorization"] = f"Bearer {self._settings.token}"
         return request
 
     def check(self, url: str) -> None:
@@ -207,7 +207,10 @@ class Transport:
         if self.settings.token == used:  # otherwise another thread has renewed it
             self._renew()
         if self.settings.token == used:
-            raise refused
+            try:
+                raise refused
+            finally:
+                del refused  # a cycle with its own frame would keep the connections open
         _log.info("the token from %s has changed; trying again", self.settings.source)
         return request()
 
@@ -282,7 +285,10 @@ class Transport:
             response.close()
             finish(connection, response, complete=False)
         if escaped is not None:
-            raise escaped
+            try:
+                raise escaped
+            finally:
+                del escaped  # a cycle with this frame would keep the connections open
         if call.expired:  # whatever error the end of the connection has caused
             error = call_timed_out(self.settings.http_url, call)
             failure = Failure(error, may_have_acted=call.sent)

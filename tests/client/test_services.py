@@ -24,6 +24,7 @@ from gateway import (
     GrpcGateway,
     Proxy,
     as_json,
+    event,
     streamed,
     words,
 )
@@ -209,7 +210,9 @@ def test_forked_pool_shares_a_client_whose_connection_is_open(gateways):
 
 
 @pytest.mark.parametrize("layer", ["TCP", "TLS"])
-@pytest.mark.parametrize("use", ["chat", "stream", "error", "in a thread that lives on"])
+@pytest.mark.parametrize(
+    "use", ["chat", "stream", "error", "refused", "interrupted", "in a thread that lives on"]
+)
 def test_discarded_client_closes_its_sockets_without_the_garbage_collector(
     monkeypatch, tmp_path, layer, use
 ):
@@ -228,6 +231,29 @@ def test_discarded_client_closes_its_sockets_without_the_garbage_collector(
                 client.chat(APP, "hello")
         else:
             client.chat(APP, "hello")
+        if use in failures:
+            other = threading.Thread(target=failures[use], args=[client])
+            other.start()
+            other.join(TEST_TIMEOUT)
+
+    def refuse(client):
+        gateway.on("get_app", as_json({}, 404), as_json({}, 401))
+        with pytest.raises(cpsl.AppNotFoundError):
+            client.get_app(APP)
+        with pytest.raises(cpsl.AuthenticationError):
+            client.get_app(APP)
+
+    def interrupt(client):
+        given = (
+            streamed(*words("one"), framing="close"),
+            streamed(event({"text": "no"}, "error")),
+        )
+        gateway.on("stream", *given)
+        for error in (cpsl.StreamInterrupted, cpsl.GatewayError):
+            with pytest.raises(error):
+                list(client.stream(APP, "hello"))
+
+    failures = {"refused": refuse, "interrupted": interrupt}
 
     def use_and_wait():
         use_client()
