@@ -30,7 +30,7 @@ from gateway import (
 
 import cpsl
 from cpsl.__main__ import main
-from cpsl.smoke import smoke
+from cpsl.smoke import reached_app, smoke
 from cpsl_notebook import local
 
 APP_ID = "1b45251f-463a-5b5a-abcb-b13ece653006"
@@ -382,3 +382,8 @@ def test_report_uses_ascii_marks_if_the_output_needs_them(connected):
     assert done.stdout.startswith(b"ok   first answer")
     assert b"\nFAIL expected text" in done.stdout
     assert done.stderr == b""
+
+
+def test_network_that_requires_a_login_did_not_reach_the_app():
+    assert not reached_app(cpsl.GatewayError("no", status=511))
+    assert reached_app(cpsl.GatewayError("no", status=500))
