@@ -14,7 +14,7 @@ Examples
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cpsl.errors import (
     AppNotFoundError,
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from cpsl.client import Client
     from cpsl.models import ChatResponse, StreamChunk
     from cpsl.stream import Stream
+    from cpsl.timeouts import Seconds
 
 __all__ = [
     "AppNotFoundError",
@@ -54,6 +55,7 @@ __all__ = [
     "PermissionDeniedError",
     "ProtocolError",
     "RateLimitedError",
+    "Seconds",
     "Stream",
     "StreamChunk",
     "StreamInterrupted",
@@ -67,17 +69,20 @@ __all__ = [
 _MODULES = {
     "ChatResponse": "models",
     "Client": "client",
+    "Seconds": "timeouts",
     "Stream": "stream",
     "StreamChunk": "models",
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # otherwise a type checker would accept every name
+
+    def __getattr__(name):
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -5,6 +5,7 @@ Slow imports happen inside `main`, where Ctrl-C is handled.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -35,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run(sys.argv[1:] if arguments is None else arguments)
     except KeyboardInterrupt:
         start = "\r" if sys.stderr.isatty() else ""  # overwrites the ^C that the terminal echoes
-        sys.stderr.write(f"{start}cpsl: interrupted\n")
+        with contextlib.suppress(OSError):
+            sys.stderr.write(f"{start}cpsl: interrupted\n")
         return _INTERRUPTED
 
 

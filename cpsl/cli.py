@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
 import math
 import os
 import re
@@ -11,9 +12,9 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
-from cpsl import commands, smoke
+from cpsl import commands, completion, smoke
 from cpsl.cli_output import print_note
 from cpsl.errors import CapsuleError
 from cpsl.sanitize import one_line
@@ -31,6 +32,7 @@ examples:
   git diff | cpsl chat reviewer -             read the message from standard input
   cpsl payments support-ops --csv > payments.csv
   cpsl smoke support-ops --max-seconds 30     test a deployed app, for cron and CI
+  eval "$(cpsl completion bash)"              complete commands, in ~/.bashrc
 
 environment:
   CAPSULE_TOKEN, CAPSULE_GATEWAY_URL and CAPSULE_HTTP_URL take precedence over the login in
@@ -48,7 +50,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command and return the exit status that `cpsl.__main__.main` describes."""
     for stream in (sys.stdout, sys.stderr):
         _replace_unencodable(stream)
-    with _one_line_warnings():
+    with _one_line_messages():
         return _run(arguments)
 
 
@@ -56,6 +58,7 @@ def _run(arguments: Sequence[str]) -> int:
     try:
         try:
             options = parse(arguments)
+            logging.getLogger("cpsl").setLevel(logging.INFO if options.verbose else logging.WARNING)
             status: int = options.command(options)
         except SystemExit as ended:  # --help, --version, or an invalid command line
             status = int(ended.code or 0)
@@ -80,9 +83,31 @@ def _replace_unencodable(stream: TextIO) -> None:
         reconfigure(errors="replace")
 
 
+class _Notes(logging.Handler):
+    """Prints log records as notes."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print_note(record.getMessage())
+
+
+@contextlib.contextmanager
+def _one_line_messages() -> Iterator[None]:
+    """Print warnings and log records as one line each."""
+    log, notes = logging.getLogger("cpsl"), _Notes()
+    log.addHandler(notes)
+    level = log.level
+    try:
+        with _one_line_warnings():
+            yield
+    finally:
+        log.removeHandler(notes)
+        log.setLevel(level)
+
+
 @contextlib.contextmanager
 def _one_line_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
+        warnings.simplefilter("default", UserWarning)  # whatever PYTHONWARNINGS says
         warnings.showwarning = lambda message, *_, **__: print_note(f"warning: {message}")
         yield
 
@@ -96,7 +121,7 @@ class _Parser(argparse.ArgumentParser):
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Parse a command line; exit with status 2 and one line if it is invalid."""
-    parser = _parser()
+    parser, _ = _parsers()
     given = list(arguments[: arguments.index("--")] if "--" in arguments else arguments)
     if any(re.match("--token(=|$)", argument) for argument in given):
         parser.error(
@@ -116,7 +141,19 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _parser() -> argparse.ArgumentParser:
+def _print_help(options: argparse.Namespace) -> int:
+    arguments = [options.topic, "--help"] if options.topic else ["--help"]
+    parse(arguments)
+    return 0
+
+
+def _print_completion(options: argparse.Namespace) -> int:
+    print(completion.script(options.shell, _parsers()[1]), end="")  # noqa: T201
+    return 0
+
+
+def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """Return the parser of the command line, and those of the commands."""
     parser = _Parser(
         prog="cpsl",
         description="Talk to the apps of a Capsule workspace.",
@@ -126,14 +163,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.set_defaults(command=None)
     parser.add_argument("--version", action="version", version=f"cpsl-client {_version()}")
+    verbose: Any = {"action": "store_true", "help": "report retries on standard error"}
+    parser.add_argument("--verbose", **verbose)
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
+    commands_by_name: dict[str, argparse.ArgumentParser] = {}
 
     def add(name: str, command: Command, about: str, app: bool = False) -> argparse.ArgumentParser:
         # No abbreviations: --tok=SECRET would mean --token-stdin, and the error would repeat it.
         added = subparsers.add_parser(
             name, help=about, description=f"{about.capitalize()}.", allow_abbrev=False
         )
+        commands_by_name[name] = added
         added.set_defaults(command=command)
+        added.add_argument("--verbose", default=argparse.SUPPRESS, **verbose)
         if app:
             added.add_argument("app", metavar="APP", type=_text, help="name or id of the app")
         return added
@@ -192,7 +234,16 @@ def _parser() -> argparse.ArgumentParser:
         help="a regular expression to find in one of the answers",
     )
     added.add_argument("--json", action="store_true", help="print the checks and answers as JSON")
-    return parser
+
+    added = add("help", _print_help, "show the usage of a command")
+    added.add_argument("topic", metavar="COMMAND", nargs="?", help="a command")
+    added = add(
+        "completion", _print_completion, "print a script that completes commands in a shell"
+    )
+    added.add_argument(
+        "shell", metavar="SHELL", choices=completion.SHELLS, help="bash, zsh or fish"
+    )
+    return parser, commands_by_name
 
 
 def _version() -> str:
@@ -204,8 +255,11 @@ def _version() -> str:
 
 def _text(value: str) -> str:
     try:
+        # In a locale without these characters, Python escapes the bytes of the argument.
+        escaped = re.search("[\udc80-\udcff]", value)
+        value = os.fsencode(value).decode() if escaped else value
         value.encode()
-    except UnicodeEncodeError:
+    except UnicodeError:
         raise argparse.ArgumentTypeError("the text is not valid UTF-8") from None
     if not value.strip():
         raise argparse.ArgumentTypeError("empty text")

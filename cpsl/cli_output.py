@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import itertools
 import json
@@ -29,8 +30,9 @@ _GAP = "  "
 
 
 def print_note(text: str) -> None:
-    """Print a message on standard error, as one line."""
-    print(f"cpsl: {one_line(text)}", file=sys.stderr, flush=True)
+    """Print a message on standard error, as one line; nothing if that is closed or full."""
+    with contextlib.suppress(OSError, ValueError):
+        print(f"cpsl: {one_line(text)}", file=sys.stderr, flush=True)
 
 
 def flatten(record: Any) -> dict[str, Any]:

@@ -5,29 +5,36 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
+import functools
+import re
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, Self, TypeVar
 
 import requests
 
-from cpsl.cancellation import Cancellation
+from cpsl.call import Call
 from cpsl.config import Token, insecure_allowed, load
 from cpsl.errors import (
     AppNotFoundError,
     CredentialsError,
     InvalidRequestError,
     NotFoundError,
+    ProtocolError,
 )
 from cpsl.models import ChatResponse
 from cpsl.options import Options
 from cpsl.responses import require_field, require_json
+from cpsl.sanitize import brief
 from cpsl.stream import Stream
-from cpsl.timeouts import Seconds, Timeout
+from cpsl.timeouts import Seconds, Timeout, is_seconds
 from cpsl.transport import Progress, Transport, percent_encode
 
 __all__ = ["Client"]
 
 T = TypeVar("T")
+
+_MAX_NAMED = 10  # names or ids in an error message
 
 
 class Client:
@@ -39,9 +46,11 @@ class Client:
 
     Parameters
     ----------
-    token : str, optional
-        The workspace token; by default ``CAPSULE_TOKEN``, else the token that ``cpsl login`` or
-        ``capsule login`` stored.
+    token : str or callable, optional
+        The workspace token, or a function without arguments that returns it; by default
+        ``CAPSULE_TOKEN``, else the token that ``cpsl login`` or ``capsule login`` stored. If the
+        gateway refuses the token, the function is called once more, or the variable or file is read
+        once more, and the request is repeated if the token has changed.
     gateway_url : str, optional
         The gateway's HTTP base URL; by default from the same source as the token.
     grpc_target : str, optional
@@ -67,13 +76,16 @@ class Client:
     pickle_token : bool
         Whether a pickled client contains the token. Without it, an unpickled client reads the
         credentials of its own process, which must belong to the same gateway.
+    user_agent : str
+        What identifies the program, such as ``my-service/1.2``; it precedes the name of this client
+        in the ``User-Agent`` header.
 
     Raises
     ------
     CredentialsError
         There is no token, or it belongs to another gateway.
     InvalidRequestError
-        An address is invalid.
+        An address or the user agent is invalid.
     ValueError
         The timeout is not a finite number above 0.
 
@@ -98,7 +110,7 @@ class Client:
 
     def __init__(
         self,
-        token: str | None = None,
+        token: str | Callable[[], str] | None = None,
         gateway_url: str | None = None,
         *,
         grpc_target: str | None = None,
@@ -110,11 +122,18 @@ class Client:
         max_url_bytes: int = 8192,
         allow_insecure: bool | None = None,
         pickle_token: bool = False,
+        user_agent: str = "",
     ) -> None:
         self._gateway_url = gateway_url or ""  # repr() must work before the settings are loaded
-        is_text = token is None or isinstance(token, str)
-        token = None if token is None else Token(token)  # a traceback must not show it
-        if not is_text:
+        if not isinstance(user_agent, str) or not re.fullmatch("[ -~]*", user_agent):
+            raise InvalidRequestError(
+                f"Invalid user_agent {user_agent!r}: it must be printable ASCII, such as "
+                "'my-service/1.2'."
+            )
+        is_valid = token is None or isinstance(token, str) or callable(token)
+        if not callable(token):
+            token = None if token is None else Token(token)  # a traceback must not show it
+        if not is_valid:
             raise CredentialsError("The token must be a str: decode it with token.decode().")
         self._options = Options(
             timeout=Timeout.parse(timeout, Timeout()),
@@ -125,11 +144,15 @@ class Client:
             max_url_bytes=max_url_bytes,
             allow_insecure=insecure_allowed(allow_insecure),
             pickle_token=pickle_token,
+            user_agent=user_agent,
         )
-        settings = load(token, gateway_url, grpc_target=grpc_target)
+        read = functools.partial(load, token, gateway_url, grpc_target=grpc_target)
+        settings = read()
         self._gateway_url, self._grpc_target = settings.http_url, settings.grpc_target
-        self._connected: Transport | None = Transport(settings, self._options)
-        self._ids: dict[str, str] = {}
+        self._connected: Transport | None = Transport(
+            settings, self._options, None if isinstance(token, str) else read
+        )
+        self._ids: dict[str, tuple[str, ...]] = {}  # by name
 
     def __repr__(self) -> str:
         return f"Client(gateway_url={self._gateway_url!r})"
@@ -205,13 +228,17 @@ class Client:
         other.__setstate__(state)
         return other
 
-    def list_apps(self, *, timeout: Seconds | None = None) -> list[dict[str, Any]]:
+    def list_apps(
+        self, *, timeout: Seconds | None = None, max_seconds: float | None = None
+    ) -> list[dict[str, Any]]:
         """List the apps of the workspace.
 
         Parameters
         ----------
         timeout : float or tuple of float, optional
             The read timeout or ``(connect, read)`` of this call, in seconds.
+        max_seconds : float, optional
+            Time limit of the whole call, in seconds; by default there is none.
 
         Returns
         -------
@@ -223,21 +250,36 @@ class Client:
         CapsuleError
             The gateway cannot be reached, or did not list the apps.
 
+        Warns
+        -----
+        UserWarning
+            Two apps have the same name, or an app has no valid id.
+
         Examples
         --------
         ::
 
             names = [app["name"] for app in client.list_apps()]
         """
-        # Importing gRPC takes as long as everything else, and few programs need it.
-        from cpsl import grpc_client
-
-        settings = self._transport.settings
-        apps = grpc_client.list_apps(settings, self._options, self._timeout(timeout))
-        self._ids = {app["name"]: app["id"] for app in apps}
+        with self._start(timeout, max_seconds) as call:
+            apps = self._list_apps(call)
+        doubtful = [
+            name
+            for name, ids in sorted(self._ids.items())
+            if len(ids) > 1 or not _is_path_segment(ids[0])
+        ]
+        if doubtful:
+            shown = ", ".join(repr(brief(name)) for name in doubtful[:_MAX_NAMED])
+            warnings.warn(
+                f"The gateway lists apps with the same name or without a valid id: {shown}. They "
+                "cannot be used by name.",
+                stacklevel=2,
+            )
         return apps
 
-    def get_app(self, name_or_id: str, *, timeout: Seconds | None = None) -> dict[str, Any]:
+    def get_app(
+        self, name_or_id: str, *, timeout: Seconds | None = None, max_seconds: float | None = None
+    ) -> dict[str, Any]:
         """Return the metadata of an app.
 
         Parameters
@@ -246,6 +288,8 @@ class Client:
             Name or id of the app.
         timeout : float or tuple of float, optional
             The read timeout or ``(connect, read)`` of this call, in seconds.
+        max_seconds : float, optional
+            Time limit of the whole call, in seconds; by default there is none.
 
         Returns
         -------
@@ -266,11 +310,8 @@ class Client:
 
             cents = client.get_app("support-ops").get("price_in_cents", 0)
         """
-        answer: dict[str, Any] = self._get_json(
-            name_or_id, "", timeout, lambda answer: require_json(answer, "app")
-        )
-        app = answer.get("app")
-        return app if isinstance(app, dict) else answer
+        with self._start(timeout, max_seconds) as call:
+            return self._get_app(name_or_id, call)
 
     def create_checkout(
         self,
@@ -278,6 +319,7 @@ class Client:
         return_url: str = "",
         *,
         timeout: Seconds | None = None,
+        max_seconds: float | None = None,
     ) -> str:
         """Create a checkout for a paid app.
 
@@ -289,6 +331,8 @@ class Client:
             The URL to which the payer returns afterwards.
         timeout : float or tuple of float, optional
             The read timeout or ``(connect, read)`` of each of the two requests, in seconds.
+        max_seconds : float, optional
+            Time limit of the whole call, in seconds; by default there is none.
 
         Returns
         -------
@@ -308,25 +352,29 @@ class Client:
 
             print("Pay at", client.create_checkout("support-ops"))
         """
-        metadata = self.get_app(app, timeout=timeout)
-        if not metadata.get("price_in_cents"):
-            name = metadata.get("name") or app
-            raise InvalidRequestError(
-                f"App {name!r} is free; checkout is only available for paid apps: set a price "
-                "first."
+        _require_text("return_url", return_url)
+        with self._start(timeout, max_seconds) as call:
+            metadata = self._get_app(app, call)
+            if not metadata.get("price_in_cents"):
+                name = metadata.get("name") or app
+                raise InvalidRequestError(
+                    f"App {name!r} is free; checkout is only available for paid apps: set a price "
+                    "first."
+                )
+            answer, _ = self._transport.json(
+                "POST",
+                f"/api/v1/checkout/{self._id(app, call)}",
+                check=lambda answer: require_field(answer, "checkout", "checkout_url", str),
+                body={"return_url": return_url} if return_url else {},
+                limit=self._options.max_answer_bytes,
+                call=call,
             )
-        answer, _ = self._transport.json(
-            "POST",
-            f"/api/v1/checkout/{self._id(app)}",
-            check=lambda answer: require_field(answer, "checkout", "checkout_url", str),
-            body={"return_url": return_url} if return_url else {},
-            limit=self._options.max_answer_bytes,
-            timeout=self._timeout(timeout),
-        )
         url: str = answer["checkout_url"]
         return url
 
-    def list_payments(self, app: str, *, timeout: Seconds | None = None) -> list[dict[str, Any]]:
+    def list_payments(
+        self, app: str, *, timeout: Seconds | None = None, max_seconds: float | None = None
+    ) -> list[dict[str, Any]]:
         """Return the payments of an app.
 
         Parameters
@@ -335,6 +383,8 @@ class Client:
             Name or id of the app.
         timeout : float or tuple of float, optional
             The read timeout or ``(connect, read)`` of this call, in seconds.
+        max_seconds : float, optional
+            Time limit of the whole call, in seconds; by default there is none.
 
         Returns
         -------
@@ -358,9 +408,10 @@ class Client:
 
             payments = client.list_payments("support-ops")
         """
-        payments: list[dict[str, Any]] = self._get_json(
-            app, "/payments", timeout, lambda answer: require_json(answer, "payments", (dict, list))
-        )
+        with self._start(timeout, max_seconds) as call:
+            payments: list[dict[str, Any]] = self._get_json(
+                app, "/payments", call, lambda found: require_json(found, "payments", (dict, list))
+            )
         return payments
 
     def read_payments(
@@ -368,6 +419,7 @@ class Client:
         app: str,
         *,
         timeout: Seconds | None = None,
+        max_seconds: float | None = None,
         progress: Progress | None = None,
     ) -> bytearray:
         """Return the payments of an app as the bytes of the service's JSON.
@@ -381,6 +433,8 @@ class Client:
             Name or id of the app.
         timeout : float or tuple of float, optional
             The read timeout or ``(connect, read)`` of this call, in seconds.
+        max_seconds : float, optional
+            Time limit of the whole call, in seconds; by default there is none.
         progress : callable, optional
             Called as the answer arrives with the number of bytes so far and the total, ``None`` if
             it is unknown.
@@ -403,18 +457,18 @@ class Client:
 
             table = polars.read_json(bytes(client.read_payments("support-ops")))
         """
-        return self._get(
-            app,
-            "/payments",
-            lambda path: self._transport.body(
-                path,
-                limit=self._options.max_answer_bytes,
-                timeout=self._timeout(timeout),
-                progress=progress,
-            ),
-        )
+        limit = self._options.max_answer_bytes
+        with self._start(timeout, max_seconds) as call:
+            return self._get(
+                app,
+                "/payments",
+                call,
+                lambda path: self._transport.body(path, limit=limit, call=call, progress=progress),
+            )
 
-    def get_earnings(self, app: str, *, timeout: Seconds | None = None) -> dict[str, Any]:
+    def get_earnings(
+        self, app: str, *, timeout: Seconds | None = None, max_seconds: float | None = None
+    ) -> dict[str, Any]:
         """Return the earnings summary of an app.
 
         Parameters
@@ -423,6 +477,8 @@ class Client:
             Name or id of the app.
         timeout : float or tuple of float, optional
             The read timeout or ``(connect, read)`` of this call, in seconds.
+        max_seconds : float, optional
+            Time limit of the whole call, in seconds; by default there is none.
 
         Returns
         -------
@@ -442,9 +498,10 @@ class Client:
 
             earnings = client.get_earnings("support-ops")
         """
-        earnings: dict[str, Any] = self._get_json(
-            app, "/earnings", timeout, lambda answer: require_json(answer, "earnings")
-        )
+        with self._start(timeout, max_seconds) as call:
+            earnings: dict[str, Any] = self._get_json(
+                app, "/earnings", call, lambda answer: require_json(answer, "earnings")
+            )
         return earnings
 
     def chat(
@@ -454,6 +511,7 @@ class Client:
         session_id: str | None = None,
         *,
         timeout: Seconds | None = None,
+        max_seconds: float | None = None,
     ) -> ChatResponse:
         """Send a message and wait for the whole reply.
 
@@ -467,6 +525,8 @@ class Client:
             The session to continue; by default a new one is started.
         timeout : float or tuple of float, optional
             The read timeout or ``(connect, read)`` of this call, in seconds.
+        max_seconds : float, optional
+            Time limit of the whole call, in seconds; by default there is none.
 
         Returns
         -------
@@ -485,17 +545,15 @@ class Client:
             first = client.chat("support-ops", "How many threads are waiting for review?")
             second = client.chat("support-ops", "Make a plan.", session_id=first.session_id)
         """
-        body = {"text": text}
-        if session_id:
-            body["session_id"] = session_id
-        with self._located(app) as app_id:
+        body = _message(text, session_id)
+        with self._start(timeout, max_seconds) as call, self._located(app, call) as app_id:
             answer, header_id = self._transport.json(
                 "POST",
                 f"/api/v1/app/{app_id}/chat",
                 check=lambda answer: require_field(answer, "chat", "replies", list),
                 body=body,
                 limit=self._options.max_reply_bytes,
-                timeout=self._timeout(timeout),
+                call=call,
             )
         replies = [reply for reply in answer["replies"] if isinstance(reply, dict)]
         texts = [reply["text"] for reply in replies if isinstance(reply.get("text"), str)]
@@ -513,6 +571,7 @@ class Client:
         session_id: str | None = None,
         *,
         timeout: Seconds | None = None,
+        max_seconds: float | None = None,
     ) -> Stream:
         """Send a message and iterate over the reply as it arrives.
 
@@ -527,6 +586,8 @@ class Client:
         timeout : float or tuple of float, optional
             The read timeout or ``(connect, read)`` of this call, in seconds. The read timeout
             limits the wait for each chunk.
+        max_seconds : float, optional
+            Time limit of the whole call, in seconds; by default there is none.
 
         Returns
         -------
@@ -548,22 +609,23 @@ class Client:
                 for chunk in stream:
                     print(chunk.text, end="", flush=True)
         """
-        path = f"/api/v1/app/{self._id(app)}/stream?text={percent_encode(text)}"
-        if session_id:
-            path += f"&session_id={percent_encode(session_id)}"
+        fields = _message(text, session_id).items()
+        query = "&".join(f"{name}={percent_encode(value)}" for name, value in fields)
+        call = self._start(timeout, max_seconds)
+        path = f"/api/v1/app/{self._id(app, call)}/stream?{query}"
         size, limit = len(self._gateway_url + path), self._options.max_url_bytes
         if size > limit:
             raise InvalidRequestError(
                 f"The message needs a URL of {size:,} bytes, but a stream sends at most {limit:,}: "
                 "use chat() instead."
             )
-        transport, limits = self._transport, self._timeout(timeout)
+        transport = self._transport
 
-        def open_response(cancellation: Cancellation) -> requests.Response:
-            with self._located(app):
-                return transport.open_stream(path, cancellation, limits)
+        def open_response() -> requests.Response:
+            with self._located(app, call):
+                return transport.open_stream(path, call)
 
-        return Stream(open_response, transport, limits)
+        return Stream(open_response, transport, call)
 
     @property
     def _transport(self) -> Transport:
@@ -573,65 +635,137 @@ class Client:
 
     def _connect(self, token: str | None) -> Transport:
         """Return the transport of an unpickled client."""
-        settings = load(token, self._gateway_url, grpc_target=self._grpc_target)
-        return Transport(settings, self._options)
+        read = functools.partial(load, token, self._gateway_url, grpc_target=self._grpc_target)
+        try:
+            return Transport(read(), self._options, None if token else read)
+        except CredentialsError as caught:
+            problem = str(caught)
+        raise CredentialsError(
+            f"This client was pickled without its token, and this process has none for "
+            f"{self._gateway_url}: set CAPSULE_TOKEN and CAPSULE_HTTP_URL here, or pickle a "
+            f"Client(pickle_token=True). {problem}"
+        )
 
-    def _timeout(self, timeout: Seconds | None) -> Timeout:
-        return Timeout.parse(timeout, self._options.timeout)
+    def _start(self, timeout: Seconds | None, max_seconds: float | None) -> Call:
+        """Return a call with the time limits of a method's arguments."""
+        if not (max_seconds is None or is_seconds(max_seconds)):
+            raise ValueError(f"Invalid max_seconds {max_seconds!r}: pass seconds above 0.")
+        return Call(Timeout.parse(timeout, self._options.timeout), max_seconds)
 
-    def _id(self, app: str) -> str:
+    def _id(self, app: str, call: Call) -> str:
         """Return an app's id, percent-encoded for a path; a name is looked up once."""
+        _require_text("app", app)
         if len(app) == 36 and app.count("-") == 4:
             return percent_encode(app)
         if app not in self._ids:
-            self.list_apps()
-        if app not in self._ids:
-            names = sorted(self._ids)
-            matches = tuple(difflib.get_close_matches(app, names, cutoff=0.5))
+            self._list_apps(call)
+        ids = self._ids.get(app, ())
+        if len(ids) > 1:
+            raise InvalidRequestError(
+                f"{len(ids)} apps are named {brief(app)!r}: use an id instead, one of "
+                f"{', '.join(map(brief, ids[:_MAX_NAMED]))}."
+            )
+        if not ids:
+            names = sorted(map(brief, self._ids))
+            matches = tuple(difflib.get_close_matches(brief(app), names, cutoff=0.5))
             hint = f"did you mean {' or '.join(matches)}?" if matches else _available(names)
-            raise AppNotFoundError(f"No app {app!r} in this workspace: {hint}", matches=matches)
-        return percent_encode(self._ids[app])
+            message = f"No app {brief(app)!r} in this workspace: {hint}"
+            raise AppNotFoundError(message, matches=matches)
+        if not _is_path_segment(ids[0]):
+            raise ProtocolError(
+                f"The gateway lists {brief(app)!r} with the invalid id {brief(ids[0])!r}: check "
+                "the gateway's address."
+            )
+        return percent_encode(ids[0])
 
     @contextlib.contextmanager
-    def _located(self, app: str) -> Iterator[str]:
+    def _located(self, app: str, call: Call) -> Iterator[str]:
         """Yield an app's id; forget it after a 404, because a new deployment has a new id."""
         try:
-            yield self._id(app)
+            yield self._id(app, call)
         except NotFoundError:
             self._ids.pop(app, None)
             raise
 
-    def _get_json(
-        self, app: str, suffix: str, timeout: Seconds | None, check: Callable[[Any], object]
-    ) -> Any:
+    def _list_apps(self, call: Call) -> list[dict[str, Any]]:
+        # Importing gRPC takes as long as everything else, and few programs need it.
+        from cpsl import grpc_client
+
+        transport = self._transport
+        apps = transport.with_renewed_token(
+            lambda: grpc_client.list_apps(transport.settings, self._options, call)
+        )
+        ids: dict[str, list[str]] = {}
+        for app in apps:
+            ids.setdefault(app["name"], []).append(app["id"])
+        self._ids = {name: tuple(dict.fromkeys(found)) for name, found in ids.items()}
+        return apps
+
+    def _get_app(self, app: str, call: Call) -> dict[str, Any]:
+        answer: dict[str, Any] = self._get_json(
+            app, "", call, lambda answer: require_json(answer, "app")
+        )
+        found = answer.get("app")
+        return found if isinstance(found, dict) else answer
+
+    def _get_json(self, app: str, suffix: str, call: Call, check: Callable[[Any], object]) -> Any:
+        limit = self._options.max_answer_bytes
         answer, _ = self._get(
             app,
             suffix,
-            lambda path: self._transport.json(
-                "GET",
-                path,
-                check=check,
-                limit=self._options.max_answer_bytes,
-                timeout=self._timeout(timeout),
-            ),
+            call,
+            lambda path: self._transport.json("GET", path, check=check, limit=limit, call=call),
         )
         return answer
 
-    def _get(self, app: str, suffix: str, fetch: Callable[[str], T]) -> T:
+    def _get(self, app: str, suffix: str, call: Call, fetch: Callable[[str], T]) -> T:
         """Fetch a resource of an app; a 404 means that there is no such app."""
         try:
-            with self._located(app) as app_id:
+            with self._located(app, call) as app_id:
                 return fetch(f"/api/v1/apps/{app_id}{suffix}")
         except AppNotFoundError:
             raise
         except NotFoundError as caught:
-            missing = caught
+            request_id, detail = caught.request_id, caught.detail
         raise AppNotFoundError(
-            f"No app {app!r} in this workspace: list its apps to see their names and ids.",
-            request_id=missing.request_id,
-            detail=missing.detail,
+            f"No app {brief(app)!r} in this workspace: list its apps to see their names and ids.",
+            request_id=request_id,
+            detail=detail,
         )
 
 
 def _available(names: list[str]) -> str:
-    return f"it has {', '.join(names[:10])}." if names else "it has no apps; deploy one first."
+    return (
+        f"it has {', '.join(names[:_MAX_NAMED])}." if names else "it has no apps; deploy one first."
+    )
+
+
+def _is_path_segment(app_id: str) -> bool:
+    """Return whether an id stands for itself in a path: ``..`` would lead to another one."""
+    return app_id not in ("", ".", "..")
+
+
+def _message(text: str, session_id: str | None) -> dict[str, str]:
+    """Return the fields of a message; both `chat` and `stream` send them."""
+    _require_text("text", text)
+    if session_id is not None:
+        _require_text("session_id", session_id)
+    return {"text": text} | ({"session_id": session_id} if session_id else {})
+
+
+def _require_text(name: str, value: object) -> None:
+    """Raise `InvalidRequestError` unless an argument is a str that can be sent."""
+    if not isinstance(value, str):
+        raise InvalidRequestError(
+            f"Invalid {name}: it must be a str, not {type(value).__name__}. Convert it first."
+        )
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        surrogate = error.object[error.start]
+    else:
+        return
+    raise InvalidRequestError(
+        f"Invalid {name}: it contains a lone surrogate ({surrogate!a}), which cannot be sent. "
+        "Remove it."
+    )

@@ -242,7 +242,7 @@ def earnings(options: argparse.Namespace) -> int:
 def smoke_test(options: argparse.Namespace) -> int:
     """Run the smoke test of an app."""
     try:
-        with Client(timeout=options.max_seconds) as client:
+        with Client() as client:
             report = smoke.smoke(
                 client,
                 options.app,

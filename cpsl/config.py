@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import ipaddress
 import os
 import re
+import ssl
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from urllib3.exceptions import LocationParseError
+from urllib3.util import parse_url
 
 from cpsl import config_file
 from cpsl.errors import CredentialsError, InvalidRequestError, TLSError
@@ -32,7 +37,8 @@ _HOST = r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]"
 _ADDRESS = re.compile(rf"({_HOST})(?::(\d{{1,5}}))?")
 _URL = re.compile(rf"https?://(?:{_HOST})(?::(\d{{1,5}}))?(?:/[!$&-;=A-Z_a-z~%]*)?")
 _VARIABLES = ("CAPSULE_TOKEN", "CAPSULE_GATEWAY_URL", "CAPSULE_HTTP_URL", "CAPSULE_HTTP_PORT")
-_CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+_CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_MAX_PORT = 65535
 
 
 class Token(str):
@@ -121,24 +127,42 @@ def ca_bundle() -> str | None:
     Returns
     -------
     str or None
-        The value of ``REQUESTS_CA_BUNDLE``, ``CURL_CA_BUNDLE`` or ``SSL_CERT_FILE``.
+        The file or folder of ``REQUESTS_CA_BUNDLE``, ``CURL_CA_BUNDLE``, ``SSL_CERT_FILE`` or
+        ``SSL_CERT_DIR``.
 
     Raises
     ------
     TLSError
-        The path does not exist.
+        The path does not exist, or the file has no valid certificates.
     """
     for name in _CA_VARIABLES:
         path = os.environ.get(name)
-        if path and not Path(path).exists():
-            raise TLSError(f"{name} is {path}, which does not exist: correct or unset it.")
+        if path and not os.access(path, os.R_OK):
+            raise TLSError(
+                f"{name} is {path}, which does not exist or cannot be read: correct or unset it."
+            )
+        if path and (problem := _certificate_problem(path, Path(path).stat().st_mtime_ns)):
+            raise TLSError(
+                f"{name} is {path}, which has no valid certificates ({problem}): correct or unset it."
+            )
         if path:
             return path
     return None
 
 
+@functools.lru_cache(maxsize=16)
+def _certificate_problem(path: str, changed: int) -> str:
+    """Return why a file of certificates cannot be loaded; empty if it can, or for a folder."""
+    try:
+        if not Path(path).is_dir():
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except OSError as error:
+        return getattr(error, "reason", "") or error.strerror or type(error).__name__
+    return ""
+
+
 def load(
-    token: str | None = None,
+    token: str | Callable[[], str] | None = None,
     gateway_url: str | None = None,
     environ: Mapping[str, str] | None = None,
     *,
@@ -152,8 +176,8 @@ def load(
 
     Parameters
     ----------
-    token : str, optional
-        A workspace token.
+    token : str or callable, optional
+        A workspace token, or a function that returns it.
     gateway_url : str, optional
         The HTTP base URL of the gateway.
     environ : mapping, optional
@@ -183,24 +207,28 @@ def load(
     >>> "a-token" in repr(settings)
     False
     """
-    arguments = _Source(
-        "the arguments",
-        Token((token or "").strip()),
-        *_addresses(grpc_target or "", gateway_url or "", ""),
-    )
+    if callable(token):
+        token = _call(token)
+        if token is None:
+            raise CredentialsError("The function for the token did not return a str: check it.")
+    if token is not None and not _clean_token(token):
+        raise CredentialsError(
+            "The argument token is empty: pass a token, or leave it out to use CAPSULE_TOKEN or the "
+            "stored login."
+        )
+    addresses = _addresses(grpc_target or "", gateway_url or "", "")
+    sources = [_Source("the arguments", _clean_token(token or ""), *addresses)]
     token = None
-    sources = _sources(arguments, environ)
-    skipped: list[_Source] = []  # sources without a token, which may name a gateway
-    for chosen in sources:
-        if chosen.token:
-            break
-        skipped.append(chosen)
-    else:
+    for read in (_read_variables, _read_file):  # a source is read only when it is needed
+        chosen = next((source for source in sources if source.token), None)
+        if chosen is None or not chosen.http_url:
+            sources.append(read(environ, chosen is None))
+    chosen = next((source for source in sources if source.token), None)
+    if chosen is None:
         raise CredentialsError("No credentials: run `cpsl login`, or set CAPSULE_TOKEN.")
     http_url = chosen.http_url or PRODUCTION_HTTP
     target = chosen.grpc_target or _derive_target(http_url)
-    # If the token came without a gateway, the gateway of any other source may be meant.
-    for other in [*skipped, *([] if chosen.http_url else sources)]:
+    for other in sources:
         if other.http_url not in ("", http_url) or other.grpc_target not in ("", target):
             raise CredentialsError(
                 f"The token from {chosen.name} belongs to {http_url}, but the gateway from "
@@ -225,31 +253,52 @@ class _Source:
     grpc_target: str = ""
 
 
-def _sources(arguments: _Source, environ: Mapping[str, str] | None) -> Iterator[_Source]:
-    """Yield the sources by precedence; a source is read only when it is needed."""
-    yield arguments
-    token, *addresses = _read_variables(environ)
-    gateway, http_url, http_port = map(str, addresses)
-    found = _addresses(gateway, http_url, http_port)
-    yield _Source("the CAPSULE_* variables", Token(token.strip()), *found)
+def _call(source: Callable[[], object]) -> Token | None:
+    """Return the token that a function returns, ``None`` if it is not a str."""
+    token = source()
+    return Token(token) if isinstance(token, str) else None
+
+
+def _clean_token(text: str) -> Token:
+    """Return a token without the white space and quotes that copying and env files leave."""
+    # In a function that cannot fail, so that no traceback shows the text.
+    text = text.strip()
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+    return Token(text[1:-1].strip() if quoted else text)
+
+
+def _read_variables(environ: Mapping[str, str] | None, token_needed: bool) -> _Source:
+    values = _variables(environ)
+    token, *addresses = (value or "" for value in values)
+    if values[0] is not None and not _clean_token(token) and token_needed:
+        raise CredentialsError(
+            "CAPSULE_TOKEN is set but empty: set it to a token, or unset it to use the stored login."
+        )
+    found = _addresses(*map(str, addresses))
+    return _Source("the CAPSULE_* variables", _clean_token(token), *found)
+
+
+def _variables(environ: Mapping[str, str] | None) -> list[Token | None]:
+    # As tokens and in a function that cannot fail, so that no traceback shows them.
+    values = map((os.environ if environ is None else environ).get, _VARIABLES)
+    return [None if value is None else Token(value) for value in values]
+
+
+def _read_file(environ: Mapping[str, str] | None, token_needed: bool) -> _Source:
     try:
         path = config_path(environ)
     except CredentialsError:  # without a home folder there is no file
-        return
-    yield _read_file(path)
-
-
-def _read_variables(environ: Mapping[str, str] | None) -> list[Token]:
-    # As tokens and in a function that cannot fail, so that no traceback shows them.
-    return [Token((os.environ if environ is None else environ).get(n, "")) for n in _VARIABLES]
-
-
-def _read_file(path: Path) -> _Source:
-    values = config_file.read(path)[config_file.SECTION]
-    token = Token(values.get("token", ""))
-    if token and os.name == "posix" and path.stat().st_mode & 0o077:
+        return _Source("config.ini")
+    values = config_file.read(path, optional=not token_needed)[config_file.SECTION]
+    token = _clean_token(values.get("token", ""))
+    if token and os.name == "posix" and (status := path.stat()).st_mode & 0o077:
+        fixed = os.statvfs(path).f_flag & os.ST_RDONLY or os.geteuid() not in (0, status.st_uid)
+        advice = f"run `chmod 600 {path}`"
+        if fixed:
+            advice = "restrict its permissions where it is created or mounted"
         warnings.warn(
-            f"Other users can read the token in {path}: run `chmod 600 {path}`.", stacklevel=5
+            f"Other users can read the token in {path}: {advice}.",
+            stacklevel=4,
         )
     host, port = _bracketed(values.get("gateway_host", "")), values.get("gateway_port", "")
     gateway = f"{host}:{port}" if host and port else host
@@ -268,36 +317,55 @@ def _derive_target(http_url: str) -> str:
 
 def _addresses(gateway: str, http_url: str, http_port: str) -> tuple[str, str]:
     """Return the HTTP base URL and the gRPC target; empty strings if nothing is set."""
+    gateway, http_url, http_port = gateway.strip(), http_url.strip(), http_port.strip()
     if not gateway and http_port and not http_url:
         gateway = PRODUCTION_GRPC
     if not gateway:
         return (_checked_url(http_url) if http_url else ""), ""
     parts = _ADDRESS.fullmatch(gateway)
-    if not parts or not re.fullmatch(r"\d{0,5}", http_port):
+    port, web_port = _ports(parts[2] if parts else None, http_port)
+    if not parts or not (0 < port <= _MAX_PORT and 0 < web_port <= _MAX_PORT):
+        shown = gateway.rpartition("@")[2]  # what precedes may be a secret
         port_note = f" with HTTP port {http_port!r}" if http_port else ""
         raise InvalidRequestError(
-            f"Invalid gateway address {gateway!r}{port_note}: use host:port, or set "
-            "CAPSULE_HTTP_URL to a URL."
+            f"Invalid gateway address {shown!r}{port_note}: use host:port with ports of at most "
+            f"{_MAX_PORT}. The HTTP port is the gRPC port + 1 unless CAPSULE_HTTP_PORT sets it."
         )
-    host, port = parts[1], int(parts[2] or 443)
-    web_port = int(http_port) if http_port else port if port in (80, 443) else port + 1
+    host = parts[1]
     target = f"{host}:{port}"
     if http_url:
         return _checked_url(http_url), target
     if target == PRODUCTION_GRPC and not http_port:
         return PRODUCTION_HTTP, target
     scheme = "https" if web_port == 443 else "http"
-    return f"{scheme}://{host}" + ("" if web_port in (80, 443) else f":{web_port}"), target
+    url = f"{scheme}://{host}" + ("" if web_port in (80, 443) else f":{web_port}")
+    return _checked_url(url), target
+
+
+def _ports(port: str | None, http_port: str) -> tuple[int, int]:
+    """Return the gRPC port and the HTTP port; 0 for one that is not a number."""
+    number = int(port or 443)
+    if http_port:
+        return number, int(http_port) if re.fullmatch("[0-9]{1,5}", http_port) else 0
+    return number, number if number in (80, 443) else number + 1
 
 
 def _checked_url(url: str) -> str:
     parts = _URL.fullmatch(url)
-    if not parts or not 0 < int(parts[1] or 80) < 65536:
-        shown = url.rpartition("@")[2]  # the part before it may be a secret
+    if not parts or not 0 < int(parts[1] or 80) <= _MAX_PORT or not _is_parsable(url):
+        shown = url.rpartition("@")[2]  # what precedes may be a secret
         raise InvalidRequestError(
             f"Invalid gateway URL {shown!r}: use its base URL, such as {PRODUCTION_HTTP}."
         )
     return url.rstrip("/")
+
+
+def _is_parsable(url: str) -> bool:
+    """Return whether the network libraries accept a URL; they reject ``[::::]``, for example."""
+    try:
+        return bool(parse_url(url).host) and urlsplit(url).hostname is not None
+    except (LocationParseError, ValueError):
+        return False
 
 
 def _bracketed(host: str) -> str:

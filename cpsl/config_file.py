@@ -15,13 +15,15 @@ __all__ = ["SECTION", "check_writable", "read", "write"]
 SECTION = "default"  # configparser's default section, as in the official CLI
 
 
-def read(path: Path) -> configparser.ConfigParser:
+def read(path: Path, *, optional: bool = False) -> configparser.ConfigParser:
     """Read the file.
 
     Parameters
     ----------
     path : pathlib.Path
         The file; it need not exist.
+    optional : bool
+        Whether a file that this process cannot open counts as missing.
 
     Returns
     -------
@@ -35,11 +37,13 @@ def read(path: Path) -> configparser.ConfigParser:
     """
     parser = configparser.ConfigParser(default_section=SECTION, interpolation=None)
     try:
-        parser.read_string(path.read_text(encoding="utf-8"))
+        parser.read_string(path.read_text(encoding="utf-8-sig"))  # editors may write a BOM
         return parser
     except (FileNotFoundError, NotADirectoryError):
         return parser
     except (OSError, UnicodeDecodeError, configparser.Error) as error:
+        if optional and isinstance(error, OSError):
+            return parser
         reason = type(error).__name__
     # Raised outside the except block: the parser's frames hold the lines of the file.
     raise CredentialsError(f"Cannot read {path} ({reason}): fix or remove the file.")

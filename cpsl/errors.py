@@ -98,7 +98,7 @@ class AppNotFoundError(NotFoundError, ValueError):
     Attributes
     ----------
     matches : tuple of str
-        Names of apps that are similar.
+        Names of apps that are similar, without control characters.
     """
 
     def __init__(
@@ -164,7 +164,16 @@ class TLSError(CapsuleError):
 
 
 class ProtocolError(CapsuleError):
-    """The answer violates the protocol, for example because it is not JSON or lacks a field."""
+    """The answer violates the protocol, for example because it is not JSON or lacks a field.
+
+    Attributes
+    ----------
+    from_gateway : bool
+        Whether the answer may be that of a gateway. A redirect or a web page is not: it comes from a
+        login page of the network, for example.
+    """
+
+    from_gateway: bool = True
 
 
 class TooLargeError(CapsuleError):

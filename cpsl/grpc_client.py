@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import os
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import grpc
 from requests.utils import get_environ_proxies, select_proxy
 
+from cpsl.call import Call
 from cpsl.config import Settings, Token, ca_bundle, is_loopback
 from cpsl.errors import (
     CannotConnectError,
@@ -18,16 +20,35 @@ from cpsl.errors import (
     CredentialsError,
     GatewayError,
     ProtocolError,
+    TimedOutError,
     TLSError,
     TooLargeError,
 )
 from cpsl.messages import SERVICE, message
-from cpsl.network_errors import connect_timed_out, connection_broken, read_timed_out
+from cpsl.network_errors import (
+    call_timed_out,
+    connect_timed_out,
+    connection_broken,
+    read_timed_out,
+    set_proxy_status,
+)
 from cpsl.options import Options
 from cpsl.responses import error_from_status, parse_retry_after
 from cpsl.retry import Failure, with_retries, without_frames
 from cpsl.sanitize import brief
 from cpsl.timeouts import Timeout
+
+if "GRPC_VERBOSITY" in os.environ:
+    import grpc
+else:
+    # gRPC reads the variable once, when it is loaded. Its own log lines would repeat on standard
+    # error what the errors of this package say.
+    os.environ["GRPC_VERBOSITY"] = "NONE"
+    try:
+        import grpc
+
+    finally:
+        del os.environ["GRPC_VERBOSITY"]
 
 __all__ = ["call", "list_apps"]
 
@@ -50,7 +71,7 @@ _HTTP_STATUS = {
 }
 
 
-def list_apps(settings: Settings, options: Options, timeout: Timeout) -> list[dict[str, Any]]:
+def list_apps(settings: Settings, options: Options, limits: Call) -> list[dict[str, Any]]:
     """Return the ``id``, ``name`` and ``hostname`` of every app of the workspace.
 
     Raises
@@ -60,9 +81,20 @@ def list_apps(settings: Settings, options: Options, timeout: Timeout) -> list[di
     """
 
     def attempt() -> Any:
+        limits.repeatable = True
+        seconds = max(0.0, limits.seconds_left)
         error, answer = call(
-            settings, "ListApps", {}, timeout, options.allow_insecure, options.max_answer_bytes
+            settings,
+            "ListApps",
+            {},
+            limits.timeout,
+            options.allow_insecure,
+            options.max_answer_bytes,
+            seconds,
         )
+        if isinstance(error, TimedOutError) and limits.seconds_left <= 0:
+            limits.sent = error.sent
+            error = call_timed_out(settings.grpc_target, limits)
         if error is None and not answer.ok:
             reason = brief(settings.redact(answer.err_msg)) or "no reason was given"
             error = GatewayError(
@@ -73,7 +105,7 @@ def list_apps(settings: Settings, options: Options, timeout: Timeout) -> list[di
         may_have_acted = getattr(error, "sent", True)
         return Failure(error, may_have_acted, retry_after=getattr(error, "retry_after", None))
 
-    answer = with_retries(attempt, options.max_retries, repeatable=True)
+    answer = with_retries(attempt, options.max_retries, limits)
     return [{"id": app.id, "name": app.name, "hostname": app.hostname} for app in answer.apps]
 
 
@@ -84,6 +116,7 @@ def call(
     timeout: Timeout,
     allow_insecure: bool,
     limit: int = _MAX_ANSWER_BYTES,
+    max_seconds: float = math.inf,
 ) -> tuple[CapsuleError | None, Any]:
     """Make one unary call.
 
@@ -101,6 +134,8 @@ def call(
         Whether the token may be sent unencrypted to another machine.
     limit : int
         The largest answer, in bytes.
+    max_seconds : float
+        A further limit of the whole call, in seconds.
 
     Returns
     -------
@@ -126,7 +161,7 @@ def call(
                 response_deserializer=message(f"{method}Response").FromString,
             )
             request = message(f"{method}Request")(**fields)
-            seconds = timeout.connect + timeout.read
+            seconds = min(timeout.connect + timeout.read, max_seconds)
             return None, pool.submit(rpc, request, metadata=metadata, timeout=seconds).result()
     except grpc.RpcError as caught:
         return _map_error(caught, settings, timeout, time.monotonic() - began), None
@@ -150,10 +185,17 @@ def _channel(settings: Settings, limit: int, timeout: Timeout) -> grpc.Channel:
     if not _is_secure(settings):
         return grpc.insecure_channel(settings.grpc_target, options)
     bundle = ca_bundle()
-    roots = Path(bundle).read_bytes() if bundle and Path(bundle).is_file() else None
+    roots = _certificates(Path(bundle)) if bundle else None
     return grpc.secure_channel(
         settings.grpc_target, grpc.ssl_channel_credentials(root_certificates=roots), options
     )
+
+
+def _certificates(path: Path) -> bytes | None:
+    """Return the certificates of a file, or of every file in a folder."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    pems = {file.resolve(): None for file in files if file.is_file()}  # hashes are links
+    return b"\n".join(file.read_bytes() for file in pems) or None
 
 
 def _is_secure(settings: Settings) -> bool:
@@ -182,10 +224,14 @@ def _map_error(
     if code is grpc.StatusCode.UNAVAILABLE and _NOT_CONNECTED.search(details):
         if seconds >= timeout.connect:
             return connect_timed_out(target, timeout)
-        return CannotConnectError(
-            f"No gRPC gateway answers at {target}: check that it is running, and check the "
-            "address and the network."
+        reason = detail.rpartition("last error: ")[2]
+        unreachable = CannotConnectError(
+            f"No gRPC gateway answers at {target} ({reason}): check that it is running, the "
+            "address and the network.",
+            detail=detail or None,
         )
+        set_proxy_status(unreachable, reason)
+        return unreachable
     error = _map_answer(code, detail, caught, settings, timeout)
     error.detail = detail or None
     return error

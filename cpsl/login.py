@@ -47,7 +47,7 @@ class Login:
 
     def __init__(self, settings: Settings, login_id: str, url: str, allow_insecure: bool) -> None:
         self.url = url
-        self.gateway = settings.grpc_target
+        self.gateway: str = settings.grpc_target
         self._settings = settings
         self._id = login_id
         self._allow_insecure = allow_insecure

@@ -6,12 +6,15 @@ row of the table that matches an exception, or one that it wraps, decides.
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Iterator
 
 import requests
 import urllib3.exceptions
 
+from cpsl.call import Call
+from cpsl.config import Settings
 from cpsl.errors import (
     CannotConnectError,
     CapsuleError,
@@ -20,15 +23,18 @@ from cpsl.errors import (
     TimedOutError,
     TLSError,
 )
+from cpsl.retry import without_frames
 from cpsl.sanitize import brief
 from cpsl.timeouts import Timeout
 
 __all__ = [
     "TIMEOUTS",
+    "call_timed_out",
     "connect_timed_out",
     "connection_broken",
     "map_exception",
     "read_timed_out",
+    "set_proxy_status",
 ]
 
 # Not urllib3's ConnectTimeoutError, which is also the base class of refused connections.
@@ -41,26 +47,55 @@ _CONNECT_TIMED_OUT = (
 _READ_TIMED_OUT = "{where} sent nothing for {timeout.read:g} s: try again, or use a longer timeout."
 _BROKEN = "The connection to {where} broke before the response was complete: try again."
 
-# Rows: classes of what was raised, class of the error, message.
-_Table = tuple[tuple[tuple[type[BaseException], ...], type[CapsuleError], str], ...]
+_CLIENT_CERTIFICATE = (
+    "{where} refused the TLS handshake ({reason}); it may require a client certificate, which this "
+    "client cannot send: connect through a proxy or sidecar that sends one."
+)
+
+# Rows: classes of what was raised, a pattern in its text, class of the error, message.
+_Table = tuple[tuple[tuple[type[BaseException], ...], str, type[CapsuleError], str], ...]
 _BEFORE_SENDING: _Table = (
-    (TIMEOUTS, TimedOutError, _CONNECT_TIMED_OUT),
+    (TIMEOUTS, "", TimedOutError, _CONNECT_TIMED_OUT),
+    (
+        (OSError,),
+        "Tunnel connection failed: 407",
+        CannotConnectError,
+        "The proxy refused to connect to {where} ({reason}): put its user and password into "
+        "HTTPS_PROXY, as in http://USER:PASSWORD@HOST:PORT.",
+    ),
     (
         (requests.exceptions.ProxyError,),
+        "",
         CannotConnectError,
-        "No gateway answers at {where} through the proxy: check the gateway's address, the proxy "
-        "settings and the network.",
+        "No gateway answers at {where} through the proxy ({reason}): check the gateway's address, "
+        "the proxy settings and the network.",
     ),
     (
         (ssl.SSLEOFError, ssl.SSLZeroReturnError),
+        "",
         CannotConnectError,
         "{where} closed the connection during the TLS handshake: try again.",
     ),
     (
+        (ssl.SSLError,),
+        "WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|HTTP_REQUEST",
+        TLSError,
+        "{where} does not use TLS ({reason}): check the scheme and port of the gateway's address.",
+    ),
+    ((ssl.SSLError,), "CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE", TLSError, _CLIENT_CERTIFICATE),
+    (
         (ssl.SSLError, requests.exceptions.SSLError),
+        "",
         TLSError,
         "Cannot make a trusted connection to {where} ({reason}): check the address, or set "
         "REQUESTS_CA_BUNDLE to your CA's certificates.",
+    ),
+    (
+        (requests.exceptions.InvalidSchema,),
+        "SOCKS",
+        InvalidRequestError,
+        "A SOCKS proxy is set, but PySocks is not installed: run `pip install pysocks`, or unset "
+        "the proxy variable.",
     ),
     (
         (
@@ -69,70 +104,103 @@ _BEFORE_SENDING: _Table = (
             requests.exceptions.InvalidURL,
             requests.exceptions.MissingSchema,
         ),
+        "",
         InvalidRequestError,
         "Cannot make a request to {where} ({name}): check the gateway's address and the proxy "
         "settings.",
     ),
     (
         (Exception,),
+        "",
         CannotConnectError,
-        "No gateway answers at {where}: check that it is running, and check the address and the "
+        "No gateway answers at {where} ({reason}): check that it is running, and check the address and the "
         "network.",
     ),
 )
 _AFTER_SENDING: _Table = (
-    (TIMEOUTS, TimedOutError, _READ_TIMED_OUT),
+    (TIMEOUTS, "", TimedOutError, _READ_TIMED_OUT),
     (
         (requests.exceptions.InvalidHeader,),  # for example two different lengths
+        "",
         ProtocolError,
         "The response from {where} is not valid HTTP ({name}): check the gateway's address.",
     ),
     (
         (urllib3.exceptions.DecodeError,),
+        "",
         ProtocolError,
         "Cannot decompress the response from {where}: check the gateway's address.",
     ),
-    ((Exception,), CannotConnectError, _BROKEN),
+    # With TLS 1.3, the refusal arrives after the handshake.
+    ((ssl.SSLError,), "CERTIFICATE_REQUIRED", TLSError, _CLIENT_CERTIFICATE),
+    ((Exception,), "", CannotConnectError, _BROKEN),
 )
 
 
-def map_exception(caught: Exception, where: str, timeout: Timeout, *, sent: bool) -> CapsuleError:
+def map_exception(caught: Exception, settings: Settings, call: Call) -> CapsuleError:
     """Return the error of this package for an exception of a network library.
 
     Parameters
     ----------
     caught : Exception
         An exception of requests, urllib3 or the standard library.
-    where : str
-        The gateway's address, for the message.
-    timeout : Timeout
-        The time limits of the request.
-    sent : bool
-        Whether any of the request may have reached the service.
+    settings : Settings
+        The gateway, for the message.
+    call : Call
+        The call that failed.
 
     Returns
     -------
     CapsuleError
-        The error, to be raised by the caller.
+        The error, to be raised by the caller. If the request was not sent, its ``__cause__`` is
+        the reason without frames and requests, which hold the token.
     """
+    wrapped = list(_wrapped(caught))
     kind, message, exception = next(
         (kind, message, exception)
-        for classes, kind, message in (_AFTER_SENDING if sent else _BEFORE_SENDING)
-        for exception in _wrapped(caught)
-        if isinstance(exception, classes)
+        for classes, pattern, kind, message in (_AFTER_SENDING if call.sent else _BEFORE_SENDING)
+        for exception in wrapped
+        if isinstance(exception, classes) and re.search(pattern, str(exception))
     )
-    reason = getattr(exception, "verify_message", "") or getattr(exception, "reason", "")
+    cause = wrapped[-1]
+    reason = _reason(cause, settings)
     error = kind(
         message.format(
-            where=where,
-            timeout=timeout,
+            where=settings.http_url,
+            timeout=call.timeout,
             name=type(exception).__name__,
-            reason=brief(str(reason or exception)),
+            reason=reason,
         )
     )
     if isinstance(error, CannotConnectError | TimedOutError):
-        error.sent = sent
+        error.sent = call.sent
+    if not call.sent:
+        set_proxy_status(error, reason)
+        error.__cause__ = (
+            without_frames(cause) if type(cause).__module__ in _SAFE_MODULES else Exception(reason)
+        )
     return error
+
+
+_SAFE_MODULES = ("builtins", "socket", "ssl")  # exceptions of other modules may refer to a request
+
+
+def _reason(exception: BaseException, settings: Settings) -> str:
+    """Return what an exception says, as one line."""
+    text = (
+        getattr(exception, "verify_message", "")
+        or getattr(exception, "strerror", "")
+        or str(exception)
+    )
+    return brief(settings.redact(str(text))) or type(exception).__name__
+
+
+def set_proxy_status(error: CapsuleError, reason: str) -> None:
+    """Set the status and detail of an error if a proxy's answer is its reason."""
+    found = re.search(r"(?:Tunnel connection failed: |response code )([0-9]{3})\b(.*)", reason)
+    if found:
+        error.status = int(found[1])
+        error.detail = found[2].strip() or None
 
 
 def connect_timed_out(where: str, timeout: Timeout) -> TimedOutError:
@@ -145,6 +213,16 @@ def connect_timed_out(where: str, timeout: Timeout) -> TimedOutError:
 def read_timed_out(where: str, timeout: Timeout) -> TimedOutError:
     """Return the error of an answer that did not arrive in time."""
     return TimedOutError(_READ_TIMED_OUT.format(where=where, timeout=timeout))
+
+
+def call_timed_out(where: str, call: Call) -> TimedOutError:
+    """Return the error of a call that took longer than its ``max_seconds``."""
+    error = TimedOutError(
+        f"{where} did not answer completely within {call.max_seconds:g} s: try again, or raise "
+        "max_seconds."
+    )
+    error.sent = call.sent
+    return error
 
 
 def connection_broken(where: str) -> CannotConnectError:

@@ -8,6 +8,8 @@ from cpsl.timeouts import Timeout
 
 __all__ = ["Options"]
 
+_AGENT = "cpsl-client/0.1"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
@@ -21,3 +23,9 @@ class Options:
     max_url_bytes: int
     allow_insecure: bool
     pickle_token: bool
+    user_agent: str = ""
+
+    @property
+    def agent(self) -> str:
+        """The value of the ``User-Agent`` header."""
+        return f"{self.user_agent} {_AGENT}".strip()

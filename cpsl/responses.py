@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import email.utils
 import json
+import re
 import time
 from typing import Any
 
 import requests
 from urllib3.exceptions import HTTPError
+from urllib3.response import BaseHTTPResponse
 
 from cpsl.config import Settings
 from cpsl.errors import (
     AuthenticationError,
+    CannotConnectError,
     CapsuleError,
     GatewayError,
     InvalidRequestError,
@@ -27,10 +30,13 @@ from cpsl.sanitize import brief
 __all__ = [
     "MAX_ERROR_BYTES",
     "add_ids",
+    "check_encoding",
     "content_type",
     "error_from_status",
     "failure_from_response",
     "has_known_end",
+    "is_chunked",
+    "no_content",
     "parse_retry_after",
     "refused_token",
     "reported_error",
@@ -59,9 +65,12 @@ def failure_from_response(response: requests.Response, settings: Settings) -> Fa
 def add_ids(
     error: CapsuleError, response: requests.Response, settings: Settings, answer: Any = None
 ) -> None:
-    """Set an error's status and request id from a response and its JSON, unless they are set."""
+    """Set what an error says about its response; a status and request id that are set stay."""
     error.status = error.status or response.status_code
     error.request_id = error.request_id or request_id(response, settings, answer) or None
+    if isinstance(error, ProtocolError):
+        page = response.headers.get("Content-Type", "").lower().startswith("text/html")
+        error.from_gateway = not page and not 300 <= response.status_code < 400
 
 
 def request_id(response: requests.Response, settings: Settings, answer: Any = None) -> str:
@@ -79,7 +88,30 @@ def content_type(response: requests.Response, settings: Settings) -> str:
 
 def has_known_end(response: requests.Response) -> bool:
     """Return whether the end of the body is marked, and not only by the end of the connection."""
-    return bool(response.raw.chunked) or "Content-Length" in response.headers
+    return is_chunked(response) or "Content-Length" in response.headers
+
+
+def is_chunked(response: requests.Response) -> bool:
+    """Return whether the body arrives in chunks; responses that tools record have no such field."""
+    return bool(getattr(response.raw, "chunked", False))
+
+
+def no_content(url: str) -> ProtocolError:
+    """Return the error of an answer with status 204."""
+    return ProtocolError(f"{url} answered without content (204): check the gateway's address.")
+
+
+def check_encoding(response: requests.Response, settings: Settings) -> None:
+    """Raise `ProtocolError` if the body is compressed in a way that cannot be decoded here."""
+    encodings = response.headers.get("Content-Encoding", "").lower().split(",")
+    known = {"", "identity", *BaseHTTPResponse.CONTENT_DECODERS}
+    for encoding in map(str.strip, encodings):
+        if encoding not in known:
+            shown = brief(settings.redact(encoding))
+            raise ProtocolError(
+                f"The answer is compressed as {shown!r}, which was not requested and cannot be "
+                "decoded: check the gateway's address, and proxies on the way."
+            )
 
 
 def reported_error(answer: Any, settings: Settings) -> GatewayError | None:
@@ -101,10 +133,8 @@ def refused_token(settings: Settings) -> AuthenticationError:
 
 def parse_retry_after(value: str) -> float | None:
     """Return the seconds of a ``Retry-After`` header (RFC 9110, section 10.2.3), if it is valid."""
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
+    if re.fullmatch(r"\s*[0-9]{1,9}(\.[0-9]+)?\s*", value):
+        return float(value)
     try:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
     except (ValueError, OverflowError):
@@ -160,6 +190,12 @@ def error_from_status(
         )
     if status == 404:
         return NotFoundError(f"Not found{reason}. List the workspace's apps to see what exists.")
+    if status == 407:
+        return CannotConnectError(
+            f"The proxy refused the request{reason or ' (407)'}. Put its user and password into "
+            "HTTPS_PROXY, as in http://USER:PASSWORD@HOST:PORT.",
+            status=407,
+        )
     if status == 429:
         when = "later" if retry_after is None else f"in {retry_after:g} s"
         limited = RateLimitedError(f"Too many requests{reason}. Try again {when}.", status=429)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import random
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from cpsl.call import Call
 from cpsl.errors import CannotConnectError, CapsuleError, TimedOutError
 
 __all__ = ["MAX_RETRY_AFTER", "Failure", "with_retries", "without_frames"]
 
 T = TypeVar("T")
 E = TypeVar("E", bound=BaseException)
+
+_log = logging.getLogger("cpsl")
+_log.addHandler(logging.NullHandler())
 
 MAX_RETRY_AFTER = 60.0  # seconds; a longer wait is left to the caller
 _FIRST_DELAY = 0.5  # seconds
@@ -44,17 +48,13 @@ class Failure:
         """Whether another attempt may succeed."""
         # Not a read timeout: the caller has waited as long as they want to.
         not_connected = isinstance(self.error, TimedOutError) and not self.may_have_acted
-        broken = isinstance(self.error, CannotConnectError)
+        broken = (
+            isinstance(self.error, CannotConnectError) and self.error.status != 407
+        )  # the proxy
         return self.error.status in _TEMPORARY or broken or not_connected
 
 
-def with_retries(
-    attempt: Callable[[], T | Failure],
-    max_retries: int,
-    *,
-    repeatable: bool,
-    wait: Callable[[float], object] = time.sleep,
-) -> T:
+def with_retries(attempt: Callable[[], T | Failure], max_retries: int, call: Call) -> T:
     """Make attempts until one succeeds or no further attempt is allowed.
 
     Parameters
@@ -64,10 +64,8 @@ def with_retries(
         here: outside any ``except`` block and without frames that hold the token.
     max_retries : int
         The number of attempts after the first.
-    repeatable : bool
-        Whether the request may be sent again although the service may have acted on it.
-    wait : callable
-        Waits for a number of seconds; returns a true value if the request was cancelled meanwhile.
+    call : Call
+        The call that the attempts belong to.
 
     Returns
     -------
@@ -83,11 +81,18 @@ def with_retries(
         outcome = attempt()
         if not isinstance(outcome, Failure):
             return outcome
-        allowed = retries < max_retries and (repeatable or not outcome.may_have_acted)
+        error = outcome.error
+        allowed = retries < max_retries and (call.repeatable or not outcome.may_have_acted)
         delay = _delay(outcome, retries) if allowed else None
-        if delay is None or wait(delay):
-            raise outcome.error
-    raise AssertionError("unreachable")
+        if delay is None or delay >= call.seconds_left:
+            break
+        _log.info("retry %d of %d in %.2f s: %s", retries + 1, max_retries, delay, outcome.error)
+        if call.wait(delay):
+            break
+    try:
+        raise error
+    finally:
+        del error, outcome  # cycles with this frame would keep the connections open
 
 
 def _delay(failure: Failure, retries: int) -> float | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 import time
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from cpsl.errors import (
     InvalidRequestError,
     NotFoundError,
     PermissionDeniedError,
+    ProtocolError,
     RateLimitedError,
     TimedOutError,
     TLSError,
@@ -44,6 +44,10 @@ def reached_app(error: CapsuleError) -> bool:
     """Return whether the app may have received the question, so that the error is about the app."""
     if isinstance(error, CannotConnectError | TimedOutError):
         return error.sent
+    if isinstance(error, ProtocolError):
+        return error.from_gateway
+    if error.status == 511:  # the network requires a login
+        return False
     return not isinstance(error, _REFUSED)
 
 
@@ -170,7 +174,7 @@ def smoke(
         report = smoke(cpsl.Client(), "support-ops", max_seconds=30)
         assert report.ok, report.checks
     """
-    client.get_app(app, timeout=max_seconds)  # an error here is not about the answers
+    client.get_app(app, **_limits(max_seconds))  # an error here is not about the answers
     turns = [_ask(client, app, prompt, None, max_seconds)]
     not_asked: CapsuleError | None = None
     if turns[0].session_id and not turns[0].error:
@@ -195,27 +199,23 @@ def _ask(client: Client, app: str, prompt: str, session_id: str | None, max_seco
     began = time.perf_counter()
     first: float | None = None
     failed: CapsuleError | None = None
-    with client.stream(app, prompt, session_id, timeout=max_seconds) as stream:
-        # The read timeout does not end an app that keeps sending.
-        overdue = threading.Timer(max_seconds, stream.close)
-        overdue.daemon = True
-        overdue.start()
+    with client.stream(app, prompt, session_id, **_limits(max_seconds)) as stream:
         try:
             for chunk in stream:
                 if first is None and chunk.text:
                     first = time.perf_counter() - began
         except CapsuleError as caught:
             failed = caught
-        finally:
-            overdue.cancel()
     last = time.perf_counter() - began
-    cause = failed or stream.unraised
-    if cause is not None and not reached_app(cause):
-        raise cause
+    if failed is not None and not reached_app(failed):
+        raise failed
     error = str(failed or "")
-    if last >= max_seconds and not stream.complete:
-        error = error or f"cut off after {len(stream.text):,} characters"
     return Turn(prompt, stream.text, stream.session_id, stream.request_id, first, last, error)
+
+
+def _limits(max_seconds: float) -> dict[str, float]:
+    # The read timeout of the client may be shorter than the limit.
+    return {"timeout": 2 * max_seconds, "max_seconds": max_seconds}
 
 
 def _answered(which: str, turn: Turn) -> Check:

@@ -11,9 +11,11 @@ from typing import Any, Self
 
 import msgspec
 import requests
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import DecodeError, HTTPError
 
-from cpsl.cancellation import Cancellation
+from cpsl.call import Call
+from cpsl.config import Settings
+from cpsl.connections import finish
 from cpsl.errors import (
     CapsuleError,
     GatewayError,
@@ -23,12 +25,20 @@ from cpsl.errors import (
     TooLargeError,
 )
 from cpsl.models import StreamChunk
-from cpsl.network_errors import TIMEOUTS, connection_broken
-from cpsl.responses import add_ids, content_type, has_known_end, request_id, service_message
+from cpsl.network_errors import TIMEOUTS, call_timed_out, connection_broken
+from cpsl.responses import (
+    add_ids,
+    check_encoding,
+    content_type,
+    has_known_end,
+    is_chunked,
+    no_content,
+    request_id,
+    service_message,
+)
 from cpsl.retry import without_frames
 from cpsl.sanitize import brief, join_surrogates
 from cpsl.sse import Event, EventDecoder
-from cpsl.timeouts import Timeout
 from cpsl.transport import Transport
 
 __all__ = ["Stream"]
@@ -36,7 +46,7 @@ __all__ = ["Stream"]
 _decode = msgspec.json.Decoder().decode  # ten times as fast as json.loads() for a short text
 _NAMED_EVENTS = frozenset({"done", "error"})  # events whose name has a meaning
 _READ_SIZE = 1 << 16  # bytes; read1() returns as soon as any have arrived
-_BODY_END_TIMEOUT = 0.01  # seconds to wait for the end of the body after the last event
+_BODY_END_TIMEOUT = 0.01  # seconds to wait in total for the end of the body after the last event
 
 
 class Stream:
@@ -68,27 +78,39 @@ class Stream:
 
     def __init__(
         self,
-        open_response: Callable[[Cancellation], requests.Response],
+        open_response: Callable[[], requests.Response],
         transport: Transport,
-        timeout: Timeout,
+        call: Call,
     ) -> None:
-        self.session_id = ""
-        self.request_id = ""
-        self.complete = False
+        self.session_id: str = ""
+        self.request_id: str = ""
+        self.complete: bool = False
         self.unraised: CapsuleError | None = None
         self._open_response = open_response
-        self._settings = transport.settings
+        self._transport = transport
         self._options = transport.options
-        self._timeout = timeout
+        self._call = call
         self._decoder = EventDecoder(transport.options.max_event_bytes)
         self._pieces: list[str] = []
         self._size = 0  # characters of the reply
         self._events: Iterator[Event] = iter(())
         self._response: requests.Response | None = None
+        self._connection: Any = None
         self._error: CapsuleError | None = None
         self._ended = False
-        self._cancellation = Cancellation()
         self._busy = threading.Lock()
+
+    @property
+    def _settings(self) -> Settings:
+        return self._transport.settings
+
+    @property
+    def _closed(self) -> bool:
+        return self._call.requested and not self._call.expired
+
+    @property
+    def _late(self) -> bool:
+        return self._call.expired and not self.complete
 
     @property
     def text(self) -> str:
@@ -119,7 +141,7 @@ class Stream:
         """
         with self._busy:
             try:
-                if not self._ended and not self._cancellation.requested:
+                if not self._ended and not self._closed:
                     event = next(self._events, None) or self._next_event()
                     if event is not None:
                         return self._take(event)
@@ -127,7 +149,7 @@ class Stream:
             except CapsuleError as error:
                 self._ended = True
                 self._add_ids(error)
-                if not self._cancellation.requested:
+                if not self._closed:
                     raise
                 self.unraised = without_frames(error)  # probably a result of the cancellation
             except BaseException:
@@ -137,8 +159,11 @@ class Stream:
                 if self._ended:
                     self._release()
             reported, self._error = self._error, None
-        if reported is not None:
-            raise reported
+        try:
+            if reported is not None:
+                raise reported
+        finally:
+            del reported  # a cycle with this frame would keep the connections open
         raise StopIteration
 
     def __enter__(self) -> Self:
@@ -152,7 +177,7 @@ class Stream:
 
     def close(self) -> None:
         """End the stream at once, from any thread; the text that has arrived is kept."""
-        self._cancellation.cancel()
+        self._call.cancel()
         # A thread that waits for the next chunk wakes up and releases the connection itself.
         if self._busy.acquire(blocking=False):
             try:
@@ -171,12 +196,15 @@ class Stream:
                 self._check_end(self._response)
                 return None
             self._events = self._decoder.feed(data)
-        return None if self._cancellation.requested else event
+        return None if self._closed else event
 
     def _connect(self) -> requests.Response:
-        response = self._open_response(self._cancellation)
+        response = self._open_response()
+        self._connection = getattr(response.raw, "connection", None)
+        response.raw.decode_content = True  # read1() of recorded responses takes no argument for it
         self.request_id = request_id(response, self._settings)
-        if _is_event_stream(response):
+        if response.status_code != 204 and _is_event_stream(response):
+            check_encoding(response, self._settings)
             return response
         # Raised here: the frames of the method below hold the body, which may repeat the token.
         raise self._error_from_other_answer(response)
@@ -184,28 +212,44 @@ class Stream:
     def _read(self, read: Callable[..., bytes]) -> bytes:
         failure: BaseException
         try:
-            return read(_READ_SIZE, decode_content=True)
+            data = read(_READ_SIZE)
+            if data or not self._late:
+                return data
+            failure = self._overdue()
         except TIMEOUTS:
-            reason = (
-                f"The service sent nothing for {self._timeout.read:g} s in the middle of its reply"
-            )
+            reason = f"The service sent nothing for {self._call.timeout.read:g} s in the middle of its reply"
             failure = self._interrupted(reason, StreamTimedOut)
+        except DecodeError:
+            failure = self._interrupted("The reply is not compressed correctly")
         except (HTTPError, OSError):
-            failure = self._interrupted("The connection broke before the end of the reply")
+            failure = (
+                self._overdue()
+                if self._late
+                else self._interrupted("The connection broke before the end of the reply")
+            )
         except BaseException as caught:  # for example an interrupt
             failure = without_frames(caught)
-        raise failure  # outside the except blocks: the frames of the libraries hold the token
+        try:
+            raise failure  # outside the except blocks: the frames of the libraries hold the token
+        finally:
+            del failure  # a cycle with this frame would keep the connections open
 
     def _check_end(self, response: requests.Response) -> None:
         """Raise or warn if the body ended before a chunk that is done."""
-        if self._cancellation.requested:
+        if self._closed:
             return
         if response.raw.length_remaining:
             raise self._interrupted("The connection broke before the end of the reply")
-        if not has_known_end(response):
+        # Compressed data can be cut without a trace.
+        if not has_known_end(response) or "Content-Encoding" in response.headers:
             raise self._interrupted("The connection was closed before the reply was done")
         warnings.warn(
             "The stream ended without a final chunk: the reply may be incomplete.", stacklevel=4
+        )
+
+    def _overdue(self) -> StreamInterrupted:
+        return self._interrupted(
+            f"The reply took longer than {self._call.max_seconds:g} s", StreamTimedOut
         )
 
     def _interrupted(
@@ -258,17 +302,21 @@ class Stream:
 
     def _release(self) -> None:
         response, self._response = self._response, None  # it would keep the pool alive
+        connection, self._connection = self._connection, None
         if response is not None:
-            if self.complete and not self._cancellation.requested:
+            complete = self.complete and not self._call.requested
+            if complete:
                 self._read_body_end(response)
+                complete = response.raw.closed  # nothing was left to read
             response.close()
-        self._cancellation.detach()
+            finish(connection, response, complete=complete)
+        self._call.finish()
         self._events = iter(())
 
     def _read_body_end(self, response: requests.Response) -> None:
         """Read the end of the body if it has arrived, so that the connection can be reused."""
-        if response.raw.chunked or response.raw.length_remaining:
-            self._cancellation.set_read_timeout(_BODY_END_TIMEOUT)
+        if is_chunked(response) or response.raw.length_remaining:
+            self._call.limit(_BODY_END_TIMEOUT)
             with contextlib.suppress(CapsuleError):
                 self._read(response.raw.read1)
 
@@ -282,8 +330,12 @@ class Stream:
             response.close()
         answer = _parse_data(body.decode("utf-8", "replace"))
         detail = service_message(answer, self._settings)
-        if not body and not has_known_end(response):  # the connection broke within the headers
-            error: CapsuleError = connection_broken(self._settings.http_url)
+        if self._call.expired:
+            error: CapsuleError = call_timed_out(self._settings.http_url, self._call)
+        elif response.status_code == 204:
+            error = no_content(self._settings.http_url)
+        elif not body and not has_known_end(response):  # the connection broke within the headers
+            error = connection_broken(self._settings.http_url)
         elif detail:
             error = GatewayError(
                 f"The service answered with an error: {detail}. Try again later.", detail=detail
@@ -307,7 +359,7 @@ def _parse_data(text: str) -> dict[str, Any]:
     value: Any = None
     try:
         value = _decode(text)
-    except (ValueError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         # msgspec also refuses NaN, lone surrogates and numbers that exceed a double.
         with contextlib.suppress(ValueError, RecursionError):
             value = json.loads(text)

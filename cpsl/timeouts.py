@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import TypeAlias
 
-__all__ = ["Seconds", "Timeout"]
+__all__ = ["Seconds", "Timeout", "is_seconds"]
 
 Seconds: TypeAlias = float | tuple[float, float]  # read, or (connect, read)
 
@@ -57,9 +58,16 @@ class Timeout:
         """
         if value is None:
             return default
-        connect, read = value if isinstance(value, tuple) else (min(default.connect, value), value)
-        if not (0 < connect < math.inf and 0 < read < math.inf):
+        seconds = value if isinstance(value, tuple) else (value,)
+        if len(seconds) not in (1, 2) or not all(map(is_seconds, seconds)):
             raise ValueError(
                 f"Invalid timeout {value!r}: pass seconds above 0, or (connect, read)."
             )
-        return cls(connect, read)
+        return cls(
+            min(default.connect, seconds[0]) if len(seconds) == 1 else seconds[0], seconds[-1]
+        )
+
+
+def is_seconds(value: object) -> bool:
+    """Return whether a value is a finite number of seconds above 0."""
+    return isinstance(value, Real) and 0 < float(value) < math.inf

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
 import requests
@@ -16,16 +17,17 @@ from requests.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError
 from urllib3.util import parse_url
 
-from cpsl.cancellation import CancellableAdapter, Cancellation
-from cpsl.config import Settings, Token, ca_bundle, is_loopback
+from cpsl.call import Call
+from cpsl.config import Settings, ca_bundle, is_loopback
+from cpsl.connections import CancellableAdapter, finish
 from cpsl.errors import (
+    AuthenticationError,
     CapsuleError,
     CredentialsError,
-    InvalidRequestError,
     ProtocolError,
     TooLargeError,
 )
-from cpsl.network_errors import connection_broken, map_exception
+from cpsl.network_errors import call_timed_out, connection_broken, map_exception
 from cpsl.options import Options
 from cpsl.responses import (
     MAX_ERROR_BYTES,
@@ -33,18 +35,20 @@ from cpsl.responses import (
     content_type,
     failure_from_response,
     has_known_end,
+    no_content,
     reported_error,
     request_id,
 )
 from cpsl.retry import Failure, with_retries, without_frames
-from cpsl.timeouts import Timeout
 
 __all__ = ["Progress", "Transport", "percent_encode"]
+
+_log = logging.getLogger("cpsl")
 
 T = TypeVar("T")
 Progress = Callable[[int, int | None], object]
 
-_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "cpsl-client/0.1"}
+_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
 _STREAM_HEADERS = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
 
 
@@ -63,7 +67,8 @@ class _BearerAuth(AuthBase):
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         self.check(request.url or "")
-        request.headers["Authorization"] = Token(f"Bearer {self._settings.token}")
+        # A plain str, which tools that record requests can write to a file.
+        request.headers["Authorization"] = f"Bearer {self._settings.token}"
         return request
 
     def check(self, url: str) -> None:
@@ -90,11 +95,19 @@ class Transport:
         The token and the gateway.
     options : Options
         The options of the client.
+    reload : callable, optional
+        Reads the settings once more; ``None`` if their source cannot change.
     """
 
-    def __init__(self, settings: Settings, options: Options) -> None:
-        self.settings = settings
+    def __init__(
+        self,
+        settings: Settings,
+        options: Options,
+        reload: Callable[[], Settings] | None = None,
+    ) -> None:
+        self.settings: Settings = settings
         self.options = options
+        self._reload = reload
         self._auth = _BearerAuth(settings, options.allow_insecure)
         self._auth.check(settings.http_url)
         self._local = threading.local()
@@ -107,7 +120,7 @@ class Transport:
         *,
         check: Callable[[Any], object],
         limit: int,
-        timeout: Timeout,
+        call: Call,
         body: dict[str, Any] | None = None,
     ) -> tuple[Any, str]:
         """Send a request and read a JSON answer.
@@ -122,8 +135,8 @@ class Transport:
             Raises an error if the answer is not what the protocol says.
         limit : int
             The largest answer, in bytes.
-        timeout : Timeout
-            The time limits of each attempt.
+        call : Call
+            The time limits.
         body : dict, optional
             The JSON to send.
 
@@ -140,14 +153,12 @@ class Transport:
             check(answer)
             return answer, request_id(response, self.settings)
 
-        return with_retries(
-            lambda: self._attempt(method, path, read, Cancellation(), timeout, body=body),
-            self.options.max_retries,
-            repeatable=method == "GET",
+        return self._send(
+            lambda: self._attempt(method, path, read, call, method == "GET", body=body), call
         )
 
     def body(
-        self, path: str, *, limit: int, timeout: Timeout, progress: Progress | None = None
+        self, path: str, *, limit: int, call: Call, progress: Progress | None = None
     ) -> bytearray:
         """Send a ``GET`` and return the bytes of its JSON answer.
 
@@ -157,8 +168,8 @@ class Transport:
             The path below the gateway's base URL.
         limit : int
             The largest answer, in bytes.
-        timeout : Timeout
-            The time limits of each attempt.
+        call : Call
+            The time limits.
         progress : callable, optional
             Called as the answer arrives with the number of bytes so far and the total, ``None`` if
             it is unknown.
@@ -175,73 +186,112 @@ class Transport:
                 self._decode(body, response)  # raises the error that the service reports
             return body
 
-        return with_retries(
-            lambda: self._attempt("GET", path, read, Cancellation(), timeout),
-            self.options.max_retries,
-            repeatable=True,
+        return self._send(lambda: self._attempt("GET", path, read, call, True), call)
+
+    def open_stream(self, path: str, call: Call) -> requests.Response:
+        """Send a message by ``GET`` and return the response before its body is read."""
+        return self._send(
+            lambda: self._attempt("GET", path, None, call, False, _STREAM_HEADERS), call
         )
 
-    def open_stream(
-        self, path: str, cancellation: Cancellation, timeout: Timeout
-    ) -> requests.Response:
-        """Send a message by ``GET`` and return the response before its body is read."""
-        return with_retries(
-            lambda: self._attempt(
-                "GET", path, lambda response: response, cancellation, timeout, _STREAM_HEADERS
-            ),
-            self.options.max_retries,
-            repeatable=False,
-            wait=cancellation.wait,
-        )
+    def with_renewed_token(self, request: Callable[[], T]) -> T:
+        """Make a request; repeat it after a 401 if the token has changed at its source meanwhile.
+
+        A request with a refused token was not acted on, so that a message may be repeated too.
+        """
+        used = self.settings.token
+        try:
+            return request()
+        except AuthenticationError as caught:
+            refused = caught
+        if self.settings.token == used:  # otherwise another thread has renewed it
+            self._renew()
+        if self.settings.token == used:
+            try:
+                raise refused
+            finally:
+                del refused  # a cycle with its own frame would keep the connections open
+        _log.info("the token from %s has changed; trying again", self.settings.source)
+        return request()
+
+    def _renew(self) -> None:
+        """Read the settings once more, and use them if they are for the same gateway."""
+        if self._reload is None:
+            return
+        try:
+            settings = self._reload()
+        except CapsuleError:  # for example a logout; the error of the refused token says more
+            return
+        if settings.http_url == self.settings.http_url:
+            self._auth = _BearerAuth(settings, self.options.allow_insecure)
+            self.settings = settings
 
     def close(self) -> None:
         """Close every pooled connection."""
         for session in list(self._sessions):
             session.close()
 
+    def _send(self, attempt: Callable[[], T | Failure], call: Call) -> T:
+        return self.with_renewed_token(
+            lambda: with_retries(attempt, self.options.max_retries, call)
+        )
+
     def _attempt(
         self,
         method: str,
         path: str,
-        read: Callable[[requests.Response], T],
-        cancellation: Cancellation,
-        timeout: Timeout,
+        read: Callable[[requests.Response], T] | None,
+        call: Call,
+        repeatable: bool,
         headers: dict[str, str] | None = None,
         body: dict[str, Any] | None = None,
     ) -> T | Failure:
+        """Send a request once; return what ``read`` returns, or the unread response without it."""
         response: requests.Response | None = None
+        connection: Any = None
         escaped: BaseException | None = None
         try:
             request = requests.Request(
                 method,
                 self.settings.http_url + path,
-                headers=_HEADERS | (headers or {}),
+                headers={**_HEADERS, "User-Agent": self.options.agent, **(headers or {})},
                 json=body,
                 auth=self._auth,
             )
-            with cancellation.watch():
+            with call.watch(repeatable=repeatable):
                 # Not session.request(), which merges settings that this session does not have.
                 response = self._session().send(
                     request.prepare(),
-                    timeout=(timeout.connect, timeout.read),
+                    timeout=(call.timeout.connect, call.timeout.read),
                     allow_redirects=False,
                     stream=True,
                 )
+            connection = getattr(response.raw, "connection", None)
             if 200 <= response.status_code < 300:
-                return read(response)
+                if read is None:
+                    return cast("T", response)
+                result = read(response)
+                finish(connection, response, complete=True)
+                return result
             failure = failure_from_response(response, self.settings)
         except CapsuleError as caught:
-            failure = Failure(without_frames(caught), may_have_acted=cancellation.sent)
+            failure = Failure(without_frames(caught), may_have_acted=call.sent)
         except (requests.RequestException, HTTPError, OSError) as caught:
-            sent = cancellation.sent
-            error = map_exception(caught, self.settings.http_url, timeout, sent=sent)
-            failure = Failure(error, may_have_acted=sent)
+            error = map_exception(caught, self.settings, call)
+            failure = Failure(error, may_have_acted=call.sent)
         except BaseException as caught:  # for example an interrupt
             escaped = without_frames(caught)
         if response is not None:
             response.close()
+            finish(connection, response, complete=False)
         if escaped is not None:
-            raise escaped
+            try:
+                raise escaped
+            finally:
+                del escaped  # a cycle with this frame would keep the connections open
+        if call.expired:  # whatever error the end of the connection has caused
+            error = call_timed_out(self.settings.http_url, call)
+            failure = Failure(error, may_have_acted=call.sent)
         if response is not None:
             add_ids(failure.error, response, self.settings)
         return failure
@@ -289,26 +339,16 @@ class Transport:
 
 
 def percent_encode(text: str) -> str:
-    """Percent-encode a value for a URL as the protocol does: everything, a space as ``%20``.
-
-    Raises
-    ------
-    InvalidRequestError
-        The text contains a lone surrogate.
-    """
-    try:
-        return quote(text, safe="")
-    except UnicodeEncodeError as error:
-        surrogate = error.object[error.start]
-    raise InvalidRequestError(
-        f"The text contains a lone surrogate ({surrogate!a}) and cannot be sent: remove it."
-    )
+    """Percent-encode a value for a URL as the protocol does: everything, a space as ``%20``."""
+    return quote(text, safe="")
 
 
 def _read_body(
     response: requests.Response, url: str, limit: int, progress: Progress | None = None
 ) -> bytearray:
     """Read a whole body of limited size."""
+    if response.status_code == 204:
+        raise no_content(url)
     body = bytearray()  # not a list of pieces, which would need the memory twice when it is joined
     for piece in response.raw.stream(1 << 16, decode_content=True):
         if len(body) + len(piece) > limit:

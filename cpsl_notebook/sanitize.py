@@ -23,10 +23,12 @@ _SEQUENCE = re.compile(
 _PENDING = re.compile(rf"(?:\r|[\ud800-\udbff]|{_CSI}|{_STRING}\x1b?|\x1b[!-/]*+)\Z")
 _LINE_END = re.compile("\r\n?|[\u2028\u2029]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-# C0 and C1 controls except tab and line feed, and characters that reorder or hide text (Unicode
-# Technical Report 36).
+# C0 and C1 controls except tab and line feed, and characters that reorder or hide text or are
+# invisible (Unicode Technical Report 36): soft hyphen, fillers, zero-width space, tags. Not U+200D,
+# which joins emoji, nor U+200C, which Persian needs.
 _CONTROLS = (
-    "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"
+    "\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f"
+    "\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff"
 )
 _CONTROL = re.compile(f"[{_CONTROLS}]")
 _NOT_PLAIN = re.compile(f"[{_CONTROLS}\u2028\u2029\ud800-\udfff]")
@@ -140,4 +142,9 @@ def escape_json(json: str) -> str:
     >>> escape_json('"\x9b"')
     '"\\u009b"'
     """
-    return _NOT_PLAIN.sub(lambda found: f"\\u{ord(found[0]):04x}", json)
+    return _NOT_PLAIN.sub(_escape, json)
+
+
+def _escape(found: re.Match[str]) -> str:
+    units = found[0].encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[i : i + 4]}" for i in range(0, len(units), 4))

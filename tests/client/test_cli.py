@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from gateway import Gateway, dropped, failed
+from gateway import Gateway, answer, dropped, failed
 from terminal import Terminal
 
 import cpsl
@@ -26,7 +27,8 @@ from cpsl.cli_output import _width, print_table
 from cpsl_notebook import local
 
 APP_ID = "1b45251f-463a-5b5a-abcb-b13ece653006"
-COMMANDS = ("login", "logout", "status", "apps", "chat", "payments", "earnings", "smoke")
+COMMANDS = ("login", "logout", "status", "apps", "chat", "payments", "earnings", "smoke", "help")
+COMMANDS += ("completion",)
 FULL = Path("/dev/full")
 HOSTILE = "red\x1b[31m \x1b]0;title\x07bell\x9b2J\rover\x7f \u202eevil\ttab\nend 👋"
 CLEAN = "red bell2J\nover evil\ttab\nend 👋"
@@ -116,6 +118,10 @@ def answered(monkeypatch, capsys):
     return ask
 
 
+def portal():
+    return answer(b"<html>Please log in", Content_Type="text/html; charset=utf-8")
+
+
 # The command line.
 
 
@@ -131,6 +137,50 @@ def test_help_describes_commands_variables_and_exit_status(capsys):
 def test_every_command_has_its_own_help(command, capsys):
     assert main([command, "--help"]) == 0
     assert capsys.readouterr().out.startswith(f"usage: cpsl {command}")
+
+
+def test_help_command_shows_the_same_as_the_option(capsys):
+    assert main(["--help"]) == 0
+    general = capsys.readouterr().out
+    assert main(["help"]) == 0
+    assert capsys.readouterr().out == general
+    assert main(["help", "smoke"]) == 0
+    assert capsys.readouterr().out.startswith("usage: cpsl smoke")
+    assert main(["help", "shout"]) == 2
+    assert "invalid choice" in capsys.readouterr().err
+
+
+def completions(script, *words):
+    """Return what bash completes after these words."""
+    line = shlex.join(["cpsl", *words])
+    probe = f"""
+        source /dev/stdin <<'END'
+{script}
+END
+        COMP_WORDS=({line}) COMP_CWORD={len(words)}
+        _cpsl && echo "${{COMPREPLY[@]}}"
+    """
+    return subprocess.run(["bash", "-c", probe], capture_output=True, text=True).stdout.split()
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")
+def test_bash_completes_commands_and_options(capsys):
+    assert main(["completion", "bash"]) == 0
+    script = capsys.readouterr().out
+    assert completions(script, "lo") == ["login", "logout"]
+    assert set(completions(script, "")) == set(COMMANDS)
+    assert completions(script, "chat", "echo", "--s") == ["--session"]
+    assert "--max-seconds" in completions(script, "smoke", "--")
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_other_shells_have_scripts_with_every_command(capsys, shell):
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert all(name in script for name in COMMANDS)
+    assert "max-seconds" in script
+    if shutil.which(shell):
+        assert subprocess.run([shell, "-c", script], capture_output=True).returncode == 0
 
 
 def test_module_prints_its_version():
@@ -173,7 +223,7 @@ def test_invalid_command_line_prints_one_line_and_exits_with_2(arguments, messag
 @pytest.mark.parametrize(
     ("changes", "arguments", "status", "message"),
     [
-        ({"CAPSULE_TOKEN": ""}, ["apps"], 2, "run `cpsl login`, or set CAPSULE_TOKEN."),
+        ({"CAPSULE_TOKEN": ""}, ["apps"], 2, "CAPSULE_TOKEN is set but empty"),
         ({"CAPSULE_TOKEN": "wrong"}, ["apps"], 2, "run `cpsl login`"),
         ({"CAPSULE_TOKEN": "wrong"}, ["earnings", APP_ID], 2, "run `cpsl login`"),
         ({}, ["chat", "ecco", "hi"], 2, "did you mean echo?"),
@@ -223,6 +273,61 @@ def test_warning_is_one_line(connected, tmp_path, monkeypatch, capsys):
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert f"run `chmod 600 {config}`" in err
+
+
+def test_warnings_as_errors_do_not_raise(connected, tmp_path):
+    config = tmp_path / "config.ini"
+    config.write_bytes(connected.config_path.read_bytes())
+    config.chmod(0o644)
+    environ = {**os.environ, "CONFIG_PATH": str(config), "PYTHONWARNINGS": "error"}
+    del environ["CAPSULE_TOKEN"]
+    done = run("apps", env=environ)
+    assert done.returncode == 0
+    assert done.stderr.decode().startswith("cpsl: warning: Other users can read")
+
+
+def test_verbose_reports_retries(capsys, monkeypatch):
+    with Gateway() as gateway:
+        monkeypatch.delenv("CAPSULE_GATEWAY_URL")
+        monkeypatch.setenv("CAPSULE_HTTP_URL", gateway.url)
+        for arguments in (["--verbose", "earnings", APP_ID], ["earnings", APP_ID, "--verbose"]):
+            gateway.on("get_earnings", failed(503))
+            assert main(arguments) == 0
+            err = capsys.readouterr().err
+            assert re.fullmatch(r"cpsl: retry 1 of 2 in 0\.\d\d s: The gateway failed .*\n", err)
+        gateway.on("get_earnings", failed(503))
+        assert main(["earnings", APP_ID]) == 0
+        assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("given", [failed(302, Location="https://login.example"), portal()])
+@pytest.mark.parametrize("command", ["smoke", "chat", "earnings"])
+def test_login_page_of_the_network_exits_with_2(given, command, capsys, monkeypatch):
+    with Gateway() as gateway:
+        gateway.otherwise = lambda request: given
+        monkeypatch.delenv("CAPSULE_GATEWAY_URL")
+        monkeypatch.setenv("CAPSULE_HTTP_URL", gateway.url)
+        assert main([command, APP_ID, *(["hi"] if command == "chat" else [])]) == 2
+    assert "check the gateway's address" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("target", ["full", "closed"])
+@pytest.mark.parametrize(("arguments", "status"), [(["apps"], 2), (["earnings", APP_ID], 2)])
+def test_exit_status_does_not_depend_on_standard_error(arguments, status, target):
+    environ = {**os.environ, "CAPSULE_TOKEN": "wrong"}
+    redirection = "2>/dev/full" if target == "full" else "2>&-"
+    command = f"{shlex.quote(sys.executable)} -m cpsl {shlex.join(arguments)} {redirection}"
+    assert subprocess.run(command, shell=True, env=environ).returncode == status
+
+
+@pytest.mark.parametrize("locale", [{"LC_ALL": "C"}, {"LC_ALL": "C.UTF-8"}])
+def test_argument_is_utf8_whatever_the_locale_is(locale):
+    environ = {**os.environ, **locale, "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    done = run("chat", "echo", "Grüße 👋", "--json", env=environ)
+    assert json.loads(done.stdout)["text"].startswith("Grüße 👋")
+    done = run("chat", "echo", b"\xff", env=environ)
+    assert (done.returncode, b"not UTF-8" in done.stderr) == (2, True)
 
 
 # Output to a pipe and to a file.
@@ -588,7 +693,7 @@ def blocks(text, language):
 
 
 def test_readme_python_runs(readme, capsys):
-    programs = blocks(readme, "python")
+    programs = [b for b in blocks(readme, "python") if not b.startswith("# ")]  # not in files
     exec(compile("\n".join(programs), "README.md", "exec"), {})
     assert "('support-ops',)" in capsys.readouterr().out
 

@@ -1,5 +1,6 @@
 """Sources of the settings, proxies and certificates, and sharing a client."""
 
+import contextlib
 import dataclasses
 import datetime
 import os
@@ -11,6 +12,8 @@ import threading
 import pytest
 import trustme
 from gateway import APP, TEST_TIMEOUT, TOKEN, Gateway, GrpcGateway, Proxy, as_json
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import cpsl
 from cpsl.config import config_path, is_loopback, load
@@ -62,9 +65,9 @@ FOUND = {
     "token alone belongs to the live service": ({"token": "a"}, {}, None, "a", LIVE[0]),
     "variable alone too": ({}, {"CAPSULE_TOKEN": "e"}, None, "e", LIVE[0]),
     "file alone too": ({}, {}, ini(token="f"), "f", LIVE[0]),
-    "empty values are not set": (
-        {"token": "", "gateway_url": ""},
-        {"CAPSULE_TOKEN": "", "CAPSULE_HTTP_URL": ""},
+    "empty addresses are not set": (
+        {"gateway_url": ""},
+        {"CAPSULE_HTTP_URL": "", "CAPSULE_GATEWAY_URL": " ", "CAPSULE_HTTP_PORT": ""},
         ini(token="f", gateway_host="", gateway_http_port=""),
         "f",
         LIVE[0],
@@ -196,11 +199,123 @@ def test_grpc_target_can_be_given(found):
         {"CAPSULE_GATEWAY_URL": "dns:///example.com"},
         {"CAPSULE_GATEWAY_URL": "a.example,127.0.0.1:80"},
         {"CAPSULE_HTTP_PORT": "x"},
+        {"CAPSULE_HTTP_PORT": "65536"},
+        {"CAPSULE_HTTP_PORT": "0"},
+        {"CAPSULE_HTTP_URL": "http://[::::]"},
+        {"CAPSULE_GATEWAY_URL": "[::::]:80"},
+        {"CAPSULE_GATEWAY_URL": "127.0.0.1:0"},
+        {"CAPSULE_GATEWAY_URL": "127.0.0.1:99999"},
+        {"CAPSULE_GATEWAY_URL": "127.0.0.1:65535"},  # the HTTP port would be 65536
     ],
 )
 def test_invalid_address_is_refused(found, variables):
     with pytest.raises(cpsl.InvalidRequestError):
         found({}, {"CAPSULE_TOKEN": "e", **variables})
+
+
+def test_highest_port_needs_an_http_port(found):
+    variables = {"CAPSULE_GATEWAY_URL": "127.0.0.1:65535", "CAPSULE_HTTP_PORT": "65534"}
+    settings = found({}, {"CAPSULE_TOKEN": "e", **variables})
+    assert settings.http_url == "http://127.0.0.1:65534"
+    with pytest.raises(cpsl.InvalidRequestError, match="65535"):
+        found({"token": "a", "grpc_target": "127.0.0.1:65536"})
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text("a.-_:[]09fFx%/~@ é", max_size=12))
+def test_any_address_is_accepted_by_the_network_libraries_or_refused(address):
+    for arguments in ({"gateway_url": f"https://{address}"}, {"grpc_target": address}):
+        with contextlib.suppress(cpsl.InvalidRequestError):
+            cpsl.Client("a-token", **arguments, allow_insecure=True)
+
+
+def test_address_in_a_message_hides_what_precedes_an_at_sign(found):
+    for variable, value in (("URL", "user:secret@a.example"), ("URL", "https://u:secret@b")):
+        with pytest.raises(cpsl.InvalidRequestError) as caught:
+            found({}, {"CAPSULE_TOKEN": "e", f"CAPSULE_GATEWAY_{variable}": value})
+        assert "secret" not in str(caught.value)
+
+
+# Empty, quoted and padded values.
+
+
+@pytest.mark.parametrize("empty", ["", "  ", "\n", "''", '" "'])
+def test_empty_token_does_not_use_another_login(found, empty):
+    with pytest.raises(cpsl.CredentialsError, match="argument token is empty"):
+        found({"token": empty}, {"CAPSULE_TOKEN": "e"}, FILE)
+    with pytest.raises(cpsl.CredentialsError, match="CAPSULE_TOKEN is set but empty"):
+        found({}, {"CAPSULE_TOKEN": empty}, FILE)
+    arguments = {"token": "a", "gateway_url": HERE}
+    assert str(found(arguments, {"CAPSULE_TOKEN": empty}, FILE).token) == "a"
+
+
+@pytest.mark.parametrize("value", ["'t-1'", '"t-1"', " t-1\r\n", " ' t-1 ' "])
+def test_quotes_and_white_space_around_a_token_are_removed(found, value):
+    assert str(found({"token": value}).token) == "t-1"
+    assert str(found({}, {"CAPSULE_TOKEN": value}).token) == "t-1"
+    assert str(found(file=ini(token=value.strip())).token) == "t-1"
+
+
+def test_white_space_around_addresses_is_removed(found):
+    assert found({"token": "a", "gateway_url": f" {HERE}/\n"}).http_url == HERE
+    variables = {"CAPSULE_GATEWAY_URL": " 127.0.0.1:8080\n", "CAPSULE_HTTP_PORT": " 9 "}
+    assert found({}, {"CAPSULE_TOKEN": "e", **variables}).http_url == "http://127.0.0.1:9"
+
+
+# Files that cannot be read.
+
+
+def test_file_may_begin_with_a_byte_order_mark(found, tmp_path):
+    (tmp_path / "config.ini").write_text("\ufeff" + FILE, encoding="utf-8")
+    (tmp_path / "config.ini").chmod(0o600)
+    assert found().http_url == FILE_URL
+
+
+@pytest.mark.parametrize("kind", ["folder", "below a file", "no permission"])
+def test_unreadable_file_counts_as_absent_if_there_is_a_token(found, tmp_path, monkeypatch, kind):
+    path = tmp_path / "config.ini"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "below a file":
+        (tmp_path / "file").write_text("")
+        monkeypatch.setenv("CONFIG_PATH", str(tmp_path / "file" / "config.ini"))
+    else:
+
+        def refuse(*args, **kwargs):
+            raise PermissionError
+
+        monkeypatch.setattr("pathlib.Path.read_text", refuse)  # root may read every file
+    assert found({"token": "a"}).http_url == LIVE[0]
+    assert found({}, {"CAPSULE_TOKEN": "e"}).http_url == LIVE[0]
+    if kind != "below a file":
+        with pytest.raises(cpsl.CredentialsError, match=r"Cannot read .*config\.ini"):
+            found()
+
+
+def test_home_of_another_user_does_not_matter_with_a_token(tmp_path):
+    home = tmp_path / "home"
+    (home / ".capsule").mkdir(parents=True)
+    (home / ".capsule" / "config.ini").write_text(FILE)
+    home.chmod(0o700)
+    tmp_path.chmod(0o755)
+    script = """if True:
+        import os, cpsl
+        cpsl.Client  # imported while the interpreter's own files can be read
+        if os.geteuid() == 0:
+            os.setgid(65534), os.setuid(65534)  # HOME stays that of root
+        print(cpsl.Client(token="a").gateway_url)
+    """
+    environ = {**os.environ, "HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
+    del environ["CONFIG_PATH"]
+    if os.geteuid() != 0:
+        home.chmod(0)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", script], env=environ, capture_output=True, text=True
+        )
+    finally:
+        home.chmod(0o700)
+    assert (done.stdout.strip(), done.stderr) == (LIVE[0], "")
 
 
 def test_invalid_file_is_an_error_with_its_path(found, tmp_path):

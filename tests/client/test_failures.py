@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import itertools
 import json
 import pickle
 import socket
@@ -32,7 +33,11 @@ from gateway import (
 
 import cpsl
 from cpsl import errors, retry
+from cpsl.call import Call
+from cpsl.messages import message
+from cpsl.responses import parse_retry_after
 from cpsl.retry import Failure, with_retries
+from cpsl.timeouts import Timeout
 
 CALLS = {
     "get_app": lambda client: client.get_app(APP),
@@ -72,6 +77,7 @@ FAULTS = {
     ),
     "500": (failed(500), cpsl.GatewayError, 1, 1),
     "502": (failed(502), cpsl.GatewayError, 3, 1),
+    "429, wait forever": (rate_limited(after="inf"), cpsl.RateLimitedError, 3, 3),
     "503": (failed(503), cpsl.GatewayError, 3, 1),
     "503, wait 0 s": (failed(503, Retry_After="0"), cpsl.GatewayError, 3, 1),
     "503, wait 61 s": (failed(503, Retry_After="61"), cpsl.GatewayError, 1, 1),
@@ -85,6 +91,7 @@ FAULTS = {
     "redirect": (failed(302, Location="/elsewhere"), cpsl.ProtocolError, 1, 1),
     "web page": (answer(b"<html>", Content_Type="text/html"), cpsl.ProtocolError, 1, 1),
     "no content": (answer(status=204), cpsl.ProtocolError, 1, 1),
+    "no content, no length": (answer(status=204, framing="none"), cpsl.ProtocolError, 1, 1),
     "broken JSON": (answer(b'{"replies": ['), cpsl.ProtocolError, 1, 1),
     "deeply nested JSON": (answer(b"[" * 50_000), cpsl.ProtocolError, 1, 1),
     "cut UTF-8": (answer(b'{"text": "\xe2\x82'), cpsl.ProtocolError, 1, 1),
@@ -408,11 +415,14 @@ def test_untrusted_certificate_is_an_error_without_retries(authority, monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("reply", "error", "attempts"),
-    [(b"HTTP/1.1 400 Bad Request\r\n\r\n", cpsl.TLSError, 1), (b"", cpsl.CannotConnectError, 3)],
+    ("reply", "error", "message", "attempts"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", cpsl.TLSError, "does not use TLS", 1),
+        (b"", cpsl.CannotConnectError, "closed the connection", 3),
+    ],
     ids=["plain HTTP", "end of the connection"],
 )
-def test_gateway_without_tls_is_an_error(reply, error, attempts):
+def test_gateway_without_tls_is_an_error(reply, error, message, attempts):
     def serve():
         for _ in range(attempts):
             sock, _ = listener.accept()
@@ -426,7 +436,7 @@ def test_gateway_without_tls_is_an_error(reply, error, attempts):
         server = threading.Thread(target=serve)
         server.start()
         client = cpsl.Client(TOKEN, f"https://127.0.0.1:{listener.getsockname()[1]}")
-        with client, pytest.raises(error):
+        with client, pytest.raises(error, match=message):
             client.get_app(APP)
         server.join(TEST_TIMEOUT)
         assert not server.is_alive()
@@ -456,22 +466,40 @@ def test_connection_that_the_gateway_closed_is_replaced(layer, authority, monkey
 # Waiting.
 
 
+class RecordedCall(Call):
+    """A call that does not wait."""
+
+    def __init__(self):
+        super().__init__(Timeout())
+        self.waits = []
+
+    def wait(self, seconds):
+        self.waits.append(seconds)
+        return False
+
+
 def test_client_waits_for_retry_after():
-    waits = []
+    call = RecordedCall()
+    call.repeatable = False
     outcome = iter([Failure(cpsl.RateLimitedError("no", status=429), False, 7.0), "done"])
-    assert with_retries(lambda: next(outcome), 1, repeatable=False, wait=waits.append) == "done"
-    assert waits == [7.0]
+    assert with_retries(lambda: next(outcome), 1, call) == "done"
+    assert call.waits == [7.0]
+
+
+@pytest.mark.parametrize(("value", "seconds"), [("7", 7), (" 1.5 ", 1.5), ("0", 0)])
+def test_retry_after_in_seconds(value, seconds):
+    assert parse_retry_after(value) == seconds
 
 
 def test_without_retry_after_random_waits_have_doubling_limits(monkeypatch):
     monkeypatch.undo()
-    limits, waits = [], []
+    limits, call = [], RecordedCall()
     monkeypatch.setattr(retry.random, "uniform", lambda a, b: limits.append((a, b)) or b)
     failure = Failure(cpsl.GatewayError("no", status=503))
     with pytest.raises(cpsl.GatewayError):
-        with_retries(lambda: failure, 3, repeatable=True, wait=waits.append)
+        with_retries(lambda: failure, 3, call)
     assert limits == [(0, 0.5), (0, 1.0), (0, 2.0)]
-    assert waits == [0.5, 1.0, 2.0]
+    assert call.waits == [0.5, 1.0, 2.0]
 
 
 def test_long_retry_after_is_in_the_error(gateway):
@@ -482,7 +510,9 @@ def test_long_retry_after_is_in_the_error(gateway):
     assert "Try again in 61 s." in str(caught.value)
 
 
-@pytest.mark.parametrize("value", ["soon", "", "-5", "nan"])
+@pytest.mark.parametrize(
+    "value", ["soon", "", "-5", "nan", "inf", "-inf", "1e3", "1_0", "0x10", "1" * 400]
+)
 def test_invalid_retry_after_is_ignored(gateway, value):
     gateway.on("chat", rate_limited(after=value))
     with client_of(gateway) as client:
@@ -630,6 +660,81 @@ def test_unknown_name_without_near_matches_lists_the_apps(named):
     grpc_gateway.answers.append({"apps": []})
     with pytest.raises(cpsl.AppNotFoundError, match="it has no apps"):
         client.get_app("zzz")
+
+
+def test_names_of_apps_are_cleaned_in_errors(named):
+    client, _, grpc_gateway = named
+    names = ["support\x1b[31m-ops\u202e", "sup\u200bport\u2028-ops2"]
+    grpc_gateway.answers += [{"apps": [message("App")(id=APP, name=name) for name in names]}] * 2
+    with pytest.raises(cpsl.AppNotFoundError) as caught:
+        client.get_app("suport-ops\x9b\u3164")
+    shown = "No app 'suport-ops' in this workspace: did you mean support-ops or support -ops2?"
+    assert str(caught.value) == shown
+    assert caught.value.matches == ("support-ops", "support -ops2")
+    with pytest.raises(cpsl.AppNotFoundError, match="it has support -ops2, support-ops"):
+        client.get_app("zzz")
+
+
+def listed(*apps):
+    return {"apps": [message("App")(id=app_id, name=name) for name, app_id in apps]}
+
+
+def test_name_of_two_apps_is_an_error_with_their_ids(named):
+    client, gateway, grpc_gateway = named
+    grpc_gateway.answers += [listed(("twin", "id-1"), ("twin", "id-2"), ("other", APP))] * 2
+    with pytest.raises(cpsl.InvalidRequestError, match="one of id-1, id-2"):
+        client.chat("twin", "hello")
+    assert client.chat("other", "hello").text == "You said hello"
+    with pytest.warns(UserWarning, match="'twin'") as warned:
+        assert len(client.list_apps()) == 3
+    assert warned[0].filename == __file__
+    assert gateway.count("chat") == 1
+
+
+@pytest.mark.parametrize("app_id", ["", ".", ".."])
+def test_invalid_id_of_an_app_is_an_error(named, app_id):
+    client, gateway, grpc_gateway = named
+    grpc_gateway.answers += [listed(("odd", app_id))] * 2
+    with pytest.raises(cpsl.ProtocolError, match="'odd' with the invalid id"):
+        client.get_app("odd")
+    with pytest.warns(UserWarning, match="'odd'"):
+        client.list_apps()
+    assert gateway.requests == []
+
+
+# Arguments.
+
+NOT_TEXT = [b"hello", ["hello"], {}, 7, float("nan"), True, "\ud800"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        *itertools.product(["app", "text"], [None, *NOT_TEXT]),
+        *itertools.product(["session_id"], NOT_TEXT),
+    ],
+)
+def test_chat_and_stream_raise_the_same_error_for_an_invalid_argument(gateway, argument, value):
+    arguments = {"app": APP, "text": "hello", "session_id": "s-1", argument: value}
+    errors = []
+    with client_of(gateway) as client:
+        for method in (client.chat, client.stream):
+            with pytest.raises(cpsl.InvalidRequestError, match=f"Invalid {argument}") as caught:
+                method(**arguments)
+            errors.append(str(caught.value))
+    assert errors[0] == errors[1]
+    assert gateway.accepted == 0
+
+
+@pytest.mark.parametrize("value", [None, *NOT_TEXT])
+def test_other_methods_refuse_invalid_arguments(gateway, value):
+    with client_of(gateway) as client:
+        for method in (client.get_app, client.list_payments, client.read_payments):
+            with pytest.raises(cpsl.InvalidRequestError, match="Invalid app"):
+                method(value)
+        with pytest.raises(cpsl.InvalidRequestError, match="Invalid return_url"):
+            client.create_checkout(APP, value)
+    assert gateway.accepted == 0
 
 
 def test_unknown_id_is_a_value_error(named):

@@ -1,5 +1,6 @@
 """Untrusted text is shown without anything that controls a terminal or misleads a reader."""
 
+import json
 import re
 from pathlib import Path
 
@@ -28,6 +29,11 @@ PROBES = {
     "Unicode line separators": ("a\u2028b\u2029c", "a\nb\nc"),
     "bidirectional override": ("\u202egnp.exe\u202c\u2066x\u2069", "gnp.exex"),
     "invisible characters": ("a\u2060b\ufeffc\u200ed", "abcd"),
+    "zero-width space and soft hyphen": ("a\u200bb\xadc\u206fd", "abcd"),
+    "fillers": ("a\u115f\u1160b\u3164c\uffa0d\u180ee\u034f", "abcde"),
+    "tags": ("a\U000e0001\U000e0061\U000e007fb\udb40\udc61c", "abc"),
+    "letters of Persian": ("می\u200cخواهم", "می\u200cخواهم"),
+    "coloured emoji": ("❤\ufe0f", "❤\ufe0f"),
     "joined emoji": ("👩\u200d👧", "👩\u200d👧"),
     "surrogate pair": ("\ud83d\ude00", "😀"),
     "lone surrogates": ("\ude00a\ud83d", "\ufffda\ufffd"),
@@ -83,5 +89,7 @@ def test_lone_surrogate_can_be_kept():
 
 
 def test_escaped_json_contains_no_character_that_clean_would_change():
-    text = '"Grüße 👋 \x9b \u202e \ud83d \u2028"'
-    assert escape_json(text) == '"Grüße 👋 \\u009b \\u202e \\ud83d \\u2028"'
+    text = '"Grüße 👋 \x9b \u202e \ud83d \u2028 \U000e0061"'
+    escaped = '"Grüße 👋 \\u009b \\u202e \\ud83d \\u2028 \\udb40\\udc61"'
+    assert escape_json(text) == escaped
+    assert json.loads(escaped) == json.loads(text)

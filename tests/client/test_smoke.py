@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from gateway import (
     TOKEN,
     Gateway,
     cut,
+    dripping,
     dropped,
     event,
     failed,
@@ -28,7 +30,7 @@ from gateway import (
 
 import cpsl
 from cpsl.__main__ import main
-from cpsl.smoke import smoke
+from cpsl.smoke import reached_app, smoke
 from cpsl_notebook import local
 
 APP_ID = "1b45251f-463a-5b5a-abcb-b13ece653006"
@@ -180,7 +182,7 @@ def test_endless_answer_is_cut_off(connected, capsys):
     assert main(["smoke", "endless", "--max-seconds", "0.3"]) == 1
     out = capsys.readouterr().out
     assert marks(out) == dict.fromkeys(("first answer", "same session", "in time"), "✗")
-    assert "cut off after" in out
+    assert re.search(r"longer than 0\.3 s; [0-9,]+ characters had arrived", out)
     assert "took longer than 0.3 s" in out
 
 
@@ -294,10 +296,25 @@ def test_empty_first_answer_fails_if_the_second_question_was_refused(faulty_gate
     assert "refused the token" in err
 
 
-def test_lookup_has_the_time_limit_of_an_answer(faulty_gateway, capsys):
-    faulty_gateway.on("get_app", stalled())
+@pytest.mark.parametrize(
+    "given",
+    [
+        stalled(),
+        dripping(b"HTTP/1.1 103 Wait\r\n", b"A: b\r\n"),
+        dripping(b"HTTP/1.1 200 OK\r\n\r\n"),
+    ],
+    ids=["nothing", "interim response", "body"],
+)
+def test_lookup_has_the_time_limit_of_an_answer(faulty_gateway, capsys, given):
+    faulty_gateway.on("get_app", given)
     assert main(["smoke", APP_ID, "--max-seconds", "0.3"]) == 2
-    assert "sent nothing for 0.3 s" in capsys.readouterr().err
+    assert "did not answer completely within 0.3 s" in capsys.readouterr().err
+
+
+def test_answer_with_slow_headers_is_cut_off(faulty_gateway, capsys):
+    faulty_gateway.on("stream", dripping(b"HTTP/1.1 200 OK\r\nX-Slow: "))
+    assert main(["smoke", APP_ID, "--max-seconds", "0.3"]) == 1
+    assert "within 0.3 s" in capsys.readouterr().out
 
 
 def test_session_id_may_be_a_number(faulty_gateway):
@@ -319,7 +336,7 @@ def nowhere():
 @pytest.mark.parametrize(
     ("arguments", "changes", "message"),
     [
-        ([APP_ID], {"CAPSULE_TOKEN": ""}, "run `cpsl login`"),
+        ([APP_ID], {"CAPSULE_TOKEN": ""}, "set but empty"),
         ([APP_ID], {"CAPSULE_TOKEN": "wrong"}, "refused the token"),
         (["ecko"], {}, "did you mean echo?"),
         ([], {}, "APP"),
@@ -367,3 +384,8 @@ def test_report_uses_ascii_marks_if_the_output_needs_them(connected):
     assert done.stdout.startswith(b"ok   first answer")
     assert b"\nFAIL expected text" in done.stdout
     assert done.stderr == b""
+
+
+def test_network_that_requires_a_login_did_not_reach_the_app():
+    assert not reached_app(cpsl.GatewayError("no", status=511))
+    assert reached_app(cpsl.GatewayError("no", status=500))

@@ -1,4 +1,4 @@
-"""2,000 messages from 16 threads, one in ten with a random fault."""
+"""2,000 messages from 16 threads, one in ten with a fault, one in five with bytes around its answer."""
 
 import gc
 import itertools
@@ -21,6 +21,8 @@ from gateway import (
     dropped,
     event,
     failed,
+    followed,
+    interim,
     normal_answer,
     rate_limited,
     stalled,
@@ -58,6 +60,15 @@ FAULTS = {
         streamed(*words("half"), event({"message": "boom"}, "error")),
     ],
 }
+STRAY = b"".join(as_json({"replies": [{"text": "of another app"}]}).parts)
+# What surrounds an answer without changing it.
+AROUND = [
+    lambda given: interim(given, 103),
+    lambda given: interim(given, 100, 102, 103, 103),
+    lambda given: followed(given, STRAY),
+    lambda given: followed(given, STRAY[:30], STRAY[30:]),
+    lambda given: followed(interim(given, 103), STRAY, STRAY),
+]
 REFUSED = "refused at first"
 OPEN = Path("/dev/fd")  # the open files of this process
 
@@ -68,6 +79,12 @@ def fault_of(call, text):
     if chance.random() >= 0.1:
         return None
     return chance.choice([*FAULTS[call], REFUSED])
+
+
+def surround(text, given):
+    """Put other bytes around one in five answers."""
+    chance = random.Random(f"around {SEED} {text}")
+    return chance.choice(AROUND)(given) if chance.random() < 0.2 else given
 
 
 def call_of(text):
@@ -86,7 +103,7 @@ def test_no_message_is_sent_twice_or_lost_and_nothing_leaks():
     def behave(request):
         fault = fault_of(request.call, request.text)
         if fault is not REFUSED:
-            return fault or normal_answer(request)
+            return fault or surround(request.text, normal_answer(request))
         refused[request.text] += 1
         return rate_limited(after=0) if refused[request.text] == 1 else normal_answer(request)
 
@@ -112,6 +129,9 @@ def test_no_message_is_sent_twice_or_lost_and_nothing_leaks():
         with cpsl.Client(TOKEN, gateway.url) as client:
             client.get_app(APP)  # loads what is loaded only once
         gateway.wait_until_disconnected()
+        for thread in threading.enumerate():
+            if thread.name == "cpsl deadlines":  # of an earlier test
+                thread.join(TEST_TIMEOUT)
         gc.collect()
         files, threads = resources()
 

@@ -35,6 +35,7 @@ from gateway import (
 
 import cpsl
 from cpsl import config, retry
+from cpsl.call import Call
 from cpsl.config import Settings
 from cpsl.options import Options
 from cpsl.timeouts import Timeout
@@ -194,7 +195,7 @@ def test_prepared_url_is_checked(url, reached):
     transport = transport_of(settings, allow_insecure=False)
     object.__setattr__(settings, "http_url", url)
     with pytest.raises(cpsl.CapsuleError):
-        transport.json("GET", "/api/v1/apps/x", check=bool, limit=9, timeout=Timeout())
+        transport.json("GET", "/api/v1/apps/x", check=bool, limit=9, call=Call(Timeout()))
     assert set(reached) <= {"127.0.0.1"}
 
 
@@ -204,7 +205,7 @@ def test_token_is_not_sent_to_another_host_over_tls(url, reached):
     transport = transport_of(settings, allow_insecure=True)
     object.__setattr__(settings, "http_url", url)
     with pytest.raises(cpsl.CredentialsError, match="not sent to"):
-        transport.json("GET", "/api/v1/apps/x", check=bool, limit=9, timeout=Timeout())
+        transport.json("GET", "/api/v1/apps/x", check=bool, limit=9, call=Call(Timeout()))
     assert reached == []
 
 
@@ -492,7 +493,7 @@ def test_file_that_is_private_or_without_a_token_does_not_warn(
     file.write_text(text)
     file.chmod(mode)
     monkeypatch.setenv("CONFIG_PATH", str(file))
-    config._read_file(file)
+    config._read_file(None, token_needed=True)
     assert not recwarn.list
 
 

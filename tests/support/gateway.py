@@ -17,11 +17,12 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -52,7 +53,7 @@ Part = bytes | threading.Event  # something to send, or to wait for
 class Answer:
     """The parts to send for one request, and how the connection ends afterwards."""
 
-    parts: tuple[Part, ...]
+    parts: Iterable[Part]
     closes: bool = False
     resets: bool = False
 
@@ -124,9 +125,32 @@ def byte_by_byte(given: Answer) -> Answer:
     return Answer(tuple(bytes([byte]) for byte in _bytes(given)), given.closes)
 
 
+def interim(given: Answer, *statuses: int) -> Answer:
+    """Send interim responses before an answer."""
+    before = [b"HTTP/1.1 %d Wait\r\nLink: </a.css>; rel=preload\r\n\r\n" % s for s in statuses]
+    return replace(given, parts=(*before, *given.parts))
+
+
+def followed(given: Answer, stray: bytes, *later: Part) -> Answer:
+    """Send stray bytes in the same write as an answer, and further parts later."""
+    return replace(given, parts=(_bytes(given) + stray, *later))
+
+
 def cut(given: Answer, after: int, *, resets: bool = False) -> Answer:
     """Send the first bytes of an answer, as in a slice, then close or reset the connection."""
     return Answer((_bytes(given)[:after],), closes=True, resets=resets)
+
+
+def dripping(start: bytes, drop: bytes = b"x", interval: float = 0.05) -> Answer:
+    """Send a start, then one drop after the other until the client disconnects."""
+
+    def parts() -> Iterator[Part]:
+        yield start
+        while True:
+            time.sleep(interval)
+            yield drop
+
+    return Answer(parts())
 
 
 def dropped(*, resets: bool = False) -> Answer:
@@ -232,7 +256,11 @@ class _Server:
                 )
                 with self.changed:
                     self.open.symmetric_difference_update({plain, sock})
-                sock.do_handshake()
+                try:
+                    sock.do_handshake()
+                except ssl.SSLError:
+                    self._end_after_client(sock)
+                    return
             self.handle(sock, number)
         except (OSError, ValueError):
             pass  # the client disconnected, or did not trust the certificate
@@ -241,6 +269,13 @@ class _Server:
             with self.changed:
                 self.open.discard(sock)
                 self.changed.notify_all()
+
+    def _end_after_client(self, sock: socket.socket) -> None:
+        """Close after the client, so that it reads the TLS alert before the end."""
+        socket.socket.shutdown(sock, socket.SHUT_WR)
+        sock.settimeout(TEST_TIMEOUT)
+        while socket.socket.recv(sock, 1 << 16):
+            pass
 
     def handle(self, sock: socket.socket, number: int) -> None:
         raise NotImplementedError
@@ -304,7 +339,8 @@ class Gateway(_Server):
 class Proxy(_Server):
     """A proxy that tunnels to one port, or refuses if there is none, and records its requests."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, status: int = 502) -> None:
+        self._status = status
         self.asked: list[str] = []
         self._upstream = port
         super().__init__()
@@ -315,16 +351,63 @@ class Proxy(_Server):
             head = self.asked[-1] + str(http.client.parse_headers(incoming))
         assert TOKEN not in head, "the proxy received the token"
         if not head.startswith("CONNECT") or not self._upstream:
-            sock.sendall(b"HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n")
+            reason = http.client.responses[self._status]
+            sock.sendall(f"HTTP/1.1 {self._status} {reason}\r\nContent-Length: 0\r\n\r\n".encode())
             return
         with socket.create_connection(("127.0.0.1", self._upstream)) as upstream:
             sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-            ends = {sock: upstream, upstream: sock}
-            while True:
-                for end in select.select(list(ends), [], [], TEST_TIMEOUT)[0]:
-                    if not (data := end.recv(1 << 16)):
-                        return
-                    ends[end].sendall(data)
+            for other, data in _exchange(sock, upstream):
+                other.sendall(data)
+
+
+def _exchange(
+    sock: socket.socket, upstream: socket.socket
+) -> Iterator[tuple[socket.socket, bytes]]:
+    """Yield what two sockets send, and to which one, until one of them ends."""
+    others = {sock: upstream, upstream: sock}
+    while True:
+        for end in select.select(list(others), [], [], TEST_TIMEOUT)[0]:
+            if not (data := end.recv(1 << 16)):
+                return
+            yield others[end], data
+
+
+class Relay(_Server):
+    """A TCP relay to one port that can forget its connections silently, as a NAT does."""
+
+    def __init__(self, port: int) -> None:
+        self._upstream = port
+        self._forgotten = 0  # the number of the last connection that it has forgotten
+        super().__init__()
+
+    def forget(self) -> None:
+        """Drop what arrives on the connections made so far, without closing them."""
+        self._forgotten = self.accepted
+
+    def handle(self, sock: socket.socket, number: int) -> None:
+        with socket.create_connection(("127.0.0.1", self._upstream)) as upstream:
+            for other, data in _exchange(sock, upstream):
+                if number > self._forgotten:
+                    other.sendall(data)
+
+
+class SocksProxy(_Server):
+    """A SOCKS 5 proxy to one port, whatever host it is asked for, and records the hosts."""
+
+    def __init__(self, port: int) -> None:
+        self.hosts: list[bytes] = []
+        self._upstream = port
+        super().__init__()
+
+    def handle(self, sock: socket.socket, number: int) -> None:
+        with sock.makefile("rb", buffering=0) as incoming:
+            incoming.read(incoming.read(2)[1])
+            sock.sendall(b"\x05\x00")
+            self.hosts.append(incoming.read(incoming.read(5)[4] + 2)[:-2])
+        sock.sendall(b"\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00")
+        with socket.create_connection(("127.0.0.1", self._upstream)) as upstream:
+            for other, data in _exchange(sock, upstream):
+                other.sendall(data)
 
 
 GrpcAnswer = grpc.StatusCode | dict[str, Any] | threading.Event
