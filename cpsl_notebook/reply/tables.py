@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from cpsl_notebook.errors import UserError
 from cpsl_notebook.reply.markdown import table_cells
 from cpsl_notebook.sanitize import clean
 
@@ -20,7 +21,9 @@ __all__ = [
     "typed_column",
 ]
 
-MAX_ROWS, MAX_COLUMNS = 100, 50  # of a table block that are shown
+MAX_SHOWN_ROWS, MAX_SHOWN_COLUMNS = 100, 50  # of a table block
+MAX_SHOWN_LENGTH = 1_000  # characters of a cell
+MAX_CELLS, MAX_COLUMNS = 2_000_000, 10_000  # of a table in `Reply.tables`
 # A number with a leading zero, such as 007, stays text.
 _INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?")
@@ -51,6 +54,11 @@ def markdown_tables(text: str) -> list[pd.DataFrame]:
         A column is ``Int64`` or ``Float64`` where all its cells are numbers or empty, and
         ``string`` otherwise.
 
+    Raises
+    ------
+    UserError
+        A table has more than 2,000,000 cells or 10,000 columns.
+
     Examples
     --------
     >>> (table,) = markdown_tables("| queue | open |\n|---|---|\n| billing | 4 |")
@@ -66,20 +74,26 @@ def is_table_block(block: dict[str, Any]) -> bool:
 
 
 def block_table(block: dict[str, Any]) -> pd.DataFrame | None:
-    """Return the whole table of a ``table_preview`` block; ``None`` if it contains no table."""
-    layout = _layout(block)
-    return None if layout is None else _frame(*layout).apply(typed_column)
+    """Return the whole table of a ``table_preview`` block; ``None`` if it contains no table.
 
-
-def shown_table(block: dict[str, Any]) -> ShownTable | None:
-    """Return the first rows and columns of a ``table_preview`` block, with values as they came.
-
-    Only these are converted: the time is proportional to what is shown.
+    Raises
+    ------
+    UserError
+        The table has more than 2,000,000 cells or 10,000 columns.
     """
     layout = _layout(block)
     if layout is None:
         return None
-    frame = _frame(layout.rows[:MAX_ROWS], layout.columns[:MAX_COLUMNS])
+    _check_size(len(layout.rows), len(layout.columns))
+    return _frame(*layout).apply(typed_column)
+
+
+def shown_table(block: dict[str, Any]) -> ShownTable | None:
+    """Return the first rows and columns of a ``table_preview`` block, with values as they came."""
+    layout = _layout(block)
+    if layout is None:
+        return None
+    frame = _frame(layout.rows[:MAX_SHOWN_ROWS], layout.columns[:MAX_SHOWN_COLUMNS])
     rows, columns = len(layout.rows) - len(frame), len(layout.columns) - len(frame.columns)
     hidden = [f"{rows:,} more rows"] * bool(rows) + [f"{columns:,} more columns"] * bool(columns)
     note = f"{' and '.join(hidden)}: see `tables` of the reply (`%capsule last`)."
@@ -92,13 +106,43 @@ def typed_column(column: pd.Series[Any]) -> pd.Series[Any]:
     return column.astype("Int64") if is_integer and column.count() else column.infer_objects()
 
 
-def cell_text(value: Any) -> str:
-    """Return a value from an app as text that is safe to show; empty for a missing value."""
-    return "" if value is None or value is pd.NA else clean(str(value))
+def cell_text(value: Any, limit: int | None = None) -> str:
+    """Return a value from an app as text that is safe to show; empty for a missing value.
+
+    Parameters
+    ----------
+    value : object
+        The value.
+    limit : int, optional
+        The number of characters after which the text is cut off.
+
+    Examples
+    --------
+    >>> cell_text("a long text", limit=6)
+    'a long…'
+    """
+    if value is None or value is pd.NA:
+        return ""
+    try:
+        text = str(value)
+    except (RecursionError, ValueError):  # nested too deeply, or an integer of 5,000 digits
+        return "…"
+    if limit is not None and len(text) > limit:
+        text = f"{text[:limit]}…"
+    return clean(text)
+
+
+def _check_size(rows: int, columns: int) -> None:
+    if rows * columns > MAX_CELLS or columns > MAX_COLUMNS:
+        raise UserError(
+            f"A table of the reply has {rows:,} rows and {columns:,} columns; `tables` returns at most "
+            f"{MAX_CELLS:,} cells and {MAX_COLUMNS:,} columns. Read it from `blocks` or `text`."
+        )
 
 
 def _from_cells(rows: list[list[str]]) -> pd.DataFrame:
     header, *body = rows
+    _check_size(len(body), len(header))
     columns = [_from_texts([row[position] for row in body]) for position in range(len(header))]
     frame = pd.concat(columns, axis=1) if columns else pd.DataFrame()
     return frame.set_axis(header, axis=1)
