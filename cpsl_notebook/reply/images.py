@@ -20,7 +20,8 @@ _EMBEDDED = re.compile(r"data:image/(png|jpe?g|gif|webp);base64,[A-Za-z0-9+/]+={
 _MAX_WIDTH = 2_000  # pixels
 _UNSUITABLE = "neither a web address nor an embedded PNG, JPEG, GIF or WebP"
 _REMOTE = (
-    "its server would see it: <code>%config CapsuleMagics.remote_images = True</code> loads it"
+    "its server would learn that you view it; <code>%config CapsuleMagics.remote_images = True</code> "
+    "loads it"
 )
 
 
@@ -66,7 +67,7 @@ def image_html(url: str, alt: str, width: Any = None, *, remote_images: bool = F
     description = escape(alt or "no description")
     if not is_remote:
         return f"[image: {description}; not shown, because it is {_UNSUITABLE}]"
-    return f"[image: {link_html(url, alt or 'no description')}; not loaded, because {_REMOTE}]"
+    return f"[remote image, not loaded: {link_html(url, alt or 'no description')}; {_REMOTE}]"
 
 
 def image_text(url: str, alt: str) -> str:

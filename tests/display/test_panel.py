@@ -21,8 +21,14 @@ class Front:
         self.manager = manager
         self.client = client
 
-    def send(self, cell, *, silent=False):
-        return self.client.execute(cell, silent=silent, allow_stdin=True)
+    def send(self, cell, **metadata):
+        """Send a cell, by default with the metadata of a notebook."""
+        content = {"code": cell, "silent": False, "store_history": True, "allow_stdin": True}
+        content |= {"user_expressions": {}, "stop_on_error": True}
+        metadata = metadata or {"cellId": "a"}
+        message = self.client.session.msg("execute_request", content, metadata=metadata)
+        self.client.shell_channel.send(message)
+        return message["header"]["msg_id"]
 
     def messages(self, sent):
         """Yield the messages about a cell, until the kernel is idle."""
@@ -155,17 +161,55 @@ def test_unchanged_blocks_are_not_sent_again(front):
     assert front.open_widgets() == 0
 
 
-def test_text_is_shown_when_rendering_fails(front):
+@pytest.mark.parametrize("kind", ["widget", "html", "text"])
+def test_display_that_fails_does_not_affect_the_reply(front, kind):
     front.run(
-        "from cpsl_notebook.display import displays\n"
-        "original, displays.bundle = displays.bundle, None"
+        "from cpsl_notebook.display import displays, panel\n"
+        "original = displays.bundle, displays.plain, panel.Panel.paint, displays.split_complete\n"
+        "displays.bundle = displays.plain = panel.Panel.paint = displays.split_complete = None\n"
+        f"%config CapsuleMagics.display = {kind!r}"
     )
-    messages = front.run("%%capsule greeter\nx")
-    front.run("displays.bundle = original")
-    (final,) = data_of(messages, "update_display_data")
-    assert final == {"text/plain": "Hello world"}
-    assert "error" in types(messages)
+    messages = front.run("%%capsule greeter -o answer\nx")
+    front.run(
+        "displays.bundle, displays.plain, panel.Panel.paint, displays.split_complete = original\n"
+        "%config CapsuleMagics.display = 'auto'"
+    )
+    assert front.value("answer, answer.status") == "Hello world complete"
+    assert "error" not in types(messages)
+    if kind == "widget":
+        (final,) = data_of(messages, "update_display_data")
+        assert final["text/plain"].startswith("Hello world\n\nFormatting failed (TypeError: ")
     assert front.open_widgets() == 0
+
+
+def test_unknown_front_end_gets_text_and_the_footer(front):
+    sent = front.send("%%capsule support-ops\nHow many threads are waiting?", other="x")
+    messages = list(front.messages(sent))
+    shown = "".join(m["content"]["text"] for m in messages if m["msg_type"] == "stream")
+    assert "threads" in shown and shown.endswith(" s]\n")
+    assert not {"display_data", "update_display_data", "comm_open"} & set(types(messages))
+
+
+def test_interrupt_while_formatting_leaves_the_plain_text(front):
+    front.run(
+        "import time\nfrom cpsl_notebook.display import displays\noriginal = displays.bundle\n"
+        "def slow(reply):\n    print('formatting', flush=True)\n    while True: time.sleep(0.01)\n"
+        "displays.bundle = slow"
+    )
+    sent = front.send("%%capsule greeter -o answer\nx")
+    messages = front.messages(sent)
+    seen = next(m for m in messages if "formatting" in str(m["content"].get("text")))
+    assert seen["msg_type"] == "stream"
+    front.manager.interrupt_kernel()
+    rest = list(messages)
+    front.run("displays.bundle = original")
+    (final,) = data_of(rest, "update_display_data")
+    assert final == {
+        "text/plain": "Hello world\n\nFormatting was interrupted, so the reply is shown as plain text."
+    }
+    (error,) = [m["content"] for m in rest if m["msg_type"] == "error"]
+    assert error["ename"] == "StoppedError"
+    assert front.value("answer.status") == "complete" and front.open_widgets() == 0
 
 
 def test_output_widget_shows_the_finished_reply_once(front):
@@ -210,12 +254,14 @@ def test_interrupt_keeps_partial_reply_and_stops_queued_cells(front, gate, promp
     assert final["text/plain"] == "first part second part"
 
 
-def test_failure_keeps_partial_reply_and_names_the_reason(front):
+def test_failure_keeps_partial_reply_and_names_the_reason_once(front):
     messages = front.run("%%capsule broken\nx")
     (final,) = data_of(messages, "update_display_data")
     assert final["text/plain"] == "the first part"
-    assert "failed: " in final["text/html"] and "the archive is closed" in final["text/html"]
-    assert "error" in types(messages)
+    assert " · failed</div>" in final["text/html"]
+    assert "the archive is closed" not in final["text/html"]
+    (error,) = [m["content"] for m in messages if m["msg_type"] == "error"]
+    assert "the archive is closed" in error["traceback"][0]
     assert front.open_widgets() == 0
 
 
