@@ -98,7 +98,7 @@ def test_expected_format_is_shown_or_fails(shell, workspace, form):
     good = shell.variables["good"]
     assert ran.text.startswith(shown_as) and "```" not in ran.text and "|" not in ran.text
     page = good._repr_mimebundle_()["text/html"]
-    assert "Here it is" not in page and ("<pre>" if form == "json" else "<table>") in page
+    assert "Here it is" not in page and ("<pre " if form == "json" else "<table ") in page
     if form == "json":
         assert good.json() == {"a": [1, "é"]}
     else:

@@ -2,8 +2,10 @@
 
 import contextlib
 import os
+import random
 import threading
 import time
+from collections import Counter
 
 import pytest
 from jupyter_client.manager import KernelManager
@@ -76,6 +78,12 @@ def front(tmp_path_factory, gate):
                 yield "first part "
             gate.wait(60)
             yield "second part"
+
+        @workspace.app("writer")
+        def writer(session, text):
+            yield PARAGRAPH * 400
+            yield {"type": "activity", "payload": {"label": "Looked it up"}}
+            yield "The end."
 
         @workspace.app("greeter")
         def greeter(session, text):
@@ -252,6 +260,35 @@ def test_interrupt_keeps_partial_reply_and_stops_queued_cells(front, gate, promp
     gate.set()
     (final,) = data_of(front.run("%%capsule gated\nagain"), "update_display_data")
     assert final["text/plain"] == "first part second part"
+
+
+def test_interrupt_at_any_moment_leaves_a_consistent_notebook(front):
+    begun = time.monotonic()
+    front.run("%%capsule writer\nx")
+    duration = time.monotonic() - begun
+    moments = random.Random(7)
+    outcomes, widgets = Counter(), front.open_widgets()
+    for _ in range(300):
+        timer = threading.Timer(moments.uniform(0, duration), front.manager.interrupt_kernel)
+        sent = front.send("%%capsule writer\nx")
+        timer.start()
+        messages = list(front.messages(sent))
+        timer.join()
+        errors = [m["content"]["ename"] for m in messages if m["msg_type"] == "error"]
+        finals = data_of(messages, "update_display_data")
+        opened = data_of(messages, "display_data")
+        assert set(errors) <= {"StoppedError", "KeyboardInterrupt"} and len(errors) <= 1
+        assert len(finals) == len(opened) or errors == ["KeyboardInterrupt"]
+        for final in finals:
+            assert WIDGET not in final
+            is_complete = final["text/plain"].startswith(f"{PARAGRAPH * 400}".strip())
+            assert is_complete or final["text/plain"] in (PARAGRAPH * 400 + "…", "")
+        kind = "none" if not finals else "page" if "text/html" in finals[0] else "plain"
+        outcomes[kind, *errors] += 1
+    assert outcomes["plain", "StoppedError"] > 10 and outcomes["page", "StoppedError"] > 10, outcomes
+    assert front.open_widgets() == widgets
+    (final,) = data_of(front.run("%%capsule writer\nx"), "update_display_data")
+    assert final["text/plain"].endswith("The end.")
 
 
 def test_failure_keeps_partial_reply_and_names_the_reason_once(front):
