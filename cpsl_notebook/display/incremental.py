@@ -53,7 +53,9 @@ class GrowingReply:
             elif not is_transient(piece):
                 self._add_text(self.rest + clean(self._pending))
                 self.rest = self._pending = ""
-                self._blocks[self._taken] = (piece, *self._add(self._renderer.html(piece)))
+                html = self._renderer.html(piece)
+                if html:  # otherwise the limits do not show it
+                    self._blocks[self._taken] = (piece, *self._add(html))
             self._taken += 1
 
     def pages(self) -> list[str]:
@@ -93,6 +95,4 @@ class GrowingReply:
             current = self._reply.pieces[position]
             if current is not block and isinstance(current, dict):
                 self._blocks[position] = (current, page, part)
-                # A block that the limits do not show stays hidden.
-                if self._parts[page][part]:
-                    self._parts[page][part] = self._renderer.replaced_html(current)
+                self._parts[page][part] = self._renderer.replaced_html(current)
