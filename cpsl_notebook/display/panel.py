@@ -129,7 +129,8 @@ class Panel:
 
 def _page(content: str, attributes: str = "") -> str:
     """Return HTML that looks the same in a widget as in an output."""
-    style = ' style="line-height:var(--jp-content-line-height,1.6)"'
+    # Without the widths, a long line of code makes the whole panel wider than the window.
+    style = ' style="width:0;min-width:100%;line-height:var(--jp-content-line-height,1.6)"'
     return f'<div class="jp-RenderedHTMLCommon"{style}>{framed(content, attributes)}</div>'
 
 

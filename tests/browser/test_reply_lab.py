@@ -1,4 +1,4 @@
-"""How a long reply behaves in a real JupyterLab: order, scrolling, the place of Stop, narrow windows."""
+"""A long reply in a real JupyterLab: order, scrolling, the place of Stop, narrow windows."""
 
 import nbformat
 import pytest
@@ -128,17 +128,27 @@ def test_parts_are_in_order_with_stop_below_them(notebook, page, folder, picture
     assert tops == sorted(tops)
     assert stop.bounding_box()["width"] >= 50 and status.is_visible()
     assert stop.evaluate("button => button.scrollWidth <= button.clientWidth + 1")
+    assert_fits(cell)
     page.screenshot(path=pictures / f"parts-streaming-{theme}-{width}.png")
     (folder / "go").touch()
     cell.locator(".capsule-footer").wait_for()
     notebook.wait_ran()
     tops = [cell.get_by_text(text).first.bounding_box()["y"] for text in IN_ORDER]
     assert tops == sorted(tops)
-    code = cell.locator("pre")
-    assert code.evaluate("pre => pre.scrollWidth > pre.clientWidth && pre.clientHeight < 80")
+    assert_fits(cell)
     assert cell.locator("mjx-container").count() == 0
     cell.locator(".capsule-footer").scroll_into_view_if_needed()
     page.screenshot(path=pictures / f"parts-done-{theme}-{width}.png")
+
+
+def assert_fits(cell):
+    """Check that text is wrapped and code scrolls, so that nothing is cut off."""
+    outputs = cell.locator(".jp-Cell-outputWrapper").bounding_box()
+    for reply in cell.locator(".capsule-reply").all():
+        box = reply.bounding_box()
+        assert box is None or box["x"] + box["width"] <= outputs["x"] + outputs["width"]
+    code = cell.locator("pre")
+    assert code.evaluate("pre => pre.scrollWidth > pre.clientWidth && pre.clientHeight < 80")
 
 
 def wheel(page, notebook, turns, distance):
