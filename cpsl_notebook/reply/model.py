@@ -57,6 +57,8 @@ class Reply:
         The app's latest status message; empty after the next text or block.
     remote_images : bool
         Whether images of other servers are shown.
+    math : bool
+        Whether formulas are typeset.
     sent_at : datetime
         When the prompt was sent, in UTC.
     first_chunk_s, total_s : float or None

@@ -45,7 +45,8 @@ def assert_safe(reply):
 def test_text_and_names_are_safe(attack):
     text = f"before {attack} after\n\n{attack}\n\n> {attack}\n\n- {attack}"
     for status in ("running", "complete", "failed"):
-        assert_safe(reply_with(text, status))
+        for math in (False, True):
+            assert_safe(reply_with(text, status, math=math))
     assert_safe(reply_with(conversation=attack, notices=[attack], session_id=attack))
     assert_safe(Reply(app=attack, prompt="x", status="failed", error=ValueError(attack)))
 
