@@ -18,8 +18,8 @@ from IPython.display import display
 
 from cpsl_notebook.errors import StoppedError
 from cpsl_notebook.front_end import front_end
+from cpsl_notebook.reply.block_types import is_transient
 from cpsl_notebook.reply.footer import footer
-from cpsl_notebook.reply.model import is_transient
 from cpsl_notebook.reply.rendering import EMPTY, PartRenderer, bundle, plain
 from cpsl_notebook.sanitize import clean, one_line, split_complete
 

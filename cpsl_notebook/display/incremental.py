@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cpsl_notebook.reply.block_types import is_transient
 from cpsl_notebook.reply.markdown import settled_length
-from cpsl_notebook.reply.model import is_transient
 from cpsl_notebook.reply.rendering import PartRenderer
 from cpsl_notebook.sanitize import clean, split_complete
 

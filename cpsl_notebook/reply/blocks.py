@@ -14,9 +14,9 @@ from typing import Any
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
+from cpsl_notebook.reply.block_types import TRANSIENT
 from cpsl_notebook.reply.cell_source import cell_source
 from cpsl_notebook.reply.images import image_html, image_text, link_html
-from cpsl_notebook.reply.model import TRANSIENT
 from cpsl_notebook.reply.style import CELL, TABLE, quiet_line
 from cpsl_notebook.reply.tables import MAX_SHOWN_LENGTH, cell_text, shown_table, typed_column
 from cpsl_notebook.sanitize import clean

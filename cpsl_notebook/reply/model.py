@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.getipython import get_ipython
 
 from cpsl_notebook.errors import UserError
+from cpsl_notebook.reply.block_types import is_transient
 from cpsl_notebook.sanitize import clean, join_surrogates
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["TRANSIENT", "Reply", "is_transient"]
+__all__ = ["Reply"]
 
-# Blocks that are not part of the finished reply. They do not divide a text.
-TRANSIENT = frozenset({"notification", "session_event", "session_title"})
 _REPR_LENGTH = 80  # characters of the text in a repr
 
 
@@ -262,11 +261,6 @@ class Reply:
         if isinstance(key, str | int):
             self._positions[key] = len(self.pieces)
         self.pieces.append(block)
-
-
-def is_transient(block: dict[str, Any]) -> bool:
-    """Return whether a block is a status message, which is not part of the finished reply."""
-    return isinstance(block.get("type"), str) and block["type"] in TRANSIENT
 
 
 def _json_values(texts: list[str]) -> list[Any]:

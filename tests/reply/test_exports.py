@@ -50,5 +50,5 @@ def test_markdown_export_contains_no_live_markdown(notebook):
 
 def test_html_export_keeps_blank_lines_of_code(notebook):
     exported, _ = HTMLExporter().from_notebook_node(notebook)
-    assert "code&#10;\n" in exported
+    assert "code\n\n![beacon]" in exported
     assert '<img src="https://evil' not in exported and "<script>canary" not in exported
