@@ -71,6 +71,12 @@ class Reply:
     shown : bool
         Whether the running cell has shown the reply, so that it is not shown twice.
 
+    Notes
+    -----
+    `parts`, `text`, `blocks` and `tables` are complete, but a cell shows only so much that showing it
+    takes about a second at most: 100 kB of formatted text, another 1 MB as plain text, 200 blocks, and
+    100 rows and 50 columns of a table block. The output says what is not shown.
+
     Examples
     --------
     >>> reply = Reply(app="support-ops", prompt="How many?")
