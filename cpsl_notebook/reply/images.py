@@ -17,6 +17,7 @@ __all__ = ["image_html", "image_text", "is_embedded_image", "link_html"]
 
 # No SVG: a program that shows a saved notebook may open it as a document, with its scripts.
 _EMBEDDED = re.compile(r"data:image/(png|jpe?g|gif|webp);base64,[A-Za-z0-9+/]+={0,2}")
+_MAX_URL = 8_000  # characters of a web address; no server accepts longer ones
 _MAX_WIDTH = 2_000  # pixels
 _UNSUITABLE = "neither a web address nor an embedded PNG, JPEG, GIF or WebP"
 _REMOTE = (
@@ -92,6 +93,6 @@ def link_html(url: str, label: str) -> str:
 
 def _is_web_address(url: str) -> bool:
     try:
-        return urlsplit(url).scheme.lower() in ("http", "https")
+        return len(url) <= _MAX_URL and urlsplit(url).scheme.lower() in ("http", "https")
     except ValueError:
         return False

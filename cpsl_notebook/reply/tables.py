@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -39,10 +40,21 @@ class ShownTable(NamedTuple):
 
 
 class _Layout(NamedTuple):
-    """The rows of a table block, lists or objects, and the key and the name of each column."""
+    """The rows of a table block, and where its columns come from."""
 
     rows: list[Any]
-    columns: list[tuple[Any, str]]
+    given: list[Any]  # descriptions of the columns
+    keys: Sequence[Any] | None  # of all columns; None if `given` describes all of them
+    width: int  # number of columns
+
+    def columns(self, limit: int | None = None) -> list[tuple[Any, str]]:
+        """Return the key and the name of the first columns."""
+        if self.keys is None:
+            return [(_column_key(column), _column_name(column)) for column in self.given[:limit]]
+        names = [_column_name(column) for column in self.given[:limit]]
+        unnamed = self.keys[len(names) : limit]  # such a column gets its key or its number
+        keys = self.keys[: len(names)]
+        return [*zip(keys, names, strict=True), *((key, cell_text(key)) for key in unnamed)]
 
 
 def markdown_tables(text: str) -> list[pd.DataFrame]:
@@ -84,8 +96,8 @@ def block_table(block: dict[str, Any]) -> pd.DataFrame | None:
     layout = _layout(block)
     if layout is None:
         return None
-    _check_size(len(layout.rows), len(layout.columns))
-    return _frame(*layout).apply(typed_column)
+    _check_size(len(layout.rows), layout.width)
+    return _frame(layout.rows, layout.columns()).apply(typed_column)
 
 
 def shown_table(block: dict[str, Any]) -> ShownTable | None:
@@ -93,8 +105,8 @@ def shown_table(block: dict[str, Any]) -> ShownTable | None:
     layout = _layout(block)
     if layout is None:
         return None
-    frame = _frame(layout.rows[:MAX_SHOWN_ROWS], layout.columns[:MAX_SHOWN_COLUMNS])
-    rows, columns = len(layout.rows) - len(frame), len(layout.columns) - len(frame.columns)
+    frame = _frame(layout.rows[:MAX_SHOWN_ROWS], layout.columns(MAX_SHOWN_COLUMNS))
+    rows, columns = len(layout.rows) - len(frame), layout.width - len(frame.columns)
     hidden = [f"{rows:,} more rows"] * bool(rows) + [f"{columns:,} more columns"] * bool(columns)
     note = f"{' and '.join(hidden)}: see `tables` of the reply (`%capsule last`)."
     return ShownTable(frame, note if hidden else "")
@@ -165,16 +177,14 @@ def _layout(block: dict[str, Any]) -> _Layout | None:
     if not isinstance(rows, list):
         return None
     given = given if isinstance(given, list) else []
-    names = [_column_name(column) for column in given]
-    keys: list[Any]
     if rows and all(isinstance(row, dict) for row in rows):
-        keys = list(map(_column_key, given)) or list(dict.fromkeys(k for row in rows for k in row))
-        names = names or [cell_text(key) for key in keys]
+        if given:
+            return _Layout(rows, given, None, len(given))
+        keys: Sequence[Any] = list(dict.fromkeys(key for row in rows for key in row))
     else:
-        rows = [row if isinstance(row, list) else [row] for row in rows]
-        keys = list(range(max([len(given), *map(len, rows)])))
-        names += map(str, keys[len(given) :])  # a column without a name gets its number
-    return _Layout(rows, list(zip(keys, names, strict=True))) if keys else None
+        longest = max((len(row) if isinstance(row, list) else 1 for row in rows), default=0)
+        keys = range(max(len(given), longest))
+    return _Layout(rows, given, keys, len(keys)) if keys else None
 
 
 def _frame(rows: list[Any], columns: list[tuple[Any, str]]) -> pd.DataFrame:
@@ -183,9 +193,11 @@ def _frame(rows: list[Any], columns: list[tuple[Any, str]]) -> pd.DataFrame:
 
 
 def _value(row: Any, key: Any) -> Any:
-    if isinstance(row, list) and key >= len(row):
-        return None
-    value = row.get(key) if isinstance(row, dict) else row[key]
+    if isinstance(key, int):
+        cells = row if isinstance(row, list) else [row]
+        value = cells[key] if key < len(cells) else None
+    else:
+        value = row.get(key)
     return clean(value) if isinstance(value, str) else value
 
 
