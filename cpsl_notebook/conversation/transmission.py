@@ -78,6 +78,7 @@ def receive(reply: Reply, display: Display, send: Callable[[], Any], stopper: St
             reply.error = error
         stopper.disarm()
     except KeyboardInterrupt:
+        stopper.disarm()
         if reply.status == "running":
             reply.status = "stopped"
         kept = "text received so far" if reply.status == "stopped" else "reply is complete and"

@@ -23,7 +23,7 @@ class Stopper:
 
     The kernel's interrupt and Ctrl-C are signals, and `stop` sends one from another thread. A
     signal ends whatever the main thread waits for: the connection, the headers, the next chunk, with
-    any client. It raises `KeyboardInterrupt` once. One that arrives before `arm` is raised by `arm`;
+    any client. It raises `KeyboardInterrupt`. One that arrives before `arm` is raised by `arm`;
     one that arrives after `disarm`, or shortly after another one, is ignored, so stopping twice loses
     nothing that has arrived.
 
@@ -70,7 +70,7 @@ class Stopper:
         if self._installed:
             self._armed = True
             if self._interrupted_at is not None:
-                self._raise()
+                raise KeyboardInterrupt
 
     def disarm(self) -> None:
         """Ignore interrupts from now on; the remaining work takes only a moment."""
@@ -100,9 +100,7 @@ class Stopper:
         if before is not None and now - before < _REPEAT:
             return
         self._interrupted_at = now
+        # Python drops what is raised in some places, such as a callback of a weak reference. So this
+        # stays armed, and another interrupt can follow.
         if self._armed:
-            self._raise()
-
-    def _raise(self) -> None:
-        self._armed = False
-        raise KeyboardInterrupt
+            raise KeyboardInterrupt

@@ -35,6 +35,17 @@ def test_second_interrupt_is_ignored():
         stopper.stop()
 
 
+def test_interrupt_that_python_drops_can_be_repeated(monkeypatch):
+    monkeypatch.setattr("cpsl_notebook.display.interrupt._REPEAT", 0)
+    with Stopper() as stopper:
+        stopper.arm()
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+        stopper.disarm()
+        signal.raise_signal(signal.SIGINT)
+
+
 def test_interrupt_while_formatting_is_raised():
     with Stopper() as stopper:
         stopper.arm()
