@@ -13,6 +13,10 @@ from collections.abc import Sequence
 __all__ = ["main"]
 
 _INTERRUPTED = 130
+_OVERWRITTEN = (
+    "cpsl: both cpsl and cpsl-client are installed and overwrite each other's files. Run "
+    "`pip uninstall cpsl cpsl-client` and install one again.\n"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,6 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     _open_closed_streams()
     try:
+        if _is_overwritten():
+            sys.stderr.write(_OVERWRITTEN)
+            return 2
         from cpsl.cli import run
 
         return run(sys.argv[1:] if arguments is None else arguments)
@@ -39,6 +46,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with contextlib.suppress(OSError):
             sys.stderr.write(f"{start}cpsl: interrupted\n")
         return _INTERRUPTED
+
+
+def _is_overwritten() -> bool:
+    """Return whether the official SDK is installed as well, whose package has the same name."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return bool(version("cpsl") and version("cpsl-client"))
+    except PackageNotFoundError:
+        return False
 
 
 def _open_closed_streams() -> None:

@@ -113,8 +113,8 @@ _BEFORE_SENDING: _Table = (
         (Exception,),
         "",
         CannotConnectError,
-        "No gateway answers at {where} ({reason}): check that it is running, and check the address and the "
-        "network.",
+        "No gateway answers at {where} ({reason}): check that it is running, and check the address "
+        "and the network.",
     ),
 )
 _AFTER_SENDING: _Table = (

@@ -217,7 +217,8 @@ class Stream:
                 return data
             failure = self._overdue()
         except TIMEOUTS:
-            reason = f"The service sent nothing for {self._call.timeout.read:g} s in the middle of its reply"
+            seconds = f"{self._call.timeout.read:g} s"
+            reason = f"The service sent nothing for {seconds} in the middle of its reply"
             failure = self._interrupted(reason, StreamTimedOut)
         except DecodeError:
             failure = self._interrupted("The reply is not compressed correctly")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from typing import Any, Literal
@@ -10,7 +11,7 @@ from IPython.core.getipython import get_ipython
 
 __all__ = ["FrontEnd", "front_end"]
 
-FrontEnd = Literal["widget", "text", "captured", "headless"]
+FrontEnd = Literal["widget", "console", "text", "captured", "headless"]
 
 
 def front_end() -> FrontEnd:
@@ -19,9 +20,10 @@ def front_end() -> FrontEnd:
     Returns
     -------
     str
-        ``"widget"`` for a notebook, ``"text"`` for a terminal, ``"captured"`` for an ipywidgets
-        ``Output``, which ignores updates of its outputs, or ``"headless"`` for a run that nobody
-        watches.
+        ``"widget"`` for a notebook; ``"console"`` for a front end that may ignore updates of its
+        outputs, such as ``jupyter console``, qtconsole and Spyder; ``"text"`` for a terminal;
+        ``"captured"`` for an ipywidgets ``Output``, which ignores updates too; or ``"headless"`` for a
+        run that nobody watches.
 
     Examples
     --------
@@ -37,7 +39,22 @@ def front_end() -> FrontEnd:
     if _is_captured(parent.get("header", {}).get("msg_id")):
         return "captured"
     # nbclient and similar runners do not allow input, because there is nobody to ask.
-    return "headless" if parent.get("content", {}).get("allow_stdin") is False else "widget"
+    if parent.get("content", {}).get("allow_stdin") is False:
+        return "headless"
+    return "widget" if _is_notebook(shell, parent.get("metadata", {})) else "console"
+
+
+def _is_notebook(shell: Any, metadata: Any) -> bool:
+    """Return whether the front end is known to show updates of outputs.
+
+    Notebooks name the cell that runs; Jupyter Server, VS Code and Colab leave other traces.
+    """
+    return (
+        "cellId" in metadata
+        or bool(os.environ.get("JPY_SESSION_NAME"))
+        or "__vsc_ipynb_file__" in shell.user_ns
+        or "google.colab" in sys.modules
+    )
 
 
 def _is_captured(message_id: Any) -> bool:

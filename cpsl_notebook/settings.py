@@ -18,3 +18,4 @@ class Settings:
     display: str = "auto"
     resume: bool = False
     remote_images: bool = False
+    math: bool = False

@@ -8,7 +8,6 @@ from cpsl_notebook.conversation.registry import ConversationRecord
 from cpsl_notebook.conversation.transmission import receive, sender
 from cpsl_notebook.display.interrupt import Stopper
 from cpsl_notebook.errors import ClientError, StoppedError
-from cpsl_notebook.reply.expected_format import format_error
 from cpsl_notebook.reply.model import Reply
 
 if TYPE_CHECKING:
@@ -92,6 +91,7 @@ def _prepare(
         template=request.template or request.text,
         form=request.form,
         remote_images=context.settings.remote_images,
+        math=context.settings.math,
         cell_id=request.cell_id,
         execution_count=request.execution_count,
     )
@@ -144,8 +144,6 @@ def _settle(
     context: NotebookContext, reply: Reply, conversation: ConversationRecord, *, once: bool
 ) -> None:
     """Check the reply, and record what the service returned about the conversation."""
-    if reply.status == "complete" and reply.form:
-        reply.error = format_error(reply)
     if not (reply.session_id or reply.text):  # nothing came back: the conversation is unchanged
         reply.error = _explain_unknown_session(reply.error, conversation)
         return

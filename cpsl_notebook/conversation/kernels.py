@@ -22,6 +22,8 @@ def is_running_elsewhere(kernel: str) -> bool:
     pid, _, host = process.partition("@")
     if kernel == this_kernel() or host != socket.gethostname():
         return False
+    if not (pid.isdecimal() and start.isdecimal() and len(pid) < 10):  # a damaged row
+        return False
     started = _start_time(int(pid))
     # A different start time means that the process id was reused.
     return started is not None and abs(started - float(start)) < _START_TOLERANCE

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from cpsl_notebook.conversation.kernels import is_running_elsewhere, this_kernel
-from cpsl_notebook.conversation.store import Store
+from cpsl_notebook.conversation.store import Store, is_valid
 from cpsl_notebook.errors import UserError
 
 __all__ = ["ConversationRecord", "ConversationRegistry"]
@@ -225,7 +225,7 @@ class ConversationRegistry:
             f"SELECT {_COLUMNS} FROM conversations {condition} ORDER BY last_at DESC, rowid DESC",  # noqa: S608
             *values,
         )
-        return [ConversationRecord(*row) for row in rows]
+        return [ConversationRecord(*row) for row in rows if is_valid(row)]
 
     def _claim(self, conversation: ConversationRecord) -> bool:
         """Assign a conversation to this kernel; of two kernels that try at once, one succeeds."""

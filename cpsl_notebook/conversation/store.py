@@ -7,18 +7,21 @@ never deleted, even if it is damaged.
 from __future__ import annotations
 
 import contextlib
+import os
 import random
+import re
 import sqlite3
 import time
 import warnings
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from cpsl_notebook.paths import capsule_home
 
-__all__ = ["Store", "default_path"]
+__all__ = ["Store", "default_path", "is_valid"]
 
 _SCHEMA = """CREATE TABLE IF NOT EXISTS conversations (
     session_id TEXT NOT NULL, notebook TEXT NOT NULL, workspace TEXT NOT NULL, app TEXT NOT NULL,
@@ -28,6 +31,7 @@ _HAS_TABLE = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'conve
 _LOCK_TIMEOUT = 10.0  # seconds to wait for another kernel
 _LOCK_TIMEOUT_AFTER_FAILURE = 0.2  # seconds; a file that was unusable once delays no further cell
 _MAX_RETRY_DELAY = 0.02  # seconds
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00")
 _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 Rows = list[Any]
@@ -36,6 +40,38 @@ Rows = list[Any]
 def default_path() -> Path:
     """Return the path of ``conversations.sqlite`` in the folder of the user's Capsule files."""
     return capsule_home() / "conversations.sqlite"
+
+
+def is_valid(row: tuple[Any, ...]) -> bool:
+    """Return whether a row has values of the right kind, as those that `Store` has written.
+
+    Parameters
+    ----------
+    row : tuple
+        The columns ``app, name, session_id, turns, started_at, last_at, kernel, notebook,
+        workspace``.
+    """
+    turns, started_at, last_at = row[3], row[4], row[5]
+    texts = (*row[:3], *row[4:])
+    if not all(isinstance(text, str) for text in texts) or type(turns) is not int:
+        return False
+    return turns >= 0 and all(map(_is_time, filter(None, (started_at, last_at))))
+
+
+def _is_time(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return _TIME.fullmatch(text) is not None
+
+
+def _storable(values: tuple[Any, ...]) -> list[Any]:
+    """Return values with surrogates escaped, which stand for bytes of a path that is not UTF-8."""
+    return [
+        value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+        for value in values
+    ]
 
 
 class Store:
@@ -58,12 +94,12 @@ class Store:
         def query(database: sqlite3.Connection) -> Rows:
             if not database.execute(_HAS_TABLE).fetchone():
                 return []
-            return database.execute(statement, values).fetchall()
+            return database.execute(statement, _storable(values)).fetchall()
 
         try:
             if self._path.exists():
                 return self._with_retries(query)
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, ValueError) as error:
             self._warn(error)
         return []
 
@@ -73,7 +109,7 @@ class Store:
         def execute(database: sqlite3.Connection) -> Rows:
             database.execute("BEGIN IMMEDIATE")  # wait for other kernels before changing anything
             database.execute(_SCHEMA)
-            rows = database.execute(statement, values).fetchall()
+            rows = database.execute(statement, _storable(values)).fetchall()
             database.execute("COMMIT")
             return rows
 
@@ -81,7 +117,7 @@ class Store:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._path.touch(mode=0o600)
             return self._with_retries(execute)
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, ValueError) as error:
             self._warn(error)
         return None
 
@@ -90,15 +126,16 @@ class Store:
 
         SQLite can wait by itself, but an interrupt would not end that wait.
         """
-        uri = f"file:{quote(str(self._path))}?mode=rw"  # does not create the file
+        uri = f"file:{quote(os.fsencode(self._path))}?mode=rw"  # does not create the file
         deadline = time.monotonic() + self._lock_timeout
         while True:
             connection = sqlite3.connect(uri, timeout=0, isolation_level=None, uri=True)
+            connection.text_factory = lambda value: value.decode("utf-8", "replace")
             with contextlib.closing(connection) as database:
                 try:
                     return use(database)
                 except sqlite3.OperationalError as error:
-                    is_locked = error.sqlite_errorcode & 0xFF in _LOCKED
+                    is_locked = getattr(error, "sqlite_errorcode", 0) & 0xFF in _LOCKED
                     if not is_locked or time.monotonic() > deadline:
                         raise
             # A random delay, so that no kernel is locked out by others that retry in step.

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from cpsl_notebook.cpsl_package import takes
 from cpsl_notebook.errors import StoppedError, UserError
+from cpsl_notebook.reply.expected_format import format_error
 
 if TYPE_CHECKING:
     from cpsl_notebook.client import Client
@@ -67,7 +68,7 @@ def sender(
 def receive(reply: Reply, display: Display, send: Callable[[], Any], stopper: Stopper) -> None:
     """Send the prompt and read the answer into a reply; an early error becomes ``reply.error``."""
     answer: Any = None
-    display.start(reply, stopper.stop)
+    display.start(reply, stopper)
     started = time.perf_counter()
     try:
         try:
@@ -78,14 +79,18 @@ def receive(reply: Reply, display: Display, send: Callable[[], Any], stopper: St
                 reply.status = "complete"
             else:
                 _read(reply, answer, display, started)
+            if reply.status == "complete" and reply.form:
+                reply.error = format_error(reply)
         except Exception as error:
             reply.status = "failed"
             reply.error = error
         stopper.disarm()
     except KeyboardInterrupt:
+        stopper.disarm()
         if reply.status == "running":
             reply.status = "stopped"
-            reply.error = StoppedError("the text received so far is kept.")
+        kept = "text received so far" if reply.status == "stopped" else "reply is complete and"
+        reply.error = StoppedError(f"the {kept} is kept.")
     finally:
         if hasattr(answer, "close"):
             answer.close()
@@ -94,7 +99,7 @@ def receive(reply: Reply, display: Display, send: Callable[[], Any], stopper: St
 
 def _read(reply: Reply, chunks: Any, display: Display, started: float) -> None:
     for chunk in chunks:
-        if reply.first_chunk_s is None and (chunk.text or chunk.event == "block"):
+        if reply.first_chunk_s is None and chunk.text:
             reply.first_chunk_s = time.perf_counter() - started
         reply.add_event(chunk.data)
         display.update(reply)

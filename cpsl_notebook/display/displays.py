@@ -1,43 +1,97 @@
 """The ways to show a reply, while it streams and when it is finished.
 
-Every display has the same three methods. `choose` returns the one that suits the front end.
+`choose` returns the one that suits the front end. Whatever goes wrong while a reply is shown, the
+reply itself is not affected.
 """
 
 from __future__ import annotations
 
 import abc
+import contextvars
+import logging
 import sys
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from IPython.display import display
 
+from cpsl_notebook.errors import StoppedError
 from cpsl_notebook.front_end import front_end
+from cpsl_notebook.reply.block_types import is_transient
 from cpsl_notebook.reply.footer import footer
-from cpsl_notebook.reply.rendering import blocks_text, bundle, plain
-from cpsl_notebook.sanitize import clean, split_complete
+from cpsl_notebook.reply.rendering import EMPTY, PartRenderer, bundle, plain
+from cpsl_notebook.sanitize import clean, one_line, split_complete
 
 if TYPE_CHECKING:
+    from cpsl_notebook.display.interrupt import Stopper
     from cpsl_notebook.reply.model import Reply
 
 __all__ = ["Display", "choose"]
 
 _PAINT_INTERVAL = 0.12  # seconds
 _MIN_GROWTH = 1.1  # a repaint sends the whole reply again, so wait until it has grown by a tenth
+_MAX_STATUS = 70  # characters of the line that shows that a terminal is waiting
+_MAX_PROBLEM = 200  # characters of an error message
+_logger = logging.getLogger(__name__)
 
 
-class Display(Protocol):
-    """Shows one reply."""
+class Display:
+    """Shows one reply; this one shows nothing.
 
-    def start(self, reply: Reply, stop: Callable[[], None]) -> None:
-        """Open the display before the prompt is sent; *stop* stops the reply, from any thread."""
+    To add a display, write a subclass that implements `_start`, `_update` and `_finish`. Their errors
+    are logged and do not affect the reply.
+    """
+
+    _stopper: Stopper
+
+    def start(self, reply: Reply, stopper: Stopper) -> None:
+        """Open the display before the prompt is sent; *stopper* stops the reply, from any thread."""
+        self._stopper = stopper
+        self._try(self._start, reply)
 
     def update(self, reply: Reply) -> None:
-        """Note that something has arrived."""
+        """Show, or note, that something has arrived."""
+        self._try(self._update, reply)
 
     def finish(self, reply: Reply) -> None:
-        """Show the final output."""
+        """Show the final output.
+
+        An interrupt ends the formatting, and leaves the plain text and an error in the reply.
+        """
+        self._try(self._finish, reply)
+
+    def _start(self, reply: Reply) -> None:
+        pass
+
+    def _update(self, reply: Reply) -> None:
+        pass
+
+    def _finish(self, reply: Reply) -> None:
+        pass
+
+    def _try(self, step: Callable[[Reply], None], reply: Reply) -> None:
+        try:
+            step(reply)
+        except Exception:
+            _logger.debug("Showing a reply failed", exc_info=True)
+
+    def _render(self, reply: Reply, render: Callable[[Reply], Any], fallback: Any) -> Any:
+        """Return what a function renders, or the fallback if it fails or is interrupted."""
+        try:
+            with self._stopper.interruptible():
+                return render(reply)
+        except KeyboardInterrupt:
+            reply.notices.append("Formatting was interrupted, so the reply is shown as plain text.")
+            if reply.error is None:
+                reply.error = StoppedError("the reply is kept, but it is shown as plain text.")
+        except Exception as error:
+            _logger.debug("Formatting a reply failed", exc_info=True)
+            problem = one_line(f"{type(error).__name__}: {error}")[:_MAX_PROBLEM]
+            reply.notices.append(
+                f"Formatting failed ({problem}); the reply is shown as plain text."
+            )
+        return fallback
 
 
 def choose(kind: str = "auto") -> Display:
@@ -47,8 +101,8 @@ def choose(kind: str = "auto") -> Display:
     ----------
     kind : str
         ``"widget"``, ``"html"``, ``"text"``, ``"quiet"``, or ``"auto"`` for what suits the front
-        end. Where a front end cannot update an output, ``"widget"`` and ``"html"`` become
-        ``"auto"``: text in a terminal, the finished reply in a run without a front end.
+        end. Where outputs cannot be updated, ``"widget"`` and ``"html"`` become ``"auto"``: text in
+        a terminal, the finished reply in a run without a front end.
 
     Returns
     -------
@@ -60,39 +114,47 @@ def choose(kind: str = "auto") -> Display:
         "html": _HtmlDisplay,
         "text": _TextDisplay,
         "quiet": _QuietDisplay,
+        "console": _TextDisplay,
         "captured": _FinalDisplay,
         "headless": _FinalDisplay,
     }
     front = front_end()
-    if kind == "auto" or (kind in ("widget", "html") and front != "widget"):
+    # Only a console may be a notebook that is not recognised, where a setting is right.
+    if kind == "auto" or (kind in ("widget", "html") and front not in ("widget", "console")):
         kind = front
     return makers[kind]()
 
 
-class _QuietDisplay:
+class _QuietDisplay(Display):
     """Shows nothing, except that a conversation was lost."""
 
-    def start(self, reply: Reply, stop: Callable[[], None]) -> None:
-        pass
-
-    def update(self, reply: Reply) -> None:
-        pass
-
-    def finish(self, reply: Reply) -> None:
+    def _finish(self, reply: Reply) -> None:
         if reply.lost_conversation:
-            sys.stderr.write(f"{clean(reply.lost_conversation)}\n")
+            _write(f"{clean(reply.lost_conversation)}\n", "stderr")
 
 
-class _FinalDisplay(_QuietDisplay):
+class _FinalDisplay(Display):
     """Shows the finished reply once."""
 
-    def finish(self, reply: Reply) -> None:
-        if _is_empty_failure(reply):
-            return
-        display(bundle(reply), raw=True, metadata={"capsule": _metadata(reply)})
+    def _finish(self, reply: Reply) -> None:
+        if not _is_empty_failure(reply):
+            final = self._final(reply)
+            try:
+                display(final, raw=True, metadata={"capsule": _metadata(reply)})
+            except Exception:  # for example, a terminal that cannot encode the text
+                _logger.debug("Showing a reply failed", exc_info=True)
+                _write(f"{final['text/plain']}\n")
+
+    def _final(self, reply: Reply) -> dict[str, str]:
+        """Return the final MIME bundle."""
+        final: dict[str, str] | None = self._render(reply, bundle, None)
+        if final is None:
+            lines = [clean(reply.text), *map(clean, reply.notices)]
+            return {"text/plain": "\n\n".join(filter(None, lines))}
+        return final
 
 
-class _LiveDisplay(_QuietDisplay, abc.ABC):
+class _LiveDisplay(_FinalDisplay, abc.ABC):
     """Shows one output that changes while the reply grows, and makes it static in the end.
 
     A thread paints, so that the last text is also painted while the service pauses.
@@ -103,34 +165,36 @@ class _LiveDisplay(_QuietDisplay, abc.ABC):
         self._finished = threading.Event()
         self._painter: threading.Thread | None = None
 
-    def start(self, reply: Reply, stop: Callable[[], None]) -> None:
-        self._handle = display(self._open(reply, stop), raw=True, display_id=True)
-        self._painter = threading.Thread(target=self._paint_until_finished, daemon=True)
+    def _start(self, reply: Reply) -> None:
+        self._handle = display(self._open(reply), raw=True, display_id=True)
+        # With the cell's context, in which ipykernel keeps where outputs go.
+        paint = contextvars.copy_context().run
+        self._painter = threading.Thread(target=paint, args=(self._paint_all, reply), daemon=True)
         self._painter.start()
 
-    def finish(self, reply: Reply) -> None:
+    def _finish(self, reply: Reply) -> None:
         self._finished.set()
         if self._painter is not None:
             self._painter.join()
-        final = {"text/plain": clean(reply.text)}  # shown if rendering fails
         try:
-            final = bundle(reply)
+            if self._handle is None:
+                super()._finish(reply)
+            else:
+                metadata = {"capsule": _metadata(reply)}
+                self._handle.update(self._final(reply), raw=True, metadata=metadata)
         finally:
-            try:
-                self._handle.update(final, raw=True, metadata={"capsule": _metadata(reply)})
-            finally:
-                self._close()
+            self._close()
 
-    def _paint_until_finished(self) -> None:
+    def _paint_all(self, reply: Reply) -> None:
         while not self._finished.wait(_PAINT_INTERVAL):
-            self._paint()
+            self._try(self._paint, reply)
 
     @abc.abstractmethod
-    def _open(self, reply: Reply, stop: Callable[[], None]) -> dict[str, Any]:
+    def _open(self, reply: Reply) -> dict[str, Any]:
         """Return the MIME bundle to show first."""
 
     @abc.abstractmethod
-    def _paint(self) -> None:
+    def _paint(self, reply: Reply) -> None:
         """Show what has arrived."""
 
     def _close(self) -> None:
@@ -140,73 +204,144 @@ class _LiveDisplay(_QuietDisplay, abc.ABC):
 class _WidgetDisplay(_LiveDisplay):
     """Shows a panel of widgets while the reply streams."""
 
-    def _open(self, reply: Reply, stop: Callable[[], None]) -> dict[str, Any]:
+    _panel: Any = None
+
+    def _open(self, reply: Reply) -> dict[str, Any]:
         from cpsl_notebook.display.panel import Panel
 
-        self._panel = Panel(reply, stop)
-        return self._panel.bundle
+        self._panel = Panel(reply, self._stopper.stop)
+        opened: dict[str, Any] = self._panel.bundle
+        return opened
 
-    def _paint(self) -> None:
+    def _paint(self, reply: Reply) -> None:
         self._panel.paint()
 
     def _close(self) -> None:
-        self._panel.close()
+        if self._panel is not None:
+            self._panel.close()
 
 
 class _HtmlDisplay(_LiveDisplay):
     """Shows the reply as HTML, updated when it has grown by a tenth or pauses."""
 
-    def _open(self, reply: Reply, stop: Callable[[], None]) -> dict[str, Any]:
-        self._reply = reply
+    def _open(self, reply: Reply) -> dict[str, Any]:
         self._last_size = self._painted_size = _size(reply)
         return bundle(reply)
 
-    def _paint(self) -> None:
-        size = _size(self._reply)
+    def _paint(self, reply: Reply) -> None:
+        size = _size(reply)
         is_pausing = size == self._last_size
         has_grown = size[0] >= self._painted_size[0] * _MIN_GROWTH
         if size != self._painted_size and (is_pausing or has_grown):
-            self._handle.update(bundle(self._reply), raw=True)
+            self._handle.update(bundle(reply), raw=True)
             self._painted_size = size
         self._last_size = size
 
 
-class _TextDisplay(_QuietDisplay):
-    """Writes the text as it arrives, and the footer below it."""
+class _TextDisplay(Display):
+    """Writes texts and blocks as they arrive, and the footer below them.
+
+    A terminal shows on one line that it is waiting; the line disappears when something arrives.
+    """
 
     def __init__(self) -> None:
-        self._pieces_written = 0
+        self._taken = 0  # pieces of the reply
         self._pending = ""  # may be continued by the next text
+        self._written = ""  # the end of what was written
+        self._is_after_block = False
+        self._status = ""
+        self._blocks: dict[int, Any] = {}  # those that were written, by position
 
-    def update(self, reply: Reply) -> None:
-        if reply.form:  # shown at the end, when its format is known
-            return
-        new = "".join(reply.pieces[self._pieces_written :])
-        self._pieces_written = len(reply.pieces)
-        complete, self._pending = split_complete(self._pending + new)
-        sys.stdout.write(clean(complete))
-        sys.stdout.flush()
+    def _start(self, reply: Reply) -> None:
+        self._renderer = PartRenderer(reply)
+        self._show_status(f"Waiting for {reply.app}…")
 
-    def finish(self, reply: Reply) -> None:
+    def _update(self, reply: Reply) -> None:
+        # A reply with a format is written at the end, when its format is known.
+        for piece in [] if reply.form else reply.pieces[self._taken :]:
+            if isinstance(piece, str):
+                complete, self._pending = split_complete(self._pending + piece)
+                complete = clean(complete)
+                self._write(complete.lstrip("\n") if self._is_after_block else complete)
+            elif not is_transient(piece):
+                self._write_pending()
+                self._write_paragraph(self._renderer.text(piece))
+                self._blocks[self._taken] = piece
+            self._taken += 1
+        self._show_status(reply.notification)
+
+    def _finish(self, reply: Reply) -> None:
+        self._show_status("")
         if _is_empty_failure(reply):
             return
-        self.update(reply)
-        sys.stdout.write(clean(self._pending))
-        lines = [
-            plain(reply) if reply.form else blocks_text(reply),
-            *reply.notices,
-            f"[{footer(reply)}]",
-        ]
-        sys.stdout.write("\n" + "\n".join(filter(None, map(clean, lines))) + "\n")
+        self._update(reply)
+        self._write_pending()
+        for text in self._render(
+            reply, self._last_texts, [clean(reply.text)] if reply.form else []
+        ):
+            self._write_paragraph(text)
+        is_empty = reply.status == "complete" and reply.is_empty
+        notes = [EMPTY if is_empty else "", self._renderer.budget.note, *reply.notices]
+        lines = [*filter(None, map(clean, notes)), f"[{footer(reply)}]"]
+        above = "\n" if self._written and not self._written.endswith("\n") else ""
+        self._write(above + "\n".join(lines) + "\n")
+
+    def _last_texts(self, reply: Reply) -> list[str]:
+        """Return what could not be written earlier."""
+        if reply.form:
+            return [plain(reply)]
+        replaced = [p for p, block in self._blocks.items() if reply.pieces[p] is not block]
+        return [self._renderer.text(reply.pieces[position]) for position in replaced]
+
+    def _write_pending(self) -> None:
+        self._write(clean(self._pending))
+        self._pending = ""
+
+    def _write_paragraph(self, text: str) -> None:
+        """Write a text that is divided from what is above and below it by an empty line."""
+        if text:
+            newlines = len(self._written) - len(self._written.rstrip("\n"))
+            above = "\n" * (2 - newlines) if self._written else ""
+            self._write(above + text.strip("\n") + "\n\n")
+            self._is_after_block = True
+
+    def _write(self, text: str) -> None:
+        if text:
+            self._show_status("")
+            self._written = (self._written + text)[-2:]
+            self._is_after_block = False
+            _write(text)
+
+    def _show_status(self, text: str) -> None:
+        """Show a status at the start of a line of a terminal, in place of the last one."""
+        is_line_start = not self._written or self._written.endswith("\n")
+        is_terminal = sys.stdout is not None and sys.stdout.isatty()
+        if not (is_terminal and is_line_start):
+            return
+        text = one_line(text)[:_MAX_STATUS]
+        if text != self._status:
+            _write("\r" + " " * len(self._status) + "\r" + text)
+            self._status = text
+
+
+def _write(text: str, stream: str = "stdout") -> None:
+    """Write text to a standard stream; characters that it cannot encode become question marks."""
+    file = getattr(sys, stream)
+    if file is None:  # a program without a console
+        return
+    encoding = getattr(file, "encoding", None) or "utf-8"
+    file.write(text.encode(encoding, "replace").decode(encoding))
+    file.flush()
 
 
 def _is_empty_failure(reply: Reply) -> bool:
     """Return whether there is nothing to show but the error, which is raised afterwards."""
-    return reply.status == "failed" and not (reply.text or reply.blocks)
+    return reply.status == "failed" and reply.is_empty
 
 
 def _size(reply: Reply) -> tuple[int, int]:
-    return sum(map(len, reply.pieces)), len(reply.blocks)
+    """Return the number of characters, and of texts and blocks."""
+    return sum(len(p) for p in reply.pieces if isinstance(p, str)), len(reply.pieces)
 
 
 def _metadata(reply: Reply) -> dict[str, Any]:

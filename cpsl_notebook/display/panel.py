@@ -1,7 +1,8 @@
 """The panel of widgets that shows a reply while it streams.
 
 Final text is sent once, in a widget of its own; only what still grows or changes is sent again. So
-the traffic is proportional to the length of the reply.
+the traffic is proportional to the length of the reply. The status and the Stop button are below the
+text, where the front end keeps them in view while the text grows.
 """
 
 from __future__ import annotations
@@ -14,9 +15,8 @@ import ipykernel
 import ipywidgets as widgets
 from ipywidgets.widgets.widget_string import HTMLStyle
 
-from cpsl_notebook.display.incremental import BlockGroups, GrowingMarkdown
-from cpsl_notebook.reply.markdown import to_html
-from cpsl_notebook.reply.style import STYLE, framed, quiet_line
+from cpsl_notebook.display.incremental import GrowingReply
+from cpsl_notebook.reply.style import framed, quiet_line
 
 if TYPE_CHECKING:
     from cpsl_notebook.reply.model import Reply
@@ -34,7 +34,7 @@ _IDLE_LIMIT = 0.2  # seconds
 
 
 class Panel:
-    """A status line, a Stop button, and the reply so far.
+    """The reply so far, a Stop button, and a status line.
 
     Parameters
     ----------
@@ -47,19 +47,15 @@ class Panel:
     def __init__(self, reply: Reply, stop: Callable[[], None]) -> None:
         self._reply = reply
         self._started = time.monotonic()
-        self._growing = GrowingMarkdown()
-        self._pieces_taken = 0
+        self._growing = GrowingReply(reply)
         self._painted_rest = ""
         self._painted_at = self._next_paint = 0.0
-        self._painted_blocks: list[Any] = []
-        self._groups = BlockGroups()
         # Shared by all widgets: a layout and a style of its own would be two more widgets for each.
         self._shared = {"layout": widgets.Layout(margin="0"), "style": HTMLStyle()}
         self._status = self._html_widget(self._status_html())
         self._rest = self._html_widget()
-        self._text = widgets.VBox([self._rest], layout=self._shared["layout"])
-        self._blocks = widgets.VBox(layout=self._shared["layout"])
-        parts = [self._top_row(stop), self._html_widget(STYLE), self._text, self._blocks]
+        self._pages = widgets.VBox([self._rest], layout=self._shared["layout"])
+        parts = [self._pages, self._bottom_row(stop)]
         self._view = widgets.VBox(parts, layout=self._shared["layout"])
 
     @property
@@ -71,17 +67,12 @@ class Panel:
     def paint(self) -> None:
         """Show what has arrived, unless the last repaint was too recent."""
         self._status.value = self._status_html()
-        pieces = self._reply.pieces[self._pieces_taken :]
-        self._pieces_taken += len(pieces)
-        self._growing.add("".join(pieces))
         started = time.monotonic()
         if started < self._next_paint:
             return
-        if self._growing.rest != self._painted_rest and self._is_text_due(started):
-            self._paint_text()
-        if self._reply.blocks != self._painted_blocks:
-            self._painted_blocks = list(self._reply.blocks)
-            self._paint_blocks()
+        self._growing.update()
+        if self._is_text_due(started):
+            self._paint_pages()
         cost = time.monotonic() - started
         idle = max(_MIN_IDLE_FACTOR * cost, min(_MAX_IDLE_FACTOR * cost, _IDLE_LIMIT))
         self._next_paint = started + idle
@@ -95,41 +86,38 @@ class Panel:
         has_grown = len(self._growing.rest) >= len(self._painted_rest) * _MIN_GROWTH
         return has_grown or not is_large or now - self._painted_at > _MAX_DELAY
 
-    def _paint_text(self) -> None:
-        piece = self._growing.take_settled()
-        if piece:
-            settled = self._html_widget(_page(self._markdown(piece)))
-            self._text.children = (*self._text.children[:-1], settled, self._rest)
-        self._painted_rest, self._painted_at = self._growing.rest, time.monotonic()
-        self._rest.value = _page(self._markdown(self._painted_rest), ' role="status"')
-
-    def _paint_blocks(self) -> None:
-        pages = [_page(html, ' role="status"') for html in self._groups.html(self._reply)]
-        shown = list(self._blocks.children)
+    def _paint_pages(self) -> None:
+        pages = [_page(html, ' role="status"') for html in self._growing.pages()]
+        shown = list(self._pages.children[:-1])
         for widget, page in zip(shown, pages, strict=False):
             widget.value = page  # sends nothing if the value is the same
         if len(pages) > len(shown):
-            self._blocks.children = (*shown, *map(self._html_widget, pages[len(shown) :]))
+            added = map(self._html_widget, pages[len(shown) :])
+            self._pages.children = (*shown, *added, self._rest)
+        if self._growing.rest != self._painted_rest:
+            self._painted_rest, self._painted_at = self._growing.rest, time.monotonic()
+            self._rest.value = _page(self._growing.rest_html(), ' role="status"')
 
-    def _markdown(self, text: str) -> str:
-        return to_html(text, remote_images=self._reply.remote_images)
-
-    def _top_row(self, stop: Callable[[], None]) -> Any:
+    def _bottom_row(self, stop: Callable[[], None]) -> Any:
+        if not _delivers_clicks():
+            return self._status
         button = widgets.Button(
             description="Stop",
             icon="stop",
             tooltip="Stop the reply and keep the text received so far",
-            layout=widgets.Layout(width="auto", margin="2px 10px 2px 0"),
+            layout=widgets.Layout(width="auto", flex="0 0 auto", margin="2px 10px 2px 0"),
         )
         button.on_click(lambda _: stop())
-        if not _deliver_clicks_at_once(button.comm):
-            return self._status
+        # ipykernel 7.4 handles a comm's messages in the subshell that last wrote to the comm, which
+        # is the one that is busy with the cell. It has no public setting; the browser tests of the
+        # Stop button fail if this stops working.
+        if hasattr(button.comm, "_reply_subshell_for"):
+            button.comm._reply_subshell_for = lambda data, default: default
         return widgets.HBox([button, self._status], layout=widgets.Layout(align_items="center"))
 
     def _status_html(self) -> str:
         reply = self._reply
-        has_begun = reply.pieces or reply.blocks
-        doing = f"{reply.app} is replying" if has_begun else f"Connecting to {reply.app}…"
+        doing = f"{reply.app} is replying" if reply.pieces else f"Connecting to {reply.app}…"
         seconds = int(time.monotonic() - self._started)
         # The seconds are outside the status, so that a screen reader does not read each of them.
         status = quiet_line(reply.notification or doing, 'role="status"')
@@ -141,20 +129,14 @@ class Panel:
 
 def _page(content: str, attributes: str = "") -> str:
     """Return HTML that looks the same in a widget as in an output."""
-    style = ' style="line-height:var(--jp-content-line-height,1.6)"'
+    # Without the widths, a long line of code makes the whole panel wider than the window.
+    style = ' style="width:0;min-width:100%;line-height:var(--jp-content-line-height,1.6)"'
     return f'<div class="jp-RenderedHTMLCommon"{style}>{framed(content, attributes)}</div>'
 
 
-def _deliver_clicks_at_once(comm: Any) -> bool:
-    """Make clicks arrive while the cell runs; return whether they can."""
-    if ipykernel.version_info < (7,):  # type: ignore[attr-defined]
-        return False
-    # ipykernel 7.4 handles a comm's messages in the subshell that last wrote to the comm, which is
-    # the one that is busy with the cell. It has no public setting; the browser tests of the Stop
-    # button fail if this stops working.
-    if hasattr(comm, "_reply_subshell_for"):
-        comm._reply_subshell_for = lambda data, default: default
-    return True
+def _delivers_clicks() -> bool:
+    """Return whether a click arrives while the cell runs."""
+    return bool(ipykernel.version_info >= (7,))  # type: ignore[attr-defined]
 
 
 def _close(widget: Any) -> None:

@@ -54,6 +54,10 @@ class CapsuleMagics(Magics):
         help="Whether to load remote images in replies. The image's server learns that you view it.",
     ).tag(config=True)
 
+    math = Bool(False, help=r"Whether to typeset $$…$$, \[…\] and \(…\) in replies.").tag(
+        config=True
+    )
+
     def __init__(self, shell: InteractiveShell, **options: Any) -> None:
         super().__init__(shell, **options)
         # When the extension is loaded again, settings that were changed before stay in force.
@@ -106,6 +110,6 @@ class CapsuleMagics(Magics):
 
     def _apply_setting(self, change: dict[str, Any]) -> None:
         setattr(self.context.settings, change["name"], change["new"])
-        if change["name"] == "remote_images":  # also for replies that are shown again
+        if change["name"] in ("remote_images", "math"):  # also for replies that are shown again
             for reply in self.context.replies:
-                reply.remote_images = change["new"]
+                setattr(reply, change["name"], change["new"])

@@ -6,8 +6,9 @@ import json
 from typing import TYPE_CHECKING
 
 from cpsl_notebook.errors import UserError
-from cpsl_notebook.reply.blocks import table_html
-from cpsl_notebook.reply.markdown import table_cells, to_html
+from cpsl_notebook.reply.blocks import table_html, table_text
+from cpsl_notebook.reply.limits import MAX_FORMATTED
+from cpsl_notebook.reply.markdown import has_table, to_html
 from cpsl_notebook.reply.tables import is_table_block, markdown_tables
 
 if TYPE_CHECKING:
@@ -29,8 +30,12 @@ def format_error(reply: Reply) -> UserError | None:
 
 
 def has_expected_format(reply: Reply) -> bool:
-    """Return whether a reply has the required format, and is therefore shown in that format."""
-    return bool(reply.form) and reply.status == "complete" and reply.error is None
+    """Return whether a reply has the required format, and is shown in that format.
+
+    A reply of more than 100 kB is shown like any other, because formatting it takes long.
+    """
+    is_valid = bool(reply.form) and reply.status == "complete" and reply.error is None
+    return is_valid and sum(len(p) for p in reply.pieces if isinstance(p, str)) <= MAX_FORMATTED
 
 
 def formatted_html(reply: Reply) -> str:
@@ -48,10 +53,9 @@ def formatted_text(reply: Reply) -> str:
     """Return the same as `formatted_html`, as plain text."""
     if reply.form == "json":
         return json.dumps(reply.json(), indent=2, ensure_ascii=False)
-    tables = markdown_tables(reply.text)
-    return "\n\n".join(frame.to_string(index=False, na_rep="") for frame in tables)
+    return "\n\n".join(map(table_text, markdown_tables(reply.text)))
 
 
 def _has_table(reply: Reply) -> bool:
     # Finding a table is cheaper than converting it, which `Reply.tables` does.
-    return bool(table_cells(reply.text)) or any(map(is_table_block, reply.blocks))
+    return any(has_table(p) if isinstance(p, str) else is_table_block(p) for p in reply.parts)

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
 __all__ = ["footer"]
 
-_MAX_REASON = 200  # characters of an error message
-
 
 def footer(reply: Reply) -> str:
     """Return the footer of a finished reply as one line of text.
@@ -21,7 +19,7 @@ def footer(reply: Reply) -> str:
     --------
     >>> from cpsl_notebook import Reply
     >>> footer(Reply("support-ops", "How many?", turn=2, total_s=0.5, status="stopped"))
-    'support-ops · turn 2 · 0.5 s · stopped'
+    'support-ops · turn 2 · total 0.5 s · stopped'
     """
     fields = [reply.app]
     if reply.conversation:
@@ -32,11 +30,9 @@ def footer(reply: Reply) -> str:
     if reply.recorded_at is not None:
         fields.append(f"recorded {reply.recorded_at:%Y-%m-%d}")
     elif reply.first_chunk_s is not None:
-        fields.append(f"first words {reply.first_chunk_s:.1f} s")
+        fields.append(f"first text {reply.first_chunk_s:.1f} s")
     if reply.total_s is not None and reply.recorded_at is None:
-        fields.append(f"{reply.total_s:.1f} s")
+        fields.append(f"total {reply.total_s:.1f} s")
     if reply.status != "complete":
-        fields.append(reply.status)
-    if reply.status == "failed" and reply.error is not None:
-        fields[-1] += f": {' '.join(str(reply.error).split())[:_MAX_REASON]}"
+        fields.append(reply.status)  # the error below the reply gives the reason
     return clean(" · ".join(fields))

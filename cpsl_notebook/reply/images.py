@@ -13,11 +13,17 @@ from urllib.parse import urlsplit
 
 from cpsl_notebook.sanitize import clean
 
-__all__ = ["image_html", "is_embedded_image"]
+__all__ = ["image_html", "image_text", "is_embedded_image", "link_html"]
 
 # No SVG: a program that shows a saved notebook may open it as a document, with its scripts.
 _EMBEDDED = re.compile(r"data:image/(png|jpe?g|gif|webp);base64,[A-Za-z0-9+/]+={0,2}")
+_MAX_URL = 8_000  # characters of a web address; no server accepts longer ones
 _MAX_WIDTH = 2_000  # pixels
+_UNSUITABLE = "neither a web address nor an embedded PNG, JPEG, GIF or WebP"
+_REMOTE = (
+    "its server would learn that you view it; <code>%config CapsuleMagics.remote_images = True</code> "
+    "loads it"
+)
 
 
 def is_embedded_image(url: str) -> bool:
@@ -42,12 +48,13 @@ def image_html(url: str, alt: str, width: Any = None, *, remote_images: bool = F
     Returns
     -------
     str
-        An ``img`` element, a link to a remote image, or the description in brackets.
+        An ``img`` element; or in brackets the description, with a link to a remote image, and why
+        the image is not shown.
 
     Examples
     --------
-    >>> image_html("file:///chart.png", "a chart")
-    '[image: a chart]'
+    >>> image_html("file:///chart.png", "a chart").partition(";")[0]
+    '[image: a chart'
     """
     alt = clean(alt)
     is_remote = _is_web_address(url)
@@ -60,13 +67,32 @@ def image_html(url: str, alt: str, width: Any = None, *, remote_images: bool = F
         )
     description = escape(alt or "no description")
     if not is_remote:
-        return f"[image: {description}]"
-    link = f'<a href="{escape(url)}" target="_blank" rel="noopener noreferrer">{description}</a>'
-    return f"[remote image, not loaded: {link}]"
+        return f"[image: {description}; not shown, because it is {_UNSUITABLE}]"
+    return f"[remote image, not loaded: {link_html(url, alt or 'no description')}; {_REMOTE}]"
+
+
+def image_text(url: str, alt: str) -> str:
+    """Return an image as text.
+
+    Examples
+    --------
+    >>> image_text("https://pictures.example/cat.png", "a cat")
+    '[image: a cat https://pictures.example/cat.png]'
+    """
+    address = f" {clean(url)}" if _is_web_address(url) else ""
+    return f"[image: {clean(alt) or 'no description'}{address}]"
+
+
+def link_html(url: str, label: str) -> str:
+    """Return a link to a web page, or only its label if the URL is not one of the web."""
+    if not _is_web_address(url):
+        return escape(clean(label))
+    attributes = 'target="_blank" rel="noopener noreferrer"'
+    return f'<a href="{escape(clean(url))}" {attributes}>{escape(clean(label))}</a>'
 
 
 def _is_web_address(url: str) -> bool:
     try:
-        return urlsplit(url).scheme.lower() in ("http", "https")
+        return len(url) <= _MAX_URL and urlsplit(url).scheme.lower() in ("http", "https")
     except ValueError:
         return False

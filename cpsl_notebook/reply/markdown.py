@@ -1,30 +1,48 @@
 """Markdown from an app, which is not trusted: rendering it as safe HTML, and extracting its parts.
 
-HTML in the Markdown stays text. Links lead to the web or to mail addresses only.
+HTML in the Markdown stays text. Links lead to the web or to mail addresses only. Rendering takes time
+proportional to the text; see `cpsl_notebook.reply.limits` for how much of it is formatted.
 """
 
 from __future__ import annotations
 
 import functools
+import logging
+import re
+import time
 from html import escape
 from typing import Any
 from urllib.parse import urlsplit
 
 from markdown_it import MarkdownIt
+from markdown_it.rules_block import table
+from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 
+from cpsl_notebook.reply.formulas import formula_html, math_block, math_inline
 from cpsl_notebook.reply.highlighting import highlight
 from cpsl_notebook.reply.images import image_html, is_embedded_image
+from cpsl_notebook.reply.limits import Budget
+from cpsl_notebook.reply.style import CELL, TABLE, code_block, plain_block
 from cpsl_notebook.sanitize import clean
 
-__all__ = ["close_fence", "code_blocks", "settled_length", "table_cells", "to_html"]
+__all__ = ["close_fence", "code_blocks", "has_table", "settled_length", "table_cells", "to_html"]
 
 _LINK_SCHEMES = {"http", "https", "mailto"}
 _MAX_NESTING = 40  # blocks within blocks; a text with deeper nesting is shown unformatted
+_MAX_PARAGRAPH = 20_000  # characters; a longer paragraph stays unformatted
+_DELIMITERS = re.compile(r"^[ \t>]*\|?[ \t]*:?-", re.MULTILINE)
+_DIRECTED = {"paragraph_open", "heading_open", "list_item_open", "th_open", "td_open"}
+_UNLIMITED = 1 << 60
+_CHECK_BOXES = {"[ ] ": "☐ ", "[x] ": "☑ ", "[X] ": "☑ "}
 
 
-def to_html(text: str, *, remote_images: bool = False) -> str:
+def to_html(
+    text: str, *, remote_images: bool = False, math: bool = False, budget: Budget | None = None
+) -> str:
     r"""Return Markdown as HTML that runs no code and fetches nothing but allowed images.
+
+    Line breaks are kept, formulas arrive as they are written, and ``- [x]`` is a check box.
 
     Parameters
     ----------
@@ -32,6 +50,10 @@ def to_html(text: str, *, remote_images: bool = False) -> str:
         The Markdown.
     remote_images : bool
         Whether images of other servers are shown.
+    math : bool
+        Whether formulas are typeset.
+    budget : Budget, optional
+        How much may be formatted, which this call reduces; by default, as much as in one reply.
 
     Returns
     -------
@@ -41,15 +63,17 @@ def to_html(text: str, *, remote_images: bool = False) -> str:
     Examples
     --------
     >>> to_html("**4** threads <script>")
-    '<p><strong>4</strong> threads &lt;script&gt;</p>\n'
+    '<p dir="auto"><strong>4</strong> threads &lt;script&gt;</p>\n'
     """
-    parser, env = _parser(), {"remote_images": remote_images}
-    text = clean(text)
-    tokens = parser.parse(text, env)
+    parser, budget = _parser(), budget or Budget()
+    formatted, plain = budget.split(clean(text))
+    env = {"remote_images": remote_images, "math": math, "budget": budget}
+    tokens = parser.parse(formatted, env)
     if any(token.level >= _MAX_NESTING - 2 for token in tokens):
-        return f"<pre>{escape(text)}</pre>"
+        return plain_block(formatted + plain)
     # Cleaned again, because an HTML entity may stand for a control character.
-    return clean(parser.renderer.render(tokens, parser.options, env))
+    html = clean(parser.renderer.render(tokens, parser.options, env))
+    return html + (plain_block(plain) if plain else "")
 
 
 def settled_length(text: str) -> int:
@@ -67,7 +91,7 @@ def settled_length(text: str) -> int:
     complete = text[: text.rfind("\n") + 1]  # an unfinished line may still become anything
     starts = [
         token.map[0]
-        for token in _block_parser().parse(complete)
+        for token in _block_parser().parse(complete, {"unfinished": True})
         if token.level == 0 and token.map and token.nesting >= 0
     ]
     if len(starts) < 2:
@@ -79,7 +103,8 @@ def table_cells(text: str) -> list[list[list[str]]]:
     """Return the tables of a Markdown text, each as rows of cell texts, the header first."""
     tables: list[list[list[str]]] = []
     previous = ""
-    for token in _parser().parse(clean(text)):
+    unlimited = Budget(cells=_UNLIMITED, brackets=_UNLIMITED)
+    for token in _parser().parse(clean(text), {"budget": unlimited}):
         if token.type == "table_open":
             tables.append([])
         elif token.type == "tr_open":
@@ -90,8 +115,24 @@ def table_cells(text: str) -> list[list[list[str]]]:
     return tables
 
 
+def has_table(text: str) -> bool:
+    r"""Return whether a Markdown text contains a table.
+
+    Examples
+    --------
+    >>> has_table("| a |\n|---|\n| 1 |"), has_table("a | b")
+    (True, False)
+    """
+    # Only text in front of a line such as |---|---| can be a table, so most text need not be parsed.
+    if not _DELIMITERS.search(text):
+        return False
+    return any(token.type == "table_open" for token in _block_parser().parse(clean(text)))
+
+
 def code_blocks(text: str) -> list[str]:
     """Return the contents of the fenced code blocks of a Markdown text."""
+    if "```" not in text and "~~~" not in text:  # most text need not be parsed
+        return []
     return [t.content for t in _block_parser().parse(clean(text)) if t.type == "fence"]
 
 
@@ -116,25 +157,93 @@ def close_fence(text: str) -> str:
 
 @functools.cache
 def _parser() -> MarkdownIt:
-    options = {"html": False, "highlight": highlight, "maxNesting": _MAX_NESTING}
-    parser = MarkdownIt("commonmark", options)
-    parser.enable(["table", "strikethrough"])
+    parser = _new_parser().enable(["table", "strikethrough"])
+    parser.options["breaks"] = True
+    parser.core.ruler.at("inline", _parse_inline)
+    parser.core.ruler.push("details", _add_details)
+    parser.inline.ruler.before("escape", "math", math_inline)
     parser.validateLink = _is_allowed_link  # type: ignore[method-assign]
-    parser.add_render_rule("link_open", _render_link)
-    parser.add_render_rule("image", _render_image)
+    for name, rule in _RENDER_RULES.items():
+        parser.add_render_rule(name, rule)
     return parser
 
 
 @functools.cache
 def _block_parser() -> MarkdownIt:
     """Return a parser that only finds blocks, which is faster."""
-    parser = MarkdownIt("commonmark", {"html": False, "maxNesting": _MAX_NESTING}).enable("table")
+    parser = _new_parser().enable("table")
     parser.core.ruler.enableOnly(["normalize", "block"])
     return parser
 
 
+def _new_parser() -> MarkdownIt:
+    logger = logging.getLogger("markdown_it")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)  # at DEBUG, it writes a line for every rule that it tries
+    parser = MarkdownIt("commonmark", {"html": False, "maxNesting": _MAX_NESTING})
+    parser.block.ruler.at("table", _parse_table, {"alt": ["paragraph", "reference"]})
+    parser.block.ruler.before(
+        "fence", "math", math_block, {"alt": ["paragraph", "reference", "blockquote", "list"]}
+    )
+    return parser
+
+
+def _budget(env: Any) -> Budget:
+    budget: Budget = env.setdefault("budget", Budget())
+    return budget
+
+
+def _parse_table(state: Any, start: int, end: int, silent: bool) -> bool:
+    """Parse a table, limited to the cells that may still be formatted.
+
+    Every row gets as many cells as the header, so a table may have many more cells than characters.
+    """
+    header = state.src[state.bMarks[start] : state.eMarks[start]]
+    columns = header.count("|") + 1
+    rows = _budget(state.env).cells // columns
+    if rows < 1:
+        return False
+    found = table(state, start, min(end, start + 1 + rows), silent)
+    if found and not silent:
+        _budget(state.env).cells -= columns * (state.line - start)
+    return found
+
+
+def _parse_inline(state: StateCore) -> None:
+    """Parse the text of paragraphs and cells, except where that could take very long."""
+    budget = _budget(state.env)
+    for token in state.tokens:
+        if token.type != "inline":
+            continue
+        token.children, state.env["missing_ends"] = [], set()
+        brackets = token.content.count("[")
+        if len(token.content) > _MAX_PARAGRAPH or brackets > budget.brackets:
+            token.children = [Token("text", "", 0, content=token.content)]
+            continue
+        budget.brackets -= brackets
+        state.md.inline.parse(token.content, state.md, state.env, token.children)
+
+
+def _add_details(state: StateCore) -> None:
+    """Add text directions and check boxes."""
+    kinds = ("", "")
+    for token in state.tokens:
+        if token.type in _DIRECTED:
+            token.attrSet("dir", "auto")
+        is_item = kinds == ("list_item_open", "paragraph_open")
+        if token.type == "inline" and is_item and token.children:
+            text = token.children[0]
+            box = _CHECK_BOXES.get(text.content[:4]) if text.type == "text" else None
+            if box:
+                text.content = box + text.content[4:]
+        kinds = (kinds[1], token.type)
+
+
 def _is_allowed_link(url: str) -> bool:
-    scheme = urlsplit(url.strip()).scheme.lower()
+    try:
+        scheme = urlsplit(url.strip()).scheme.lower()
+    except ValueError:
+        return False
     return scheme in _LINK_SCHEMES or is_embedded_image(url)
 
 
@@ -144,16 +253,59 @@ def _render_link(renderer: Any, tokens: Any, position: int, options: Any, env: A
         del link.attrs["href"]
     link.attrSet("target", "_blank")
     link.attrSet("rel", "noopener noreferrer")
+    return _render_nested(renderer, tokens, position, options, env)
+
+
+def _render_nested(renderer: Any, tokens: Any, position: int, options: Any, env: Any) -> str:
+    env["links"] = env.get("links", 0) + tokens[position].nesting
     rendered: str = renderer.renderToken(tokens, position, options, env)
     return rendered
 
 
 def _render_image(renderer: Any, tokens: Any, position: int, options: Any, env: Any) -> str:
     url, alt = str(tokens[position].attrGet("src") or ""), tokens[position].content
-    depth = sum(token.nesting for token in tokens[:position] if token.type.startswith("link_"))
-    if depth and not is_embedded_image(url):
+    if env.get("links") and not is_embedded_image(url):
         return escape(clean(alt))  # a link cannot contain another link
     return image_html(url, alt, remote_images=env.get("remote_images", False))
+
+
+def _render_code(renderer: Any, tokens: Any, position: int, options: Any, env: Any) -> str:
+    token, budget = tokens[position], _budget(env)
+    language = (token.info.split() or [""])[0]
+    code = ""
+    if language and budget.highlighting > 0:
+        started = time.thread_time()
+        code = highlight(token.content, language)
+        budget.highlighting -= time.thread_time() - started
+    return code_block(code or escape(token.content, quote=False))
+
+
+def _render_styled(style: str) -> Any:
+    def render(renderer: Any, tokens: Any, position: int, options: Any, env: Any) -> str:
+        token = tokens[position]
+        token.attrSet("style", token.attrGet("style") or style)
+        rendered: str = renderer.renderToken(tokens, position, options, env)
+        return rendered
+
+    return render
+
+
+def _render_formula(renderer: Any, tokens: Any, position: int, options: Any, env: Any) -> str:
+    html = formula_html(tokens[position].content, typeset=env.get("math", False))
+    return f'<p dir="auto">{html}</p>\n' if tokens[position].block else html
+
+
+_RENDER_RULES = {
+    "link_open": _render_link,
+    "link_close": _render_nested,
+    "image": _render_image,
+    "fence": _render_code,
+    "code_block": _render_code,
+    "table_open": _render_styled(TABLE),
+    "th_open": _render_styled(CELL),
+    "td_open": _render_styled(CELL),
+    "math": _render_formula,
+}
 
 
 def _plain_text(token: Token) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.getipython import get_ipython
 
 from cpsl_notebook.errors import UserError
+from cpsl_notebook.reply.block_types import is_transient
 from cpsl_notebook.sanitize import clean, join_surrogates
 
 if TYPE_CHECKING:
@@ -33,11 +35,8 @@ class Reply:
         The prompt before its ``{{ }}`` placeholders were filled.
     form : str or None
         The format that the reply must have, ``"json"`` or ``"table"``; ``None`` for any.
-    pieces : list of str
-        The text in the pieces in which it arrived; see `text`.
-    blocks : list of dict
-        The blocks, with ``id``, ``type`` and ``payload``. A block replaces an earlier one with the
-        same id.
+    pieces : list of (str or dict)
+        What arrived, in order: texts in the pieces in which they came, and blocks. See `parts`.
     session_id, request_id : str
         The service's ids; empty if it sent none.
     conversation : str
@@ -57,10 +56,12 @@ class Reply:
         The app's latest status message; empty after the next text or block.
     remote_images : bool
         Whether images of other servers are shown.
+    math : bool
+        Whether formulas are typeset.
     sent_at : datetime
         When the prompt was sent, in UTC.
     first_chunk_s, total_s : float or None
-        Seconds until the first text or block, and until the end.
+        Seconds until the first text, and until the end.
     recorded_at : datetime or None
         When the reply was recorded, in UTC; ``None`` for a live reply.
     cell_id : str
@@ -71,6 +72,12 @@ class Reply:
         Why the reply stopped or failed, or why it does not have its format.
     shown : bool
         Whether the running cell has shown the reply, so that it is not shown twice.
+
+    Notes
+    -----
+    `parts`, `text`, `blocks` and `tables` are complete, but a cell shows only so much that showing it
+    takes about a second at most: 100 kB of formatted text, another 1 MB as plain text, 200 blocks, and
+    100 rows and 50 columns of a table block. The output says what is not shown.
 
     Examples
     --------
@@ -84,8 +91,7 @@ class Reply:
     prompt: str
     template: str = ""
     form: str | None = None
-    pieces: list[str] = field(default_factory=list)
-    blocks: list[dict[str, Any]] = field(default_factory=list)
+    pieces: list[str | dict[str, Any]] = field(default_factory=list)
     session_id: str = ""
     request_id: str = ""
     conversation: str = ""
@@ -96,6 +102,7 @@ class Reply:
     lost_conversation: str = ""
     notification: str = ""
     remote_images: bool = False
+    math: bool = False
     sent_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     first_chunk_s: float | None = None
     total_s: float | None = None
@@ -104,6 +111,7 @@ class Reply:
     execution_count: int | None = None
     error: Exception | None = None
     shown: bool = False
+    _positions: dict[str | int, int] = field(default_factory=dict, init=False)  # of blocks, by id
 
     def __str__(self) -> str:
         return self.text
@@ -126,21 +134,67 @@ class Reply:
             raise NotImplementedError  # makes IPython use `_repr_mimebundle_`
 
     @property
+    def parts(self) -> list[str | dict[str, Any]]:
+        """The texts and blocks in the order in which the app sent them.
+
+        Status messages, such as notifications, are only in `blocks`; they do not divide a text.
+
+        Examples
+        --------
+        >>> reply = Reply(app="support-ops", prompt="How many?")
+        >>> for text in ("4 ", "threads"):
+        ...     reply.add_event({"text": text})
+        >>> reply.add_event({"type": "activity", "payload": {"label": "Counted"}})
+        >>> reply.parts
+        ['4 threads', {'type': 'activity', 'payload': {'label': 'Counted'}}]
+        """
+        parts: list[str | dict[str, Any]] = []
+        visible = [p for p in self.pieces if isinstance(p, str) or not is_transient(p)]
+        for is_text, run in itertools.groupby(visible, lambda piece: isinstance(piece, str)):
+            pieces = list(run)
+            parts += [join_surrogates("".join(map(str, pieces)))] if is_text else pieces
+        return parts
+
+    @property
     def text(self) -> str:
-        """The text, in Markdown as the app sent it."""
-        return join_surrogates("".join(self.pieces))
+        """The text, in Markdown as the app sent it; texts divided by blocks become paragraphs."""
+        texts = [part for part in self.parts if isinstance(part, str)]
+        if len(texts) == 1:
+            return texts[0]
+        return "\n\n".join(text.strip("\n") for text in texts if text.strip())
+
+    @property
+    def blocks(self) -> list[dict[str, Any]]:
+        """The blocks, with ``id``, ``type`` and ``payload``.
+
+        A block replaces an earlier one with the same id, in its place.
+        """
+        return [piece for piece in self.pieces if isinstance(piece, dict)]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the reply has neither text nor blocks to show."""
+        return not any(part.strip() if isinstance(part, str) else True for part in self.parts)
 
     @property
     def tables(self) -> list[pd.DataFrame]:
-        """The tables as DataFrames: those in the text, then those in the blocks.
+        """The tables as DataFrames, in the order in which the app sent them.
 
         In a table of the text, a column of numbers is ``Int64`` or ``Float64``; others are
         ``string``.
+
+        Raises
+        ------
+        UserError
+            A table has more than 2,000,000 cells or 10,000 columns.
         """
         from cpsl_notebook.reply.tables import block_table, markdown_tables
 
-        of_blocks = [table for table in map(block_table, self.blocks) if table is not None]
-        return markdown_tables(self.text) + of_blocks
+        tables = []
+        for part in self.parts:
+            found = markdown_tables(part) if isinstance(part, str) else [block_table(part)]
+            tables += [table for table in found if table is not None]
+        return tables
 
     @property
     def code(self) -> list[str]:
@@ -169,10 +223,7 @@ class Reply:
         >>> reply.json()
         {'waiting': 4}
         """
-        values = []
-        for candidate in (self.text, *self.code):
-            with contextlib.suppress(ValueError, RecursionError):
-                values.append(json.loads(candidate, parse_constant=_refuse_constant))
+        values = _json_values([self.text]) or _json_values(self.code)
         if len(values) == 1:
             return values[0]
         problem = f"contains {len(values)} JSON values" if values else "is not JSON"
@@ -211,11 +262,14 @@ class Reply:
         self.request_id = clean(str(response.request_id or ""))
         replies = response.raw.get("replies") if isinstance(response.raw, dict) else None
         replies = [reply for reply in replies or [] if isinstance(reply, dict)]
-        texts = [reply["text"] for reply in replies if isinstance(reply.get("text"), str)]
         # The official client's `text` is only the first of several replies.
-        self.pieces = ["\n\n".join(filter(None, texts)) or response.text]
+        if not any(isinstance(reply.get("text"), str) and reply["text"] for reply in replies):
+            self.pieces.append(response.text)
         for reply in replies:
-            block = _find_block(reply)
+            text, block = reply.get("text"), _find_block(reply)
+            if isinstance(text, str) and text:
+                is_next_text = bool(self.pieces) and isinstance(self.pieces[-1], str)
+                self.pieces += ["\n\n", text] if is_next_text else [text]
             if block is not None:
                 self._add_block(block)
 
@@ -223,11 +277,22 @@ class Reply:
         text = block["payload"].get("text") if isinstance(block["payload"], dict) else None
         is_notification = block["type"] == "notification"
         self.notification = text if is_notification and isinstance(text, str) else ""
-        for position, earlier in enumerate(self.blocks):
-            if block.get("id") is not None and earlier.get("id") == block["id"]:
-                self.blocks[position] = block
-                return
-        self.blocks.append(block)
+        key = block.get("id")
+        if isinstance(key, str | int) and key in self._positions:
+            self.pieces[self._positions[key]] = block
+            return
+        if isinstance(key, str | int):
+            self._positions[key] = len(self.pieces)
+        self.pieces.append(block)
+
+
+def _json_values(texts: list[str]) -> list[Any]:
+    """Return the values of the texts that are JSON."""
+    values = []
+    for text in texts:
+        with contextlib.suppress(ValueError, RecursionError):
+            values.append(json.loads(text, parse_constant=_refuse_constant))
+    return values
 
 
 def _refuse_constant(constant: str) -> Any:

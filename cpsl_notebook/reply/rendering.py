@@ -6,7 +6,8 @@ Markdown is rendered here, every other value is escaped, and nothing is passed o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from cpsl_notebook.reply.blocks import block_html, block_text
 from cpsl_notebook.reply.expected_format import (
@@ -15,14 +16,63 @@ from cpsl_notebook.reply.expected_format import (
     has_expected_format,
 )
 from cpsl_notebook.reply.footer import footer
+from cpsl_notebook.reply.limits import Budget
 from cpsl_notebook.reply.markdown import to_html
-from cpsl_notebook.reply.style import STYLE, framed, quiet_line
+from cpsl_notebook.reply.style import framed, quiet_line
 from cpsl_notebook.sanitize import clean
 
 if TYPE_CHECKING:
     from cpsl_notebook.reply.model import Reply
 
-__all__ = ["blocks_text", "bundle", "html", "plain"]
+__all__ = ["EMPTY", "PartRenderer", "bundle", "html", "plain"]
+
+EMPTY = "The reply is empty."
+
+
+class PartRenderer:
+    """Renders the parts of one reply one after another, as far as its limits allow.
+
+    Parameters
+    ----------
+    reply : Reply
+        The reply.
+
+    Attributes
+    ----------
+    budget : Budget
+        What may still be shown.
+    """
+
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+        self.budget = Budget()
+
+    def html(self, part: str | dict[str, Any]) -> str:
+        """Return the next part as HTML; empty if it is not shown."""
+        if isinstance(part, str):
+            return self._text_html(part, self.budget)
+        html = self.replaced_html(part) if self.budget.blocks > 0 else ""
+        length = 0 if part.get("type") == "image" else len(html)
+        return html if self.budget.take_block(length) else ""
+
+    def replaced_html(self, block: dict[str, Any]) -> str:
+        """Return a block that replaces one that is shown, as HTML."""
+        return block_html(block, self._reply.app, remote_images=self._reply.remote_images)
+
+    def preview(self, text: str) -> str:
+        """Return a text that still grows as HTML; the limits do not change."""
+        return self._text_html(text, replace(self.budget))
+
+    def text(self, part: str | dict[str, Any]) -> str:
+        """Return the next part as text; empty if it is not shown. Texts are complete."""
+        if isinstance(part, str):
+            return clean(part).strip("\n")
+        text = block_text(part, self._reply.app) if self.budget.blocks > 0 else ""
+        return text if self.budget.take_block(len(text)) else ""
+
+    def _text_html(self, text: str, budget: Budget) -> str:
+        reply = self._reply
+        return to_html(text, remote_images=reply.remote_images, math=reply.math, budget=budget)
 
 
 def bundle(reply: Reply) -> dict[str, str]:
@@ -32,34 +82,25 @@ def bundle(reply: Reply) -> dict[str, str]:
 
 def html(reply: Reply) -> str:
     """Return a reply as HTML that runs no code and fetches nothing but allowed images."""
+    renderer = PartRenderer(reply)
     if has_expected_format(reply):
-        text = formatted_html(reply)
+        rendered = [formatted_html(reply), *map(renderer.html, reply.blocks)]
     else:
-        text = to_html(reply.text, remote_images=reply.remote_images)
-    blocks = _blocks_html(reply)
-    needs_style = any(tag in text + blocks for tag in ("<pre>", "<table>"))
-    parts = [STYLE if needs_style else "", text, blocks]
+        rendered = [renderer.html(part) for part in reply.parts]
     if reply.status == "running":
-        parts.append(quiet_line(reply.notification or "…", 'role="status"'))
+        lines = [quiet_line(reply.notification or "…", 'role="status"')]
     else:
-        parts += [quiet_line(notice) for notice in reply.notices]
-        parts.append(quiet_line(footer(reply), 'class="capsule-footer"'))
-    return framed("\n".join(filter(None, parts)))
+        empty = EMPTY if reply.status == "complete" and reply.is_empty else ""
+        notes = filter(None, [empty, renderer.budget.note, *reply.notices])
+        lines = [*map(quiet_line, notes), quiet_line(footer(reply), 'class="capsule-footer"')]
+    return framed("\n".join(part.rstrip("\n") for part in [*rendered, *lines] if part))
 
 
 def plain(reply: Reply) -> str:
-    """Return a reply as text: its own text, then its blocks."""
-    text = formatted_text(reply) if has_expected_format(reply) else reply.text.strip()
-    return "\n\n".join(filter(None, [clean(text), blocks_text(reply)]))
-
-
-def blocks_text(reply: Reply) -> str:
-    """Return the blocks of a reply as text."""
-    return "\n\n".join(filter(None, (block_text(block, reply.app) for block in reply.blocks)))
-
-
-def _blocks_html(reply: Reply) -> str:
-    blocks = [
-        block_html(block, reply.app, remote_images=reply.remote_images) for block in reply.blocks
-    ]
-    return "\n".join(filter(None, blocks))
+    """Return a reply as text."""
+    renderer = PartRenderer(reply)
+    if has_expected_format(reply):
+        parts = [clean(formatted_text(reply)), *map(renderer.text, reply.blocks)]
+    else:
+        parts = [renderer.text(part) for part in reply.parts]
+    return "\n\n".join(filter(None, [*parts, renderer.budget.note])).strip()

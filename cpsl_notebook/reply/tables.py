@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
 
+from cpsl_notebook.errors import UserError
 from cpsl_notebook.reply.markdown import table_cells
 from cpsl_notebook.sanitize import clean
 
@@ -20,7 +22,9 @@ __all__ = [
     "typed_column",
 ]
 
-MAX_ROWS, MAX_COLUMNS = 100, 50  # of a table block that are shown
+MAX_SHOWN_ROWS, MAX_SHOWN_COLUMNS = 100, 50  # of a table block
+MAX_SHOWN_LENGTH = 1_000  # characters of a cell
+MAX_CELLS, MAX_COLUMNS = 2_000_000, 10_000  # of a table in `Reply.tables`
 # A number with a leading zero, such as 007, stays text.
 _INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?")
@@ -36,10 +40,21 @@ class ShownTable(NamedTuple):
 
 
 class _Layout(NamedTuple):
-    """The rows of a table block, lists or objects, and the key and the name of each column."""
+    """The rows of a table block, and where its columns come from."""
 
     rows: list[Any]
-    columns: list[tuple[Any, str]]
+    given: list[Any]  # descriptions of the columns
+    keys: Sequence[Any] | None  # of all columns; None if `given` describes all of them
+    width: int  # number of columns
+
+    def columns(self, limit: int | None = None) -> list[tuple[Any, str]]:
+        """Return the key and the name of the first columns."""
+        if self.keys is None:
+            return [(_column_key(column), _column_name(column)) for column in self.given[:limit]]
+        names = [_column_name(column) for column in self.given[:limit]]
+        unnamed = self.keys[len(names) : limit]  # such a column gets its key or its number
+        keys = self.keys[: len(names)]
+        return [*zip(keys, names, strict=True), *((key, cell_text(key)) for key in unnamed)]
 
 
 def markdown_tables(text: str) -> list[pd.DataFrame]:
@@ -50,6 +65,11 @@ def markdown_tables(text: str) -> list[pd.DataFrame]:
     list of pandas.DataFrame
         A column is ``Int64`` or ``Float64`` where all its cells are numbers or empty, and
         ``string`` otherwise.
+
+    Raises
+    ------
+    UserError
+        A table has more than 2,000,000 cells or 10,000 columns.
 
     Examples
     --------
@@ -66,21 +86,27 @@ def is_table_block(block: dict[str, Any]) -> bool:
 
 
 def block_table(block: dict[str, Any]) -> pd.DataFrame | None:
-    """Return the whole table of a ``table_preview`` block; ``None`` if it contains no table."""
-    layout = _layout(block)
-    return None if layout is None else _frame(*layout).apply(typed_column)
+    """Return the whole table of a ``table_preview`` block; ``None`` if it contains no table.
 
-
-def shown_table(block: dict[str, Any]) -> ShownTable | None:
-    """Return the first rows and columns of a ``table_preview`` block, with values as they came.
-
-    Only these are converted: the time is proportional to what is shown.
+    Raises
+    ------
+    UserError
+        The table has more than 2,000,000 cells or 10,000 columns.
     """
     layout = _layout(block)
     if layout is None:
         return None
-    frame = _frame(layout.rows[:MAX_ROWS], layout.columns[:MAX_COLUMNS])
-    rows, columns = len(layout.rows) - len(frame), len(layout.columns) - len(frame.columns)
+    _check_size(len(layout.rows), layout.width)
+    return _frame(layout.rows, layout.columns()).apply(typed_column)
+
+
+def shown_table(block: dict[str, Any]) -> ShownTable | None:
+    """Return the first rows and columns of a ``table_preview`` block, with values as they came."""
+    layout = _layout(block)
+    if layout is None:
+        return None
+    frame = _frame(layout.rows[:MAX_SHOWN_ROWS], layout.columns(MAX_SHOWN_COLUMNS))
+    rows, columns = len(layout.rows) - len(frame), layout.width - len(frame.columns)
     hidden = [f"{rows:,} more rows"] * bool(rows) + [f"{columns:,} more columns"] * bool(columns)
     note = f"{' and '.join(hidden)}: see `tables` of the reply (`%capsule last`)."
     return ShownTable(frame, note if hidden else "")
@@ -92,13 +118,43 @@ def typed_column(column: pd.Series[Any]) -> pd.Series[Any]:
     return column.astype("Int64") if is_integer and column.count() else column.infer_objects()
 
 
-def cell_text(value: Any) -> str:
-    """Return a value from an app as text that is safe to show; empty for a missing value."""
-    return "" if value is None or value is pd.NA else clean(str(value))
+def cell_text(value: Any, limit: int | None = None) -> str:
+    """Return a value from an app as text that is safe to show; empty for a missing value.
+
+    Parameters
+    ----------
+    value : object
+        The value.
+    limit : int, optional
+        The number of characters after which the text is cut off.
+
+    Examples
+    --------
+    >>> cell_text("a long text", limit=6)
+    'a long…'
+    """
+    if value is None or value is pd.NA:
+        return ""
+    try:
+        text = str(value)
+    except (RecursionError, ValueError):  # nested too deeply, or an integer of 5,000 digits
+        return "…"
+    if limit is not None and len(text) > limit:
+        text = f"{text[:limit]}…"
+    return clean(text)
+
+
+def _check_size(rows: int, columns: int) -> None:
+    if rows * columns > MAX_CELLS or columns > MAX_COLUMNS:
+        raise UserError(
+            f"A table of the reply has {rows:,} rows and {columns:,} columns; `tables` returns at most "
+            f"{MAX_CELLS:,} cells and {MAX_COLUMNS:,} columns. Read it from `blocks` or `text`."
+        )
 
 
 def _from_cells(rows: list[list[str]]) -> pd.DataFrame:
     header, *body = rows
+    _check_size(len(body), len(header))
     columns = [_from_texts([row[position] for row in body]) for position in range(len(header))]
     frame = pd.concat(columns, axis=1) if columns else pd.DataFrame()
     return frame.set_axis(header, axis=1)
@@ -121,16 +177,14 @@ def _layout(block: dict[str, Any]) -> _Layout | None:
     if not isinstance(rows, list):
         return None
     given = given if isinstance(given, list) else []
-    names = [_column_name(column) for column in given]
-    keys: list[Any]
     if rows and all(isinstance(row, dict) for row in rows):
-        keys = list(map(_column_key, given)) or list(dict.fromkeys(k for row in rows for k in row))
-        names = names or [cell_text(key) for key in keys]
+        if given:
+            return _Layout(rows, given, None, len(given))
+        keys: Sequence[Any] = list(dict.fromkeys(key for row in rows for key in row))
     else:
-        rows = [row if isinstance(row, list) else [row] for row in rows]
-        keys = list(range(max([len(given), *map(len, rows)])))
-        names += map(str, keys[len(given) :])  # a column without a name gets its number
-    return _Layout(rows, list(zip(keys, names, strict=True))) if keys else None
+        longest = max((len(row) if isinstance(row, list) else 1 for row in rows), default=0)
+        keys = range(max(len(given), longest))
+    return _Layout(rows, given, keys, len(keys)) if keys else None
 
 
 def _frame(rows: list[Any], columns: list[tuple[Any, str]]) -> pd.DataFrame:
@@ -139,9 +193,11 @@ def _frame(rows: list[Any], columns: list[tuple[Any, str]]) -> pd.DataFrame:
 
 
 def _value(row: Any, key: Any) -> Any:
-    if isinstance(row, list) and key >= len(row):
-        return None
-    value = row.get(key) if isinstance(row, dict) else row[key]
+    if isinstance(key, int):
+        cells = row if isinstance(row, list) else [row]
+        value = cells[key] if key < len(cells) else None
+    else:
+        value = row.get(key)
     return clean(value) if isinstance(value, str) else value
 
 

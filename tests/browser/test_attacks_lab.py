@@ -52,7 +52,8 @@ raise error"""
 UNSAFE = (
     "from IPython.display import HTML\nHTML('<img src=\"https://evil.example/\" onerror=canary()>')"
 )
-CELLS = ["%load_ext cpsl_notebook\n%capsule local", DEFINE, "%%capsule hostile\nx", FAIL]
+LOAD = "%load_ext cpsl_notebook\n%capsule local\n%config CapsuleMagics.math = True"
+CELLS = [LOAD, DEFINE, "%%capsule hostile\nx", FAIL]
 CELLS += ["print('in the kernel:', RAN)", UNSAFE]
 HOSTILE, FAILING, KERNEL, UNSAFE_CELL = 2, 3, 4, 5
 

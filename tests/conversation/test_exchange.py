@@ -77,13 +77,13 @@ def test_reply_in_a_prompt_is_its_text(shell, workspace):
 FORMATS = {  # a reply in the format, how it is shown, a reply in another format, its error
     "json": (
         'Here it is:\n```json\n{"a": [1, "é"]}\n```',
-        '\n{\n  "a": [\n    1,\n    "é"\n  ]\n}\n',
+        '{\n  "a": [\n    1,\n    "é"\n  ]\n}\n',
         "only text",
         "The reply is not JSON. Ask for a single JSON value; see `text` for the whole reply.",
     ),
     "table": (
         "Here it is:\n\n| a | b |\n| --- | --- |\n| 1 | x |",
-        "\n a b\n 1 x\n",
+        "a b\n1 x\n",
         "only text",
         "The reply contains no table. Ask for a table explicitly.",
     ),
@@ -98,7 +98,7 @@ def test_expected_format_is_shown_or_fails(shell, workspace, form):
     good = shell.variables["good"]
     assert ran.text.startswith(shown_as) and "```" not in ran.text and "|" not in ran.text
     page = good._repr_mimebundle_()["text/html"]
-    assert "Here it is" not in page and ("<pre>" if form == "json" else "<table>") in page
+    assert "Here it is" not in page and ("<pre " if form == "json" else "<table ") in page
     if form == "json":
         assert good.json() == {"a": [1, "é"]}
     else:

@@ -1,9 +1,11 @@
 """The file of conversations, which many kernels share."""
 
 import contextlib
+import os
 import resource
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -12,7 +14,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from conversations import last, registry, save
+from conversations import another_kernel, last, registry, save
 
 from cpsl_notebook.conversation.context import current_context
 from cpsl_notebook.conversation.registry import ConversationRecord
@@ -145,6 +147,50 @@ def test_unusable_file_is_a_warning_and_cells_work(shell, tmp_path, monkeypatch,
     if lock is not None:
         lock.close()
         assert turns(path) == {"/books/one.ipynb": 1}
+
+
+DAMAGE = {
+    "no such process": ("kernel", "123"),
+    "text for a process": ("kernel", f"x@{socket.gethostname()} y"),
+    "huge process": ("kernel", f"{'9' * 50}@{socket.gethostname()} {'9' * 500}"),
+    "text for a number": ("turns", "many"),
+    "bytes": ("app", b"\xff\xfe"),
+    "no time": ("last_at", "yesterday"),
+    "other time": ("started_at", "2026-11-27"),
+    "no bytes of UTF-8": ("name", None),
+}
+
+
+@pytest.mark.parametrize(("column", "value"), DAMAGE.values(), ids=DAMAGE)
+def test_damaged_row_fails_no_cell(shell, tmp_path, column, value):
+    path = tmp_path / "capsule" / "conversations.sqlite"
+    shell.run("%%capsule diet-coach\nan apple")
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
+        changed = "CAST(x'fffe' AS TEXT)" if value is None else "?"
+        values = [] if value is None else [value]
+        database.execute(f"UPDATE conversations SET {column} = {changed}", values)
+    with another_kernel() as later:
+        later.run("%capsule session list --all")
+        later.run("%capsule session")
+        later.run("%%capsule diet-coach\nan apple")
+        assert last(later).status == "complete"
+
+
+def test_path_that_is_not_utf8_is_kept_like_any_other(shell, monkeypatch):
+    monkeypatch.setenv("JPY_SESSION_NAME", os.fsdecode(b"/books/caf\xe9.ipynb"))
+    shell.run("%%capsule diet-coach\nan apple")
+    session_id = last(shell).session_id
+    with another_kernel() as later:
+        (found,) = current_context().conversations.all()
+        assert found.session_id == session_id
+        later.run("%capsule session list --all")
+        later.run("%%capsule diet-coach\nan apple")
+
+
+def test_folder_that_is_not_utf8_is_used(tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9 100%?") / "conversations.sqlite"
+    save(registry(path), ConversationRecord("app"), "kept")
+    assert registry(path).earlier("app").session_id == "kept"
 
 
 @pytest.mark.parametrize("replied", [False, True])

@@ -48,6 +48,23 @@ def test_stream_is_read_to_its_end(prompt, status):
     assert 0 <= reply.first_chunk_s <= reply.total_s
 
 
+def test_first_text_is_text_and_not_a_block():
+    core = DocumentedClient()
+    block = {"type": "x", "payload": {}}
+    core.stream = lambda *_: iter([chunk("block", **block), chunk("done", done=True)])
+    assert reply_to("x", core=core).first_chunk_s is None
+
+
+def test_display_that_fails_does_not_end_the_reading():
+    reply, client = Reply("shop", "x"), Client(DocumentedClient())
+    display = choose("quiet")
+    display._start = display._update = display._finish = None
+    with Stopper() as stopper:
+        receive(reply, display, sender(client, reply, "", stream=True, timeout=None), stopper)
+        display.finish(reply)
+    assert (reply.text, reply.status, reply.error) == ("first session None", "complete", None)
+
+
 def test_whole_response_has_every_text_and_block():
     reply = reply_to("x", stream=False)
     assert (reply.text, reply.status, reply.first_chunk_s) == ("one\n\ntwo", "complete", None)

@@ -2,8 +2,10 @@
 
 import contextlib
 import os
+import random
 import threading
 import time
+from collections import Counter
 
 import pytest
 from jupyter_client.manager import KernelManager
@@ -21,8 +23,14 @@ class Front:
         self.manager = manager
         self.client = client
 
-    def send(self, cell, *, silent=False):
-        return self.client.execute(cell, silent=silent, allow_stdin=True)
+    def send(self, cell, **metadata):
+        """Send a cell, by default with the metadata of a notebook."""
+        content = {"code": cell, "silent": False, "store_history": True, "allow_stdin": True}
+        content |= {"user_expressions": {}, "stop_on_error": True}
+        metadata = metadata or {"cellId": "a"}
+        message = self.client.session.msg("execute_request", content, metadata=metadata)
+        self.client.shell_channel.send(message)
+        return message["header"]["msg_id"]
 
     def messages(self, sent):
         """Yield the messages about a cell, until the kernel is idle."""
@@ -70,6 +78,12 @@ def front(tmp_path_factory, gate):
                 yield "first part "
             gate.wait(60)
             yield "second part"
+
+        @workspace.app("writer")
+        def writer(session, text):
+            yield PARAGRAPH * 400
+            yield {"type": "activity", "payload": {"label": "Looked it up"}}
+            yield "The end."
 
         @workspace.app("greeter")
         def greeter(session, text):
@@ -155,17 +169,55 @@ def test_unchanged_blocks_are_not_sent_again(front):
     assert front.open_widgets() == 0
 
 
-def test_text_is_shown_when_rendering_fails(front):
+@pytest.mark.parametrize("kind", ["widget", "html", "text"])
+def test_display_that_fails_does_not_affect_the_reply(front, kind):
     front.run(
-        "from cpsl_notebook.display import displays\n"
-        "original, displays.bundle = displays.bundle, None"
+        "from cpsl_notebook.display import displays, panel\n"
+        "original = displays.bundle, displays.plain, panel.Panel.paint, displays.split_complete\n"
+        "displays.bundle = displays.plain = panel.Panel.paint = displays.split_complete = None\n"
+        f"%config CapsuleMagics.display = {kind!r}"
     )
-    messages = front.run("%%capsule greeter\nx")
-    front.run("displays.bundle = original")
-    (final,) = data_of(messages, "update_display_data")
-    assert final == {"text/plain": "Hello world"}
-    assert "error" in types(messages)
+    messages = front.run("%%capsule greeter -o answer\nx")
+    front.run(
+        "displays.bundle, displays.plain, panel.Panel.paint, displays.split_complete = original\n"
+        "%config CapsuleMagics.display = 'auto'"
+    )
+    assert front.value("answer, answer.status") == "Hello world complete"
+    assert "error" not in types(messages)
+    if kind == "widget":
+        (final,) = data_of(messages, "update_display_data")
+        assert final["text/plain"].startswith("Hello world\n\nFormatting failed (TypeError: ")
     assert front.open_widgets() == 0
+
+
+def test_unknown_front_end_gets_text_and_the_footer(front):
+    sent = front.send("%%capsule support-ops\nHow many threads are waiting?", other="x")
+    messages = list(front.messages(sent))
+    shown = "".join(m["content"]["text"] for m in messages if m["msg_type"] == "stream")
+    assert "threads" in shown and shown.endswith(" s]\n")
+    assert not {"display_data", "update_display_data", "comm_open"} & set(types(messages))
+
+
+def test_interrupt_while_formatting_leaves_the_plain_text(front):
+    front.run(
+        "import time\nfrom cpsl_notebook.display import displays\noriginal = displays.bundle\n"
+        "def slow(reply):\n    print('formatting', flush=True)\n    while True: time.sleep(0.01)\n"
+        "displays.bundle = slow"
+    )
+    sent = front.send("%%capsule greeter -o answer\nx")
+    messages = front.messages(sent)
+    seen = next(m for m in messages if "formatting" in str(m["content"].get("text")))
+    assert seen["msg_type"] == "stream"
+    front.manager.interrupt_kernel()
+    rest = list(messages)
+    front.run("displays.bundle = original")
+    (final,) = data_of(rest, "update_display_data")
+    assert final == {
+        "text/plain": "Hello world\n\nFormatting was interrupted, so the reply is shown as plain text."
+    }
+    (error,) = [m["content"] for m in rest if m["msg_type"] == "error"]
+    assert error["ename"] == "StoppedError"
+    assert front.value("answer.status") == "complete" and front.open_widgets() == 0
 
 
 def test_output_widget_shows_the_finished_reply_once(front):
@@ -210,12 +262,44 @@ def test_interrupt_keeps_partial_reply_and_stops_queued_cells(front, gate, promp
     assert final["text/plain"] == "first part second part"
 
 
-def test_failure_keeps_partial_reply_and_names_the_reason(front):
+def test_interrupt_at_any_moment_leaves_a_consistent_notebook(front):
+    front.run("%%capsule writer\nx")  # imports take their time only once
+    begun = time.monotonic()
+    front.run("%%capsule writer\nx")
+    duration = time.monotonic() - begun
+    moments = random.Random(7)
+    outcomes, widgets = Counter(), front.open_widgets()
+    for _ in range(300):
+        timer = threading.Timer(moments.uniform(0, duration), front.manager.interrupt_kernel)
+        sent = front.send("%%capsule writer\nx")
+        timer.start()
+        messages = list(front.messages(sent))
+        timer.join()
+        errors = [m["content"]["ename"] for m in messages if m["msg_type"] == "error"]
+        finals = data_of(messages, "update_display_data")
+        opened = data_of(messages, "display_data")
+        assert set(errors) <= {"StoppedError", "KeyboardInterrupt"} and len(errors) <= 1
+        assert len(finals) == len(opened) or errors == ["KeyboardInterrupt"]
+        for final in finals:
+            assert WIDGET not in final
+            is_complete = final["text/plain"].startswith(f"{PARAGRAPH * 400}".strip())
+            assert is_complete or final["text/plain"] in (PARAGRAPH * 400 + "…", "")
+        kind = "none" if not finals else "page" if "text/html" in finals[0] else "plain"
+        outcomes[kind, *errors] += 1
+    assert outcomes["plain", "StoppedError"] and outcomes["page", "StoppedError"], outcomes
+    assert front.open_widgets() == widgets
+    (final,) = data_of(front.run("%%capsule writer\nx"), "update_display_data")
+    assert final["text/plain"].endswith("The end.")
+
+
+def test_failure_keeps_partial_reply_and_names_the_reason_once(front):
     messages = front.run("%%capsule broken\nx")
     (final,) = data_of(messages, "update_display_data")
     assert final["text/plain"] == "the first part"
-    assert "failed: " in final["text/html"] and "the archive is closed" in final["text/html"]
-    assert "error" in types(messages)
+    assert " · failed</div>" in final["text/html"]
+    assert "the archive is closed" not in final["text/html"]
+    (error,) = [m["content"] for m in messages if m["msg_type"] == "error"]
+    assert "the archive is closed" in error["traceback"][0]
     assert front.open_widgets() == 0
 
 

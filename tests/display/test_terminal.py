@@ -33,6 +33,7 @@ def test_reply_is_written_as_it_arrives_and_never_redrawn(ipython, workspace):
     try:
         ipython.type("%%capsule gradual\nhi\n\n\n")
         shown = ipython.read_until("words")
+        assert "\rWaiting for gradual…\r" in shown
         assert "last words" not in shown
     finally:
         resume.set()

@@ -14,6 +14,7 @@ from cpsl_notebook.magics import input_transformer
 from cpsl_notebook.reply.blocks import block_html, block_text
 from cpsl_notebook.reply.cell_source import cell_source
 from cpsl_notebook.reply.rendering import html, plain
+from cpsl_notebook.reply.style import CELL, TABLE
 
 PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42m"
@@ -43,9 +44,52 @@ def test_block_of_unexpected_shape_does_not_fail(block):
 
 
 def test_unknown_type_is_one_line_with_its_texts():
-    block = {"type": "activity", "payload": {"label": "Looked it up", "detail": "<b>2</b>"}}
-    assert block_text(block, "shop") == "[activity] Looked it up · <b>2</b>"
-    assert ">[activity] Looked it up · &lt;b&gt;2&lt;/b&gt;</div>" in block_html(block, "shop")
+    block = {"type": "new", "payload": {"label": "Looked it up", "detail": "<b>2</b>"}}
+    assert block_text(block, "shop") == "[new] Looked it up · <b>2</b>"
+    assert ">[new] Looked it up · &lt;b&gt;2&lt;/b&gt;</div>" in block_html(block, "shop")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"queue": "billing", "<b>": 4},
+        [{"label": "queue", "value": "billing"}, {"name": "<b>", "value": 4}],
+    ],
+    ids=["object", "list"],
+)
+def test_activity_shows_links_and_fields(fields):
+    links = [
+        {"label": "Thread <1>", "url": "https://a.example/1"},
+        {"url": "https://a.example/2"},
+        {"label": "no", "url": "javascript:canary()"},
+        "https://a.example/3",
+    ]
+    block = {"type": "activity", "payload": {"label": "Read", "links": links, "fields": fields}}
+    shown = block_html(block, "shop")
+    assert ">[activity] Read · queue: billing · &lt;b&gt;: 4 · <a " in shown
+    assert 'href="https://a.example/1"' in shown and ">Thread &lt;1&gt;</a>" in shown
+    assert "javascript" not in shown and shown.endswith("</div>")
+    assert block_text(block, "shop").startswith(
+        "[activity] Read · queue: billing · <b>: 4 · Thread <1> "
+    )
+
+
+@pytest.mark.parametrize("kind", ["approval_prompt", "integration_prompt", "file_upload"])
+def test_prompt_says_where_it_is_answered(kind):
+    block = {"type": kind, "payload": {"title": "Send the refund?"}}
+    assert block_text(block, "shop") == (
+        f"[{kind}] Send the refund? (Answer it in the app on Capsule; a notebook cannot.)"
+    )
+    assert "(Answer it in the app on Capsule; a notebook cannot.)" in block_html(block, "shop")
+
+
+def test_empty_reply_says_that_it_is_empty():
+    for reply in (
+        reply_with(""),
+        reply_with(" \n", blocks=[{"type": "notification", "payload": {}}]),
+    ):
+        assert ">The reply is empty.</div>" in html(reply)
+    assert "empty" not in html(reply_with("", "stopped")) + html(reply_with("x"))
 
 
 def test_table_has_title_header_and_aligned_numbers():
@@ -53,10 +97,13 @@ def test_table_has_title_header_and_aligned_numbers():
     block = table_block(rows, ["Queue", {"label": "Threads"}], title="By queue")
     shown = block_html(block, "shop")
     assert shown == (
-        "<p><strong>By queue</strong></p><table><thead><tr><th>Queue</th>"
-        '<th style="text-align:right">Threads</th></tr></thead>\n<tbody>'
-        '<tr><td>billing</td><td style="text-align:right">33</td></tr>\n'
-        '<tr><td>mobile</td><td style="text-align:right">15</td></tr></tbody></table>'
+        '<p dir="auto"><strong>By queue</strong></p>'
+        f'<table style="{TABLE}"><thead><tr><th dir="auto" style="{CELL}">Queue</th>'
+        '<th dir="auto" style="text-align:right">Threads</th></tr></thead>\n'
+        f'<tbody><tr><td dir="auto" style="{CELL}">billing</td>'
+        '<td dir="auto" style="text-align:right">33</td></tr>\n'
+        f'<tr><td dir="auto" style="{CELL}">mobile</td>'
+        '<td dir="auto" style="text-align:right">15</td></tr></tbody></table>'
     )
     assert (
         block_text(block, "shop").split() == "By queue Queue Threads billing 33 mobile 15".split()
@@ -107,8 +154,8 @@ def test_remote_image_is_a_link_unless_allowed():
     reply = reply_with(f"![cat]({REMOTE})", blocks=[image_block(REMOTE, alt="the cat")])
     shown = html(reply)
     assert "<img" not in shown and shown.count(f'<a href="{REMOTE}"') == 2
-    assert shown.count("remote image, not loaded") == 2
-    assert plain(reply).endswith("[image: the cat]")
+    assert shown.count("%config CapsuleMagics.remote_images = True") == 2
+    assert plain(reply).endswith(f"[image: the cat {REMOTE}]")
     reply.remote_images = True
     assert html(reply).count(f'<img src="{REMOTE}"') == 2
 
@@ -118,7 +165,10 @@ def test_remote_image_is_a_link_unless_allowed():
 )
 def test_image_with_other_url_is_never_shown(url):
     shown = block_html(image_block(url, alt="odd"), "shop", remote_images=True)
-    assert shown == "<p>[image: odd]</p>"
+    assert shown == (
+        "<p>[image: odd; not shown, because it is neither a web address nor an embedded PNG, JPEG, "
+        "GIF or WebP]</p>"
+    )
 
 
 def test_notification_is_the_status_until_text_follows():
@@ -163,6 +213,14 @@ def test_suggestion_copied_from_page_or_text_sends_its_prompt(prompt):
         assert cell == cell_source("shop", prompt)
         exec(manager.transform_cell(cell), {"get_ipython": lambda: shell})
     assert sent == [("capsule", f"shop{raw}", f"{prompt}\n")] * 2
+
+
+def test_suggestion_whose_label_is_its_prompt_is_shown_once():
+    block = suggestions({"label": "Which are urgent?", "value": "Which are urgent?"})
+    assert block_html(block, "shop").count("Which are urgent?") == 1
+    assert block_text(block, "shop") == (
+        "You could ask:\n    %%capsule shop\n    Which are urgent?\n"
+    )
 
 
 def test_cell_source_quotes_the_app():

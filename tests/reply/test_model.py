@@ -3,6 +3,8 @@
 import copy
 import json
 import pickle
+import time
+from types import SimpleNamespace
 
 import pytest
 from replies import reply_with
@@ -101,3 +103,54 @@ def test_reply_with_error_can_be_pickled_and_copied(error, duplicate):
     assert vars(copied.error) == vars(error)
     assert vars(copied) | {"error": error} == vars(reply)
     assert html(copied) == html(reply) and plain(copied) == plain(reply)
+
+
+def test_parts_are_in_the_order_in_which_they_were_sent():
+    reply = Reply("shop", "x")
+    first, second = ({"id": n, "type": "activity", "payload": {"label": f"step {n}"}} for n in "12")
+    for event in ({"text": "One"}, {"text": " two.\n"}, {"block": first}, {"text": "Three."}):
+        reply.add_event(event)
+    reply.add_event({"block": {"type": "notification", "payload": {"text": "Reading…"}}})
+    reply.add_event({"text": " Four."})
+    reply.add_event({"block": second})
+    replacement = {"id": "1", "type": "activity", "payload": {"label": "done"}}
+    reply.add_event({"block": replacement})
+    assert reply.parts == ["One two.\n", replacement, "Three. Four.", second]
+    assert reply.text == "One two.\n\nThree. Four."
+    assert [block["type"] for block in reply.blocks] == ["activity", "notification", "activity"]
+    assert plain(reply) == "One two.\n\n[activity] done\n\nThree. Four.\n\n[activity] step 2"
+    shown = html(reply)
+    places = [shown.index(text) for text in ("One two.", "done", "Three. Four.", "step 2")]
+    assert places == sorted(places)
+
+
+def test_whole_response_keeps_the_order_of_texts_and_blocks():
+    block = {"type": "x", "payload": {}}
+    replies = [
+        {"text": "one"},
+        {"text": "two", "block": block},
+        {"text": "", "block": block},
+        {"text": "3"},
+    ]
+    reply = Reply("shop", "x")
+    reply.add_response(
+        SimpleNamespace(text="one", session_id="s", request_id="r", raw={"replies": replies})
+    )
+    assert reply.parts == ["one\n\ntwo", block, block, "3"]
+
+
+def test_block_with_an_id_that_is_not_text_or_number_replaces_none():
+    reply = Reply("shop", "x")
+    for _ in range(2):
+        reply.add_event({"id": ["a"], "type": "x", "payload": {}})
+        reply.add_event({"id": None, "type": "x", "payload": {}})
+    assert len(reply.blocks) == 4
+
+
+def test_ten_thousand_blocks_with_ids_are_collected_in_linear_time():
+    reply = Reply("shop", "x")
+    started = time.process_time()
+    for number in range(200_000):
+        reply.add_event({"id": str(number % 100_000), "type": "x", "payload": {}})
+    assert time.process_time() - started < 10
+    assert len(reply.blocks) == 100_000

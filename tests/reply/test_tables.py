@@ -1,6 +1,12 @@
 """The tables of a reply as DataFrames."""
 
+import tracemalloc
+
+import pytest
 from replies import reply_with, table_block
+
+from cpsl_notebook import UserError
+from cpsl_notebook.reply.rendering import html, plain
 
 
 def test_column_of_markdown_table_is_numeric_if_all_cells_are():
@@ -21,11 +27,50 @@ def test_block_table_has_typed_columns_and_clean_texts():
     assert table["name"][0] == "a"
 
 
-def test_tables_of_text_come_before_those_of_blocks():
-    reply = reply_with("| a |\n|---|\n| 1 |", blocks=[table_block([[2]], ["b"]), {"type": "x"}])
-    assert [list(table.columns) for table in reply.tables] == [["a"], ["b"]]
+def test_tables_are_in_the_order_of_the_reply():
+    text = "| a |\n|---|\n| 1 |"
+    reply = reply_with(text, blocks=[table_block([[2]], ["b"]), {"type": "x"}])
+    reply.add_event({"text": text.replace("a", "c")})
+    assert [list(table.columns) for table in reply.tables] == [["a"], ["b"], ["c"]]
 
 
 def test_huge_block_table_is_complete():
     (table,) = reply_with(blocks=[table_block([[n] * 60 for n in range(5_000)])]).tables
     assert table.shape == (5_000, 60)
+
+
+SPARSE = {
+    "different keys": [{f"k{n}": n} for n in range(10_000)],
+    "one long row": [[0] * 80_000, *[[]] * 10_000],
+    "many columns": [[0] * 20_000],
+}
+
+
+@pytest.mark.parametrize("rows", SPARSE.values(), ids=SPARSE)
+def test_sparse_table_is_refused_in_little_memory(rows):
+    reply = reply_with(blocks=[table_block(rows)])
+    tracemalloc.start()
+    try:
+        shown = html(reply) + plain(reply)
+        with pytest.raises(UserError, match=r"at most 2,000,000 cells and 10,000 columns"):
+            reply.tables  # noqa: B018
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert "more columns: see `tables`" in shown and len(shown) < 300_000
+    assert peak < 100e6
+
+
+def test_wide_markdown_table_is_refused():
+    text = "|" + "a|" * 12_000 + "\n|" + "-|" * 12_000
+    with pytest.raises(UserError, match="0 rows and 12,000 columns"):
+        reply_with(text).tables  # noqa: B018
+
+
+def test_cell_that_has_no_text_is_shown_as_dots():
+    nested = []
+    for _ in range(100_000):
+        nested = [nested]
+    reply = reply_with(blocks=[table_block([[nested, 10**5_000, "x" * 5_000]])])
+    assert plain(reply).split()[3:5] == ["…", "…"]
+    assert f"{'x' * 1_000}…" in html(reply) and "x" * 1_001 not in html(reply)

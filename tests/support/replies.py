@@ -3,9 +3,9 @@
 from cpsl_notebook import Reply
 
 
-def reply_with(text="", status="complete", **fields):
-    """Return a reply of the app ``shop`` with a text."""
-    return Reply(app="shop", prompt="x", pieces=[text], status=status, **fields)
+def reply_with(text="", status="complete", blocks=(), **fields):
+    """Return a reply of the app ``shop`` with a text and then blocks."""
+    return Reply(app="shop", prompt="x", pieces=[text, *blocks], status=status, **fields)
 
 
 def table_block(rows, columns=None, **payload):
