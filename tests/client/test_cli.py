@@ -327,7 +327,7 @@ def test_argument_is_utf8_whatever_the_locale_is(locale):
     done = run("chat", "echo", "Grüße 👋", "--json", env=environ)
     assert json.loads(done.stdout)["text"].startswith("Grüße 👋")
     done = run("chat", "echo", b"\xff", env=environ)
-    assert (done.returncode, b"not UTF-8" in done.stderr) == (2, True)
+    assert (done.returncode, b"not valid UTF-8" in done.stderr) == (2, True)
 
 
 # Output to a pipe and to a file.
