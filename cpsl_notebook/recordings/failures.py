@@ -11,7 +11,10 @@ from cpsl_notebook.cpsl_package import cpsl_class
 __all__ = ["describe_error", "make_error"]
 
 # What the errors of `cpsl-client` say besides their message.
-_ATTRIBUTES = ("status", "request_id", "detail", "retry_after", "sent", "text", "matches")
+_ATTRIBUTES = (
+    *("status", "request_id", "detail", "retry_after", "sent", "text", "matches"),
+    "from_gateway",
+)
 # The built-in kinds, most specific first.
 _KINDS = ("ConnectionError", "TimeoutError", "OSError", "ValueError", "LookupError", "TypeError")
 # Which class of `cpsl-client` stands for an HTTP status that the official SDK reported.
