@@ -24,6 +24,7 @@ from cpsl_notebook.earnings.subscriptions.chains import (
 __all__ = ["Timeline", "build_timeline"]
 
 _OWNER = ["app", "currency", "payer"]
+_IDENTITY = ["row", *_OWNER]
 _BASES = ["gross_cents", "net_cents"]
 
 
@@ -34,12 +35,13 @@ class Timeline:
     Attributes
     ----------
     periods : pandas.DataFrame
-        One row for each payment in a chain: ``app, currency, payer``; ``month``, in which the paid
-        period begins, in months since January 1970; ``due`` and ``until``, the first and the last
-        day on which the amount is in force, in days since 1970; ``gross_cents``, ``net_cents``.
+        One row for each payment in a chain: ``row``, its row in the ledger; ``app, currency,
+        payer``; ``month``, in which the paid period begins, in months since January 1970; ``due``
+        and ``until``, the first and the last day on which the amount is in force, in days since
+        1970; ``gross_cents``, ``net_cents``. With a column ``segment``, payers are counted by it too.
     unclassified : pandas.DataFrame
-        One row for each payment in no chain: ``app, currency, payer``, ``month`` (its first day),
-        ``gross_cents``, ``net_cents``.
+        One row for each payment in no chain: ``row, app, currency, payer``, ``month`` (its first
+        day), ``gross_cents``, ``net_cents``.
     calendar : Calendar
         Months of the time zone, as of the moment of the ledger.
     """
@@ -62,18 +64,20 @@ class Timeline:
         Returns
         -------
         pandas.DataFrame
-            ``app, currency, payer, month, cents``: one row for each subscription and month.
+            ``row, app, currency, payer, month, cents``, and ``segment`` if the periods have it: one
+            row for each subscription and month.
         """
         today = int(self.calendar.last_day.to_numpy().astype("datetime64[D]").astype(np.int64))
         first, due, until = (self.periods[name].to_numpy() for name in ("month", "due", "until"))
         parts = []
+        columns = [*_IDENTITY, *self.periods.columns.intersection(["segment"]), amount]
         # A payment can be in force at the end of the month in which its period begins, of the next
         # month (in grace), and on the last known day of the month after that (in grace).
         for later in range(3):
             month = first + later
             day = np.minimum(month_ends(month), today)
             in_force = (due <= day) & (day <= until) & (month <= self.this_month)
-            part = self.periods.loc[in_force, [*_OWNER, amount]]
+            part = self.periods.loc[in_force, columns]
             parts.append(part.assign(month=month[in_force]))
         return pd.concat(parts, ignore_index=True).rename(columns={amount: "cents"})
 
@@ -90,13 +94,12 @@ class Timeline:
         Returns
         -------
         pandas.DataFrame
-            The groups, ``month`` (its first day), ``before`` and ``after`` (cents), and ``first``,
-            the first month that the payer closed with a subscription. One row for each payer and
-            month in which either amount is not zero.
+            The groups, ``unit`` (the number of the payer in `units`), ``month`` (its first day),
+            ``before`` and ``after`` (cents), and ``first``, the first month that the payer closed
+            with a subscription. One row for each payer and month in which either amount is not zero.
         """
         closings = self.closings(amount)
-        payer = closings.groupby([*groups, "payer"], observed=True, dropna=False, sort=False)
-        closings = closings.assign(unit=payer.ngroup())
+        closings = closings.assign(unit=self.units(closings, groups))
         units = closings.drop_duplicates("unit").set_index("unit")[groups]
         after = closings.groupby(["unit", "month"], as_index=False)["cents"].sum()
         after = after[after["cents"] != 0]
@@ -112,8 +115,14 @@ class Timeline:
         first = after.groupby("unit")["month"].min()
         changes["first"] = _first_days(changes["unit"].map(first))
         changes["month"] = _first_days(changes["month"])
-        named: pd.DataFrame = changes.join(units, on="unit").drop(columns="unit")
+        named: pd.DataFrame = changes.join(units, on="unit")
         return named
+
+    @staticmethod
+    def units(closings: pd.DataFrame, groups: list[str]) -> pd.Series:
+        """Number the payers of `closings`, once within each of the groups."""
+        keys = [*groups, "payer"]
+        return closings.groupby(keys, observed=True, dropna=False, sort=False).ngroup()
 
 
 def build_timeline(ledger: Ledger, metric: str, *, tz: str, basis: str) -> Timeline:
@@ -150,7 +159,7 @@ def _first_days(months: pd.Series) -> pd.Series:
 def _sorted_sales(sales: pd.DataFrame, calendar: Calendar) -> pd.DataFrame:
     """Return the sales by payer and time, in an order that does not depend on the input's."""
     local = calendar.local(sales["paid_at"]).to_numpy()
-    table = sales[[*_OWNER, *_BASES]].reset_index(drop=True)
+    table = sales[[*_OWNER, *_BASES]].reset_index(names="row")
     table["month"] = local.astype("datetime64[M]").astype(np.int64)
     table["day"] = local.astype("datetime64[D]").astype(np.int64)
     table["subscription"] = pd.factorize(sales["subscription"], sort=True)[0]
@@ -202,7 +211,7 @@ def _timeline(sales: pd.DataFrame, found: list[Chain], calendar: Calendar) -> Ti
     """Convert chains to the tables of a `Timeline`."""
     kept = [chain for chain in found if not chain.unclassified]
     rows = [row for chain in kept for row in chain.rows]
-    periods = sales.loc[rows, [*_OWNER, *_BASES]].reset_index(drop=True)
+    periods = sales.loc[rows, [*_IDENTITY, *_BASES]].reset_index(drop=True)
     length = np.array([len(chain.rows) for chain in kept], dtype=np.int64)
     start = np.repeat(np.array([chain.start for chain in kept], dtype=np.int64), length)
     day = np.repeat(np.array([chain.day for chain in kept], dtype=np.int64), length)
@@ -214,6 +223,6 @@ def _timeline(sales: pd.DataFrame, found: list[Chain], calendar: Calendar) -> Ti
     periods["until"] = np.where(is_last, until, due_dates(start + nth + 1, day) - 1)
     outside = np.ones(len(sales), dtype=bool)
     outside[rows] = False
-    unclassified = sales.loc[outside, [*_OWNER, "month", *_BASES]]
+    unclassified = sales.loc[outside, [*_IDENTITY, "month", *_BASES]]
     unclassified["month"] = _first_days(unclassified["month"])
     return Timeline(periods, unclassified, calendar)
