@@ -10,6 +10,7 @@ from cpsl_notebook.earnings.ledger.access import ledger, roles_table, with_roles
 from cpsl_notebook.earnings.metrics.churn import churn
 from cpsl_notebook.earnings.metrics.cohorts import cohorts
 from cpsl_notebook.earnings.metrics.mrr import mrr
+from cpsl_notebook.earnings.metrics.overview import metrics
 from cpsl_notebook.earnings.metrics.payers import payers, top_payers
 from cpsl_notebook.earnings.metrics.payouts import payouts
 from cpsl_notebook.earnings.metrics.revenue import revenue
@@ -67,6 +68,9 @@ class Earnings:
         found), ``becomes`` (the column of `ledger`) and ``note`` (why). Set roles with `with_roles`.
         """
         return roles_table(self._frame)
+
+    # All at a glance
+    metrics = metrics
 
     # Sales
     revenue = revenue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +10,7 @@ import pandas as pd
 
 from cpsl_notebook.earnings.ledger.ledger import Ledger
 
-__all__ = ["result_table"]
+__all__ = ["answer", "result_table"]
 
 _SUFFIX = "_cents"
 
@@ -29,7 +30,7 @@ def result_table(
         Whether to convert the cents to exact decimals in currency, in columns without the
         ``_cents`` suffix.
     **attrs : str
-        Further attributes of the result.
+        Further attributes of the result, such as the `answer` that it is.
 
     Returns
     -------
@@ -54,6 +55,17 @@ def result_table(
     table.attrs = {"as_of": ledger.as_of.isoformat()}
     table.attrs.update(attrs)
     return table
+
+
+def answer(name: str, **options: str | None) -> str:
+    """Return the name and the options of an analysis, as `explain` reads them from a result.
+
+    Examples
+    --------
+    >>> answer("mrr", unit="app")
+    '{"name": "mrr", "unit": "app"}'
+    """
+    return json.dumps({"name": name} | options)
 
 
 def _in_currency(cents: pd.Series[Any]) -> pd.Series[Any]:

@@ -17,7 +17,7 @@ from cpsl_notebook.earnings.subscriptions.timeline import build_timeline
 if TYPE_CHECKING:
     from cpsl_notebook.earnings.accessor import Earnings
 
-__all__ = ["churn", "compute_churn"]
+__all__ = ["churn", "compute_churn", "ratio"]
 
 
 def churn(
@@ -111,13 +111,13 @@ def compute_churn(
     table = sum_by_month(movements(timeline, groups, amount), groups, [*counts, *cents])
     table = timeline.calendar.with_empty(table, groups, "month")
     kept = table["opening_cents"] + table["churn_cents"] + table["contraction_cents"]
-    table["payer_churn"] = _ratio(table["churned_payers"], table["opening_payers"])
-    table["gross_retention"] = _ratio(kept, table["opening_cents"])
-    table["net_retention"] = _ratio(kept + table["expansion_cents"], table["opening_cents"])
+    table["payer_churn"] = ratio(table["churned_payers"], table["opening_payers"])
+    table["gross_retention"] = ratio(kept, table["opening_cents"])
+    table["net_retention"] = ratio(kept + table["expansion_cents"], table["opening_cents"])
     order = [*counts, "payer_churn", *cents, "gross_retention", "net_retention"]
     return timeline.calendar.finish(table[["month", *groups, *order]], "month", since)
 
 
-def _ratio(part: pd.Series, whole: pd.Series) -> pd.Series:
+def ratio(part: pd.Series, whole: pd.Series) -> pd.Series:
     """Divide; missing where the divisor is zero."""
     return (part / whole.where(whole > 0)).astype("Float64")

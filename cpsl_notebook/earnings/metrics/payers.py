@@ -18,7 +18,7 @@ from cpsl_notebook.errors import UserError
 if TYPE_CHECKING:
     from cpsl_notebook.earnings.accessor import Earnings
 
-__all__ = ["compute_payers", "compute_top_payers", "payers", "top_payers"]
+__all__ = ["average", "compute_payers", "compute_top_payers", "payers", "top_payers"]
 
 
 def payers(
@@ -118,7 +118,7 @@ def compute_payers(
     numbers = ["active_payers", "new_payers", "returning_payers"]
     table[numbers] = table[numbers].fillna(0)  # periods with refunds but without a sale
     table["revenue_cents"] = table.pop(amount)
-    table["arpp_cents"] = _average(table["revenue_cents"], table["active_payers"])
+    table["arpp_cents"] = average(table["revenue_cents"], table["active_payers"])
     if ledger.cut:
         table[["new_payers", "returning_payers"]] = pd.NA
     return calendar.finish(table, "period", since)
@@ -134,7 +134,7 @@ def _counts(sales: pd.DataFrame, groups: list[str]) -> pd.DataFrame:
     return counts.assign(returning_payers=counts["active_payers"] - counts["new_payers"])
 
 
-def _average(sums: pd.Series, counts: pd.Series) -> pd.Series:
+def average(sums: pd.Series, counts: pd.Series) -> pd.Series:
     """Divide cents by counts in integers, rounded half up; missing where the count is 0."""
     divisors = counts.where(counts > 0)
     return ((2 * sums + divisors) // (2 * divisors)).astype("Int64")

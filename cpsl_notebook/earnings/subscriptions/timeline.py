@@ -21,7 +21,7 @@ from cpsl_notebook.earnings.subscriptions.chains import (
     one_chain,
 )
 
-__all__ = ["Timeline", "build_timeline"]
+__all__ = ["Timeline", "build_timeline", "first_days"]
 
 _OWNER = ["app", "currency", "payer"]
 _IDENTITY = ["row", *_OWNER]
@@ -113,14 +113,14 @@ class Timeline:
         )
         changes = both.groupby(["unit", "month"], as_index=False)[["before", "after"]].sum()
         first = after.groupby("unit")["month"].min()
-        changes["first"] = _first_days(changes["unit"].map(first))
-        changes["month"] = _first_days(changes["month"])
+        changes["first"] = first_days(changes["unit"].map(first))
+        changes["month"] = first_days(changes["month"])
         named: pd.DataFrame = changes.join(units, on="unit")
         return named
 
     @staticmethod
     def units(closings: pd.DataFrame, groups: list[str]) -> pd.Series:
-        """Number the payers of `closings`, once within each of the groups."""
+        """Return the number of the payer of each row of `closings`, distinct in each group."""
         keys = [*groups, "payer"]
         return closings.groupby(keys, observed=True, dropna=False, sort=False).ngroup()
 
@@ -150,7 +150,7 @@ def build_timeline(ledger: Ledger, metric: str, *, tz: str, basis: str) -> Timel
     return _timeline(sales, _find_chains(sales), calendar)
 
 
-def _first_days(months: pd.Series) -> pd.Series:
+def first_days(months: pd.Series) -> pd.Series:
     """Return the first day of each month since January 1970."""
     days = months.to_numpy(np.int64).astype("datetime64[M]").astype("datetime64[us]")
     return pd.Series(days, index=months.index)
@@ -224,5 +224,5 @@ def _timeline(sales: pd.DataFrame, found: list[Chain], calendar: Calendar) -> Ti
     outside = np.ones(len(sales), dtype=bool)
     outside[rows] = False
     unclassified = sales.loc[outside, [*_IDENTITY, "month", *_BASES]]
-    unclassified["month"] = _first_days(unclassified["month"])
+    unclassified["month"] = first_days(unclassified["month"])
     return Timeline(periods, unclassified, calendar)
