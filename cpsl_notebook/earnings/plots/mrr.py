@@ -59,7 +59,7 @@ def mrr(
     Raises
     ------
     UserError
-        The result has no rows, matplotlib is not installed, or
+        matplotlib is not installed, or
         `cpsl_notebook.earnings.Earnings.mrr` raises an error.
 
     Examples

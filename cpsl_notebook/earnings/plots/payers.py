@@ -20,7 +20,7 @@ from cpsl_notebook.earnings.plots.axes import (
     short,
     titled,
 )
-from cpsl_notebook.earnings.plots.periods import bars, label_periods
+from cpsl_notebook.earnings.plots.periods import bars, label_periods, line
 
 if TYPE_CHECKING:
     from cpsl_notebook.earnings.plots.axes import Drawn
@@ -66,7 +66,7 @@ def payers(
     Raises
     ------
     UserError
-        The result has no rows, matplotlib is not installed, or
+        matplotlib is not installed, or
         `cpsl_notebook.earnings.Earnings.payers` raises an error.
 
     Examples
@@ -92,7 +92,7 @@ def payers(
         label_periods(above, f"Payers · {title}", "", part["period"])
         above.locator_params(axis="y", integer=True)
         average = ratios(part["arpp_cents"])
-        below.plot(range(len(part)), average, color=COLORS["violet"], marker="o", ms=3.5)
+        line(below, average, COLORS["violet"])
         below.set_ylim(0, max(float(np.nanmax(average, initial=0)) * 1.15, 100))
         label_periods(below, "Average revenue per payer", currency, part["period"])
         drawn += [above, below]
@@ -131,7 +131,7 @@ def top_payers(
     Raises
     ------
     UserError
-        The result has no rows, matplotlib is not installed, or
+        matplotlib is not installed, or
         `cpsl_notebook.earnings.Earnings.top_payers` raises an error.
 
     Examples

@@ -54,7 +54,7 @@ def payouts(self: Plots, *, as_of: Moment | None = None, tz: str = "UTC") -> Dra
     Raises
     ------
     UserError
-        The result has no rows, matplotlib is not installed, or
+        matplotlib is not installed, or
         `cpsl_notebook.earnings.Earnings.payouts` raises an error.
 
     Examples

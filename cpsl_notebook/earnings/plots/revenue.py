@@ -60,7 +60,7 @@ def revenue(
     Raises
     ------
     UserError
-        The result has no rows, matplotlib is not installed, or
+        matplotlib is not installed, or
         `cpsl_notebook.earnings.Earnings.revenue` raises an error.
 
     Examples
