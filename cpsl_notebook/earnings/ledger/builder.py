@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -34,6 +34,7 @@ from cpsl_notebook.earnings.ledger.column_values import (
 )
 from cpsl_notebook.earnings.ledger.ledger import COLUMNS, DETAILS, Ledger
 from cpsl_notebook.earnings.ledger.roles import AMOUNTS, ROLES, Roles, infer, listed, says_cents
+from cpsl_notebook.earnings.ledger.segments import SEGMENT, segments
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.frames.schema import AMOUNT_COLUMNS, UNPARSED
 
@@ -59,6 +60,7 @@ def build(
     as_of: Moment | None = None,
     tz: str = "UTC",
     strict: bool = False,
+    by: Hashable | None = None,
 ) -> Ledger:
     """Build a ledger from payments.
 
@@ -78,6 +80,8 @@ def build(
         Name of the time zone for *as_of*.
     strict : bool, default False
         Whether a value that cannot be read is an error. Otherwise it is missing, with a warning.
+    by : hashable, optional
+        Column of the payments that the rows of the ledger have as their segment.
 
     Returns
     -------
@@ -104,6 +108,8 @@ def build(
     columns, unread = _convert_columns(frame, found, units)
     _report(unread, strict)
     rows = _with_negative_refunds(pd.DataFrame(columns))
+    if by is not None:
+        rows[SEGMENT] = segments(frame, by)
     derived = _derive_amount(rows, missing)
     paid = _paid(rows)
     until = _as_of(frame, rows, as_of, tz)

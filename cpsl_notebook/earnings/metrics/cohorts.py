@@ -11,7 +11,7 @@ from cpsl_notebook.earnings.dates import Moment
 from cpsl_notebook.earnings.ledger.builder import build
 from cpsl_notebook.earnings.ledger.ledger import Ledger
 from cpsl_notebook.earnings.ledger.transactions import amount_of, groups_of
-from cpsl_notebook.earnings.result_table import result_table
+from cpsl_notebook.earnings.result_table import answer, result_table
 from cpsl_notebook.earnings.subscriptions.timeline import build_timeline
 
 if TYPE_CHECKING:
@@ -90,7 +90,8 @@ def cohorts(
     """
     ledger = build(self._frame, as_of=as_of, tz=tz)
     table = compute_cohorts(ledger, basis=basis, unit=unit, tz=tz, since=since)
-    return result_table(table, ledger, money=money)
+    said = answer("cohorts", basis=basis, unit=unit, tz=tz)
+    return result_table(table, ledger, money=money, answer=said)
 
 
 def compute_cohorts(

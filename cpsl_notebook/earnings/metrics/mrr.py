@@ -9,8 +9,9 @@ import pandas as pd
 from cpsl_notebook.earnings.dates import Moment
 from cpsl_notebook.earnings.ledger.builder import build
 from cpsl_notebook.earnings.ledger.ledger import Ledger
+from cpsl_notebook.earnings.ledger.segments import name_segments, segment_columns
 from cpsl_notebook.earnings.ledger.transactions import amount_of, groups_of
-from cpsl_notebook.earnings.result_table import result_table
+from cpsl_notebook.earnings.result_table import answer, result_table
 from cpsl_notebook.earnings.subscriptions.movements import MOVEMENTS, movements, sum_by_month
 from cpsl_notebook.earnings.subscriptions.timeline import build_timeline
 
@@ -29,6 +30,7 @@ def mrr(
     since: Moment | None = None,
     as_of: Moment | None = None,
     money: bool = False,
+    by: str | None = None,
 ) -> pd.DataFrame:
     """Return the monthly recurring revenue (MRR) at the end of each month, and its movements.
 
@@ -55,6 +57,9 @@ def mrr(
         time at which the payments were read.
     money : bool, default False
         Whether to return exact decimals in currency, in columns without the ``_cents`` suffix.
+    by : str, optional
+        Column of the payments, such as ``"country"``. The result has a row for each of its values,
+        in a column of the same name. All payments of a payer must have the same value.
 
     Returns
     -------
@@ -102,9 +107,11 @@ def mrr(
     1 2026-02-01            0           1500        final
     2 2026-03-01            0           1500  provisional
     """
-    ledger = build(self._frame, as_of=as_of, tz=tz)
+    ledger = build(self._frame, as_of=as_of, tz=tz, by=by)
     table = compute_mrr(ledger, basis=basis, unit=unit, tz=tz, since=since)
-    return result_table(table, ledger, money=money)
+    table = name_segments(table, by)
+    said = answer("mrr", basis=basis, unit=unit, tz=tz, by=by)
+    return result_table(table, ledger, money=money, answer=said)
 
 
 def compute_mrr(
@@ -116,7 +123,8 @@ def compute_mrr(
     since: Moment | None = None,
 ) -> pd.DataFrame:
     """Compute `mrr` from a ledger, in cents."""
-    groups, amount = groups_of(unit), amount_of(basis)
+    groups = [*groups_of(unit), *segment_columns(ledger, per_payer=True)]
+    amount = amount_of(basis)
     timeline = build_timeline(ledger, "mrr", basis=basis, tz=tz)
     columns = [f"{name}_cents" for name in ("opening", *MOVEMENTS, "closing", "unclassified")]
     columns.append("payers")

@@ -11,8 +11,9 @@ from cpsl_notebook.earnings.calendar import Calendar
 from cpsl_notebook.earnings.dates import Moment
 from cpsl_notebook.earnings.ledger.builder import build
 from cpsl_notebook.earnings.ledger.ledger import Ledger
+from cpsl_notebook.earnings.ledger.segments import name_segments, segment_columns
 from cpsl_notebook.earnings.ledger.transactions import amount_of, entries, groups_of, totals
-from cpsl_notebook.earnings.result_table import result_table
+from cpsl_notebook.earnings.result_table import answer, result_table
 from cpsl_notebook.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def payers(
     since: Moment | None = None,
     as_of: Moment | None = None,
     money: bool = False,
+    by: str | None = None,
 ) -> pd.DataFrame:
     """Return the number of payers by period, and the average revenue per payer.
 
@@ -52,6 +54,9 @@ def payers(
         time at which the payments were read.
     money : bool, default False
         Whether to return exact decimals in currency, in columns without the ``_cents`` suffix.
+    by : str, optional
+        Column of the payments, such as ``"country"``. The result has a row for each of its values,
+        in a column of the same name. All payments of a payer must have the same value.
 
     Returns
     -------
@@ -89,9 +94,11 @@ def payers(
     0              1           1           1500
     1              2           1           3000
     """
-    ledger = build(self._frame, as_of=as_of, tz=tz)
+    ledger = build(self._frame, as_of=as_of, tz=tz, by=by)
     table = compute_payers(ledger, freq, unit=unit, basis=basis, tz=tz, since=since)
-    return result_table(table, ledger, money=money)
+    table = name_segments(table, by)
+    said = answer("payers", freq=freq, basis=basis, unit=unit, tz=tz, by=by)
+    return result_table(table, ledger, money=money, answer=said)
 
 
 def compute_payers(
@@ -107,7 +114,7 @@ def compute_payers(
     amount = amount_of(basis)
     ledger.need("payers", "payer", amount)
     calendar = Calendar(ledger.as_of, tz, freq)
-    groups = groups_of(unit)
+    groups = [*groups_of(unit), *segment_columns(ledger, per_payer=True)]
     rows = entries(ledger).dropna(subset="payer")
     rows = rows.assign(period=calendar.starts(rows["paid_at"]))
     counts = _counts(rows[~rows["refund"]], groups)
@@ -196,7 +203,9 @@ def top_payers(
     0     1   ada    0.9
     """
     ledger = build(self._frame, as_of=as_of, tz=tz)
-    return result_table(compute_top_payers(ledger, n, tz=tz, since=since), ledger, money=money)
+    table = compute_top_payers(ledger, n, tz=tz, since=since)
+    said = answer("top_payers", since=None if since is None else str(since), tz=tz)
+    return result_table(table, ledger, money=money, answer=said)
 
 
 def compute_top_payers(

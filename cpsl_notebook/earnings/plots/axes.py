@@ -98,15 +98,15 @@ def panels(
     )
 
 
-def groups(table: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
-    """Split a table by app and currency into titles, currencies and rows."""
-    keys = [key for key in ("app", "currency") if key in table]
+def groups(table: pd.DataFrame, by: str | None = None) -> list[tuple[str, str, pd.DataFrame]]:
+    """Split a table by app, segment and currency into titles, currencies and rows."""
+    keys = [key for key in ("app", by, "currency") if key in table]
     several = table["currency"].nunique() > 1
     found = []
     for key, part in table.groupby(keys, observed=True, dropna=False, sort=True):
         named = dict(zip(keys, key, strict=True))
         currency = str(named["currency"]).replace("nan", "")
-        words = [str(named["app"])] if "app" in named else []
+        words = [str(named[key]) for key in ("app", by) if key in named]
         words += [currency] if several or not words else []
         found.append((" · ".join(words), currency, part))
     return found

@@ -25,6 +25,7 @@ def churn(
     tz: str = "UTC",
     since: Moment | None = None,
     as_of: Moment | None = None,
+    by: str | None = None,
 ) -> Drawn:
     """Plot gross and net revenue retention, and below them the share of payers that churned.
 
@@ -42,6 +43,9 @@ def churn(
     as_of : str, date, datetime or Period, optional
         Moment up to which payments count. A day, a month or a year means its end. Defaults to the
         time at which the payments were read.
+    by : str, optional
+        Column of the payments, such as ``"country"``, with a panel for each of its values. All
+        payments of a payer must have the same value.
 
     Returns
     -------
@@ -65,9 +69,9 @@ def churn(
     >>> [each.get_title(loc="left") for each in axes]
     ['Retention · shop', 'Churned share of opening payers']
     """
-    table = self._earnings.churn(basis=basis, unit=unit, tz=tz, since=since, as_of=as_of)
+    table = self._earnings.churn(basis=basis, unit=unit, tz=tz, since=since, as_of=as_of, by=by)
     drawn = []
-    for (above, below), (title, _, part) in panels(groups(table), rows=2, height=2.6):
+    for (above, below), (title, _, part) in panels(groups(table, by), rows=2, height=2.6):
         for name, color in {"net_retention": "teal", "gross_retention": "blue"}.items():
             line(above, ratios(part[name]), COLORS[color], label=name.replace("_", " "))
         shown = [*ratios(part["net_retention"]), *ratios(part["gross_retention"])]

@@ -38,6 +38,7 @@ def payers(
     tz: str = "UTC",
     since: Moment | None = None,
     as_of: Moment | None = None,
+    by: str | None = None,
 ) -> Drawn:
     """Plot new and returning payers, and below them the average revenue per payer.
 
@@ -57,6 +58,9 @@ def payers(
     as_of : str, date, datetime or Period, optional
         Moment up to which payments count. A day, a month or a year means its end. Defaults to the
         time at which the payments were read.
+    by : str, optional
+        Column of the payments, such as ``"country"``, with a panel for each of its values. All
+        payments of a payer must have the same value.
 
     Returns
     -------
@@ -78,9 +82,11 @@ def payers(
     >>> [each.get_title(loc="left") for each in axes]
     ['Payers · shop', 'Average revenue per payer']
     """
-    table = self._earnings.payers(freq, unit=unit, basis=basis, tz=tz, since=since, as_of=as_of)
+    table = self._earnings.payers(
+        freq, unit=unit, basis=basis, tz=tz, since=since, as_of=as_of, by=by
+    )
     drawn = []
-    for (above, below), (title, currency, part) in panels(groups(table), rows=2, height=2.6):
+    for (above, below), (title, currency, part) in panels(groups(table, by), rows=2, height=2.6):
         stack = {"returning": "blue", "new": "teal"}
         if part["new_payers"].isna().any():
             stack = {"active": "blue"}

@@ -11,6 +11,7 @@ import pandas as pd
 
 from cpsl_notebook.earnings.calendar import PROVISIONAL_DAYS, Calendar
 from cpsl_notebook.earnings.ledger.ledger import Ledger
+from cpsl_notebook.earnings.ledger.segments import SEGMENT
 from cpsl_notebook.earnings.ledger.transactions import monthly_sales
 from cpsl_notebook.earnings.subscriptions.chains import (
     EARLY_DAYS,
@@ -70,7 +71,7 @@ class Timeline:
         today = int(self.calendar.last_day.to_numpy().astype("datetime64[D]").astype(np.int64))
         first, due, until = (self.periods[name].to_numpy() for name in ("month", "due", "until"))
         parts = []
-        columns = [*_IDENTITY, *self.periods.columns.intersection(["segment"]), amount]
+        columns = [*_IDENTITY, *self.periods.columns.intersection([SEGMENT]), amount]
         # A payment can be in force at the end of the month in which its period begins, of the next
         # month (in grace), and on the last known day of the month after that (in grace).
         for later in range(3):
@@ -147,7 +148,13 @@ def build_timeline(ledger: Ledger, metric: str, *, tz: str, basis: str) -> Timel
     """
     calendar = Calendar(ledger.as_of, tz)
     sales = _sorted_sales(monthly_sales(ledger, metric, basis), calendar)
-    return _timeline(sales, _find_chains(sales), calendar)
+    timeline = _timeline(sales, _find_chains(sales), calendar)
+    if SEGMENT in ledger.rows:
+        for table in (timeline.periods, timeline.unclassified):
+            table[SEGMENT] = (
+                ledger.rows[SEGMENT].take(table["row"].to_numpy()).set_axis(table.index)
+            )
+    return timeline
 
 
 def first_days(months: pd.Series) -> pd.Series:
