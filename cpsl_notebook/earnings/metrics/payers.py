@@ -19,7 +19,7 @@ from cpsl_notebook.errors import UserError
 if TYPE_CHECKING:
     from cpsl_notebook.earnings.accessor import Earnings
 
-__all__ = ["average", "compute_payers", "compute_top_payers", "payers", "top_payers"]
+__all__ = ["average", "compute_payers", "compute_top_payers", "payers", "since_rows", "top_payers"]
 
 
 def payers(
@@ -118,7 +118,9 @@ def compute_payers(
     rows = entries(ledger).dropna(subset="payer")
     rows = rows.assign(period=calendar.starts(rows["paid_at"]))
     counts = _counts(rows[~rows["refund"]], groups)
-    sums = totals(rows, ["period", *groups])[["period", *groups, amount]]
+    sums = totals(rows, ["period", *groups])
+    sums["gross_cents"] += sums["refunds_cents"]
+    sums = sums[["period", *groups, amount]]
     keys = ["period", *groups]
     until = replace(calendar, as_of=ledger.until)
     table = until.with_empty(sums.merge(counts, on=keys, how="left"), groups, "period")
@@ -219,10 +221,7 @@ def compute_top_payers(
     ledger.need("top_payers", "payer", "net_cents")
     if not isinstance(n, int) or n < 1:
         raise UserError(f"Invalid n: {n!r}. Pass the number of payers to show, such as 10.")
-    rows = entries(ledger)
-    if since is not None:
-        calendar = Calendar(ledger.as_of, tz, "D")
-        rows = rows[calendar.local(rows["paid_at"]) >= calendar.start(since)]
+    rows = since_rows(entries(ledger), ledger, since, tz)
     table = totals(rows, ["currency", "payer"])
     whole = table.groupby("currency", observed=True, dropna=False)["net_cents"].transform("sum")
     table["share"] = (table["net_cents"] / whole.where(whole > 0)).astype("Float64")
@@ -232,3 +231,11 @@ def compute_top_payers(
     rank = table.groupby("currency", observed=True, dropna=False).cumcount() + 1
     table.insert(1, "rank", rank.astype("Int64"))
     return table[table["rank"] <= n].reset_index(drop=True)
+
+
+def since_rows(rows: pd.DataFrame, ledger: Ledger, since: Moment | None, tz: str) -> pd.DataFrame:
+    """Return the rows from the first day of *since* on."""
+    if since is None:
+        return rows
+    calendar = Calendar(ledger.as_of, tz, "D")
+    return rows[calendar.local(rows["paid_at"]) >= calendar.start(since)]
