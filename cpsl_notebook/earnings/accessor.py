@@ -9,6 +9,7 @@ from cpsl_notebook.earnings.export.snapshots import diff, snapshot
 from cpsl_notebook.earnings.ledger.access import ledger, roles_table, with_roles
 from cpsl_notebook.earnings.metrics.churn import churn
 from cpsl_notebook.earnings.metrics.cohorts import cohorts
+from cpsl_notebook.earnings.metrics.explain import explain
 from cpsl_notebook.earnings.metrics.mrr import mrr
 from cpsl_notebook.earnings.metrics.overview import metrics
 from cpsl_notebook.earnings.metrics.payers import payers, top_payers
@@ -69,8 +70,9 @@ class Earnings:
         """
         return roles_table(self._frame)
 
-    # All at a glance
+    # The key figures, and the payments behind any figure
     metrics = metrics
+    explain = explain
 
     # Sales
     revenue = revenue

@@ -17,12 +17,12 @@ from cpsl_notebook.errors import UserError
 if TYPE_CHECKING:
     from cpsl_notebook.earnings.accessor import Earnings
 
-__all__ = ["payout_rows", "payouts"]
+__all__ = ["AGES", "payout_rows", "payouts", "with_ages"]
 
 _PAID_OUT, _PAID_OUT_LATER = "Paid out", "Paid out later"
 _PAID_OUT_SOMETIME = "Paid out, time unknown"
 _UNKNOWN = "Unknown"
-_AGES = {
+AGES = {
     "days_0_7_cents": (0, 7),
     "days_8_30_cents": (8, 30),
     "days_31_90_cents": (31, 90),
@@ -151,14 +151,11 @@ def _is_reading(frame: pd.DataFrame, as_of: pd.Timestamp) -> bool:
 
 def _by_state(rows: pd.DataFrame, as_of: pd.Timestamp, tz: str) -> pd.DataFrame:
     """Add up net amounts by app, currency and payout state, in total and by age."""
-    rows = rows.assign(age=_ages(rows["paid_at"], as_of, tz))
-    for name, (first, last) in _AGES.items():
-        within = rows["age"].between(first, last).fillna(False).astype(bool)
-        rows[name] = rows["net_cents"].where(within, 0)
+    rows = with_ages(rows, as_of, tz)
     keys = ["app", "currency", "payout_state"]
     groups = rows.groupby(keys, observed=True, dropna=False)
     missing = rows["net_cents"].isna().groupby([rows[name] for name in keys], observed=True).any()
-    sums = groups[["net_cents", *_AGES]].sum().mask(missing)
+    sums = groups[["net_cents", *AGES]].sum().mask(missing)
     sums.insert(0, "payments", groups.size().astype("Int64"))
     return sums.join(_oldest(rows, keys)).reset_index()
 
@@ -169,6 +166,15 @@ def _by_id(rows: pd.DataFrame) -> pd.DataFrame:
     times = rows.groupby(keys, observed=True, dropna=False)["payout_at"].max().reset_index()
     table = times.merge(totals(rows, keys), on=keys)
     return table.sort_values(["currency", "payout_at", "payout_id"], ignore_index=True)
+
+
+def with_ages(rows: pd.DataFrame, as_of: pd.Timestamp, tz: str) -> pd.DataFrame:
+    """Add the age in days, and the net amount in the column of `AGES` that the age is in."""
+    rows = rows.assign(age=_ages(rows["paid_at"], as_of, tz))
+    for name, (first, last) in AGES.items():
+        within = rows["age"].between(first, last).fillna(False).astype(bool)
+        rows[name] = rows["net_cents"].where(within, 0)
+    return rows
 
 
 def _ages(times: pd.Series[Any], as_of: pd.Timestamp, tz: str) -> pd.Series[Any]:

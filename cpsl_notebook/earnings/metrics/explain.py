@@ -1,0 +1,297 @@
+"""The payments behind figures of a result: ``payments.capsule.explain``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from cpsl_notebook.earnings.calendar import Calendar
+from cpsl_notebook.earnings.ledger.builder import build
+from cpsl_notebook.earnings.ledger.ledger import Ledger
+from cpsl_notebook.earnings.ledger.segments import SEGMENT, segment_columns
+from cpsl_notebook.earnings.ledger.transactions import AMOUNTS, amount_of, entries, groups_of
+from cpsl_notebook.earnings.metrics.overview import ALL_APPS
+from cpsl_notebook.earnings.metrics.payers import since_rows
+from cpsl_notebook.earnings.metrics.payouts import AGES, payout_rows, with_ages
+from cpsl_notebook.earnings.result_table import result_table
+from cpsl_notebook.earnings.subscriptions.movements import MOVEMENTS, movements
+from cpsl_notebook.earnings.subscriptions.timeline import Timeline, build_timeline, first_days
+from cpsl_notebook.errors import UserError
+
+if TYPE_CHECKING:
+    from cpsl_notebook.earnings.accessor import Earnings
+
+__all__ = ["explain"]
+
+_COUNTED = "counted"
+_ROW = "row"
+
+
+def explain(self: Earnings, rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return the payments behind a column of a result, with what each contributes to it.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        A result of the same payments, or any selection of its rows, such as
+        ``mrr[mrr["month"] == "2026-10-01"]``.
+    column : str
+        Column of the result with cents, or a number of payers or payments.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per payment and figure, in the order of *rows* and of time. The sum of the last
+        column equals the sum of *column* over *rows*.
+
+        - The columns that identify a figure, such as ``month``, ``app`` and ``currency``.
+        - ``payment_id``, ``paid_at``, ``payer``, ``kind``, ``gross_cents``, ``fee_cents``,
+          ``net_cents``, with the types of `ledger`.
+        - ``counted_cents`` (Int64): the signed amount that the payment contributes. In a movement
+          such as churn, payments in force in the month before count negatively. For a number of
+          payers or payments, the column is ``counted_payers`` or ``counted_payments``: 1 for one
+          payment of each payer, and 0 for the payer's others.
+
+    Raises
+    ------
+    UserError
+        *rows* is not a result of these payments, or *column* is a ratio or an average, which no
+        payments add up to.
+
+    See Also
+    --------
+    mrr : Monthly recurring revenue and its movements.
+    metrics : Key figures by month.
+
+    Examples
+    --------
+    >>> import cpsl_notebook.earnings  # adds payments.capsule
+    >>> from cpsl_notebook.frames import payments_frame
+    >>> days = [("2026-01-05", "ada"), ("2026-01-06", "bo"), ("2026-02-05", "ada")]
+    >>> rows = [{"paid_at": day, "payer": payer, "gross_cents": 1500} for day, payer in days]
+    >>> rows = [row | {"kind": "monthly", "fee_cents": 150} for row in rows]
+    >>> payments = payments_frame([("shop", rows)])
+    >>> mrr = payments.capsule.mrr(as_of="2026-02")
+    >>> lost = payments.capsule.explain(mrr[mrr["month"] == "2026-02-01"], "churn_cents")
+    >>> lost[["month", "paid_at", "payer", "counted_cents"]]
+           month                   paid_at payer  counted_cents
+    0 2026-02-01 2026-01-06 00:00:00+00:00    bo          -1500
+    """
+    name, options = _origin(rows)
+    figure, is_money = _figure(rows, name, column)
+    ledger = build(self._frame, as_of=pd.Timestamp(rows.attrs["as_of"]), by=options.get("by"))
+    lines = _LINES[name](ledger, figure, options).rename(columns={SEGMENT: options.get("by")})
+    keys = [str(key) for key in lines if key not in (_ROW, _COUNTED)]
+    lines = _plain(lines.groupby([*keys, _ROW], observed=True, dropna=False)[_COUNTED].sum())
+    figures = _plain(rows[[*keys, column]].dropna(subset=column))
+    _check_sums(figures, lines, keys, column, is_money=is_money)
+    found = figures[keys].merge(lines, on=keys)
+    payments = ledger.rows.loc[found.pop(_ROW), _SHOWN].reset_index(drop=True)
+    unit = "cents" if figure.endswith("_cents") else figure.rpartition("_")[2]
+    counted = found.pop(_COUNTED).astype("Int64")
+    shown = payments.drop(columns=[key for key in keys if key in payments])
+    table = pd.concat([found, shown, counted.rename(f"{_COUNTED}_{unit}")], axis=1)
+    return result_table(table, ledger)
+
+
+def _origin(rows: pd.DataFrame) -> tuple[str, dict[str, Any]]:
+    """Return the name and the options of the analysis that rows come from."""
+    origin = json.loads(getattr(rows, "attrs", {}).get("answer", "{}"))
+    name = origin.pop("name", None)
+    if name not in _LINES:
+        raise UserError(
+            f"explain() needs rows of the result of {', '.join(_LINES)}. Select them with a mask or "
+            "query(); merge() and concat() lose where they come from."
+        )
+    return name, origin
+
+
+def _figure(rows: pd.DataFrame, name: str, column: str) -> tuple[str, bool]:
+    """Return the figure of a column, and whether it is in currency instead of cents."""
+    figures = [figure for figure in _FIGURES[name] if _names(figure) & set(rows.columns)]
+    for figure in figures:
+        if column in _names(figure) & set(rows.columns):
+            return figure, column != figure
+    explained = [shown for figure in figures for shown in _names(figure) & set(rows.columns)]
+    raise UserError(
+        f"explain() cannot explain {column!r}: no payments add up to it. "
+        f"Choose one of: {', '.join(explained)}."
+    )
+
+
+def _names(figure: str) -> set[str]:
+    """Return the names of a figure in results with cents and with amounts in currency."""
+    return {figure, figure.removesuffix("_cents")} if figure.endswith("_cents") else {figure}
+
+
+def _plain(table: pd.DataFrame | pd.Series[Any]) -> pd.DataFrame:
+    """Return a table with categories as strings, which can be merged with any others."""
+    table = table.reset_index() if isinstance(table, pd.Series) else table
+    categories = table.columns[table.dtypes == "category"]
+    return table.astype(dict.fromkeys(categories, "string"))
+
+
+def _check_sums(
+    figures: pd.DataFrame, lines: pd.DataFrame, keys: list[str], column: str, *, is_money: bool
+) -> None:
+    """Raise an error if the lines do not add up to the figures."""
+    sums = lines.groupby(keys, dropna=False)[_COUNTED].sum().reset_index()
+    found = figures.merge(sums, on=keys, how="left")[_COUNTED].fillna(0).tolist()
+    expected = [int(value.scaleb(2)) if is_money else int(value) for value in figures[column]]
+    differing = sum(one != other for one, other in zip(found, expected, strict=True))
+    if differing:
+        raise UserError(
+            f"These payments do not add up to {column!r} in {differing:,} of {len(figures):,} rows. "
+            "Pass unchanged rows of a result of the same payments."
+        )
+
+
+def _sale_lines(rows: pd.DataFrame, keys: list[str], figure: str) -> pd.DataFrame:
+    """Return what each sale or refund contributes to a sum of `totals`."""
+    if figure == "payments":
+        rows = rows[~rows["refund"]].assign(**{_COUNTED: 1})
+    else:
+        amount = "gross_cents" if figure == "refunds_cents" else figure
+        kept = {"gross_cents": ~rows["refund"], "refunds_cents": rows["refund"]}
+        rows = rows[kept.get(figure, slice(None))]
+        rows = rows.assign(**{_COUNTED: rows[amount]})
+    return _numbered(rows)[[*keys, _ROW, _COUNTED]]
+
+
+def _numbered(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.assign(**{_ROW: rows.index})
+
+
+def _once(lines: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Count the first of the lines with the same keys, and not the others."""
+    first = ~lines.sort_values(_ROW).duplicated(keys)
+    return lines.assign(**{_COUNTED: first.astype("int64")})
+
+
+def _revenue_lines(ledger: Ledger, figure: str, options: dict[str, Any]) -> pd.DataFrame:
+    rows = entries(ledger)
+    calendar = Calendar(ledger.as_of, options["tz"], options["freq"])
+    rows = rows.assign(period=calendar.starts(rows["paid_at"]))
+    return _sale_lines(
+        rows, ["period", "app", "kind", "currency", *segment_columns(ledger)], figure
+    )
+
+
+def _payers_lines(ledger: Ledger, figure: str, options: dict[str, Any]) -> pd.DataFrame:
+    groups = [*groups_of(options["unit"]), *segment_columns(ledger)]
+    rows = entries(ledger).dropna(subset="payer")
+    calendar = Calendar(ledger.as_of, options["tz"], options["freq"])
+    rows = _numbered(rows.assign(period=calendar.starts(rows["paid_at"])))
+    keys = ["period", *groups]
+    if figure == "revenue_cents":
+        rows = rows.assign(**{_COUNTED: rows[amount_of(options["basis"])]})
+        return rows[[*keys, _ROW, _COUNTED]]
+    rows = rows[~rows["refund"]]
+    first = rows.groupby([*groups, "payer"], observed=True, dropna=False)["period"]
+    is_new = rows["period"] == first.transform("min")
+    kept = {"new_payers": is_new, "returning_payers": ~is_new}
+    rows = rows[kept.get(figure, slice(None))]
+    return _once(rows, [*keys, "payer"])[[*keys, _ROW, _COUNTED]]
+
+
+def _top_payers_lines(ledger: Ledger, figure: str, options: dict[str, Any]) -> pd.DataFrame:
+    rows = since_rows(entries(ledger), ledger, options["since"], options["tz"])
+    return _sale_lines(rows, ["currency", "payer"], figure)
+
+
+def _payouts_lines(ledger: Ledger, figure: str, options: dict[str, Any]) -> pd.DataFrame:
+    rows = payout_rows(ledger, options["by"], in_past=bool(options["in_past"]))
+    if options["by"] == "payout_id":
+        return _sale_lines(rows, ["currency", "payout_id"], figure)
+    rows = with_ages(rows, ledger.as_of, options["tz"])
+    rows = _numbered(rows.assign(**{_COUNTED: 1 if figure == "payments" else rows[figure]}))
+    return rows[["app", "currency", "payout_state", _ROW, _COUNTED]]
+
+
+def _mrr_lines(ledger: Ledger, figure: str, options: dict[str, Any]) -> pd.DataFrame:
+    groups = [*groups_of(options["unit"]), *segment_columns(ledger, per_payer=True)]
+    timeline = build_timeline(ledger, "explain", tz=options["tz"], basis=options["basis"])
+    lines = _subscription_lines(timeline, groups, figure, amount_of(options["basis"]))
+    return lines[["month", *groups, _ROW, _COUNTED]]
+
+
+def _metrics_lines(ledger: Ledger, figure: str, options: dict[str, Any]) -> pd.DataFrame:
+    by_app = _mrr_lines(ledger, figure, options | {"unit": "app"})
+    total = _mrr_lines(ledger, figure, options | {"unit": "payer"}).assign(app=ALL_APPS)
+    return pd.concat([_plain(by_app), _plain(total)], ignore_index=True)
+
+
+def _cohorts_lines(ledger: Ledger, figure: str, options: dict[str, Any]) -> pd.DataFrame:
+    groups = groups_of(options["unit"])
+    timeline = build_timeline(ledger, "explain", tz=options["tz"], basis=options["basis"])
+    lines = _subscription_lines(timeline, groups, figure, amount_of(options["basis"]))
+    lines = lines.rename(columns={"first": "cohort"})
+    if figure == "payers":  # the size of the cohort, whatever the age
+        at_start = lines["month"] == lines["cohort"]
+        return lines.loc[at_start, ["cohort", *groups, _ROW, _COUNTED]]
+    months, starts = (lines[key].to_numpy().astype("datetime64[M]") for key in ("month", "cohort"))
+    lines["age"] = pd.array((months - starts).astype(np.int64), "Int64")
+    return lines[["cohort", *groups, "age", _ROW, _COUNTED]]
+
+
+def _subscription_lines(
+    timeline: Timeline, groups: list[str], figure: str, amount: str
+) -> pd.DataFrame:
+    """Return what each payment contributes to a figure of a payer in a month.
+
+    The columns are those of `movements`, and the row and the contribution of the payment.
+    """
+    if figure == "unclassified_cents":
+        rest: pd.DataFrame = timeline.unclassified.rename(columns={amount: _COUNTED})
+        return rest
+    moved = movements(timeline, groups, amount)
+    closings = timeline.closings(amount).rename(columns={"cents": _COUNTED})
+    closings["unit"] = timeline.units(closings, groups)
+    after = closings[["unit", "month", _ROW, _COUNTED]]
+    before = after[after["month"] < timeline.this_month]
+    before = before.assign(month=before["month"] + 1)
+    lines = before if figure in _OF_THE_MONTH_BEFORE else after
+    if figure in _MOVED:
+        lost = before.assign(**{_COUNTED: -before[_COUNTED]})
+        lines = pd.concat([after, lost], ignore_index=True)
+    if figure == "arr_cents":
+        lines = lines.assign(**{_COUNTED: 12 * lines[_COUNTED]})
+    lines = lines.assign(month=first_days(lines["month"]))
+    moved = moved[moved[_MOVEMENT_COLUMN.get(figure, figure)] != 0]
+    lines = moved.merge(lines, on=["unit", "month"])
+    return lines if figure.endswith("_cents") else _once(lines, ["unit", "month"])
+
+
+_SHOWN = ["payment_id", "paid_at", "payer", "kind", *AMOUNTS]
+_MOVED = [f"{name}_cents" for name in MOVEMENTS]
+_OF_THE_MONTH_BEFORE = ("opening_cents", "opening_payers", "churned_payers")
+_MOVEMENT_COLUMN = {
+    "mrr_cents": "closing_cents",
+    "arr_cents": "closing_cents",
+    "active_payers": "payers",
+}
+_SUMS = ["payments", "gross_cents", "refunds_cents", "fee_cents", "net_cents"]
+_FIGURES = {
+    "metrics": ["mrr_cents", "arr_cents", "payers"],
+    "revenue": _SUMS,
+    "payers": ["active_payers", "new_payers", "returning_payers", "revenue_cents"],
+    "top_payers": _SUMS,
+    "mrr": ["opening_cents", *_MOVED, "closing_cents", "unclassified_cents", "payers"],
+    "churn": ["opening_payers", "churned_payers", "reactivated_payers", "opening_cents", *_MOVED],
+    "cohorts": ["payers", "active_payers", "mrr_cents"],
+    "payouts": [*_SUMS, *AGES],
+}
+_LINES: dict[str, Callable[[Ledger, str, dict[str, Any]], pd.DataFrame]] = {
+    "metrics": _metrics_lines,
+    "revenue": _revenue_lines,
+    "payers": _payers_lines,
+    "top_payers": _top_payers_lines,
+    "mrr": _mrr_lines,
+    "churn": _mrr_lines,
+    "cohorts": _cohorts_lines,
+    "payouts": _payouts_lines,
+}
