@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from cpsl_notebook.earnings.export.excel import to_excel
+from cpsl_notebook.earnings.export.plain import to_plain
 from cpsl_notebook.earnings.export.snapshots import diff, snapshot
 from cpsl_notebook.earnings.ledger.access import ledger, roles_table, with_roles
 from cpsl_notebook.earnings.metrics.churn import churn
@@ -90,6 +91,7 @@ class Earnings:
     snapshot = snapshot
     diff = diff
     to_excel = to_excel
+    to_plain = to_plain
 
     @property
     def plot(self) -> Plots:

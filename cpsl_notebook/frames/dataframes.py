@@ -15,6 +15,7 @@ from cpsl_notebook.frames.columns import STRING, categorical, typed_column
 from cpsl_notebook.frames.envelope import find_records, read_batches, unwrap_summary
 from cpsl_notebook.frames.field_names import last_word
 from cpsl_notebook.frames.schema import PAYMENT_COLUMNS, UNPARSED
+from cpsl_notebook.frames.unparsed import unparsed_column
 
 __all__ = ["apps_frame", "earnings_frame", "payments_frame"]
 
@@ -146,7 +147,7 @@ def _to_frame(first: dict[str, pd.Series[Any]], fields: Fields, length: int) -> 
         for row, value in misfits:
             unparsed.setdefault(row, {})[name] = value
     if unparsed:
-        columns[UNPARSED] = pd.Series([unparsed.get(row) for row in range(length)], dtype=object)
+        columns[UNPARSED] = unparsed_column(unparsed, length)
     frame = pd.DataFrame(columns, copy=False)
     frame.attrs = {
         "currency": _currencies(frame),

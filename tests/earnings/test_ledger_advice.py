@@ -1,7 +1,9 @@
 """The advice in error messages of ledgers works when it is followed literally."""
 
+import numpy as np
 import pandas as pd
 import pytest
+from ledgers import buy, ledger
 
 from cpsl_notebook import Client, UserError
 from cpsl_notebook.earnings.ledger.roles import infer, table
@@ -140,3 +142,41 @@ def test_client_lists_apps_when_a_name_is_unknown(workspace):
     assert isinstance(client, Client)
     message = error_of(client.list_payments, "deal-dsk")
     assert message.startswith("No app 'deal-dsk' in this workspace. ") and "deal-desk" in message
+
+
+def test_times_that_are_text_in_a_csv_file_get_advice(tmp_path):
+    known = ledger(buy("2026-01-05")).rows
+    known.to_csv(tmp_path / "payments.csv", index=False)
+    read = pd.read_csv(tmp_path / "payments.csv")
+    with pytest.raises(UserError) as raised:
+        read.capsule.revenue()
+    assert str(raised.value).startswith(
+        "A ledger needs the paid_at: `paid_at` holds text instead of times: read a CSV file with "
+        "pd.read_csv(..., parse_dates=['paid_at'])."
+    )
+    read = pd.read_csv(tmp_path / "payments.csv", parse_dates=["paid_at"])
+    assert read.capsule.revenue(as_of="2026-01")["gross_cents"].tolist() == [4900]
+
+
+def test_apply_on_groups_without_the_app_gets_advice():
+    known = payments_frame([("shop", [{"paid_at": "2026-01-05", "gross_cents": 1}])])
+    with pytest.raises(UserError, match=r"apply\(\) drops the column that it groups by: use pay"):
+        known.groupby("app", observed=True).apply(lambda own: own.capsule.ledger())
+    groups = known.groupby("app", observed=True)[list(known.columns)]
+    assert len(groups.apply(lambda own: own.capsule.ledger())) == 1
+
+
+@pytest.mark.parametrize("n", [np.int64(1), 1])
+def test_number_of_top_payers_may_be_of_numpy(n):
+    known = ledger(buy("2026-01-05"), buy("2026-01-06", "bo")).rows
+    assert len(known.capsule.top_payers(n)) == 1
+    with pytest.raises(UserError, match=r"Invalid n: True\."):
+        known.capsule.top_payers(True)
+
+
+def test_summaries_that_are_a_dict_are_an_error():
+    known = ledger(buy("2026-01-05")).rows
+    with pytest.raises(
+        UserError, match=r"summaries must be a DataFrame, not dict\. Pass the result"
+    ):
+        known.capsule.reconcile({"app": "shop", "gross_cents": 4900})

@@ -36,7 +36,8 @@ from cpsl_notebook.earnings.ledger.ledger import COLUMNS, DETAILS, Ledger
 from cpsl_notebook.earnings.ledger.roles import AMOUNTS, ROLES, Roles, infer, listed, says_cents
 from cpsl_notebook.earnings.ledger.segments import SEGMENT, segments
 from cpsl_notebook.errors import UserError
-from cpsl_notebook.frames.schema import AMOUNT_COLUMNS, UNPARSED
+from cpsl_notebook.frames.schema import AMOUNT_COLUMNS
+from cpsl_notebook.frames.unparsed import unparsed_fields
 
 __all__ = ["build", "find_roles"]
 
@@ -49,6 +50,10 @@ _UNPAID = set(
     "incomplete authorized requiresaction requirespaymentmethod".split()
 )
 _TYPES = COLUMNS | DETAILS
+_GROUPED = (
+    " groupby(...).apply() drops the column that it groups by: use payments.groupby(...)"
+    "[list(payments.columns)].apply(...)."
+)
 _SPELLINGS = {"kind": KINDS, "payout_state": PAYOUT_STATES}
 
 
@@ -154,7 +159,8 @@ def _missing_columns(frame: pd.DataFrame, found: Roles) -> dict[str, str]:
     }
     for column in ("app", "paid_at"):
         if column in missing:
-            raise UserError(f"A ledger needs the {column}: {missing[column]}")
+            hint = _GROUPED if column == "app" and "app" in frame.attrs else ""
+            raise UserError(f"A ledger needs the {column}: {missing[column]}{hint}")
     if "gross_cents" in missing and not missing.keys().isdisjoint({"fee_cents", "net_cents"}):
         raise UserError(f"A ledger needs the gross amount: {missing['gross_cents']}")
     return missing
@@ -181,7 +187,7 @@ def _convert_columns(
     """Return the columns of the ledger, and the number of unreadable values of those with any."""
     columns: dict[str, pd.Series[Any]] = {}
     unread: dict[str, int] = {}
-    unparsed = frame[UNPARSED].dropna() if UNPARSED in frame else ()
+    unparsed = unparsed_fields(frame)
     for role, name in ROLES.items():
         if role not in found.columns:
             columns[name] = _empty_column(name, frame)
@@ -191,8 +197,7 @@ def _convert_columns(
         columns[name] = _convert(name, given, units.get(role))
         unreadable = given[columns[name].isna() & given.notna()]
         count = int((unreadable.astype("string") != "").sum())
-        # Frames read from Parquet have every field in each dict, with None for those that fit.
-        count += sum(fields.get(str(source)) is not None for fields in unparsed)
+        count += sum(str(source) in fields for fields in unparsed)
         if count:
             unread[name] = count
     return {name: columns[name] for name in _TYPES}, unread

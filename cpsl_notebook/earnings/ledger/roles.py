@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -100,6 +100,7 @@ _PATTERNS = {
 }
 _UNIT_WORDS = {"in", "cent", "cents", "minor", "unit", "units", "usd", "eur", "gbp", "dollars"}
 _AMOUNT_WORDS = {"amount", "amounts", "money", "payment", "sum", "total", "totals", "value"}
+_TIME_ROLES = ("time", "payout_time")
 _STATES = ("payment_status", "payout_state")
 _PAYOUT_STATES = {"paidout", "needsonboarding"}  # values that no payment status has
 _WRAPPERS = {"attributes", "charge", "data", "payment", "sale", "transaction"}
@@ -117,17 +118,26 @@ class Roles:
         Columns that fit equally well by role, for roles that more than one column fits.
     given : frozenset of str
         Roles that were set by the user.
+    texts : dict of str to hashable
+        Column by role, for roles of times that only a column of strings fits.
     """
 
     columns: dict[str, Hashable]
     rivals: dict[str, list[Hashable]]
     given: frozenset[str] = frozenset()
+    texts: dict[str, Hashable] = field(default_factory=dict)
 
     def why_not(self, role: str) -> str:
         """Return why a role has no column, as a clause for an error message."""
         rivals = self.rivals.get(role)
         if rivals:
             return f"{listed(rivals)} fit the role {role} equally well"
+        if role in self.texts:
+            name = self.texts[role]
+            return (
+                f"`{name}` holds text instead of times: read a CSV file with "
+                f"pd.read_csv(..., parse_dates=[{name!r}])"
+            )
         return f"no column fits the role {role}"
 
 
@@ -162,6 +172,7 @@ def infer(frame: pd.DataFrame, given: Mapping[str, str | None] | None = None) ->
     _check(frame, given)
     columns: dict[str, Hashable] = {}
     rivals: dict[str, list[Hashable]] = {}
+    texts: dict[str, Hashable] = {}
     for role in ROLES:
         if role in given:
             fitting: list[Hashable] = [given[role]] if given[role] is not None else []
@@ -171,7 +182,10 @@ def infer(frame: pd.DataFrame, given: Mapping[str, str | None] | None = None) ->
             columns[role] = fitting[0]
         elif fitting:
             rivals[role] = fitting
-    return Roles(columns, rivals, frozenset(given))
+        elif role in _TIME_ROLES and role not in given:
+            found = _fitting(frame, role, set(given.values()), as_text=True)
+            texts.update((role, name) for name in found[:1])
+    return Roles(columns, rivals, frozenset(given), texts)
 
 
 def table(frame: pd.DataFrame, roles: Roles) -> pd.DataFrame:
@@ -233,12 +247,22 @@ def _check(frame: pd.DataFrame, given: Mapping[str, str | None]) -> None:
             )
 
 
-def _fitting(frame: pd.DataFrame, role: str, taken: set[str | None]) -> list[Hashable]:
-    """Return the columns that match the most specific pattern of a role that any column matches."""
+def _fitting(
+    frame: pd.DataFrame, role: str, taken: set[str | None], *, as_text: bool = False
+) -> list[Hashable]:
+    """Return the columns that match the most specific pattern of a role that any column matches.
+
+    With *as_text*, columns of strings are looked for, whatever the type that the role has.
+    """
     candidates = {
         column: _significant_words(column, role)
         for column in frame.columns
-        if column not in taken and _type_fits(frame[column].dtype, role)
+        if column not in taken
+        if (
+            types.is_string_dtype(frame[column])
+            if as_text
+            else _type_fits(frame[column].dtype, role)
+        )
         if role not in _STATES or _of_payouts(frame[column]) == (role == "payout_state")
     }
     for pattern in _PATTERNS[role]:
@@ -274,7 +298,7 @@ def _significant_words(column: Hashable, role: str) -> str:
 def _type_fits(dtype: Any, role: str) -> bool:
     """Return whether a column of this type can have a role."""
     is_time = types.is_datetime64_any_dtype(dtype)
-    if role in ("time", "payout_time"):
+    if role in _TIME_ROLES:
         return is_time
     if is_time or types.is_bool_dtype(dtype):
         return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from cpsl_notebook.earnings.calendar import Calendar
@@ -219,7 +220,7 @@ def compute_top_payers(
 ) -> pd.DataFrame:
     """Compute `top_payers` from a ledger, in cents."""
     ledger.need("top_payers", "payer", "net_cents")
-    if not isinstance(n, int) or n < 1:
+    if not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 1:
         raise UserError(f"Invalid n: {n!r}. Pass the number of payers to show, such as 10.")
     rows = since_rows(entries(ledger), ledger, since, tz)
     table = totals(rows, ["currency", "payer"])

@@ -43,8 +43,13 @@ def compare_with_summaries(
     Raises
     ------
     UserError
-        *earnings* has no column ``app``.
+        *earnings* is not a DataFrame, or has no column ``app``.
     """
+    if not isinstance(earnings, pd.DataFrame):
+        raise UserError(
+            f"The summaries must be a DataFrame, not {type(earnings).__name__}. "
+            "Pass the result of get_earnings() of cpsl_notebook.Client."
+        )
     if "app" not in earnings.columns:
         raise UserError("The summaries have no column `app`. Pass the result of get_earnings().")
     columns = infer(earnings, roles).columns
