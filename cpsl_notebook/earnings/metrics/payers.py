@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import pandas as pd
 from cpsl_notebook.earnings.calendar import Calendar
 from cpsl_notebook.earnings.dates import Moment
 from cpsl_notebook.earnings.ledger.builder import build
-from cpsl_notebook.earnings.ledger.ledger import Ledger
+from cpsl_notebook.earnings.ledger.ledger import HOW_TO_DECLARE, Ledger
 from cpsl_notebook.earnings.ledger.transactions import amount_of, entries, groups_of, totals
 from cpsl_notebook.earnings.result_table import result_table
 from cpsl_notebook.errors import UserError
@@ -56,14 +57,15 @@ def payers(
     Returns
     -------
     pandas.DataFrame
-        One row per period, app and currency.
+        One row per period, app and currency. Refunds at an unknown time are in a last row without a
+        period and a state, unless *since* is given.
 
         - ``period`` (datetime64[us]): first day of the period.
         - ``app`` (category): only with ``unit="app"``.
         - ``currency`` (category).
-        - ``active_payers`` (Int64): payers with a sale in the period.
+        - ``active_payers`` (Int64): payers with a sale in the period. A payment of 0 is not a sale.
         - ``new_payers`` (Int64): payers whose first sale is in the period. Missing if the payments
-          were cut to a window.
+          were cut to a window, and, with a warning, if rows may be missing.
         - ``returning_payers`` (Int64): the other active payers. Missing in the same case.
         - ``revenue_cents`` (Int64): revenue from all payments that have a payer.
         - ``arpp_cents`` (Int64): average revenue per active payer, rounded half up to a cent.
@@ -110,7 +112,8 @@ def compute_payers(
     groups = groups_of(unit)
     rows = entries(ledger).dropna(subset="payer")
     rows = rows.assign(period=calendar.starts(rows["paid_at"]))
-    counts = _counts(rows[~rows["refund"]], groups)
+    is_sale = ~rows["refund"] & (rows["gross_cents"] != 0).fillna(True).astype(bool)
+    counts = _counts(rows[is_sale], groups)
     sums = totals(rows, ["period", *groups])[["period", *groups, amount]]
     keys = ["period", *groups]
     until = replace(calendar, as_of=ledger.until)
@@ -119,7 +122,11 @@ def compute_payers(
     table[numbers] = table[numbers].fillna(0)  # periods with refunds but without a sale
     table["revenue_cents"] = table.pop(amount)
     table["arpp_cents"] = _average(table["revenue_cents"], table["active_payers"])
-    if ledger.cut:
+    gap = "" if ledger.cut else ledger.find_gap()
+    if gap:
+        message = f"payers() cannot tell new from returning payers: {gap}. {HOW_TO_DECLARE}"
+        warnings.warn(message, stacklevel=3)
+    if ledger.cut or gap:
         table[["new_payers", "returning_payers"]] = pd.NA
     return calendar.finish(table, "period", since)
 

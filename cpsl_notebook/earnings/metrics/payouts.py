@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["payouts"]
 
 _PAID_OUT, _PAID_OUT_LATER = "Paid out", "Paid out later"
+_PAID_OUT_SOMETIME = "Paid out at an unknown time"
 _UNKNOWN = "Unknown"
 _AGES = {
     "days_0_7_cents": (0, 7),
@@ -33,8 +34,8 @@ def payouts(
     """Return the net amounts that are not paid out, by app, currency and payout state.
 
     The payout states are those at the time of reading. If *as_of* is earlier, payments that were
-    paid out after it have the state ``"Paid out later"``, provided that the payments have a payout
-    time.
+    paid out after it have the state ``"Paid out later"``, and those that were paid out at an unknown
+    time, before or after it, have the state ``"Paid out at an unknown time"``.
 
     Parameters
     ----------
@@ -98,7 +99,10 @@ def _states(ledger: Ledger) -> pd.Series[Any]:
     """Return the payout states as of the ledger's moment, as text."""
     state = ledger.rows["payout_state"].astype("string").fillna(_UNKNOWN)
     later = (ledger.rows["payout_at"] >= ledger.as_of).fillna(False).astype(bool)
-    return state.mask(later & (state == _PAID_OUT), _PAID_OUT_LATER)
+    is_out = state == _PAID_OUT
+    if ledger.in_past:
+        state = state.mask(is_out & ledger.rows["payout_at"].isna(), _PAID_OUT_SOMETIME)
+    return state.mask(later & is_out, _PAID_OUT_LATER)
 
 
 def _ages(times: pd.Series[Any], as_of: pd.Timestamp, tz: str) -> pd.Series[Any]:

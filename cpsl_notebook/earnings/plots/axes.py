@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import numpy as np
 import pandas as pd
 
+from cpsl_notebook.earnings.minor_units import exponent
 from cpsl_notebook.errors import UserError
 
 if TYPE_CHECKING:
@@ -125,27 +126,30 @@ def groups(table: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
 
 def in_currency(axis: Any, currency: str) -> None:
     """Label an axis of cents with amounts in currency."""
+    one = 10 ** exponent(currency)
 
     def tick(cents: float, _: object = None) -> str:
         low, high = axis.get_view_interval()
-        largest = max(abs(low), abs(high)) / 100
+        largest = max(abs(low), abs(high)) / one
         for size, letter, least in ((1_000_000, "M", 2_000_000), (1_000, "k", 100_000)):
             if cents and largest >= least:
-                return _with_symbol(f"{abs(cents) / 100 / size:,.4g}{letter}", cents, currency)
-        return amount(cents, currency, 0 if high - low >= 500 else 2)
+                return _with_symbol(f"{abs(cents) / one / size:,.4g}{letter}", cents, currency)
+        return amount(cents, currency, 0 if high - low >= 5 * one else None)
 
     axis.set_major_formatter(tick)
 
 
-def amount(cents: float, currency: str, digits: int = 2) -> str:
-    """Format cents as an amount in currency.
+def amount(cents: float, currency: str, digits: int | None = None) -> str:
+    """Format cents as an amount in currency, by default with the currency's number of decimals.
 
     Examples
     --------
-    >>> amount(-123456, "USD"), amount(150, "CHF", 0)
-    ('-$1,234.56', '2 CHF')
+    >>> amount(-123456, "USD"), amount(150, "CHF", 0), amount(1500, "JPY")
+    ('-$1,234.56', '2 CHF', '1,500 JPY')
     """
-    return _with_symbol(f"{abs(cents) / 100:,.{digits}f}", cents, currency)
+    places = exponent(currency)
+    digits = places if digits is None else digits
+    return _with_symbol(f"{abs(cents) / 10**places:,.{digits}f}", cents, currency)
 
 
 def _with_symbol(number: str, cents: float, currency: str) -> str:
