@@ -91,7 +91,9 @@ def find_gap(frame: pd.DataFrame) -> str:
 def _id_column(frame: pd.DataFrame) -> list[Hashable]:
     """Return the column with the id of a payment, or none if no column or several may have it."""
     for pattern in ID_PATTERNS:
-        found = [name for name in frame.columns if re.fullmatch(pattern, "_".join(words(name)))]
+        found: list[Hashable] = [
+            name for name in frame.columns if re.fullmatch(pattern, "_".join(words(name)))
+        ]
         if found:
             return found if len(found) == 1 else []
     return []

@@ -100,7 +100,8 @@ def ledger(
             subscription=masked(rows["subscription"], secret, prefix="subscription"),
         )
     absent = built.missing | built.derived
-    rows.attrs = {name: frame.attrs[name] for name in _KEPT_ATTRS if name in frame.attrs} | {
+    rows.attrs = {name: frame.attrs[name] for name in _KEPT_ATTRS if name in frame.attrs}
+    rows.attrs |= {
         "read_at": built.as_of.isoformat().replace("+00:00", "Z"),
         "roles": json.dumps({role: None for role, name in ROLES.items() if name in absent}),
     }

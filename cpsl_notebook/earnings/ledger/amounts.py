@@ -56,7 +56,8 @@ def cents(
     if decimals.nunique() <= 1:
         return _scaled(column, 10 ** int(decimals.iloc[0]) if len(decimals) else 1)
     parts = [_scaled(part, 10 ** int(places)) for places, part in column.groupby(decimals)]
-    return pd.concat(parts).reindex(column.index)
+    scaled: pd.Series[Any] = pd.concat(parts).reindex(column.index)
+    return scaled
 
 
 def _scaled(column: pd.Series[Any], factor: int) -> pd.Series[Any]:

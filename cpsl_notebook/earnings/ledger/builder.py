@@ -320,7 +320,7 @@ def _notes_on_left_out(
     return notes + notes_by_app(rows[paid & (why_not == "") & is_late], "dates", finding)
 
 
-def _latest(frame: pd.DataFrame, rows: pd.DataFrame) -> tuple[pd.Timestamp, pd.Timestamp]:
+def _latest(frame: pd.DataFrame, rows: pd.DataFrame) -> tuple[Any, pd.Timestamp]:
     """Return the time of reading, if known, and the moment up to which the rows are complete.
 
     The clock of the service may be ahead of ours, so the last payment may be after the reading, but
@@ -335,7 +335,7 @@ def _latest(frame: pd.DataFrame, rows: pd.DataFrame) -> tuple[pd.Timestamp, pd.T
     return read, max(known, default=now)
 
 
-def _as_of(as_of: Moment, tz: str, read: pd.Timestamp, latest: pd.Timestamp) -> pd.Timestamp:
+def _as_of(as_of: Moment, tz: str, read: Any, latest: pd.Timestamp) -> pd.Timestamp:
     """Return the end of *as_of*, but not after the reading."""
     asked = moment(as_of, tz)
     if pd.isna(read) or asked <= latest:

@@ -108,12 +108,12 @@ def _one_per_subscription(
         return payer, unchanged
     apps = rows["app"].cat.codes.to_numpy(np.int64)
     names = names * (apps.max(initial=0) + 2) + apps
-    several = pd.DataFrame({"name": names, "person": people})[known].drop_duplicates()
-    several = several[several.duplicated("name", keep=False)]["name"].unique()
+    pairs = pd.DataFrame({"name": names, "person": people})[known].drop_duplicates()
+    several = pairs[pairs.duplicated("name", keep=False)]["name"].unique()
     if not len(several):
         return payer, unchanged
     concerned = rows[known & np.isin(names, several)]
-    concerned = concerned.sort_values(["paid_at", "payment_id"], kind="stable").index
+    order = concerned.sort_values(["paid_at", "payment_id"], kind="stable").index
     merged = payer.copy()
-    merged[concerned] = payer[concerned].groupby(names[concerned]).transform("first")
+    merged[order] = payer[order].groupby(names[order]).transform("first")
     return merged, (merged != payer).fillna(False).astype(bool)

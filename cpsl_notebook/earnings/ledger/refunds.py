@@ -80,12 +80,13 @@ def add_refund_rows(
     rows.loc[refunds.index, "net_cents"] = _net_before_refund(refunds, amount)
     for name, values in _amounts(refunds, amount).items():
         refunds[name] = values
-    refunds["paid_at"] = pd.NaT if time is None else time[refunds.index]
+    unknown = pd.Series(pd.NaT, refunds.index, dtype=rows["paid_at"].dtype)
+    refunds["paid_at"] = unknown if time is None else time[refunds.index]
     refunds["refund_of"] = refunds["payment_id"]
     refunds["payment_id"] = refunds["payment_id"] + "/refund"
     # Whether a refund of a payment that was paid out has been deducted is unknown.
     refunds["payout_state"] = refunds["payout_state"].mask(refunds["payout_state"] == "Paid out")
-    refunds["payout_id"], refunds["payout_at"] = pd.NA, pd.NaT
+    refunds["payout_id"], refunds["payout_at"] = pd.NA, unknown
     refunds = refunds[rows.columns].astype(rows.dtypes)
     return pd.concat([rows, refunds], ignore_index=True)
 
@@ -120,30 +121,30 @@ def _not_separate(
     separate = rows[(rows["gross_cents"] < 0).fillna(False).astype(bool)]
     named: defaultdict[Any, int] = defaultdict(int)
     unnamed: defaultdict[Any, int] = defaultdict(int)
-    columns = ("app", "payer", "currency", "refund_of", "gross_cents")
+    person = ("app", "payer", "currency")
     for app, payer, currency, payment, cents in zip(
-        *(separate[name].astype(object) for name in columns), strict=True
+        *(separate[name].astype(object) for name in (*person, "refund_of", "gross_cents")),
+        strict=True,
     ):
         if pd.isna(payment):
             unnamed[app, str(payer), str(currency)] -= cents
         else:
             named[app, payment] -= cents
     rest = []
-    columns = ("app", "payer", "currency", "payment_id")
     order = refunds.sort_values(["paid_at", "payment_id"]).index
     for app, payer, currency, payment, cents in zip(
-        *(refunds.loc[order, name].astype(object) for name in columns),
+        *(refunds.loc[order, name].astype(object) for name in (*person, "payment_id")),
         amount[order].astype(object),
         strict=True,
     ):
         own = named.get((app, payment), 0)
-        person = app, str(payer), str(currency)
+        owner = app, str(payer), str(currency)
         if pd.isna(cents):
-            rest.append(0 if own or unnamed[person] else pd.NA)
-            unnamed[person] = 0
+            rest.append(0 if own or unnamed[owner] else pd.NA)
+            unnamed[owner] = 0
             continue
-        others = min(unnamed[person], max(cents - own, 0))
-        unnamed[person] -= others
+        others = min(unnamed[owner], max(cents - own, 0))
+        unnamed[owner] -= others
         rest.append(max(cents - own, 0) - others)
     return pd.Series(rest, order, dtype="Int64").reindex(refunds.index)
 

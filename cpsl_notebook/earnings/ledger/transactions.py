@@ -139,6 +139,7 @@ def _refund_times(rows: pd.DataFrame, refunds: pd.DataFrame, ledger: Ledger) -> 
     ):
         by_id[app, payment] = row
         by_amount[app, str(payer), str(currency), cents].append(row)
+    gross = dict(zip(long.index, long["gross_cents"].astype(int), strict=True))
     sums: defaultdict[Any, int] = defaultdict(int)
     refunds = refunds.sort_values(["paid_at", "payment_id"], kind="stable")
     columns = (*_PERSON, "refund_of", "gross_cents", "paid_at")
@@ -152,7 +153,7 @@ def _refund_times(rows: pd.DataFrame, refunds: pd.DataFrame, ledger: Ledger) -> 
             row = by_id.get((app, payment))
         if row is not None:
             sums[row] -= int(cents)
-            if sums[row] >= long.at[row, "gross_cents"] and pd.isna(times[row]):
+            if sums[row] >= gross[row] and pd.isna(times[row]):
                 times[row] = time
     return times
 

@@ -43,7 +43,8 @@ def payers(
         ``"app"`` counts payers by app: a payer of two apps counts in both. ``"payer"`` counts each
         payer once over all apps.
     basis : {"gross", "net"}, default "gross"
-        Amount that ``revenue_cents`` adds up: gross amounts including refunds, or net amounts.
+        Amount that ``revenue_cents`` adds up: gross amounts of sales, or net amounts, which include
+        refunds.
     tz : str, default "UTC"
         Time zone that days and months are in, such as ``"Europe/Berlin"``.
     since : str, date, datetime or Period, optional

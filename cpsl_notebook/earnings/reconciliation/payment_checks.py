@@ -7,6 +7,7 @@ payments lack a column that it needs.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -162,7 +163,7 @@ def _find_repeated(ledger: Ledger) -> pd.DataFrame:
     return _findings(rows, soon, None, rows["gross_cents"], "same payer and amount within a day")
 
 
-PAYMENT_CHECKS = {
+PAYMENT_CHECKS: dict[str, tuple[str, Callable[[Ledger], pd.DataFrame]]] = {
     "complete": ("error", _find_incomplete),
     "net": ("error", _find_wrong_net),
     "fee": ("error", _find_wrong_fees),

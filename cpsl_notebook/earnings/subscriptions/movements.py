@@ -96,7 +96,7 @@ def in_cents(table: pd.DataFrame, scale: int) -> pd.DataFrame:
     1667
     """
     names = ["opening_cents", *(f"{name}_cents" for name in MOVEMENTS)]
-    others = [str(name) for name in table if name.endswith("_cents") and name not in names]
+    others = [name for name in map(str, table) if name.endswith("_cents") and name not in names]
     reached = table[names].cumsum(axis=1)
     whole = {name: rounded(reached[name], scale) for name in names}
     moved = {name: whole[name] - whole[before] for before, name in pairwise(names)}

@@ -118,10 +118,10 @@ class Timeline:
         payer = closings.groupby([*groups, "payer"], observed=True, dropna=False, sort=False)
         closings = closings.assign(unit=payer.ngroup())
         units = closings.drop_duplicates("unit").set_index("unit")[groups]
-        after = closings.groupby(["unit", "month"], as_index=False)["cents"].sum()
+        after = closings.groupby(["unit", "month"])["cents"].sum().reset_index()
         before = after[after["month"] < self.this_month]
         before = before.assign(month=before["month"] + 1)
-        both = pd.concat(
+        both: pd.DataFrame = pd.concat(
             [
                 after.rename(columns={"cents": "after"}).assign(before=0, active=1, was_active=0),
                 before.rename(columns={"cents": "before"}).assign(after=0, active=0, was_active=1),
