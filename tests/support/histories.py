@@ -6,6 +6,9 @@ import random
 import oracle
 from ledgers import pay
 
+from cpsl_notebook.frames import payments_frame
+
+DAY = dt.timedelta(days=1)
 FIRST, LAST = dt.date(2024, 1, 1), dt.date(2025, 3, 31)
 TERMS = {"monthly": 1, "quarterly": 3, "yearly": 12}
 """Months by kind; ``quarterly`` has to be declared."""
@@ -58,3 +61,27 @@ def _refunds(rng, row):
         "payment_id": f"{row['payment_id']}r",
         "refund_of": rng.choice([row["payment_id"], None]),
     }
+
+
+def service_frame(rows, read_at=LAST, seed=0):
+    """Return payments as the service sends them, with refunds, disputes, failures and spellings."""
+    rng = random.Random(seed)
+    answers = {}
+    for row in rows:
+        made = row | {"paid_at": row["paid_at"].isoformat(), "status": "paid"}
+        made |= {"amount_refunded_cents": 0, "refunded_at": None, "disputed": False}
+        if row["gross_cents"] > 0 and rng.random() < 0.2:
+            made["status"] = rng.choice(["failed", "refunded", "partially_refunded"])
+            refunded = {"refunded": row["gross_cents"], "partially_refunded": 500}
+            made["amount_refunded_cents"] = refunded.get(made["status"], 0)
+            made["refunded_at"] = rng.choice([None, (row["paid_at"] + DAY).isoformat()])
+        made["disputed"] = row["gross_cents"] > 0 and rng.random() < 0.05
+        made["customer_email"] = f"{row['payer']}@{rng.choice(['A', 'a'])}.example"
+        made["customer_id"] = rng.choice([made.pop("payer")] * 4 + [None])
+        paid_out = row["payout_state"] == "Paid out" and rng.random() < 0.8
+        made["payout_id"] = "po" if paid_out else None
+        made["paid_out_at"] = (row["paid_at"] + 7 * DAY).isoformat() if paid_out else None
+        answers.setdefault(made.pop("app"), []).append(made)
+    frame = payments_frame(answers.items())
+    frame.attrs |= {"read_at": f"{read_at}T12:00:00Z", "window": ""}
+    return frame.capsule.declare(kinds={"quarterly": 3})
