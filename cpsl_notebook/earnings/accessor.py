@@ -7,7 +7,7 @@ import pandas as pd
 from cpsl_notebook.earnings.export.excel import to_excel
 from cpsl_notebook.earnings.export.plain import to_plain
 from cpsl_notebook.earnings.export.snapshots import diff, snapshot
-from cpsl_notebook.earnings.ledger.access import ledger, roles_table, with_roles
+from cpsl_notebook.earnings.ledger.access import declare, ledger, roles_table
 from cpsl_notebook.earnings.metrics.churn import churn
 from cpsl_notebook.earnings.metrics.cohorts import cohorts
 from cpsl_notebook.earnings.metrics.explain import explain
@@ -60,14 +60,14 @@ class Earnings:
 
     # The standard form of the payments
     ledger = ledger
-    with_roles = with_roles
+    declare = declare
 
     @property
     def roles(self) -> pd.DataFrame:
         """The column that was found for each role, such as ``gross`` or ``payer``.
 
         One row per role, all columns ``string``: ``role``, ``column`` (missing if no column was
-        found), ``becomes`` (the column of `ledger`) and ``note`` (why). Set roles with `with_roles`.
+        found), ``becomes`` (the column of `ledger`) and ``note`` (why). Set roles with `declare`.
         """
         return roles_table(self._frame)
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 from cpsl_notebook.frames.cells import Fields, values_by_field
 from cpsl_notebook.frames.columns import STRING, categorical, typed_column
 from cpsl_notebook.frames.envelope import find_records, read_batches, unwrap_summary
+from cpsl_notebook.frames.evidence import ATTRIBUTE, evidence
 from cpsl_notebook.frames.field_names import last_word
 from cpsl_notebook.frames.schema import PAYMENT_COLUMNS, UNPARSED
 from cpsl_notebook.frames.unparsed import unparsed_column
@@ -63,7 +64,7 @@ def payments_frame(answers: Iterable[tuple[str, Any]]) -> pd.DataFrame:
         One row per record, with ``app`` and a column for every field, typed as
         `cpsl_notebook.frames` describes. Without any record, it has the columns ``payment_id, app,
         paid_at, payer, kind, currency, gross_cents, fee_cents, net_cents, payout_state``, with
-        their types. ``attrs`` has ``app``, ``currency`` and ``unparsed`` as strings.
+        their types. ``attrs`` has ``app``, ``currency``, ``unparsed`` and ``read`` as strings.
 
     Raises
     ------
@@ -77,6 +78,7 @@ def payments_frame(answers: Iterable[tuple[str, Any]]) -> pd.DataFrame:
     [{'app': 'support-ops', 'id': 'p1', 'amount_cents': 1500}]
     """
     frame = _frame_of_apps((app, find_records(answer, app)) for app, answer in answers)
+    frame.attrs[ATTRIBUTE] = evidence(frame)
     if not len(frame):
         empty = _empty_frame(PAYMENT_COLUMNS)
         empty.attrs = frame.attrs

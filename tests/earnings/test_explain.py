@@ -14,9 +14,10 @@ NOT_EXPLAINED |= {"oldest_days"}
 
 def payments(*rows):
     frame = ledger(*rows).rows
+    # A subscription belongs to one payer.
+    frame["subscription"] = frame["payer"] + "-" + frame["subscription"]
     frame["country"] = frame["payer"].map({"ada": "DE", "bo": "FR"})
-    frame.attrs["read_at"] = "2026-04-01T00:00:00Z"
-    return frame
+    return frame.capsule.declare(complete=True, read_at="2026-04-01T00:00:00Z")
 
 
 @pytest.fixture

@@ -36,9 +36,9 @@ def test_unit_of_amounts_can_be_set_for_every_answer(answer, unit, cents):
     unclear = payments(row | {"amount": 15, "net": 13})
     assert error_of(getattr(unclear.capsule, answer)) == (
         "Cannot tell whether the amounts in `amount` are cents or currency. Set it with "
-        'payments = payments.capsule.with_roles(amounts="cents") or amounts="currency".'
+        'payments = payments.capsule.declare(amounts="cents") or amounts="currency".'
     )
-    clear = unclear.capsule.with_roles(amounts=unit)
+    clear = unclear.capsule.declare(amounts=unit)
     assert len(getattr(clear.capsule, answer)())
     assert clear.capsule.ledger()["gross_cents"].tolist() == [cents]
 
@@ -48,20 +48,21 @@ def test_missing_role_can_be_set():
     without = payments(row)
     assert error_of(without.capsule.mrr) == (
         "mrr() cannot be answered: no column fits the role payer. Set it with payments = "
-        'payments.capsule.with_roles({"payer": "COLUMN"}). Columns: `app`, `payment_id`, `paid_at`, '
-        "`kind`, `gross_cents`, `fee_cents`, `who`."
+        'payments.capsule.declare(roles={"payer": "COLUMN"}). Columns: `app`, `payment_id`, '
+        "`paid_at`, `kind`, `gross_cents`, `fee_cents`, `who`."
     )
-    assert len(without.capsule.with_roles({"payer": "who"}).capsule.mrr())
+    assert len(without.capsule.declare(roles={"payer": "who"}).capsule.mrr())
 
 
-def test_rows_of_other_kinds_can_be_left_out():
-    mixed = payments(ROW, ROW | {"kind": "yearly"}, ROW | {"kind": None})
+def test_other_kinds_can_be_declared():
+    mixed = payments(ROW, ROW | {"kind": "weekly"}, ROW | {"kind": "donation"})
     assert error_of(mixed.capsule.mrr) == (
-        "mrr() supports the kinds one_time and monthly, but the payments have other kinds: "
-        "(missing) (1), yearly (1). Leave those rows out."
+        "mrr() needs to know for how many months each kind pays, and the payments have other kinds "
+        "than one_time, monthly, yearly: donation (1), weekly (1). State it with payments = "
+        'payments.capsule.declare(kinds={"KIND": MONTHS}), with 0 for a purchase.'
     )
-    monthly = mixed[mixed["kind"] == "monthly"]
-    assert monthly.capsule.mrr()["closing_cents"].max() == 1500
+    known = mixed.capsule.declare(kinds={"donation": 0, "Weekly": 0})
+    assert known.capsule.mrr()["closing_cents"].max() == 1500
 
 
 def test_rows_without_a_time_can_be_left_out_or_corrected():
@@ -79,10 +80,12 @@ def test_rows_without_a_time_can_be_left_out_or_corrected():
 def test_rows_without_an_amount_can_be_left_out():
     unpriced = payments(ROW, ROW | {"gross_cents": None})
     assert error_of(unpriced.capsule.mrr) == (
-        "mrr() needs the amount of every monthly payment. Payments without one: 1, for example p1. "
-        "Correct the amounts, or leave those rows out."
+        "mrr() needs the amount of every payment of a plan. Payments without one: 1, for example "
+        "p1. Correct the amounts, or leave those rows out."
     )
-    assert len(unpriced.dropna(subset="gross_cents").capsule.mrr())
+    left = unpriced.dropna(subset="gross_cents")
+    assert "complete=True" in error_of(left.capsule.mrr)
+    assert len(left.capsule.declare(complete=True, read_at="2026-02-01").capsule.mrr())
 
 
 def test_rows_with_an_unknown_status_can_be_left_out_or_counted():
@@ -90,11 +93,11 @@ def test_rows_with_an_unknown_status_can_be_left_out_or_counted():
     strange = payments(*rows)
     assert error_of(strange.capsule.revenue) == (
         "Unknown payment status: `disputed`. Leave those rows out, or count every payment as paid "
-        'with payments = payments.capsule.with_roles({"payment_status": None}).'
+        'with payments = payments.capsule.declare(roles={"payment_status": None}).'
     )
     left = strange[strange["status"] != "disputed"]
     assert left.capsule.revenue()["gross_cents"].sum() == 1500
-    every = strange.capsule.with_roles({"payment_status": None})
+    every = strange.capsule.declare(roles={"payment_status": None})
     assert every.capsule.revenue()["gross_cents"].sum() == 4500
 
 

@@ -187,7 +187,7 @@ def _window(ledger: Ledger) -> str:
 
 def _differences(now: Ledger, then: Ledger) -> pd.DataFrame:
     missing = now.missing | then.missing
-    fields = [name for name in (*COLUMNS, *DETAILS) if name not in missing]
+    fields = [name for name in (*COLUMNS, *DETAILS) if name not in missing and name in then.rows]
     before, after = _keyed(then, fields), _keyed(now, fields)
     until_close = after["paid_at"].isna() | (after["paid_at"] < then.as_of)
     added = after[~after.index.isin(before.index) & until_close]

@@ -21,6 +21,13 @@ KINDS = {
     "permonth": "monthly",
     "refund": "refund",
     "refunded": "refund",
+    "yearly": "yearly",
+    "year": "yearly",
+    "peryear": "yearly",
+    "annual": "yearly",
+    "annually": "yearly",
+    "chargeback": "chargeback",
+    "payout": "payout",
 }
 """Kinds in a ledger by `key`; other kinds keep their spelling."""
 
@@ -62,8 +69,8 @@ def canonical(column: pd.Series[Any], spellings: Mapping[str, str]) -> pd.Series
 
     Examples
     --------
-    >>> canonical(pd.Series(["oneTime", "yearly", None]), KINDS).tolist()
-    ['one_time', 'yearly', nan]
+    >>> canonical(pd.Series(["oneTime", "weekly", None]), KINDS).tolist()
+    ['one_time', 'weekly', nan]
     """
     values = text(column)
     names = {value: spellings.get(key(value), value) for value in values.dropna().unique()}

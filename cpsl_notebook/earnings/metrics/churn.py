@@ -12,7 +12,12 @@ from cpsl_notebook.earnings.ledger.ledger import Ledger
 from cpsl_notebook.earnings.ledger.segments import name_segments, segment_columns
 from cpsl_notebook.earnings.ledger.transactions import amount_of, groups_of
 from cpsl_notebook.earnings.result_table import answer, result_table
-from cpsl_notebook.earnings.subscriptions.movements import movements, sum_by_month
+from cpsl_notebook.earnings.subscriptions.movements import (
+    MOVEMENTS,
+    in_cents,
+    movements,
+    sum_by_month,
+)
 from cpsl_notebook.earnings.subscriptions.timeline import build_timeline
 
 if TYPE_CHECKING:
@@ -78,8 +83,9 @@ def churn(
     Raises
     ------
     UserError
-        The payments were cut to a window, the payer, the kind or an amount is missing, a kind is
-        neither one-time nor monthly, or *basis*, *unit*, *tz*, *since* or *as_of* is invalid.
+        The payments were cut to a window or may lack rows, the payer, the kind or an amount is
+        missing, the months of a kind are unknown, or *basis*, *unit*, *tz*, *since* or *as_of* is
+        invalid.
 
     Examples
     --------
@@ -114,15 +120,17 @@ def compute_churn(
     amount = amount_of(basis)
     timeline = build_timeline(ledger, "churn", basis=basis, tz=tz)
     counts = ["opening_payers", "churned_payers", "reactivated_payers"]
-    cents = [f"{name}_cents" for name in ("opening", "contraction", "churn", "expansion")]
-    cents.append("reactivation_cents")
-    table = sum_by_month(movements(timeline, groups, amount), groups, [*counts, *cents])
+    every = [f"{name}_cents" for name in ("opening", *MOVEMENTS)]
+    table = sum_by_month(movements(timeline, groups, amount), groups, [*counts, *every])
     table = timeline.calendar.with_empty(table, groups, "month")
     kept = table["opening_cents"] + table["churn_cents"] + table["contraction_cents"]
     table["payer_churn"] = ratio(table["churned_payers"], table["opening_payers"])
     table["gross_retention"] = ratio(kept, table["opening_cents"])
     table["net_retention"] = ratio(kept + table["expansion_cents"], table["opening_cents"])
-    order = [*counts, "payer_churn", *cents, "gross_retention", "net_retention"]
+    table = in_cents(table, timeline.scale)
+    cents = [f"{name}_cents" for name in ("opening", "contraction", "churn", "expansion")]
+    order = [*counts, "payer_churn", *cents, "reactivation_cents"]
+    order += ["gross_retention", "net_retention"]
     return timeline.calendar.finish(table[["month", *groups, *order]], "month", since)
 
 

@@ -15,10 +15,11 @@ from cpsl_notebook.earnings.ledger.ledger import Ledger
 from cpsl_notebook.earnings.ledger.segments import SEGMENT, segment_columns
 from cpsl_notebook.earnings.ledger.transactions import AMOUNTS, amount_of, entries, groups_of
 from cpsl_notebook.earnings.metrics.overview import ALL_APPS
-from cpsl_notebook.earnings.metrics.payers import since_rows
+from cpsl_notebook.earnings.metrics.payers import is_purchase, since_rows
 from cpsl_notebook.earnings.metrics.payouts import AGES, payout_rows, with_ages
+from cpsl_notebook.earnings.minor_units import exponent
 from cpsl_notebook.earnings.result_table import result_table
-from cpsl_notebook.earnings.subscriptions.movements import MOVEMENTS, movements
+from cpsl_notebook.earnings.subscriptions.movements import MOVEMENTS, movements, rounded
 from cpsl_notebook.earnings.subscriptions.timeline import Timeline, build_timeline, first_days
 from cpsl_notebook.errors import UserError
 
@@ -29,6 +30,9 @@ __all__ = ["explain"]
 
 _COUNTED = "counted"
 _ROW = "row"
+_FIGURE, _PLACE = "figure", "place"
+_Lines = tuple[pd.DataFrame, int]
+"""Contributions of payments, and the number of parts of a cent that they are counted in."""
 
 
 def explain(self: Earnings, rows: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -84,13 +88,21 @@ def explain(self: Earnings, rows: pd.DataFrame, column: str) -> pd.DataFrame:
     name, options = _origin(rows)
     figure, is_money = _figure(rows, name, column)
     ledger = build(self._frame, as_of=pd.Timestamp(rows.attrs["as_of"]), by=options.get("by"))
-    lines = _LINES[name](ledger, figure, options).rename(columns={SEGMENT: options.get("by")})
+    lines, scale = _LINES[name](ledger, figure, options)
+    lines = lines.rename(columns={SEGMENT: options.get("by")})
     keys = [str(key) for key in lines if key not in (_ROW, _COUNTED)]
     lines = _plain(lines.groupby([*keys, _ROW], observed=True, dropna=False)[_COUNTED].sum())
+    if lines[_COUNTED].dtype != object:
+        lines[_COUNTED] = lines[_COUNTED].astype("Int64")  # stays exact next to missing values
     figures = _plain(rows[[*keys, column]].dropna(subset=column))
-    _check_sums(figures, lines, keys, column, is_money=is_money)
-    found = figures[keys].merge(lines, on=keys)
-    payments = ledger.rows.loc[found.pop(_ROW), _SHOWN].reset_index(drop=True)
+    figures[_FIGURE] = _in_cents(figures, column) if is_money else figures[column].astype("Int64")
+    figures[_PLACE] = range(len(figures))
+    found = figures.drop(columns=column).merge(lines, on=keys, how="left")
+    found[_COUNTED] = _whole(found, scale)
+    _check_sums(found, column)
+    found = found[found[_ROW].notna()].drop(columns=[_FIGURE, _PLACE])
+    found = found.reset_index(drop=True)
+    payments = ledger.rows.loc[found.pop(_ROW).astype(int), _SHOWN].reset_index(drop=True)
     unit = "cents" if figure.endswith("_cents") else figure.rpartition("_")[2]
     counted = found.pop(_COUNTED).astype("Int64")
     shown = payments.drop(columns=[key for key in keys if key in payments])
@@ -135,22 +147,45 @@ def _plain(table: pd.DataFrame | pd.Series[Any]) -> pd.DataFrame:
     return table.astype(dict.fromkeys(categories, "string"))
 
 
-def _check_sums(
-    figures: pd.DataFrame, lines: pd.DataFrame, keys: list[str], column: str, *, is_money: bool
-) -> None:
-    """Raise an error if the lines do not add up to the figures."""
-    sums = lines.groupby(keys, dropna=False)[_COUNTED].sum().reset_index()
-    found = figures.merge(sums, on=keys, how="left")[_COUNTED].fillna(0).tolist()
-    expected = [int(value.scaleb(2)) if is_money else int(value) for value in figures[column]]
-    differing = sum(one != other for one, other in zip(found, expected, strict=True))
-    if differing:
+def _in_cents(figures: pd.DataFrame, column: str) -> pd.Series[Any]:
+    """Return amounts in currency as whole minor units."""
+    cents = [
+        int(value.scaleb(exponent(currency)))
+        for value, currency in zip(figures[column], figures["currency"], strict=True)
+    ]
+    return pd.Series(cents, figures.index, dtype="Int64")
+
+
+def _whole(found: pd.DataFrame, scale: int) -> pd.Series[Any]:
+    """Return contributions in whole cents.
+
+    A payment for several months contributes a part of a cent to some months. The running sum of the
+    contributions to a figure is rounded, and the last one takes up what the rounding of the figure
+    itself makes a difference, which is at most a cent.
+    """
+    counted = found[_COUNTED].fillna(0).astype("Int64" if scale == 1 else object)
+    if scale == 1:
+        return counted
+    place = found[_PLACE]
+    running = rounded(counted.groupby(place).cumsum(), scale)
+    whole = running - running.groupby(place).shift().fillna(0)
+    is_last = ~place.duplicated(keep="last")
+    rest = found[_FIGURE] - running
+    return whole + rest.where(is_last & (rest.abs() <= 1), 0)
+
+
+def _check_sums(found: pd.DataFrame, column: str) -> None:
+    """Raise an error if the contributions do not add up to the figures."""
+    by = found.groupby(_PLACE)
+    differs = by[_COUNTED].sum() != by[_FIGURE].first()
+    if differs.any():
         raise UserError(
-            f"These payments do not add up to {column!r} in {differing:,} of {len(figures):,} rows. "
-            "Pass unchanged rows of a result of the same payments."
+            f"These payments do not add up to {column!r} in {differs.sum():,} of {len(differs):,} "
+            "rows. Pass unchanged rows of a result of the same payments."
         )
 
 
-def _sale_lines(rows: pd.DataFrame, keys: list[str], figure: str) -> pd.DataFrame:
+def _sale_lines(rows: pd.DataFrame, keys: list[str], figure: str) -> _Lines:
     """Return what each sale or refund contributes to a sum of `totals`."""
     if figure == "payments":
         rows = rows[~rows["refund"]].assign(**{_COUNTED: 1})
@@ -159,7 +194,7 @@ def _sale_lines(rows: pd.DataFrame, keys: list[str], figure: str) -> pd.DataFram
         kept = {"gross_cents": ~rows["refund"], "refunds_cents": rows["refund"]}
         rows = rows[kept.get(figure, slice(None))]
         rows = rows.assign(**{_COUNTED: rows[amount]})
-    return _numbered(rows)[[*keys, _ROW, _COUNTED]]
+    return _numbered(rows)[[*keys, _ROW, _COUNTED]], 1
 
 
 def _numbered(rows: pd.DataFrame) -> pd.DataFrame:
@@ -172,7 +207,7 @@ def _once(lines: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     return lines.assign(**{_COUNTED: first.astype("int64")})
 
 
-def _revenue_lines(ledger: Ledger, figure: str, options: dict[str, Any]) -> pd.DataFrame:
+def _revenue_lines(ledger: Ledger, figure: str, options: dict[str, Any]) -> _Lines:
     rows = entries(ledger)
     calendar = Calendar(ledger.as_of, options["tz"], options["freq"])
     rows = rows.assign(period=calendar.starts(rows["paid_at"]))
@@ -181,7 +216,7 @@ def _revenue_lines(ledger: Ledger, figure: str, options: dict[str, Any]) -> pd.D
     )
 
 
-def _payers_lines(ledger: Ledger, figure: str, options: dict[str, Any]) -> pd.DataFrame:
+def _payers_lines(ledger: Ledger, figure: str, options: dict[str, Any]) -> _Lines:
     groups = [*groups_of(options["unit"]), *segment_columns(ledger)]
     rows = entries(ledger).dropna(subset="payer")
     calendar = Calendar(ledger.as_of, options["tz"], options["freq"])
@@ -189,53 +224,54 @@ def _payers_lines(ledger: Ledger, figure: str, options: dict[str, Any]) -> pd.Da
     keys = ["period", *groups]
     if figure == "revenue_cents":
         rows = rows.assign(**{_COUNTED: rows[amount_of(options["basis"])]})
-        return rows[[*keys, _ROW, _COUNTED]]
-    rows = rows[~rows["refund"]]
+        return rows[[*keys, _ROW, _COUNTED]], 1
+    rows = rows[is_purchase(rows)]
     first = rows.groupby([*groups, "payer"], observed=True, dropna=False)["period"]
     is_new = rows["period"] == first.transform("min")
     kept = {"new_payers": is_new, "returning_payers": ~is_new}
     rows = rows[kept.get(figure, slice(None))]
-    return _once(rows, [*keys, "payer"])[[*keys, _ROW, _COUNTED]]
+    return _once(rows, [*keys, "payer"])[[*keys, _ROW, _COUNTED]], 1
 
 
-def _top_payers_lines(ledger: Ledger, figure: str, options: dict[str, Any]) -> pd.DataFrame:
+def _top_payers_lines(ledger: Ledger, figure: str, options: dict[str, Any]) -> _Lines:
     rows = since_rows(entries(ledger), ledger, options["since"], options["tz"])
     return _sale_lines(rows, ["currency", "payer"], figure)
 
 
-def _payouts_lines(ledger: Ledger, figure: str, options: dict[str, Any]) -> pd.DataFrame:
-    rows = payout_rows(ledger, options["by"], in_past=bool(options["in_past"]))
+def _payouts_lines(ledger: Ledger, figure: str, options: dict[str, Any]) -> _Lines:
+    rows = payout_rows(ledger, options["by"])
     if options["by"] == "payout_id":
         return _sale_lines(rows, ["currency", "payout_id"], figure)
     rows = with_ages(rows, ledger.as_of, options["tz"])
     rows = _numbered(rows.assign(**{_COUNTED: 1 if figure == "payments" else rows[figure]}))
-    return rows[["app", "currency", "payout_state", _ROW, _COUNTED]]
+    return rows[["app", "currency", "payout_state", _ROW, _COUNTED]], 1
 
 
-def _mrr_lines(ledger: Ledger, figure: str, options: dict[str, Any]) -> pd.DataFrame:
+def _mrr_lines(ledger: Ledger, figure: str, options: dict[str, Any]) -> _Lines:
     groups = [*groups_of(options["unit"]), *segment_columns(ledger, per_payer=True)]
     timeline = build_timeline(ledger, "explain", tz=options["tz"], basis=options["basis"])
     lines = _subscription_lines(timeline, groups, figure, amount_of(options["basis"]))
-    return lines[["month", *groups, _ROW, _COUNTED]]
+    return lines[["month", *groups, _ROW, _COUNTED]], _scale(timeline, figure)
 
 
-def _metrics_lines(ledger: Ledger, figure: str, options: dict[str, Any]) -> pd.DataFrame:
-    by_app = _mrr_lines(ledger, figure, options | {"unit": "app"})
-    total = _mrr_lines(ledger, figure, options | {"unit": "payer"}).assign(app=ALL_APPS)
-    return pd.concat([_plain(by_app), _plain(total)], ignore_index=True)
+def _metrics_lines(ledger: Ledger, figure: str, options: dict[str, Any]) -> _Lines:
+    by_app, scale = _mrr_lines(ledger, figure, options | {"unit": "app"})
+    total, _ = _mrr_lines(ledger, figure, options | {"unit": "payer"})
+    every = [_plain(by_app), _plain(total.assign(app=ALL_APPS))]
+    return pd.concat(every, ignore_index=True), scale
 
 
-def _cohorts_lines(ledger: Ledger, figure: str, options: dict[str, Any]) -> pd.DataFrame:
+def _cohorts_lines(ledger: Ledger, figure: str, options: dict[str, Any]) -> _Lines:
     groups = groups_of(options["unit"])
     timeline = build_timeline(ledger, "explain", tz=options["tz"], basis=options["basis"])
     lines = _subscription_lines(timeline, groups, figure, amount_of(options["basis"]))
     lines = lines.rename(columns={"first": "cohort"})
     if figure == "payers":  # the size of the cohort, whatever the age
         at_start = lines["month"] == lines["cohort"]
-        return lines.loc[at_start, ["cohort", *groups, _ROW, _COUNTED]]
+        return lines.loc[at_start, ["cohort", *groups, _ROW, _COUNTED]], 1
     months, starts = (lines[key].to_numpy().astype("datetime64[M]") for key in ("month", "cohort"))
     lines["age"] = pd.array((months - starts).astype(np.int64), "Int64")
-    return lines[["cohort", *groups, "age", _ROW, _COUNTED]]
+    return lines[["cohort", *groups, "age", _ROW, _COUNTED]], _scale(timeline, figure)
 
 
 def _subscription_lines(
@@ -266,6 +302,12 @@ def _subscription_lines(
     return lines if figure.endswith("_cents") else _once(lines, ["unit", "month"])
 
 
+def _scale(timeline: Timeline, figure: str) -> int:
+    """Return the number of parts of a cent, or of a payer, in which contributions are counted."""
+    is_amount = figure.endswith("_cents") and figure != "unclassified_cents"
+    return timeline.scale if is_amount else 1
+
+
 _SHOWN = ["payment_id", "paid_at", "payer", "kind", *AMOUNTS]
 _MOVED = [f"{name}_cents" for name in MOVEMENTS]
 _OF_THE_MONTH_BEFORE = ("opening_cents", "opening_payers", "churned_payers")
@@ -285,7 +327,7 @@ _FIGURES = {
     "cohorts": ["payers", "active_payers", "mrr_cents"],
     "payouts": [*_SUMS, *AGES],
 }
-_LINES: dict[str, Callable[[Ledger, str, dict[str, Any]], pd.DataFrame]] = {
+_LINES: dict[str, Callable[[Ledger, str, dict[str, Any]], _Lines]] = {
     "metrics": _metrics_lines,
     "revenue": _revenue_lines,
     "payers": _payers_lines,

@@ -14,7 +14,12 @@ from cpsl_notebook.earnings.ledger.transactions import amount_of, groups_of
 from cpsl_notebook.earnings.metrics.churn import ratio
 from cpsl_notebook.earnings.metrics.payers import average
 from cpsl_notebook.earnings.result_table import answer, result_table
-from cpsl_notebook.earnings.subscriptions.movements import MOVEMENTS, movements, sum_by_month
+from cpsl_notebook.earnings.subscriptions.movements import (
+    MOVEMENTS,
+    movements,
+    rounded,
+    sum_by_month,
+)
 from cpsl_notebook.earnings.subscriptions.timeline import (
     Timeline,
     build_timeline,
@@ -172,12 +177,14 @@ def _figures(timeline: Timeline, groups: list[str], amount: str, *, has_net: boo
     gained = table["new_cents"] + table["expansion_cents"]
     lost = -table["contraction_cents"] - table["churn_cents"]
     table["payer_churn"] = ratio(table["churned_payers"], table["opening_payers"])
-    value = table["net"].fillna(0) / table["payers"] / _mean_churn(table, groups)
+    value = table["net"].fillna(0) / timeline.scale / table["payers"] / _mean_churn(table, groups)
     known = (table["payers"] > 0) & value.notna() & (value < float("inf")) & has_net
+    scale = timeline.scale
+    mrr = rounded(table["closing_cents"], scale)
     return table[["month", "app", "currency"] if "app" in groups else ["month", "currency"]].assign(
-        mrr_cents=table["closing_cents"],
-        arr_cents=12 * table["closing_cents"],
-        mrr_per_payer_cents=average(table["closing_cents"], table["payers"]),
+        mrr_cents=mrr,
+        arr_cents=rounded(12 * table["closing_cents"], scale),
+        mrr_per_payer_cents=average(mrr, table["payers"]),
         payers=table["payers"],
         payer_churn=table["payer_churn"],
         quick_ratio=ratio(gained, lost),
@@ -194,14 +201,16 @@ def _year_before(moved: pd.DataFrame, groups: list[str], timeline: Timeline) -> 
     Returns ``month`` (the later one), the groups, and sums of cents: ``then``, ``now``, and
     ``kept``, at most what each payer paid then.
     """
-    paid = moved.loc[moved["after"] > 0, ["unit", "month", *groups, "after"]]
+    paid = moved.loc[moved["active"], ["unit", "month", *groups, "after"]]
     then = paid.rename(columns={"after": "then"})
     months = then["month"].to_numpy().astype("datetime64[M]") + 12
     then["month"] = months.astype("datetime64[us]")
     then = then[then["month"] <= timeline.calendar.last_day]
     now = paid[["unit", "month", "after"]].rename(columns={"after": "now"})
+    if now["now"].dtype != object:
+        now["now"] = now["now"].astype("Int64")  # stays exact next to missing values
     both = then.merge(now, on=["unit", "month"], how="left")
-    both["now"] = both["now"].fillna(0).astype("Int64")
+    both["now"] = both["now"].fillna(0)
     both["kept"] = both["now"].where(both["now"] < both["then"], both["then"])
     return sum_by_month(both, groups, ["then", "now", "kept"])
 

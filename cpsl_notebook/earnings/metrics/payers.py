@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import pandas as pd
 from cpsl_notebook.earnings.calendar import Calendar
 from cpsl_notebook.earnings.dates import Moment
 from cpsl_notebook.earnings.ledger.builder import build
-from cpsl_notebook.earnings.ledger.ledger import Ledger
+from cpsl_notebook.earnings.ledger.ledger import HOW_TO_DECLARE, Ledger
 from cpsl_notebook.earnings.ledger.segments import name_segments, segment_columns
 from cpsl_notebook.earnings.ledger.transactions import amount_of, entries, groups_of, totals
 from cpsl_notebook.earnings.result_table import answer, result_table
@@ -20,7 +21,15 @@ from cpsl_notebook.errors import UserError
 if TYPE_CHECKING:
     from cpsl_notebook.earnings.accessor import Earnings
 
-__all__ = ["average", "compute_payers", "compute_top_payers", "payers", "since_rows", "top_payers"]
+__all__ = [
+    "average",
+    "compute_payers",
+    "compute_top_payers",
+    "is_purchase",
+    "payers",
+    "since_rows",
+    "top_payers",
+]
 
 
 def payers(
@@ -45,7 +54,8 @@ def payers(
         ``"app"`` counts payers by app: a payer of two apps counts in both. ``"payer"`` counts each
         payer once over all apps.
     basis : {"gross", "net"}, default "gross"
-        Amount that ``revenue_cents`` adds up: gross amounts including refunds, or net amounts.
+        Amount that ``revenue_cents`` adds up: gross amounts of sales, or net amounts, which include
+        refunds.
     tz : str, default "UTC"
         Time zone that days and months are in, such as ``"Europe/Berlin"``.
     since : str, date, datetime or Period, optional
@@ -62,14 +72,15 @@ def payers(
     Returns
     -------
     pandas.DataFrame
-        One row per period, app and currency.
+        One row per period, app and currency. Refunds at an unknown time are in a last row without a
+        period and a state, unless *since* is given.
 
         - ``period`` (datetime64[us]): first day of the period.
         - ``app`` (category): only with ``unit="app"``.
         - ``currency`` (category).
-        - ``active_payers`` (Int64): payers with a sale in the period.
+        - ``active_payers`` (Int64): payers with a sale in the period. A payment of 0 is not a sale.
         - ``new_payers`` (Int64): payers whose first sale is in the period. Missing if the payments
-          were cut to a window.
+          were cut to a window, and, with a warning, if rows may be missing.
         - ``returning_payers`` (Int64): the other active payers. Missing in the same case.
         - ``revenue_cents`` (Int64): revenue from all payments that have a payer.
         - ``arpp_cents`` (Int64): average revenue per active payer, rounded half up to a cent.
@@ -118,7 +129,7 @@ def compute_payers(
     groups = [*groups_of(unit), *segment_columns(ledger, per_payer=True)]
     rows = entries(ledger).dropna(subset="payer")
     rows = rows.assign(period=calendar.starts(rows["paid_at"]))
-    counts = _counts(rows[~rows["refund"]], groups)
+    counts = _counts(rows[is_purchase(rows)], groups)
     sums = totals(rows, ["period", *groups])
     sums["gross_cents"] += sums["refunds_cents"]
     sums = sums[["period", *groups, amount]]
@@ -129,9 +140,18 @@ def compute_payers(
     table[numbers] = table[numbers].fillna(0)  # periods with refunds but without a sale
     table["revenue_cents"] = table.pop(amount)
     table["arpp_cents"] = average(table["revenue_cents"], table["active_payers"])
-    if ledger.cut:
+    gap = "" if ledger.cut else ledger.find_gap()
+    if gap:
+        message = f"payers() cannot tell new from returning payers: {gap}. {HOW_TO_DECLARE}"
+        warnings.warn(message, stacklevel=3)
+    if ledger.cut or gap:
         table[["new_payers", "returning_payers"]] = pd.NA
     return calendar.finish(table, "period", since)
+
+
+def is_purchase(rows: pd.DataFrame) -> pd.Series[bool]:
+    """Return whether each of the `entries` makes its payer a payer: a sale that is not free."""
+    return ~rows["refund"] & (rows["gross_cents"] != 0).fillna(True).astype(bool)
 
 
 def _counts(sales: pd.DataFrame, groups: list[str]) -> pd.DataFrame:

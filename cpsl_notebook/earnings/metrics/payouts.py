@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from cpsl_notebook.earnings.dates import Moment, moment, zone
+from cpsl_notebook.earnings.dates import Moment, zone
 from cpsl_notebook.earnings.ledger.builder import build
 from cpsl_notebook.earnings.ledger.ledger import Ledger
 from cpsl_notebook.earnings.ledger.transactions import entries, totals
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["AGES", "payout_rows", "payouts", "with_ages"]
 
 _PAID_OUT, _PAID_OUT_LATER = "Paid out", "Paid out later"
-_PAID_OUT_SOMETIME = "Paid out, time unknown"
+_PAID_OUT_SOMETIME = "Paid out at an unknown time"
 _UNKNOWN = "Unknown"
 AGES = {
     "days_0_7_cents": (0, 7),
@@ -42,8 +42,8 @@ def payouts(
     """Return the net amounts that are not paid out, by payout state; or all amounts by payout.
 
     The payout states are those at the time of reading. If *as_of* is earlier, payments that were
-    paid out after it have the state ``"Paid out later"``. Those that are paid out at an unknown time
-    have the state ``"Paid out, time unknown"``: they may have been paid out before *as_of* or after.
+    paid out after it have the state ``"Paid out later"``, and those that were paid out at an unknown
+    time, before or after it, have the state ``"Paid out at an unknown time"``.
 
     Parameters
     ----------
@@ -105,14 +105,12 @@ def payouts(
         raise UserError(f"by must be one of {', '.join(_BY)}, not {by!r}.")
     ledger = build(self._frame, as_of=as_of, tz=tz)
     ledger.need("payouts", by, "net_cents")
-    in_past = as_of is not None and not _is_reading(self._frame, ledger.as_of)
-    said = answer("payouts", by=by, tz=tz, in_past="yes" if in_past else "")
-    rows = payout_rows(ledger, by, in_past=in_past)
+    rows = payout_rows(ledger, by)
     table = _by_id(rows) if by == "payout_id" else _by_state(rows, ledger.as_of, tz)
-    return result_table(table, ledger, money=money, answer=said)
+    return result_table(table, ledger, money=money, answer=answer("payouts", by=by, tz=tz))
 
 
-def payout_rows(ledger: Ledger, by: str, *, in_past: bool) -> pd.DataFrame:
+def payout_rows(ledger: Ledger, by: str) -> pd.DataFrame:
     """Return the payments that `payouts` adds up, with the state or the payout as of the ledger.
 
     Parameters
@@ -121,8 +119,6 @@ def payout_rows(ledger: Ledger, by: str, *, in_past: bool) -> pd.DataFrame:
         The payments.
     by : {"payout_state", "payout_id"}
         What they are grouped by.
-    in_past : bool
-        Whether the moment of the ledger is before the reading.
 
     Returns
     -------
@@ -137,16 +133,10 @@ def payout_rows(ledger: Ledger, by: str, *, in_past: bool) -> pd.DataFrame:
         )
     state = ledger.rows["payout_state"].astype("string").fillna(_UNKNOWN)
     state = state.mask(later & (state == _PAID_OUT), _PAID_OUT_LATER)
-    if in_past:
+    if ledger.in_past:
         undated = (state == _PAID_OUT) & ledger.rows["payout_at"].isna()
         state = state.mask(undated, _PAID_OUT_SOMETIME)
     return ledger.rows.assign(payout_state=state)[state != _PAID_OUT]
-
-
-def _is_reading(frame: pd.DataFrame, as_of: pd.Timestamp) -> bool:
-    """Return whether a moment is that of the reading, at which the payout states are known."""
-    read_at = frame.attrs.get("read_at")
-    return read_at is not None and as_of >= moment(read_at)
 
 
 def _by_state(rows: pd.DataFrame, as_of: pd.Timestamp, tz: str) -> pd.DataFrame:

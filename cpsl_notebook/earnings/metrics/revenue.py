@@ -35,6 +35,7 @@ def revenue(
 ) -> pd.DataFrame:
     """Return sales, refunds and fees by period, app, kind and currency.
 
+    This is cash, not recognised revenue: a payment for a year counts in full on the day it is paid.
     Sales and refunds are separate, and fees are net of refunded fees, as in Stripe's balance
     summary: ``gross_cents + refunds_cents - fee_cents`` equals ``net_cents``.
 
@@ -59,7 +60,8 @@ def revenue(
     -------
     pandas.DataFrame
         One row per period, app, kind and currency. Periods without payments have zeros, up to
-        *as_of* or to the end of the window that was read.
+        *as_of* or to the end of the window that was read. Refunds at an unknown time are in a last
+        row without a period and a state, unless *since* is given.
 
         - ``period`` (datetime64[us]): first day of the period.
         - ``app``, ``kind``, ``currency`` (category).
@@ -74,7 +76,7 @@ def revenue(
     Raises
     ------
     UserError
-        *freq*, *tz*, *since* or *as_of* is invalid, or a payment has no time.
+        *freq*, *tz*, *since* or *as_of* is invalid, or a sale has no time.
 
     Examples
     --------

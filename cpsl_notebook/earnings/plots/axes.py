@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import numpy as np
 import pandas as pd
 
+from cpsl_notebook.earnings.minor_units import exponent
 from cpsl_notebook.errors import UserError
 
 if TYPE_CHECKING:
@@ -116,17 +117,19 @@ def in_currency(axis: Any, currency: str) -> None:
     """Label an axis of cents with amounts in currency, at whole cents."""
     import matplotlib.ticker
 
+    one = 10 ** exponent(currency)
+
     def tick(cents: float, _: object = None) -> str:
-        ticks = axis.get_majorticklocs() / 100
-        low, high = axis.get_view_interval() / 100
+        ticks = axis.get_majorticklocs() / one
+        low, high = axis.get_view_interval() / one
         largest = max(abs(low), abs(high))
         for size, letter, least in ((1_000_000, "M", 2_000_000), (1_000, "k", 100_000)):
             if cents and largest >= least:
                 digits = _digits(ticks / size)
                 return _with_symbol(
-                    f"{abs(cents) / 100 / size:,.{digits}f}{letter}", cents, currency
+                    f"{abs(cents) / one / size:,.{digits}f}{letter}", cents, currency
                 )
-        return amount(cents, currency, 2 if _digits(ticks) else 0)
+        return amount(cents, currency, None if _digits(ticks) else 0)
 
     axis.set_major_locator(
         matplotlib.ticker.MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10], integer=True)
@@ -147,15 +150,17 @@ def _digits(values: npt.NDArray[np.float64]) -> int:
     return next(exact, 5)
 
 
-def amount(cents: float, currency: str, digits: int = 2) -> str:
-    """Format cents as an amount in currency.
+def amount(cents: float, currency: str, digits: int | None = None) -> str:
+    """Format cents as an amount in currency, by default with the currency's number of decimals.
 
     Examples
     --------
-    >>> amount(-123456, "USD"), amount(150, "CHF", 0)
-    ('-$1,234.56', '2 CHF')
+    >>> amount(-123456, "USD"), amount(150, "CHF", 0), amount(1500, "JPY")
+    ('-$1,234.56', '2 CHF', '1,500 JPY')
     """
-    return _with_symbol(f"{abs(cents) / 100:,.{digits}f}", cents, currency)
+    places = exponent(currency)
+    digits = places if digits is None else digits
+    return _with_symbol(f"{abs(cents) / 10**places:,.{digits}f}", cents, currency)
 
 
 def _with_symbol(number: str, cents: float, currency: str) -> str:
