@@ -15,7 +15,7 @@ from cpsl_notebook.earnings.result_table import result_table
 if TYPE_CHECKING:
     from cpsl_notebook.earnings.accessor import Earnings
 
-__all__ = ["payouts"]
+__all__ = ["compute_payouts", "payouts"]
 
 _PAID_OUT, _PAID_OUT_LATER = "Paid out", "Paid out later"
 _PAID_OUT_SOMETIME = "Paid out at an unknown time"
@@ -80,6 +80,11 @@ def payouts(
     0  In progress       2700            1350           30
     """
     ledger = build(self._frame, as_of=as_of, tz=tz)
+    return result_table(compute_payouts(ledger, tz=tz), ledger, money=money)
+
+
+def compute_payouts(ledger: Ledger, *, tz: str = "UTC") -> pd.DataFrame:
+    """Compute `payouts` from a ledger, in cents."""
     ledger.need("payouts", "payout_state", "net_cents")
     state = _states(ledger)
     rows = ledger.rows.assign(payout_state=state)[state != _PAID_OUT]
@@ -92,7 +97,7 @@ def payouts(
     missing = rows["net_cents"].isna().groupby([rows[name] for name in keys], observed=True).any()
     sums = groups[["net_cents", *_AGES]].sum().mask(missing)
     sums.insert(0, "payments", groups.size().astype("Int64"))
-    return result_table(sums.join(_oldest(rows, keys)).reset_index(), ledger, money=money)
+    return sums.join(_oldest(rows, keys)).reset_index()
 
 
 def _states(ledger: Ledger) -> pd.Series[Any]:
