@@ -1,15 +1,17 @@
 """Key figures of ledgers that are worked out by hand, and of random ones by an oracle."""
 
 import math
-from collections import defaultdict
+from dataclasses import replace
 
 import oracle
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from ledgers import at, buy, column, ledger, monthly, pay, random_payments
+from histories import LAST, TERMS, random_history
+from ledgers import at, buy, column, ledger, monthly, pay
 
 from cpsl_notebook import UserError
+from cpsl_notebook.earnings.metrics.churn import compute_churn
+from cpsl_notebook.earnings.metrics.mrr import compute_mrr
 from cpsl_notebook.earnings.metrics.overview import ALL_APPS, compute_metrics
 
 
@@ -143,41 +145,76 @@ def test_metrics_of_a_window_are_refused():
         compute_metrics(known)
 
 
-@settings(deadline=None, max_examples=25)
-@given(random_payments)
-def test_metrics_agree_with_an_oracle(payments):
-    known = ledger(*payments, as_of="2026-03-31")
-    rows = known.rows[(known.rows["kind"] == "monthly") & (known.rows["gross_cents"] > 0)]
-    given = [
-        {
-            "day": row.paid_at.date(),
-            "payer": row.payer,
-            "app": row.app,
-            "cents": row.gross_cents,
-            "name": None if pd.isna(row.subscription) else row.subscription,
-        }
-        for row in rows.itertuples()
+def retention(groups, amount):
+    """Return SQL for what the payers of a month pay 12 months later, by the later month."""
+    return f"""
+    WITH worth AS ({oracle.worth(groups, amount)}), compared AS (
+        SELECT month, {groups}, was.worth AS was, coalesce(now.worth, 0) AS now
+        FROM (SELECT * REPLACE ((month + INTERVAL 12 MONTH)::DATE AS month) FROM worth) AS was
+        LEFT JOIN worth AS now USING ({groups}, payer, month)
+    )
+    SELECT strftime(month, '%Y-%m'), {groups}, sum(now) / sum(was), sum(least(now, was)) / sum(was)
+    FROM compared WHERE month <= (SELECT max(month) FROM months) GROUP BY ALL HAVING sum(was) > 0
+    """
+
+
+@pytest.fixture(scope="module")
+def known():
+    """Return 50 random ledgers in one, each with a currency of its own."""
+    rows = [
+        row
+        for seed in range(50)
+        for row in random_history(
+            seed, ["ada", "bo", None], ["shop", "school"], size=6, currencies=[f"L{seed:03}"]
+        )
     ]
-    worth, _ = oracle.closings(given, pd.Timestamp("2026-03-31").date())
-    shops, people = defaultdict(dict), defaultdict(lambda: defaultdict(int))
-    for (app, payer), months in worth.items():
-        shops[app][payer] = months
-        for month, cents in months.items():
-            people[payer][month] += cents
-    expected = {**shops, ALL_APPS: people} if people else {}
+    return replace(ledger(*rows, as_of=LAST), terms={"one_time": 0, **TERMS})
+
+
+@pytest.mark.parametrize("basis", ["gross", "net"])
+def test_retention_of_12_months_agrees_with_sql(known, basis):
+    table = compute_metrics(known, basis=basis, since="2020").dropna(subset="net_retention_12m")
+    table["month"] = table["month"].dt.strftime("%Y-%m")
+    amount = {"gross": "cents", "net": "net"}[basis]
+    with oracle.connect(known, known.terms) as database:
+        by_app = database.sql(retention("app, currency", amount)).fetchall()
+        total = database.sql(retention("currency", amount)).fetchall()
+    expected = by_app + [(month, ALL_APPS, *rest) for month, *rest in total]
+    found = {tuple(row[:3]): row[3:] for row in table[_KEYS].astype(object).to_numpy().tolist()}
+    assert len(expected) > 50
+    assert found == {tuple(row[:3]): pytest.approx(list(row[3:])) for row in expected}
+
+
+_KEYS = ["month", "app", "currency", "net_retention_12m", "gross_retention_12m"]
+
+
+def test_metrics_agree_with_mrr_and_churn(known):
     table = compute_metrics(known, since="2020")
-    for row in table.itertuples():
-        month = row.month.date()
-        before = month.replace(year=month.year - 1)
-        now = {who: months.get(month, 0) for who, months in expected[row.app].items()}
-        then = {who: months.get(before, 0) for who, months in expected[row.app].items()}
-        assert row.mrr_cents == sum(now.values()) and row.arr_cents == 12 * row.mrr_cents
-        assert row.payers == sum(cents > 0 for cents in now.values())
-        whole = sum(then.values())
-        net = sum(now[who] for who in then if then[who])
-        gross = sum(min(now[who], then[who]) for who in then)
-        ratios = [net / whole, gross / whole] if whole else [None, None]
-        found = column(table.loc[[row.Index]], "net_retention_12m")
-        found += column(table.loc[[row.Index]], "gross_retention_12m")
-        assert found == pytest.approx(ratios)
-    assert set(table["app"].dropna()) == {name for name, own in expected.items() if own}
+    for unit in ("app", "payer"):
+        own = table[(table["app"] == ALL_APPS) == (unit == "payer")].reset_index(drop=True)
+        keys = own[["month", "app", "currency"] if unit == "app" else ["month", "currency"]]
+        keys = keys.astype({"currency": str} | ({"app": str} if unit == "app" else {}))
+        mrr, churn = (
+            keys.merge(compute(known, unit=unit).astype(dict.fromkeys(list(keys)[1:], str)))
+            for compute in (compute_mrr, compute_churn)
+        )
+        pd.testing.assert_series_equal(own["mrr_cents"], mrr["closing_cents"], check_names=False)
+        for name, other in (("payers", mrr), ("payer_churn", churn), ("state", mrr)):
+            pd.testing.assert_series_equal(own[name], other[name])
+
+
+def test_year_of_a_yearly_plan_has_its_price_as_arr():
+    known = ledger(pay("2026-01-05", gross=10_000, kind="yearly"), as_of="2026-03-31")
+    table = compute_metrics(known)
+    assert column(table, "mrr_cents", app="shop") == [833, 833, 833]
+    assert column(table, "arr_cents", app="shop") == [10_000, 10_000, 10_000]
+
+
+def test_free_month_keeps_the_payer():
+    free = [
+        pay("2026-01-05", gross=1500),
+        pay("2026-02-05", gross=0),
+        pay("2026-03-05", gross=1500),
+    ]
+    march = figures(ledger(*free, as_of="2026-03-31"), "2026-03-01")
+    assert march["payers"] == 1 and march["payer_churn"] == 0

@@ -1,9 +1,7 @@
 """MRR and churn of ledgers whose numbers are computed by hand."""
 
 from dataclasses import replace
-from datetime import date, timedelta
 
-import oracle
 import pandas as pd
 import pytest
 from histories import TERMS, random_history
@@ -452,13 +450,7 @@ HISTORIES = 24
 
 def test_later_payments_never_change_a_final_month():
     rows = [
-        row
-        | {
-            "payment_id": f"{seed} {row['payment_id']}",
-            "refund_of": row["refund_of"] and f"{seed} {row['refund_of']}",
-        }
-        for seed in range(HISTORIES)
-        for row in random_history(seed, apps=[f"app {seed:02}"])
+        row for seed in range(HISTORIES) for row in random_history(seed, apps=[f"app {seed:02}"])
     ]
     known = replace(ledger(*rows, as_of="2026-12-31"), terms={"one_time": 0} | TERMS)
     names = ["opening_cents", *MOVEMENTS, "closing_cents", "payers", "unclassified_cents"]
@@ -467,46 +459,3 @@ def test_later_payments_never_change_a_final_month():
         early = mrr(at(known, day.date()))
         final = early[early["state"] == "final"].set_index(["app", "month"])[names]
         pd.testing.assert_frame_equal(final, last.loc[final.index], check_categorical=False)
-
-
-near_due_dates = st.builds(
-    lambda month, day, late, **more: (
-        {"day": oracle.plus(date(2024, 1, day), month) + timedelta(days=late)} | more
-    ),
-    st.integers(0, 5),
-    st.sampled_from([1, 10, 29, 31]),
-    st.integers(-9, 17),
-    payer=st.sampled_from("abcdefgh"),
-    cents=st.sampled_from([1500, 2500]),
-    app=st.sampled_from(["shop", "shop", "school"]),
-    name=st.sampled_from([None, None, "a", "b"]),
-)
-COLUMNS = ["opening_cents", *MOVEMENTS, "closing_cents", "payers"]
-
-
-@settings(deadline=None, max_examples=15)
-@given(
-    st.lists(near_due_dates, max_size=60),
-    st.dates(date(2024, 1, 1), date(2024, 9, 1)),
-    st.sampled_from(["app", "payer"]),
-)
-def test_mrr_matches_the_independent_oracle(drawn, today, unit):
-    drawn = [one for one in drawn if one["day"] <= today]
-    rows = [
-        pay(one["day"], one["payer"], one["cents"], app=one["app"], subscription=one["name"])
-        for one in drawn
-    ]
-    table = mrr(ledger(*rows, as_of=today), unit=unit)
-    apps = table["app"] if unit == "app" else [""] * len(table)
-    found = {
-        (month.date(), app): values
-        for month, app, values in zip(
-            table["month"], apps, table[COLUMNS].to_numpy().tolist(), strict=True
-        )
-        if any(values)
-    }
-    assert found == oracle.mrr(drawn, today, unit)
-    if unit == "app":
-        _, extra = oracle.closings(drawn, today)
-        shown = zip(table["month"].dt.date, apps, table["unclassified_cents"], strict=True)
-        assert {(month, app): cents for month, app, cents in shown if cents} == extra

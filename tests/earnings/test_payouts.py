@@ -122,7 +122,7 @@ def test_payout_at_an_unknown_time_has_its_own_state():
     assert frame(*rows).capsule.payouts(as_of="2026-04-01").empty  # the day of the reading
     shown = frame(*rows).capsule.payouts(as_of="2026-03-30")
     assert shown[["payout_state", "net_cents"]].to_numpy().tolist() == [
-        ["Paid out, time unknown", 1350]
+        ["Paid out at an unknown time", 1350]
     ]
 
 

@@ -95,9 +95,8 @@ def recurring_sales(ledger: Ledger, what: str, basis: str = "gross") -> pd.DataF
             f"{len(empty):,}, for example {empty.iloc[0]}. Correct the amounts, or leave those rows "
             "out."
         )
-    rows = rows.assign(payer=_owners(rows))
-    refunds = every[every["refund"]]
-    return rows.assign(refunded_at=_refund_times(rows, refunds, ledger))
+    refunded_at = _refund_times(rows, every[every["refund"]], ledger)
+    return rows.assign(refunded_at=refunded_at, payer=_owners(rows))
 
 
 def _owners(rows: pd.DataFrame) -> pd.Series[Any]:
@@ -138,7 +137,8 @@ def _refund_times(rows: pd.DataFrame, refunds: pd.DataFrame, ledger: Ledger) -> 
         long.index, *(long[name] for name in (*_PERSON, "payment_id", "gross_cents")), strict=True
     ):
         by_id[app, payment] = row
-        by_amount[app, str(payer), str(currency), cents].append(row)
+        if not pd.isna(payer):
+            by_amount[app, str(payer), str(currency), cents].append(row)
     gross = dict(zip(long.index, long["gross_cents"].astype(int), strict=True))
     sums: defaultdict[Any, int] = defaultdict(int)
     refunds = refunds.sort_values(["paid_at", "payment_id"], kind="stable")
@@ -147,7 +147,7 @@ def _refund_times(rows: pd.DataFrame, refunds: pd.DataFrame, ledger: Ledger) -> 
         *(refunds[name] for name in columns), strict=True
     ):
         if pd.isna(payment):
-            alike = by_amount[app, str(payer), str(currency), -cents]
+            alike = by_amount.get((app, str(payer), str(currency), -cents), [])
             row = next((row for row in reversed(alike) if long.at[row, "paid_at"] <= time), None)
         else:
             row = by_id.get((app, payment))

@@ -163,11 +163,11 @@ def _whole(found: pd.DataFrame, scale: int) -> pd.Series[Any]:
     contributions to a figure is rounded, and the last one takes up what the rounding of the figure
     itself makes a difference, which is at most a cent.
     """
-    counted = found[_COUNTED].fillna(0).astype("Int64" if scale == 1 else object)
+    counted = found[_COUNTED].fillna(0)
     if scale == 1:
-        return counted
+        return counted.astype("Int64")
     place = found[_PLACE]
-    running = rounded(counted.groupby(place).cumsum(), scale)
+    running = rounded(counted.groupby(place).transform(lambda own: own.cumsum()), scale)
     whole = running - running.groupby(place).shift().fillna(0)
     is_last = ~place.duplicated(keep="last")
     rest = found[_FIGURE] - running
@@ -295,7 +295,7 @@ def _subscription_lines(
         lost = before.assign(**{_COUNTED: -before[_COUNTED]})
         lines = pd.concat([after, lost], ignore_index=True)
     if figure == "arr_cents":
-        lines = lines.assign(**{_COUNTED: 12 * lines[_COUNTED]})
+        lines = lines.assign(**{_COUNTED: 12 * lines[_COUNTED].astype(object)})
     lines = lines.assign(month=first_days(lines["month"]))
     moved = moved[moved[_MOVEMENT_COLUMN.get(figure, figure)] != 0]
     lines = moved.merge(lines, on=["unit", "month"])

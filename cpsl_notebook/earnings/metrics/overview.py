@@ -183,7 +183,7 @@ def _figures(timeline: Timeline, groups: list[str], amount: str, *, has_net: boo
     mrr = rounded(table["closing_cents"], scale)
     return table[["month", "app", "currency"] if "app" in groups else ["month", "currency"]].assign(
         mrr_cents=mrr,
-        arr_cents=rounded(12 * table["closing_cents"], scale),
+        arr_cents=rounded(12 * table["closing_cents"].astype(object), scale),
         mrr_per_payer_cents=average(mrr, table["payers"]),
         payers=table["payers"],
         payer_churn=table["payer_churn"],

@@ -17,7 +17,7 @@ from cpsl_notebook.errors import UserError
 if TYPE_CHECKING:
     from cpsl_notebook.earnings.accessor import Earnings
 
-__all__ = ["AGES", "payout_rows", "payouts", "with_ages"]
+__all__ = ["AGES", "compute_payouts", "payout_rows", "payouts", "with_ages"]
 
 _PAID_OUT, _PAID_OUT_LATER = "Paid out", "Paid out later"
 _PAID_OUT_SOMETIME = "Paid out at an unknown time"
@@ -101,13 +101,18 @@ def payouts(
       payout_state  net_cents  days_0_7_cents  oldest_days
     0  In progress       2700            1350           30
     """
+    ledger = build(self._frame, as_of=as_of, tz=tz)
+    table = compute_payouts(ledger, by, tz=tz)
+    return result_table(table, ledger, money=money, answer=answer("payouts", by=by, tz=tz))
+
+
+def compute_payouts(ledger: Ledger, by: str = "payout_state", *, tz: str = "UTC") -> pd.DataFrame:
+    """Compute `payouts` from a ledger, in cents."""
     if by not in _BY:
         raise UserError(f"by must be one of {', '.join(_BY)}, not {by!r}.")
-    ledger = build(self._frame, as_of=as_of, tz=tz)
     ledger.need("payouts", by, "net_cents")
     rows = payout_rows(ledger, by)
-    table = _by_id(rows) if by == "payout_id" else _by_state(rows, ledger.as_of, tz)
-    return result_table(table, ledger, money=money, answer=answer("payouts", by=by, tz=tz))
+    return _by_id(rows) if by == "payout_id" else _by_state(rows, ledger.as_of, tz)
 
 
 def payout_rows(ledger: Ledger, by: str) -> pd.DataFrame:
