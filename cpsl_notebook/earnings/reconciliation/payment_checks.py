@@ -143,8 +143,8 @@ def _find_late_renewals(ledger: Ledger) -> pd.DataFrame:
 
 
 def _find_negatives(ledger: Ledger) -> pd.DataFrame:
-    """Find negative gross amounts, which are refunds."""
-    rows = ledger.rows
+    """Find negative gross amounts that do not name the payment which they refund."""
+    rows = ledger.rows[ledger.rows["refund_of"].isna()]
     findings = rows.loc[(rows["gross_cents"] < 0).fillna(False), [*_PAYMENT, "gross_cents"]]
     return findings.rename(columns={"gross_cents": "found_cents"}).assign(
         finding="negative amount, probably a refund"
