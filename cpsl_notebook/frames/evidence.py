@@ -120,5 +120,15 @@ def _fingerprints(frame: pd.DataFrame, app: str, columns: Sequence[str]) -> dict
 
 
 def _hashes(column: pd.Series[Any]) -> npt.NDArray[np.uint64]:
-    texts = column.astype("string").fillna("").to_numpy(dtype=object)
+    """Return a hash of each value as text."""
+    if column.dtype == object:  # such as ids of several types
+        texts = np.array([_text(value) for value in column], object)
+    else:
+        texts = column.astype("string").fillna("").to_numpy(dtype=object)
     return pd.util.hash_array(texts, categorize=False)
+
+
+def _text(value: Any) -> str:
+    """Return a value as text that UTF-8 can encode."""
+    text = "" if value is None else str(value)
+    return text.encode("utf-8", "backslashreplace").decode()  # lone surrogates

@@ -137,3 +137,13 @@ def test_complete_payments_need_an_app():
         UserError, match=r"complete=True needs the app.*roles=\{\"app\": \"COLUMN\"\}"
     ):
         pd.DataFrame({"total": [1]}).capsule.declare(complete=True, read_at="2026-01-01")
+
+
+def test_ids_of_any_type_identify_payments():
+    for ids in ([1, 2, 3, 4], ["a", 2, None, 4.5], ["\ud800", "\udfff", "c", "d"]):
+        whole = frame(*(row | {"payment_id": one} for row, one in zip(ROWS, ids, strict=True)))
+        assert answer(whole[::-1], "mrr").equals(answer(whole, "mrr"))
+        other = whole.copy()
+        other.loc[3, "payment_id"] = other.loc[0, "payment_id"]
+        with pytest.raises(UserError, match="are not the rows of shop that were read"):
+            answer(other, "mrr")

@@ -36,8 +36,7 @@ def payments():
     rows += [buy("2025-02-01", "b", currency="EUR"), buy("2025-03-01", "a", -700)]
     rows += [buy("2025-03-05", "e", payout_state="In progress")]
     frame = ledger(*rows).rows.drop(columns=["payment_status", "payout_id", "payout_at"])
-    frame.attrs["read_at"] = "2025-04-01T00:00:00Z"
-    return frame
+    return frame.capsule.declare(complete=True, read_at="2025-04-01T00:00:00Z")
 
 
 def drawn(plot):
@@ -87,8 +86,7 @@ def many():
             if month % 4 == number:
                 rows.append(buy(paid_at, payer, -70_000_000, **more))
     frame = ledger(*rows).rows.drop(columns=["payment_status", "payout_id", "payout_at"])
-    frame.attrs["read_at"] = "2025-01-20T00:00:00Z"
-    return frame
+    return frame.capsule.declare(complete=True, read_at="2025-01-20T00:00:00Z")
 
 
 def boxes(texts):
@@ -168,6 +166,7 @@ def test_reconcile_draws_one_dot_per_check_most_severe_first(payments):
 
 def test_mrr_draws_closings_and_movements(payments):
     only = payments[(payments["app"] == "shop") & (payments["currency"] == "USD")]
+    only = only.capsule.declare(complete=True)
     closing, moved = drawn(only.capsule.plot.mrr())
     table = only.capsule.mrr()
     assert heights(closing) == set(table["closing_cents"])

@@ -140,19 +140,22 @@ def build(
         rows[SEGMENT] = segments(frame, by)
     derived = _derive_amount(rows, missing)
     rows["payer"], notes = merge_payers(rows, columns.get("email"))
-    paid, why_not = _paid(rows), _not_a_payment(rows)
+    paid, is_payment = _paid(rows), _is_payment(rows)
     read, latest = _latest(frame, rows)
-    is_late = (rows["paid_at"] > latest).fillna(False)
-    notes += _notes_on_left_out(rows, paid, why_not, is_late)
-    rows = rows[paid & (why_not == "") & ~is_late]
+    is_late = rows["paid_at"] > latest
+    kept = paid & is_payment & ~is_late
+    if not kept.all():
+        notes += _notes_on_left_out(rows, paid, is_payment, is_late)
+        rows = rows[kept]
     roles_of_refunds = ("refunded", "refund_status", "refund_time", "dispute")
     rows = add_refund_rows(
         rows, *(columns[role][rows.index] if role in columns else None for role in roles_of_refunds)
     )
     until = latest if as_of is None else _as_of(as_of, tz, read, latest)
-    kept = rows if as_of is None else rows[~(rows["paid_at"] >= until)]
+    if as_of is not None:
+        rows = rows[~(rows["paid_at"] >= until)]
     return Ledger(
-        rows=kept.sort_values(["paid_at", "payment_id"], kind="stable", ignore_index=True),
+        rows=rows.sort_values(["paid_at", "payment_id"], kind="stable", ignore_index=True),
         as_of=until,
         cut=str(frame.attrs.get("window") or ""),
         missing=frozenset(missing) - derived,
@@ -306,29 +309,27 @@ def _paid(rows: pd.DataFrame) -> pd.Series[Any]:
     return ~rows["payment_status"].isin(unpaid)
 
 
-def _not_a_payment(rows: pd.DataFrame) -> pd.Series[Any]:
-    """Return for each row the kind that makes it neither a sale nor a refund, or an empty string."""
-    kind = rows["kind"].astype("string").fillna("")
+def _is_payment(rows: pd.DataFrame) -> pd.Series[Any]:
+    """Return for each row whether its kind is that of a sale or a refund."""
     positive = (rows["gross_cents"] > 0).fillna(False).astype(bool)
-    return kind.where((kind == "payout") | ((kind == "chargeback") & positive), "")
+    return ~((rows["kind"] == "payout") | ((rows["kind"] == "chargeback") & positive))
 
 
 def _notes_on_left_out(
     rows: pd.DataFrame,
     paid: pd.Series[bool],
-    why_not: pd.Series[Any],
+    is_payment: pd.Series[bool],
     is_late: pd.Series[bool],
 ) -> list[Note]:
     """Count the rows that are left out, by app and reason."""
     notes: list[Note] = []
-    unpaid = rows[~paid]
-    for status, own in unpaid.groupby("payment_status", observed=True):
+    for status, own in rows[~paid].groupby("payment_status", observed=True):
         notes += notes_by_app(own, "left out", f"{{}} with the status {status}, never paid")
-    for kind in sorted(set(why_not[paid]) - {""}):
+    for kind, own in rows[paid & ~is_payment].groupby("kind", observed=True):
         finding = f"{{}} of the kind {kind}, neither a sale nor a refund"
-        notes += notes_by_app(rows[paid & (why_not == kind)], "left out", finding)
+        notes += notes_by_app(own, "left out", finding)
     finding = "{} dated after the time of reading"
-    return notes + notes_by_app(rows[paid & (why_not == "") & is_late], "dates", finding)
+    return notes + notes_by_app(rows[paid & is_payment & is_late], "dates", finding)
 
 
 def _latest(frame: pd.DataFrame, rows: pd.DataFrame) -> tuple[Any, pd.Timestamp]:

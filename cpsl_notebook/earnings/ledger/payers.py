@@ -66,8 +66,12 @@ def _notes(rows: pd.DataFrame, where: pd.Series[bool], finding: str) -> list[Not
 
 
 def _lower_emails(column: pd.Series[Any]) -> pd.Series[Any]:
+    lower = column.str.lower()
+    changed = (lower != column).fillna(False).astype(bool)
+    if not changed.any():
+        return column
     is_email = column.str.contains("@", regex=False).fillna(False).astype(bool)
-    return column.mask(is_email, column.str.lower()) if is_email.any() else column
+    return column.mask(changed & is_email, lower)
 
 
 def _fill_from_emails(
@@ -106,14 +110,15 @@ def _one_per_subscription(
     known = (names >= 0) & (people >= 0)
     if not known.any():
         return payer, unchanged
-    apps = rows["app"].cat.codes.to_numpy(np.int64)
-    names = names * (apps.max(initial=0) + 2) + apps
-    pairs = pd.DataFrame({"name": names, "person": people})[known].drop_duplicates()
-    several = pairs[pairs.duplicated("name", keep=False)]["name"].unique()
+    # A subscription has several payers if it has another one than the row before it.
+    last = np.full(names.max() + 1, -1)
+    last[names[known]] = people[known]
+    several = np.unique(names[known & (people != last[names])])
     if not len(several):
         return payer, unchanged
     concerned = rows[known & np.isin(names, several)]
     order = concerned.sort_values(["paid_at", "payment_id"], kind="stable").index
+    owners = payer[order].groupby([rows.loc[order, "app"], names[order]], observed=True)
     merged = payer.copy()
-    merged[order] = payer[order].groupby(names[order]).transform("first")
+    merged[order] = owners.transform("first")
     return merged, (merged != payer).fillna(False).astype(bool)

@@ -59,6 +59,9 @@ def add_refund_rows(
         The rows, and after them the refunds. A payment that is refunded has the payment status
         ``paid``, so that the refund is not found again.
     """
+    states = {key(state) for state in rows["payment_status"].cat.categories}
+    if refunded is status is dispute is None and states.isdisjoint(_FULL | _PARTIAL):
+        return rows
     full = _marked(rows["payment_status"], _FULL) | _disputed(dispute, rows.index)
     partial = _marked(rows["payment_status"], _PARTIAL)
     if status is not None:

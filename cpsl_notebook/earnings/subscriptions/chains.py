@@ -89,10 +89,10 @@ class Chain:
         Whether it began while another chain was in force.
     refund : int
         Day on which the last payment was refunded in full, in days since 1970.
-    months : int
-        Months that all payments pay for.
     paid : int
         Day of the last payment, in days since 1970.
+    months : int
+        Months that all payments pay for.
     due : int
         Open due date, in days since 1970.
     until : int
@@ -110,15 +110,12 @@ class Chain:
     subscription: int
     term: int
     extra: bool
-    refund: int = NEVER
+    refund: int
+    paid: int
     months: int = 0
-    paid: int = 0
     due: int = 0
     until: int = 0
     cuts: dict[int, int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self._open_due_date()
 
     @property
     def unclassified(self) -> bool:
@@ -133,7 +130,7 @@ class Chain:
         """Settle the open due date."""
         row, _, self.paid, self.cents, subscription, self.term, self.refund = payment
         self.rows.append(row)
-        self._open_due_date()
+        self.open_due_date(self.months + self.term)
         if subscription >= 0:
             self.subscription = subscription
 
@@ -143,9 +140,9 @@ class Chain:
         if day < self.due:
             self.cuts[self.rows[-1]] = self.until
 
-    def _open_due_date(self) -> None:
-        """Open the next due date."""
-        self.months += self.term
+    def open_due_date(self, months: int) -> None:
+        """Open the due date that is some months after the first payment."""
+        self.months = months
         self.due = _due(self.start + self.months, self.day)
         self.until = self.due + PROVISIONAL_DAYS
         if self.refund < NEVER:
@@ -215,40 +212,39 @@ def chains(payments: Iterable[Payment]) -> list[Chain]:
             renewed.renew(payment)
         if renewed or not cents:
             continue
-        extra = any(
-            not chain.unclassified and subscription in (chain.subscription, -1)
-            for chain in live
-            if chain.term == term
-        )
-        superseded = None if extra else _find_superseded(live, payment)
-        if superseded:
-            superseded.end_early(day)
-        live.append(_chain_of([payment], extra))
-        found.append(live[-1])
+        extra = False
+        if live:
+            extra = any(
+                not chain.unclassified and subscription in (chain.subscription, -1)
+                for chain in live
+                if chain.term == term
+            )
+            superseded = None if extra else _find_superseded(live, payment)
+            if superseded:
+                superseded.end_early(day)
+        new = _new_chain(payment, extra)
+        live.append(new)
+        found.append(new)
     return found
 
 
 def one_chain(payments: Sequence[Payment]) -> list[Chain]:
     """Return `chains` of payments that are known to renew one another in turn."""
-    return [_chain_of(payments)]
+    chain = _new_chain(payments[0])
+    if len(payments) > 1:
+        _, _, chain.paid, chain.cents, chain.subscription, chain.term, chain.refund = payments[-1]
+        chain.rows = [row for row, *_ in payments]
+        chain.open_due_date(sum(payment[5] for payment in payments))
+    return [chain]
 
 
-def _chain_of(payments: Sequence[Payment], extra: bool = False) -> Chain:
-    """Return a chain of payments that renew one another in turn."""
-    _, month, day, *_ = payments[0]
-    _, _, paid, cents, subscription, term, refund = payments[-1]
-    return Chain(
-        rows=[row for row, *_ in payments],
-        start=month,
-        day=day - _due(month, 1) + 1,
-        cents=cents,
-        subscription=subscription,
-        term=term,
-        extra=extra,
-        refund=refund,
-        months=sum(months for *_, months, _ in payments[:-1]),
-        paid=paid,
-    )
+def _new_chain(payment: Payment, extra: bool = False) -> Chain:
+    """Return a chain that begins with a payment."""
+    row, month, day, cents, subscription, term, refund = payment
+    of_month = day - _due(month, 1) + 1
+    chain = Chain([row], month, of_month, cents, subscription, term, extra, refund, day)
+    chain.open_due_date(term)
+    return chain
 
 
 def _find_superseded(live: list[Chain], payment: Payment) -> Chain | None:

@@ -92,8 +92,8 @@ def in_cents(table: pd.DataFrame, scale: int) -> pd.DataFrame:
 
     >>> table = pd.DataFrame({f"{name}_cents": [0] for name in ("opening", *MOVEMENTS, "closing")})
     >>> table["new_cents"] = table["closing_cents"] = 2 * 10_000
-    >>> in_cents(table, 12)["closing_cents"].item()
-    1667
+    >>> in_cents(table, 12)["closing_cents"].tolist()
+    [1667]
     """
     names = ["opening_cents", *(f"{name}_cents" for name in MOVEMENTS)]
     others = [name for name in map(str, table) if name.endswith("_cents") and name not in names]
