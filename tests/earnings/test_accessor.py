@@ -134,13 +134,13 @@ def test_results_carry_as_of_in_their_attributes(payments, name):
     if name != "reconcile":
         early = analyze(payments, name, as_of="2026-02")
         berlin = analyze(payments, name, as_of="2026-02", tz="Europe/Berlin")
-        assert early.attrs == {"as_of": "2026-03-01T00:00:00+00:00"}
-        assert berlin.attrs == {"as_of": "2026-02-28T23:00:00+00:00"}
+        assert early.attrs["as_of"] == "2026-03-01T00:00:00+00:00"
+        assert berlin.attrs["as_of"] == "2026-02-28T23:00:00+00:00"
 
 
 def test_results_without_rows_carry_as_of_too(payments):
     nothing = payments.capsule.payouts(as_of="2025-12")
-    assert nothing.empty and nothing.attrs == {"as_of": "2026-01-01T00:00:00+00:00"}
+    assert nothing.empty and nothing.attrs["as_of"] == "2026-01-01T00:00:00+00:00"
     assert pickle.loads(pickle.dumps(nothing)).attrs == nothing.attrs
 
 

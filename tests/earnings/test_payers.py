@@ -34,7 +34,7 @@ def test_payer_with_only_a_refund_is_not_active():
     assert column(table, "revenue_cents") == [4410, -900]
     assert column(table, "arpp_cents") == [4410, None]
     gross = payers(ledger(*rows, as_of="2025-02"))
-    assert column(gross, "revenue_cents") == [4900, -1000]
+    assert column(gross, "revenue_cents") == [4900, 0]
 
 
 def test_average_is_rounded_half_up_to_a_cent():

@@ -237,8 +237,7 @@ def one_month():
     rows = [pay("2025-03-10", "a$b$c", app="shop$x$y"), pay("2025-03-12", "$d$", app="shop$x$y")]
     rows = [row | {"payout_state": "In $progress$ now"} for row in rows]
     frame = ledger(*rows).rows.drop(columns=["payment_status", "payout_id", "payout_at"])
-    frame.attrs["read_at"] = "2025-04-01T00:00:00Z"
-    return frame
+    return frame.capsule.declare(complete=True, read_at="2025-04-01T00:00:00Z")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -296,6 +295,7 @@ def test_percent_ticks_are_labelled_with_their_true_values(payments):
 
 def test_metrics_draw_each_app_and_all_apps(payments):
     dollars = payments[payments["currency"] == "USD"]
+    dollars = dollars.capsule.declare(complete=True)
     titles = [axes.get_title("left") for axes in draw(dollars, "metrics")]
     assert titles[::6] == ["MRR · school", "MRR · shop", "MRR · (all apps)"]
     shop = dollars[dollars["app"] == "shop"]

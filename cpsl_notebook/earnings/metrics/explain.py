@@ -223,8 +223,7 @@ def _payers_lines(ledger: Ledger, figure: str, options: dict[str, Any]) -> _Line
     rows = _numbered(rows.assign(period=calendar.starts(rows["paid_at"])))
     keys = ["period", *groups]
     if figure == "revenue_cents":
-        rows = rows.assign(**{_COUNTED: rows[amount_of(options["basis"])]})
-        return rows[[*keys, _ROW, _COUNTED]], 1
+        return _sale_lines(rows, keys, amount_of(options["basis"]))
     rows = rows[is_purchase(rows)]
     first = rows.groupby([*groups, "payer"], observed=True, dropna=False)["period"]
     is_new = rows["period"] == first.transform("min")

@@ -131,7 +131,6 @@ def compute_payers(
     rows = rows.assign(period=calendar.starts(rows["paid_at"]))
     counts = _counts(rows[is_purchase(rows)], groups)
     sums = totals(rows, ["period", *groups])
-    sums["gross_cents"] += sums["refunds_cents"]
     sums = sums[["period", *groups, amount]]
     keys = ["period", *groups]
     until = replace(calendar, as_of=ledger.until)

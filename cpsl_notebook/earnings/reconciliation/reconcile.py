@@ -16,7 +16,10 @@ from cpsl_notebook.earnings.ledger.amounts import Unit
 from cpsl_notebook.earnings.ledger.builder import build
 from cpsl_notebook.earnings.ledger.ledger import Ledger
 from cpsl_notebook.earnings.reconciliation.payment_checks import PAYMENT_CHECKS, CannotRunError
-from cpsl_notebook.earnings.reconciliation.summary_check import compare_with_summaries
+from cpsl_notebook.earnings.reconciliation.summary_check import (
+    compare_payout_states,
+    compare_with_summaries,
+)
 from cpsl_notebook.earnings.result_table import result_table
 from cpsl_notebook.errors import UserError
 
@@ -61,7 +64,8 @@ def reconcile(
     - Several payments of an app have the same id.
     - The payments have several currencies, or none.
     - A payment is dated after the time of reading.
-    - The sum of gross amounts, fees or net amounts differs from the summary.
+    - The sum of gross amounts, fees or net amounts differs from the summary, or that of the net
+      amounts in a payout state, if the summary has such sums.
 
     These findings are for information: payments that are paid out without a payout id or the
     reverse, late renewals, negative amounts, payments with the same payer and amount within a day,
@@ -130,6 +134,8 @@ def reconcile(
     ]
     sums = compare_with_summaries(ledger, earnings, roles, amounts)
     parts.append(_typed([row | {"check": "sums"} for row in sums]))
+    states = compare_payout_states(ledger, earnings)
+    parts.append(_typed([row | {"check": "payout states"} for row in states]))
     findings = pd.concat(parts).sort_values("severity", kind="stable", ignore_index=True)
     balanced = not findings["severity"].isin(["error", "not checked"]).any()
     if strict and not balanced:
