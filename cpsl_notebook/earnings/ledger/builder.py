@@ -271,7 +271,7 @@ def _currency(frame: pd.DataFrame, found: Roles) -> pd.Series[Any]:
     """Return the currency of each payment, on a default index."""
     if "currency" in found.columns:
         given = frame[found.columns["currency"]].reset_index(drop=True)
-        return canonical(given.astype("string").str.upper(), {})
+        return canonical(given, {}, upper=True)
     default = frame.attrs.get("currency") or "USD"
     return pd.Series([default] * len(frame), dtype=pd.CategoricalDtype([default]))
 
