@@ -20,7 +20,7 @@ _SUFFIX = "_cents"
 def result_table(
     table: pd.DataFrame, ledger: Ledger, *, money: bool = False, **attrs: str
 ) -> pd.DataFrame:
-    """Return a computed table as the user gets it.
+    r"""Return a computed table as the user gets it.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def result_table(
     money : bool, default False
         Whether to convert the cents to exact decimals in currency, in columns without the
         ``_cents`` suffix.
-    **attrs : str
+    \*\*attrs : str
         Further attributes of the result, such as the `answer` that it is.
 
     Returns

@@ -178,7 +178,7 @@ def test_number_of_top_payers_may_be_of_numpy(n):
 
 
 def test_summaries_that_are_a_dict_are_an_error():
-    known = ledger(buy("2026-01-05")).rows
+    known = ledger(buy("2026-01-05")).rows.capsule.declare(complete=True, read_at="2026-02")
     with pytest.raises(
         UserError, match=r"summaries must be a DataFrame, not dict\. Pass the result"
     ):
