@@ -185,6 +185,8 @@ class Client:
             - ``window``: empty for the whole history, or else both bounds in UTC, separated by
               ``/``.
             - ``unparsed``: the number of values that do not fit the type of their column.
+            - ``read``: the number of rows and a fingerprint of the ids of each app, as JSON, by which
+              analyses know whether all rows are still there.
             - ``prices``: the prices of the apps in cents, as JSON; only if the names of the columns
               leave the unit of the amounts open.
 
@@ -220,7 +222,7 @@ class Client:
         -------
         pandas.DataFrame
             One row per app, with ``app`` and a column for every field that the service sent.
-            ``attrs`` has the same strings as for `list_payments`.
+            ``attrs`` has the same strings as for `list_payments`, except ``read``.
         """
         read_at = self._clock()
         names = list(dict.fromkeys(apps)) or self.app_names()

@@ -5,11 +5,14 @@ from __future__ import annotations
 import pandas as pd
 
 from cpsl_notebook.earnings.export.excel import to_excel
+from cpsl_notebook.earnings.export.plain import to_plain
 from cpsl_notebook.earnings.export.snapshots import diff, snapshot
-from cpsl_notebook.earnings.ledger.access import ledger, roles_table, with_roles
+from cpsl_notebook.earnings.ledger.access import declare, ledger, roles_table
 from cpsl_notebook.earnings.metrics.churn import churn
 from cpsl_notebook.earnings.metrics.cohorts import cohorts
+from cpsl_notebook.earnings.metrics.explain import explain
 from cpsl_notebook.earnings.metrics.mrr import mrr
+from cpsl_notebook.earnings.metrics.overview import metrics
 from cpsl_notebook.earnings.metrics.payers import payers, top_payers
 from cpsl_notebook.earnings.metrics.payouts import payouts
 from cpsl_notebook.earnings.metrics.revenue import revenue
@@ -57,16 +60,20 @@ class Earnings:
 
     # The standard form of the payments
     ledger = ledger
-    with_roles = with_roles
+    declare = declare
 
     @property
     def roles(self) -> pd.DataFrame:
         """The column that was found for each role, such as ``gross`` or ``payer``.
 
         One row per role, all columns ``string``: ``role``, ``column`` (missing if no column was
-        found), ``becomes`` (the column of `ledger`) and ``note`` (why). Set roles with `with_roles`.
+        found), ``becomes`` (the column of `ledger`) and ``note`` (why). Set roles with `declare`.
         """
         return roles_table(self._frame)
+
+    # The key figures, and the payments behind any figure
+    metrics = metrics
+    explain = explain
 
     # Sales
     revenue = revenue
@@ -84,6 +91,7 @@ class Earnings:
     snapshot = snapshot
     diff = diff
     to_excel = to_excel
+    to_plain = to_plain
 
     @property
     def plot(self) -> Plots:

@@ -93,11 +93,13 @@ class Calendar:
         -------
         pandas.DataFrame
             The table with a row for every group and every period from the first one of any group,
-            ordered by period and group.
+            ordered by period and group. Rows without a period come last.
         """
-        if table.empty:
-            return table
         keys = [name, *groups]
+        undated = table[table[name].isna()].sort_values(groups)
+        table = table[table[name].notna()]
+        if table.empty:
+            return undated.reset_index(drop=True)
         periods = pd.period_range(table[name].min(), self.last_day, freq=_PERIODS[self.freq])
         every = pd.DataFrame({name: periods.to_timestamp(how="start").as_unit("us")})
         every = every.merge(table[groups].drop_duplicates(), how="cross")
@@ -105,7 +107,7 @@ class Calendar:
         added = filled.pop("_merge") == "left_only"
         numbers = [str(column) for column in table if column not in keys]
         filled[numbers] = filled[numbers].mask(added, 0)
-        return filled.sort_values(keys, ignore_index=True)
+        return pd.concat([filled.sort_values(keys), undated], ignore_index=True)
 
     def finish(self, table: pd.DataFrame, name: str, since: Moment | None) -> pd.DataFrame:
         """Remove the periods before *since*, and add the column ``state``.
@@ -117,7 +119,8 @@ class Calendar:
         name : str
             Column with the labels of the periods.
         since : str, datetime.date, pandas.Period, pandas.Timestamp or None
-            First period to keep, by a date within it; ``None`` for all.
+            First period to keep, by a date within it; ``None`` for all, and for rows without a
+            period.
 
         Returns
         -------
@@ -140,9 +143,9 @@ class Calendar:
         -------
         pandas.Series
             ``category``: ``"running"`` until the period ends, ``"provisional"`` for
-            `PROVISIONAL_DAYS` after that, then ``"final"``.
+            `PROVISIONAL_DAYS` after that, then ``"final"``. Missing without a period.
         """
-        days = pd.Series(pd.to_datetime(starts.unique()), dtype="datetime64[us]")
+        days = pd.Series(pd.to_datetime(starts.dropna().unique()), dtype="datetime64[us]")
         ends = days.dt.to_period(_PERIODS[self.freq]).dt.end_time + pd.Timedelta(1, "ns")
         settled = ends + pd.Timedelta(days=PROVISIONAL_DAYS)
         state = pd.Series("provisional", index=days, dtype=object)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import Any
 
 import pandas as pd
 
 from cpsl_notebook.earnings.ledger.ledger import Ledger
+from cpsl_notebook.earnings.ledger.notes import left_out
+from cpsl_notebook.earnings.minor_units import exponent
 
-__all__ = ["result_table"]
+__all__ = ["answer", "result_table"]
 
 _SUFFIX = "_cents"
 
@@ -22,19 +25,21 @@ def result_table(
     Parameters
     ----------
     table : pandas.DataFrame
-        Computed table. Amounts are ``Int64`` cents in columns whose names end in ``_cents``.
+        Computed table. Amounts are ``Int64`` cents in columns whose names end in ``_cents``, in the
+        minor unit of the currency in the column ``currency``.
     ledger : Ledger
         Ledger that the table was computed from.
     money : bool, default False
         Whether to convert the cents to exact decimals in currency, in columns without the
         ``_cents`` suffix.
-    \**attrs : str
-        Further attributes of the result.
+    \*\*attrs : str
+        Further attributes of the result, such as the `answer` that it is.
 
     Returns
     -------
     pandas.DataFrame
         The table. ``attrs["as_of"]`` is the moment it holds for, in ISO 8601.
+        ``attrs["left_out"]`` says which payments were left out, if there are any.
 
     Examples
     --------
@@ -49,14 +54,31 @@ def result_table(
     """
     if money:
         names = [name for name in table.columns if name.endswith(_SUFFIX)]
-        table = table.assign(**{name: _in_currency(table[name]) for name in names})
+        decimals = [exponent(currency) for currency in table.get("currency", [""] * len(table))]
+        table = table.assign(**{name: _in_currency(table[name], decimals) for name in names})
         table = table.rename(columns={name: name.removesuffix(_SUFFIX) for name in names})
     table.attrs = {"as_of": ledger.as_of.isoformat()}
+    if left_out(ledger.notes):
+        table.attrs["left_out"] = left_out(ledger.notes)
     table.attrs.update(attrs)
     return table
 
 
-def _in_currency(cents: pd.Series[Any]) -> pd.Series[Any]:
-    """Return cents as decimals with two places; missing values become ``None``."""
-    amounts = [None if pd.isna(value) else Decimal(int(value)).scaleb(-2) for value in cents]
+def answer(name: str, **options: str | None) -> str:
+    """Return the name and the options of an analysis, as `explain` reads them from a result.
+
+    Examples
+    --------
+    >>> answer("mrr", unit="app")
+    '{"name": "mrr", "unit": "app"}'
+    """
+    return json.dumps({"name": name} | options)
+
+
+def _in_currency(cents: pd.Series[Any], decimals: list[int]) -> pd.Series[Any]:
+    """Return minor units as decimals in currency; missing values become ``None``."""
+    amounts = [
+        None if pd.isna(value) else Decimal(int(value)).scaleb(-places)
+        for value, places in zip(cents, decimals, strict=True)
+    ]
     return pd.Series(amounts, index=cents.index, dtype=object)

@@ -11,6 +11,7 @@ from cpsl_notebook.earnings.dates import Moment, first_moment, moment, zone
 from cpsl_notebook.earnings.ledger.builder import find_roles
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.frames.schema import UNPARSED
+from cpsl_notebook.frames.unparsed import unparsed_fields
 
 __all__ = ["Window"]
 
@@ -115,7 +116,7 @@ class Window:
             rows[name] = rows[name].cat.remove_unused_categories()
         rows.attrs = payments.attrs | {"window": str(self)}
         if UNPARSED in rows:
-            unparsed = rows[UNPARSED].dropna()
+            unparsed = unparsed_fields(rows)
             rows.attrs["unparsed"] = str(sum(map(len, unparsed)))
             rows = rows if len(unparsed) else rows.drop(columns=UNPARSED)
         return rows

@@ -11,6 +11,7 @@ cents, by name (``net_cents``)                 ``Int64``; also from ``1500.0`` a
 times, by name (``paid_at``, ``created``)      ``datetime64[us, UTC]``, from ISO 8601 or epochs
 kinds and states, by name                      ``category``
 integers                                       ``Int64``
+ids, by name, both integers and strings        ``string``
 numbers                                        ``Float64``
 booleans                                       ``boolean``
 strings that are all full times                ``datetime64[us, UTC]``
@@ -20,8 +21,8 @@ anything else, such as lists                   ``object``, unchanged
 =============================================  ===================================================
 
 A value that does not fit the type of its column is missing there, and its original is kept in the
-last column, ``_unparsed``: a dict from field to value, missing in rows where every value fits. The
-column exists only if a value needs it; ``attrs["unparsed"]`` always has the number of such values.
+last column, ``_unparsed``: a JSON object as text, missing in rows where every value fits. The column
+exists only if a value needs it; ``attrs["unparsed"]`` always has the number of such values.
 
 A time without a zone is read as UTC. A column with the name of a time but other values
 (``time: 12``) is typed by its values, unless the name ends in ``at``, ``datetime`` or ``timestamp``.

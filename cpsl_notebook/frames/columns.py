@@ -25,6 +25,7 @@ _TIME_WORDS = {
     *("created", "date", "day", "epoch", "on", "time", "ts", "updated", "when"),
 }
 _CATEGORY_WORDS = {"app", "currency", "interval", "kind", "mode", "state", "status", "type"}
+_ID_WORDS = {"id", "key", "ref", "reference", "uid", "uuid"}
 _LARGEST_EXACT = 2**53  # floats represent every integer up to here
 _PANDAS_TYPES = {
     pa.int64(): pd.Int64Dtype(),
@@ -97,6 +98,8 @@ def _choose_reader(word: str, cells: Cells, length: int) -> Reader | None:
         return _read_cents
     if word in _TIME_WORDS and _is_time(word, cells, length):
         return _read_times
+    if word in _ID_WORDS and _is_mixed_id(cells):
+        return _read_ids
     counts = {
         _read_numbers: cells.count(int, float),
         _read_strings: cells.count(str),
@@ -122,6 +125,24 @@ def _is_time(word: str, cells: Cells, length: int) -> bool:
         return True
     read: int = length - _read_times(cells, length).null_count
     return 2 * read > len(cells)
+
+
+def _is_mixed_id(cells: Cells) -> bool:
+    """Return whether ids are strings and integers, or include integers of more than 64 bits."""
+    large = sum(type(value) is int for _, value in cells.others)
+    is_id = cells.count(str, int) + large == len(cells)
+    return is_id and bool(large or (cells.count(str) and cells.count(int)))
+
+
+def _read_ids(cells: Cells, length: int) -> pa.ChunkedArray:
+    """Read strings and integers of any size as strings."""
+    read = pc.coalesce(cells.column(str, length), cells.column(int, length).cast(pa.large_string()))
+    if not cells.others:
+        return read
+    texts = read.to_pylist()
+    for row, value in cells.others:
+        texts[row] = str(value)
+    return pa.chunked_array([texts], pa.large_string())
 
 
 def _read_strings(cells: Cells, length: int) -> pa.ChunkedArray:

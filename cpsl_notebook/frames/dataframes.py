@@ -13,8 +13,10 @@ import pyarrow as pa
 from cpsl_notebook.frames.cells import Fields, values_by_field
 from cpsl_notebook.frames.columns import STRING, categorical, typed_column
 from cpsl_notebook.frames.envelope import find_records, read_batches, unwrap_summary
+from cpsl_notebook.frames.evidence import ATTRIBUTE, evidence
 from cpsl_notebook.frames.field_names import last_word
 from cpsl_notebook.frames.schema import PAYMENT_COLUMNS, UNPARSED
+from cpsl_notebook.frames.unparsed import unparsed_column
 
 __all__ = ["apps_frame", "earnings_frame", "payments_frame"]
 
@@ -62,7 +64,7 @@ def payments_frame(answers: Iterable[tuple[str, Any]]) -> pd.DataFrame:
         One row per record, with ``app`` and a column for every field, typed as
         `cpsl_notebook.frames` describes. Without any record, it has the columns ``payment_id, app,
         paid_at, payer, kind, currency, gross_cents, fee_cents, net_cents, payout_state``, with
-        their types. ``attrs`` has ``app``, ``currency`` and ``unparsed`` as strings.
+        their types. ``attrs`` has ``app``, ``currency``, ``unparsed`` and ``read`` as strings.
 
     Raises
     ------
@@ -76,6 +78,7 @@ def payments_frame(answers: Iterable[tuple[str, Any]]) -> pd.DataFrame:
     [{'app': 'support-ops', 'id': 'p1', 'amount_cents': 1500}]
     """
     frame = _frame_of_apps((app, find_records(answer, app)) for app, answer in answers)
+    frame.attrs[ATTRIBUTE] = evidence(frame)
     if not len(frame):
         empty = _empty_frame(PAYMENT_COLUMNS)
         empty.attrs = frame.attrs
@@ -146,7 +149,7 @@ def _to_frame(first: dict[str, pd.Series[Any]], fields: Fields, length: int) -> 
         for row, value in misfits:
             unparsed.setdefault(row, {})[name] = value
     if unparsed:
-        columns[UNPARSED] = pd.Series([unparsed.get(row) for row in range(length)], dtype=object)
+        columns[UNPARSED] = unparsed_column(unparsed, length)
     frame = pd.DataFrame(columns, copy=False)
     frame.attrs = {
         "currency": _currencies(frame),

@@ -17,7 +17,7 @@ import msgspec
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.frames.cells import values_by_field
 
-__all__ = ["BatchReader", "RawItems", "decode_envelope"]
+__all__ = ["BatchReader", "RawItems", "decode_envelope", "decode_items"]
 
 _REJECTIONS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _FIRST_CHARACTER = re.compile(rb"\s*(.)")
@@ -108,6 +108,12 @@ def decode_envelope(text: bytes | bytearray) -> Any:
         If the text is not JSON.
     """
     return _decode(text, _decode_outer)
+
+
+def decode_items(items: RawItems) -> list[Any]:
+    """Return the decoded items of an array."""
+    decoded: list[Any] = _decode(b"[%b]" % b",".join(items), msgspec.json.decode)
+    return decoded
 
 
 def _decode_outer(text: Any) -> Any:

@@ -9,17 +9,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cpsl_notebook.errors import UserError
-from cpsl_notebook.frames.decoding import BatchReader, RawItems, decode_envelope
+from cpsl_notebook.frames.decoding import BatchReader, RawItems, decode_envelope, decode_items
 from cpsl_notebook.frames.field_names import words
 
 __all__ = ["find_records", "read_batches", "unwrap_summary"]
 
 _BATCH_SIZE = 1 << 10  # records; small enough that the memory of their objects is reused
-_MORE_NAMES = {"hasmore", "more", "next", "cursor"} | {
-    f"next{what}" for what in ("cursor", "page", "pagetoken", "token", "url", "link")
+_MORE_NAMES = {"hasmore", "more", "next", "cursor", "hasnext", "hasnextpage", "truncated"} | {
+    f"next{what}" for what in ("cursor", "page", "pagetoken", "token", "url", "link", "offset")
 }
-_COUNT_NAMES = {"total", "totalcount", "totalresults", "count"}
-_PROBLEM_NAMES = {"error", "errors", "warnings"}  # their lists are not records
+_MORE_NAMES |= {"istruncated", "partial", "ispartial", "incomplete", "continuationtoken"}
+_LAST_NAMES = {"complete", "iscomplete", "last", "islast", "lastpage"}
+_COUNT_NAMES = {"count", "total"} | {
+    f"total{what}"
+    for what in ("count", "results", "size", "records", "items", "elements", "entries", "rows")
+}
+_PAGE_COUNT_NAMES = {"pages", "totalpages", "pagecount", "pagestotal", "numpages", "lastpage"}
+_PAGE_NAMES = {"page", "currentpage", "pagenumber"}
+_LINK_NAMES = {"links", "link"}
+_NOT_RECORDS = {"error", "errors", "warnings"} | _LINK_NAMES  # their lists are not records
 
 
 def find_records(answer: Any, app: str) -> list[Any]:
@@ -117,7 +125,7 @@ def _find_list(answer: Any) -> list[Any] | None:
     if "payments" in answer and not isinstance(answer["payments"], dict):
         payments = answer["payments"] or []
         return payments if isinstance(payments, list) else None
-    fields = {key: value for key, value in answer.items() if key not in _PROBLEM_NAMES}
+    fields = {key: value for key, value in answer.items() if _plain(key) not in _NOT_RECORDS}
     lists = [value for value in fields.values() if _holds_objects(value)]
     objects = [value for value in fields.values() if isinstance(value, dict)]
     if len(lists) == 1:
@@ -137,11 +145,39 @@ def _holds_objects(value: Any) -> bool:
 def _is_partial(answer: dict[str, Any], count: int) -> bool:
     """Return whether an envelope, at any depth, says that there are more than *count* records."""
     for key, value in answer.items():
-        name = "".join(words(key))
+        name = _plain(key)
         if name in _MORE_NAMES and value:
             return True
-        if name in _COUNT_NAMES and type(value) is int and value > count:
+        if name in _LAST_NAMES and value is False:
+            return True
+        if name in _COUNT_NAMES and _integer(value) > count:
+            return True
+        if name in _PAGE_COUNT_NAMES | _PAGE_NAMES and _integer(value) > 1:
+            return True
+        if name in _LINK_NAMES and isinstance(value, list) and _link_to_next_page(value):
             return True
         if isinstance(value, dict) and _is_partial(value, count):
             return True
     return False
+
+
+def _plain(name: str) -> str:
+    """Return a form that is the same for ``totalPages`` and ``total_pages``."""
+    return "".join(words(name))
+
+
+def _integer(value: Any) -> int:
+    """Return an integer, also from a string of digits; 0 for other values."""
+    if isinstance(value, str) and value.isdecimal():
+        return int(value)
+    return value if type(value) is int else 0
+
+
+def _link_to_next_page(links: list[Any]) -> bool:
+    """Return whether a list of links has one with the relation ``next`` and an address."""
+    if isinstance(links, RawItems):
+        links = decode_items(links)
+    return any(
+        isinstance(link, dict) and link.get("rel") == "next" and link.get("href", True)
+        for link in links
+    )

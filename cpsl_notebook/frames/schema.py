@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["AMOUNT_COLUMNS", "PAYMENT_COLUMNS", "UNPARSED"]
+__all__ = ["AMOUNT_COLUMNS", "ID_PATTERNS", "PAYMENT_COLUMNS", "UNPARSED"]
 
 PAYMENT_COLUMNS = {
     "payment_id": "string",
@@ -23,3 +23,10 @@ AMOUNT_COLUMNS = ("gross_cents", "fee_cents", "net_cents")
 
 UNPARSED = "_unparsed"
 """Column with the values that do not fit the type of their own column."""
+
+ID_PATTERNS = (
+    "payment_(id|uid|uuid)",
+    "id|uid|uuid",
+    "(payment|transaction|charge|sale|order|purchase)_(id|ref|reference|number|key)|reference",
+)
+"""Regular expressions for the words of the column with the id of a payment, best first."""

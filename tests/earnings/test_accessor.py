@@ -117,8 +117,10 @@ def test_all_analyses_match_a_hand_computed_quarter(payments):
     first = cells[cells["cohort"] == "2026-01-01"]
     assert column(first, "active_payers") == [3, 2, 2]
     assert column(first, "mrr_cents") == [4500, 4000, 4000]
-    # Cy's 1350 of 12 March are pending, for 19 days on 31 March.
-    (row,) = payments.capsule.payouts(**of).to_dict("records")
+    # Cy's 1350 of 12 March are pending, for 19 days on 31 March. The other payments were paid out, and
+    # it is unknown whether that was before April.
+    row, sometime = payments.capsule.payouts(**of).query("currency == 'USD'").to_dict("records")
+    assert sometime["payout_state"] == "Paid out at an unknown time"
     assert (row["net_cents"], row["days_8_30_cents"], row["oldest_days"]) == (1350, 1350, 19)
     # Dee's grace ends on 9 April, so she has churned when the payments are read on the 10th.
     april = payments.capsule.mrr().query("currency == 'USD'").iloc[-1]
@@ -132,13 +134,13 @@ def test_results_carry_as_of_in_their_attributes(payments, name):
     if name != "reconcile":
         early = analyze(payments, name, as_of="2026-02")
         berlin = analyze(payments, name, as_of="2026-02", tz="Europe/Berlin")
-        assert early.attrs == {"as_of": "2026-03-01T00:00:00+00:00"}
-        assert berlin.attrs == {"as_of": "2026-02-28T23:00:00+00:00"}
+        assert early.attrs["as_of"] == "2026-03-01T00:00:00+00:00"
+        assert berlin.attrs["as_of"] == "2026-02-28T23:00:00+00:00"
 
 
 def test_results_without_rows_carry_as_of_too(payments):
-    nothing = payments.capsule.payouts(as_of="2026-01")
-    assert nothing.empty and nothing.attrs == {"as_of": "2026-02-01T00:00:00+00:00"}
+    nothing = payments.capsule.payouts(as_of="2025-12")
+    assert nothing.empty and nothing.attrs["as_of"] == "2026-01-01T00:00:00+00:00"
     assert pickle.loads(pickle.dumps(nothing)).attrs == nothing.attrs
 
 

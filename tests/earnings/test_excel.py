@@ -85,9 +85,49 @@ def test_excel_lists_attributes_on_a_second_sheet(tmp_path):
     assert [[cell.value for cell in row] for row in book["About"].rows] == [
         ["attribute", "value"],
         ["as_of", "2026-03-01T00:00:00+00:00"],
+        ["answer", shown.attrs["answer"]],
         ["note", "=1+1"],
     ]
-    assert book["About"]["B3"].data_type == "s"
+    assert book["About"]["B4"].data_type == "s"
+
+
+def test_excel_has_number_formats_and_column_widths(tmp_path):
+    rows = [
+        {
+            "payer": f"payer-{n}@a.example",
+            "kind": "monthly",
+            "paid_at": f"2026-0{month}-15T10:30:00Z",
+        }
+        | {"gross_cents": 1_500_000, "fee_cents": 150_000}
+        for month in (1, 2)
+        for n in range(month, 3)
+    ]
+    payments = frame(*rows)
+
+    def sheet(shown):
+        path = shown.capsule.to_excel(tmp_path / "formats.xlsx")
+        return openpyxl.load_workbook(path).active
+
+    def formats(shown):
+        heading, first, *_ = sheet(shown).rows
+        return {name.value: cell.number_format for name, cell in zip(heading, first, strict=True)}
+
+    found = formats(payments)
+    assert found["paid_at (UTC)"] == "yyyy-mm-dd hh:mm:ss"
+    assert found["gross_cents"] == "#,##0" and found["payer"] == "General"
+    found = formats(payments.capsule.metrics(money=True)[2:])
+    assert found["month"] == "yyyy-mm-dd" and found["mrr"] == "#,##0.00"
+    assert found["payer_churn"] == "0.0%" and found["payers"] == "General"
+    written = sheet(payments)
+    assert written.freeze_panes == "A2"
+    widths = {
+        column[0].value: written.column_dimensions[column[0].column_letter].width
+        for column in written.columns
+    }
+    assert widths["paid_at (UTC)"] == len("yyyy-mm-dd hh:mm:ss") + 2
+    assert widths["payer"] == len("payer-1@a.example") + 2
+    assert widths["gross_cents"] == len("1,500,000.00") + 2
+    assert sheet(payments.assign(note="x" * 500)).column_dimensions["G"].width == 60
 
 
 def test_excel_replaces_a_file_only_when_complete(tmp_path, monkeypatch):

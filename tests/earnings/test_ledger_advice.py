@@ -1,7 +1,9 @@
 """The advice in error messages of ledgers works when it is followed literally."""
 
+import numpy as np
 import pandas as pd
 import pytest
+from ledgers import buy, ledger
 
 from cpsl_notebook import Client, UserError
 from cpsl_notebook.earnings.ledger.roles import infer, table
@@ -34,9 +36,9 @@ def test_unit_of_amounts_can_be_set_for_every_answer(answer, unit, cents):
     unclear = payments(row | {"amount": 15, "net": 13})
     assert error_of(getattr(unclear.capsule, answer)) == (
         "Cannot tell whether the amounts in `amount` are cents or currency. Set it with "
-        'payments = payments.capsule.with_roles(amounts="cents") or amounts="currency".'
+        'payments = payments.capsule.declare(amounts="cents") or amounts="currency".'
     )
-    clear = unclear.capsule.with_roles(amounts=unit)
+    clear = unclear.capsule.declare(amounts=unit)
     assert len(getattr(clear.capsule, answer)())
     assert clear.capsule.ledger()["gross_cents"].tolist() == [cents]
 
@@ -46,20 +48,21 @@ def test_missing_role_can_be_set():
     without = payments(row)
     assert error_of(without.capsule.mrr) == (
         "Cannot compute mrr(): no column fits the role payer. Set it with payments = "
-        'payments.capsule.with_roles({"payer": "COLUMN"}). Columns: `app`, `payment_id`, `paid_at`, '
-        "`kind`, `gross_cents`, `fee_cents`, `who`."
+        'payments.capsule.declare(roles={"payer": "COLUMN"}). Columns: `app`, `payment_id`, '
+        "`paid_at`, `kind`, `gross_cents`, `fee_cents`, `who`."
     )
-    assert len(without.capsule.with_roles({"payer": "who"}).capsule.mrr())
+    assert len(without.capsule.declare(roles={"payer": "who"}).capsule.mrr())
 
 
-def test_rows_of_other_kinds_can_be_left_out():
-    mixed = payments(ROW, ROW | {"kind": "yearly"}, ROW | {"kind": None})
+def test_other_kinds_can_be_declared():
+    mixed = payments(ROW, ROW | {"kind": "weekly"}, ROW | {"kind": "donation"})
     assert error_of(mixed.capsule.mrr) == (
-        "mrr() supports the kinds one_time and monthly, but the payments have other kinds: "
-        "(missing) (1), yearly (1). Leave those rows out."
+        "mrr() needs to know for how many months each kind pays, and the payments have other kinds "
+        "than one_time, monthly, yearly: donation (1), weekly (1). State it with payments = "
+        'payments.capsule.declare(kinds={"KIND": MONTHS}), with 0 for a purchase.'
     )
-    monthly = mixed[mixed["kind"] == "monthly"]
-    assert monthly.capsule.mrr()["closing_cents"].max() == 1500
+    known = mixed.capsule.declare(kinds={"donation": 0, "Weekly": 0})
+    assert known.capsule.mrr()["closing_cents"].max() == 1500
 
 
 def test_rows_without_a_time_can_be_left_out_or_corrected():
@@ -77,10 +80,12 @@ def test_rows_without_a_time_can_be_left_out_or_corrected():
 def test_rows_without_an_amount_can_be_left_out():
     unpriced = payments(ROW, ROW | {"gross_cents": None})
     assert error_of(unpriced.capsule.mrr) == (
-        "mrr() needs the amount of every monthly payment. Payments without one: 1, for example p1. "
-        "Correct the amounts, or leave those rows out."
+        "mrr() needs the amount of every payment of a plan. Payments without one: 1, for example "
+        "p1. Correct the amounts, or leave those rows out."
     )
-    assert len(unpriced.dropna(subset="gross_cents").capsule.mrr())
+    left = unpriced.dropna(subset="gross_cents")
+    assert "complete=True" in error_of(left.capsule.mrr)
+    assert len(left.capsule.declare(complete=True, read_at="2026-02-01").capsule.mrr())
 
 
 def test_rows_with_an_unknown_status_can_be_left_out_or_counted():
@@ -88,11 +93,11 @@ def test_rows_with_an_unknown_status_can_be_left_out_or_counted():
     strange = payments(*rows)
     assert error_of(strange.capsule.revenue) == (
         "Unknown payment status: `disputed`. Leave those rows out, or count every payment as paid "
-        'with payments = payments.capsule.with_roles({"payment_status": None}).'
+        'with payments = payments.capsule.declare(roles={"payment_status": None}).'
     )
     left = strange[strange["status"] != "disputed"]
     assert left.capsule.revenue()["gross_cents"].sum() == 1500
-    every = strange.capsule.with_roles({"payment_status": None})
+    every = strange.capsule.declare(roles={"payment_status": None})
     assert every.capsule.revenue()["gross_cents"].sum() == 4500
 
 
@@ -140,3 +145,41 @@ def test_client_lists_apps_when_a_name_is_unknown(workspace):
     assert isinstance(client, Client)
     message = error_of(client.list_payments, "deal-dsk")
     assert message.startswith("No app 'deal-dsk' in this workspace. ") and "deal-desk" in message
+
+
+def test_times_that_are_text_in_a_csv_file_get_advice(tmp_path):
+    known = ledger(buy("2026-01-05")).rows
+    known.to_csv(tmp_path / "payments.csv", index=False)
+    read = pd.read_csv(tmp_path / "payments.csv")
+    with pytest.raises(UserError) as raised:
+        read.capsule.revenue()
+    assert str(raised.value).startswith(
+        "A ledger needs the paid_at: `paid_at` holds text instead of times: read a CSV file with "
+        "pd.read_csv(..., parse_dates=['paid_at'])."
+    )
+    read = pd.read_csv(tmp_path / "payments.csv", parse_dates=["paid_at"])
+    assert read.capsule.revenue(as_of="2026-01")["gross_cents"].tolist() == [4900]
+
+
+def test_apply_on_groups_without_the_app_gets_advice():
+    known = payments_frame([("shop", [{"paid_at": "2026-01-05", "gross_cents": 1}])])
+    with pytest.raises(UserError, match=r"apply\(\) drops the column that it groups by: use pay"):
+        known.groupby("app", observed=True).apply(lambda own: own.capsule.ledger())
+    groups = known.groupby("app", observed=True)[list(known.columns)]
+    assert len(groups.apply(lambda own: own.capsule.ledger())) == 1
+
+
+@pytest.mark.parametrize("n", [np.int64(1), 1])
+def test_number_of_top_payers_may_be_of_numpy(n):
+    known = ledger(buy("2026-01-05"), buy("2026-01-06", "bo")).rows
+    assert len(known.capsule.top_payers(n)) == 1
+    with pytest.raises(UserError, match=r"Invalid n: True\."):
+        known.capsule.top_payers(True)
+
+
+def test_summaries_that_are_a_dict_are_an_error():
+    known = ledger(buy("2026-01-05")).rows.capsule.declare(complete=True, read_at="2026-02")
+    with pytest.raises(
+        UserError, match=r"summaries must be a DataFrame, not dict\. Pass the result"
+    ):
+        known.capsule.reconcile({"app": "shop", "gross_cents": 4900})

@@ -33,6 +33,8 @@ def test_payer_with_only_a_refund_is_not_active():
     assert column(table, "active_payers") == [1, 0]
     assert column(table, "revenue_cents") == [4410, -900]
     assert column(table, "arpp_cents") == [4410, None]
+    gross = payers(ledger(*rows, as_of="2025-02"))
+    assert column(gross, "revenue_cents") == [4900, 0]
 
 
 def test_average_is_rounded_half_up_to_a_cent():
@@ -108,7 +110,7 @@ def test_payers_add_up_and_each_is_new_once(rows):
     table = payers(ledger(*rows))
     total = table["new_payers"] + table["returning_payers"]
     assert (total == table["active_payers"]).all()
-    sold = {(r["payer"], r["app"], r["currency"]) for r in rows if r["gross_cents"] >= 0}
+    sold = {(r["payer"], r["app"], r["currency"]) for r in rows if r["gross_cents"] > 0}
     assert table["new_payers"].sum() == len(sold)
     everybody = top_payers(ledger(*rows), 1000)
     assert sum(everybody["net_cents"]) == sum(row["net_cents"] for row in rows)

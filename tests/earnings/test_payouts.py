@@ -1,5 +1,6 @@
 """Payouts of payments whose amounts and ages are computed by hand."""
 
+import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -92,3 +93,47 @@ def test_payouts_add_up_by_age_and_by_payer(drawn):
     assert sum(part["net_cents"].sum() for part in by_payer) == unpaid
     backwards = whole[::-1].capsule.payouts()
     pd.testing.assert_frame_equal(backwards, shown)
+
+
+def test_payouts_by_id_add_up_to_bank_transfers():
+    refund = payment(9, "2026-03-06", gross=-900, kind="refund")
+    second = {"payout_id": "po_2", "payout_at": "2026-03-18T06:00:00Z"}
+    rows = [*PAID_OUT, refund, payment(4, "2026-03-01", **second), waiting(5, "2026-03-30")]
+    shown = frame(*rows).capsule.payouts(by="payout_id")
+    assert shown["payout_id"].fillna("").tolist() == ["po_2", "po_1", ""]
+    assert shown["net_cents"].tolist() == [1350, 1350 + 4410 + 1350 - 810, 1350]
+    assert shown["refunds_cents"].tolist() == [0, -900, 0]
+    assert shown["payments"].tolist() == [1, 3, 1]
+    assert shown["payout_at"].dt.day.fillna(0).tolist() == [18, 25, 0]
+    earlier = frame(*rows).capsule.payouts(by="payout_id", as_of="2026-03-20", money=True)
+    assert earlier["payout_id"].fillna("").tolist() == ["po_2", ""]
+    assert [str(net) for net in earlier["net"]] == ["13.50", "63.00"]
+
+
+def test_payouts_by_something_else_are_an_error():
+    with pytest.raises(UserError, match=r"by must be one of payout_state, payout_id, not 'bank'"):
+        frame(*PAID_OUT).capsule.payouts(by="bank")
+
+
+def test_payout_at_an_unknown_time_has_its_own_state():
+    undated = payment(1, "2026-01-05", payout_at=None)
+    rows = [undated, *PAID_OUT[1:]]
+    assert frame(*rows).capsule.payouts().empty
+    assert frame(*rows).capsule.payouts(as_of="2026-04-01").empty  # the day of the reading
+    shown = frame(*rows).capsule.payouts(as_of="2026-03-30")
+    assert shown[["payout_state", "net_cents"]].to_numpy().tolist() == [
+        ["Paid out at an unknown time", 1350]
+    ]
+
+
+def test_plot_of_payouts_by_id_has_a_bar_for_each():
+    second = {"payout_id": "po_2", "payout_at": "2026-03-18T06:00:00Z"}
+    rows = [*PAID_OUT, payment(4, "2026-03-01", **second), waiting(5, "2026-03-30")]
+    axes = frame(*rows).capsule.plot.payouts(by="payout_id")
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        "18 Mar 2026, po_2",
+        "25 Mar 2026, po_1",
+        "in no payout",
+    ]
+    assert [bar.get_width() for bar in axes.patches] == [1350, 7110, 1350]
+    plt.close(axes.figure)

@@ -1,6 +1,7 @@
 """Plots of the analyses: what they show, on which axes, and in which colors."""
 
 import inspect
+import io
 import subprocess
 import sys
 
@@ -35,8 +36,7 @@ def payments():
     rows += [buy("2025-02-01", "b", currency="EUR"), buy("2025-03-01", "a", -700)]
     rows += [buy("2025-03-05", "e", payout_state="In progress")]
     frame = ledger(*rows).rows.drop(columns=["payment_status", "payout_id", "payout_at"])
-    frame.attrs["read_at"] = "2025-04-01T00:00:00Z"
-    return frame
+    return frame.capsule.declare(complete=True, read_at="2025-04-01T00:00:00Z")
 
 
 def drawn(plot):
@@ -58,7 +58,7 @@ def heights(axes):
     } - {0}
 
 
-NAMES = "revenue payers top_payers mrr churn cohorts payouts reconcile".split()
+NAMES = "metrics revenue payers top_payers mrr churn cohorts payouts reconcile".split()
 
 
 def draw(payments, name):
@@ -86,8 +86,7 @@ def many():
             if month % 4 == number:
                 rows.append(buy(paid_at, payer, -70_000_000, **more))
     frame = ledger(*rows).rows.drop(columns=["payment_status", "payout_id", "payout_at"])
-    frame.attrs["read_at"] = "2025-01-20T00:00:00Z"
-    return frame
+    return frame.capsule.declare(complete=True, read_at="2025-01-20T00:00:00Z")
 
 
 def boxes(texts):
@@ -167,6 +166,7 @@ def test_reconcile_draws_one_dot_per_check_most_severe_first(payments):
 
 def test_mrr_draws_closings_and_movements(payments):
     only = payments[(payments["app"] == "shop") & (payments["currency"] == "USD")]
+    only = only.capsule.declare(complete=True)
     closing, moved = drawn(only.capsule.plot.mrr())
     table = only.capsule.mrr()
     assert heights(closing) == set(table["closing_cents"])
@@ -216,11 +216,99 @@ def test_plots_pass_options_to_the_analysis(payments):
         payments.capsule.plot.revenue("fortnight")
 
 
-def test_plot_without_rows_is_an_error(payments):
-    plot = payments.capsule.plot
-    with pytest.raises(UserError, match=r"no rows\. Check since= and as_of="):
-        plot.revenue(since="2025-04", as_of="2025-03")
-    assert len(drawn(plot.revenue(since="2025-03", as_of="2025-03"))) == 2
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "reconcile"])
+def test_plot_of_nothing_says_so(payments, name):
+    plot = getattr(payments[:0].capsule.plot, name)
+    (axes,) = drawn(plot())
+    (text,) = axes.texts
+    assert text.get_text() == ("Nothing to plot: the result has no rows. Check since= and as_of=.")
+    assert labels(axes.xaxis) == labels(axes.yaxis) == []
+
+
+def test_months_after_as_of_leave_nothing_to_plot(payments):
+    (axes,) = drawn(payments.capsule.plot.revenue(since="2025-04", as_of="2025-03"))
+    assert axes.texts[0].get_text().startswith("Nothing to plot")
+    assert len(drawn(payments.capsule.plot.revenue(since="2025-03", as_of="2025-03"))) == 2
+
+
+@pytest.fixture
+def one_month():
+    """Return payments of one month, in which every name contains dollar signs."""
+    rows = [pay("2025-03-10", "a$b$c", app="shop$x$y"), pay("2025-03-12", "$d$", app="shop$x$y")]
+    rows = [row | {"payout_state": "In $progress$ now"} for row in rows]
+    frame = ledger(*rows).rows.drop(columns=["payment_status", "payout_id", "payout_at"])
+    return frame.capsule.declare(complete=True, read_at="2025-04-01T00:00:00Z")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_dollar_signs_in_names_are_text(one_month, name):
+    figure = draw(one_month, name)[0].figure
+    figure.canvas.draw()
+    assert not [text for text in figure.findobj(matplotlib.text.Text) if text.get_parse_math()]
+
+
+def test_dollar_signs_are_drawn(one_month):
+    figure = one_month.capsule.plot.top_payers().figure
+    image = io.StringIO()
+    with plt.rc_context({"svg.fonttype": "none"}):
+        figure.savefig(image, format="svg")
+    assert ">a$b$c<" in image.getvalue() and ">$d$<" in image.getvalue()
+
+
+@pytest.mark.parametrize("name", ["mrr", "revenue", "payers", "churn", "metrics"])
+def test_axes_of_one_month_have_room_for_six(one_month, name):
+    for axes in draw(one_month, name):
+        low, high = axes.get_xlim()
+        assert (low, high) == (-3.2, 3.2)
+        assert labels(axes.xaxis) == ["Mar\n2025"]
+
+
+def test_figures_without_values_say_so(one_month):
+    retention, _ = draw(one_month, "churn")
+    assert [text.get_text() for text in retention.texts] == ["no values yet"]
+    texts = [[text.get_text() for text in axes.texts] for axes in draw(one_month, "metrics")]
+    assert texts == [[], [], *[["no values yet"]] * 4]
+
+
+def test_cohorts_of_one_month_have_whole_ages(one_month):
+    (axes,) = draw(one_month, "cohorts")
+    assert labels(axes.xaxis) == ["0"] and axes.get_xlim() == (-0.5, 5.5)
+
+
+@pytest.mark.parametrize("gross", [125, 1200, 2_500, 99_999, 12_345_678, 1_234_567_890])
+def test_ticks_are_labelled_with_their_true_values(gross):
+    frame = ledger(buy("2025-01-10", gross=gross)).rows.drop(columns="payment_status")
+    (axes,) = drawn(frame.capsule.plot.revenue(as_of="2025-01"))
+    sizes = {"k": 10**3, "M": 10**6}
+    for cents, label in zip(axes.get_yticks(), labels(axes.yaxis), strict=True):
+        number, size = label.strip("$kM").replace(",", ""), sizes.get(label[-1], 1)
+        assert float(number) * size * 100 == pytest.approx(cents, abs=1e-6)
+
+
+def test_percent_ticks_are_labelled_with_their_true_values(payments):
+    _, churned = drawn(payments[payments["app"] == "shop"].capsule.plot.churn())
+    churned.set_ylim(0, 0.1)
+    churned.figure.canvas.draw()
+    ticks = dict(zip(churned.get_yticks(), labels(churned.yaxis), strict=True))
+    assert ticks and all(float(text[:-1]) == pytest.approx(100 * at) for at, text in ticks.items())
+
+
+def test_metrics_draw_each_app_and_all_apps(payments):
+    dollars = payments[payments["currency"] == "USD"]
+    dollars = dollars.capsule.declare(complete=True)
+    titles = [axes.get_title("left") for axes in draw(dollars, "metrics")]
+    assert titles[::6] == ["MRR · school", "MRR · shop", "MRR · (all apps)"]
+    shop = dollars[dollars["app"] == "shop"]
+    every = draw(shop, "metrics")
+    assert [axes.get_title("left") for axes in every] == [
+        "MRR · shop",
+        "Payers · shop",
+        "Payer churn · shop",
+        "Quick ratio · shop",
+        "12-month retention · shop",
+        "Lifetime value · shop",
+    ]
+    assert heights(every[0]) == set(shop.capsule.mrr()["closing_cents"])
 
 
 def luminance(color):

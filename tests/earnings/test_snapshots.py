@@ -47,12 +47,38 @@ def test_rows_with_the_same_id_are_matched_in_order(tmp_path):
 
 def test_snapshot_is_never_overwritten(frozen):
     before = frozen.read_bytes()
-    with pytest.raises(UserError, match=r"is never overwritten\. Choose another file"):
+    with pytest.raises(UserError) as raised:
         frame(*THREE).capsule.snapshot(frozen)
+    assert str(raised.value) == (
+        f"{frozen} already exists, and a snapshot is never overwritten; it holds the payments as of "
+        "2026-03-01 00:00 UTC. Choose another file."
+    )
     assert frozen.read_bytes() == before
     assert list(frozen.parent.iterdir()) == [frozen]
     other = frame(*THREE).capsule.snapshot(frozen.with_name("other.parquet"))
     assert len(frame(*THREE).capsule.diff(other)) == 0
+
+
+def test_snapshot_of_the_same_ledger_can_run_again(frozen):
+    before = frozen.read_bytes()
+    later = [*THREE, THREE[2] | {"payment_id": "pay_new"}]  # after the close
+    for rows in (THREE, later):
+        assert frame(*rows).capsule.snapshot(frozen, as_of="2026-02") == frozen
+    assert frozen.read_bytes() == before
+    assert list(frozen.parent.iterdir()) == [frozen]
+
+
+def test_snapshot_of_a_changed_ledger_names_the_number_of_changes(frozen):
+    changed = THREE[0] | {"net_cents": 1351, "fee_cents": 149}
+    late = THREE[0] | {"payment_id": "pay_late"}
+    with pytest.raises(UserError, match=r"have changed since: 3 changes, which diff\(\) lists\."):
+        frame(changed, *THREE[1:], late).capsule.snapshot(frozen, as_of="2026-02")
+    with pytest.raises(UserError, match=r"it holds the whole history\."):
+        window = frame(*THREE, window="2026-01-01T00:00:00Z/")
+        window.capsule.snapshot(frozen, as_of="2026-02")
+    frozen.write_text("no")
+    with pytest.raises(UserError, match="Cannot read the snapshot"):
+        frame(*THREE).capsule.snapshot(frozen, as_of="2026-02")
 
 
 def test_diff_of_different_windows_is_an_error(tmp_path):

@@ -88,6 +88,8 @@ def test_apps_with_and_without_payments_combine(workspace):
 def test_attrs_name_origin_of_rows(workspace):
     for read in ("list_payments", "get_earnings"):
         df = getattr(workspace.client(), read)("support-ops", "deal-desk")
+        evidence = df.attrs.pop("read", None)
+        assert (evidence is None) == (read == "get_earnings")
         assert df.attrs == {
             "app": "support-ops, deal-desk",
             "gateway": workspace.http_url,

@@ -3,7 +3,9 @@
 import datetime as dt
 import json
 
+import duckdb
 import pandas as pd
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,6 +17,11 @@ from cpsl_notebook.frames.schema import PAYMENT_COLUMNS
 
 def frame(*records):
     return payments_frame([("shop", list(records))])
+
+
+def unparsed(df):
+    """Return the fields that do not fit, by row; None in rows where all fit."""
+    return [None if pd.isna(text) else json.loads(text) for text in df["_unparsed"]]
 
 
 def types(df):
@@ -127,7 +134,33 @@ def test_integers_next_to_nulls_stay_integers():
 def test_integers_beyond_64_bits_stay_exact():
     assert frame({"amount": 2**70}, {"amount": 2**80})["amount"].tolist() == [2**70, 2**80]
     df = frame({"amount": 2**70}, {"amount": 1})
-    assert df["amount"].tolist() == [pd.NA, 1] and df["_unparsed"][0] == {"amount": 2**70}
+    assert df["amount"].tolist() == [pd.NA, 1] and unparsed(df)[0] == {"amount": 2**70}
+
+
+def test_ids_of_mixed_types_and_any_size_are_strings():
+    df = frame({"payment_id": 7}, {"payment_id": "b-8"}, {"payment_id": 2**70}, {})
+    assert types(df)["payment_id"] == "string" and "_unparsed" not in df
+    assert df["payment_id"].tolist() == ["7", "b-8", str(2**70), pd.NA]
+    assert types(frame({"id": 7}))["id"] == "Int64"
+    df = frame({"id": 7.5}, {"id": "b"}, {"id": "c"})  # a float may have lost digits
+    assert df["id"].tolist() == [pd.NA, "b", "c"] and unparsed(df)[0] == {"id": 7.5}
+
+
+def test_frames_survive_parquet_csv_polars_and_duckdb(tmp_path):
+    df = frame(
+        {"paid_at": "2026-01-05", "gross_cents": 1500, "kind": "monthly", "note": "a"},
+        {"paid_at": "soon", "gross_cents": 2**70, "kind": 5, "note": 1},
+        {"paid_at": "2026-01-06", "gross_cents": 1500, "kind": "monthly", "note": "b"},
+    )
+    expected = [None, {"gross_cents": 2**70, "kind": 5, "note": 1, "paid_at": "soon"}, None]
+    assert unparsed(df) == expected
+    df.to_parquet(tmp_path / "frame.parquet")
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "frame.parquet"), df)
+    df.to_csv(tmp_path / "frame.csv", index=False)
+    assert unparsed(pd.read_csv(tmp_path / "frame.csv")) == expected
+    assert pl.from_pandas(df)["_unparsed"].to_list()[0] is None
+    text = duckdb.sql("SELECT _unparsed FROM df WHERE gross_cents IS NULL").fetchall()[0][0]
+    assert json.loads(text) == expected[1]
 
 
 def test_nested_objects_are_flattened_and_lists_are_kept():
@@ -215,8 +248,8 @@ def test_cents_of_any_notation_are_integers(value):
 def test_value_other_than_whole_cents_is_unparsed(value):
     df = frame({"gross_cents": value}, {"gross_cents": 1})
     assert types(df)["gross_cents"] == "Int64" and df["gross_cents"].tolist() == [pd.NA, 1]
-    assert df["_unparsed"].tolist() == [{"gross_cents": value}, None]
-    assert type(df["_unparsed"][0]["gross_cents"]) is type(value)
+    assert unparsed(df) == [{"gross_cents": value}, None]
+    assert type(unparsed(df)[0]["gross_cents"]) is type(value)
     assert df.attrs["unparsed"] == "1"
 
 
@@ -228,7 +261,7 @@ def test_unreadable_time_is_unparsed(value, name):
     df = frame({name: value}, {name: "2025-10-31"})
     assert types(df)[name] == "datetime64[us, UTC]"
     assert df[name].tolist() == [pd.NaT, pd.Timestamp("2025-10-31", tz="UTC")]
-    assert df["_unparsed"].tolist() == [{name: value}, None]
+    assert unparsed(df) == [{name: value}, None]
 
 
 def test_column_has_type_of_most_values_and_others_are_unparsed():
@@ -245,7 +278,7 @@ def test_column_has_type_of_most_values_and_others_are_unparsed():
         "string",
     ]
     assert df["l"].tolist() == [[1], [2], "three"] and df["m.deep"].tolist() == [pd.NA, pd.NA, "z"]
-    assert df["_unparsed"].tolist() == [None, None, {"n": "3", "s": 3, "b": "no"}]
+    assert unparsed(df) == [None, None, {"n": "3", "s": 3, "b": "no"}]
     assert df.attrs["unparsed"] == "3"
 
 
@@ -257,19 +290,19 @@ def test_no_unparsed_column_if_all_values_fit():
 
 def test_field_named_like_unparsed_column_keeps_values():
     df = frame({"_unparsed": 5, "gross_cents": "x"})
-    assert df["_unparsed_"][0] == 5 and df["_unparsed"][0] == {"gross_cents": "x"}
+    assert df["_unparsed_"][0] == 5 and unparsed(df)[0] == {"gross_cents": "x"}
 
 
 def test_numbers_are_exact_or_unparsed():
     df = frame({"rate": 0.5}, {"rate": 2**53 + 1}, {"rate": 2}, {"rate": float("nan")})
     assert df["rate"].tolist() == [0.5, pd.NA, 2.0, pd.NA]
-    assert df["_unparsed"][1] == {"rate": 2**53 + 1} and set(df["_unparsed"][3]) == {"rate"}
+    assert unparsed(df)[1] == {"rate": 2**53 + 1} and set(unparsed(df)[3]) == {"rate"}
 
 
 def test_lone_surrogate_is_unparsed():
     df = frame({"note": "\ud800"}, {"note": "b"}, {"note": "c"})
     assert df["note"].tolist() == [pd.NA, "b", "c"]
-    assert df["_unparsed"][0] == {"note": "\ud800"}
+    assert unparsed(df)[0] == {"note": "\ud800"}
 
 
 def test_full_times_are_times_under_any_name():
@@ -311,16 +344,17 @@ def test_no_row_and_no_value_is_lost(records):
     assert len(df) == len(records)
     assert set(df.columns) - {"_unparsed"} == {"app"}.union(*records)
     for row, record in enumerate(records):
-        unparsed = df["_unparsed"][row] or {} if "_unparsed" in df else {}
+        others = unparsed(df)[row] or {} if "_unparsed" in df else {}
         for name, value in record.items():
             assert (value is None) == (
-                name not in unparsed
+                name not in others
                 and pd.api.types.is_scalar(df[name][row])
                 and pd.isna(df[name][row])
             )
-            if name in unparsed:
-                assert unparsed[name] == value and pd.isna(df[name][row])
-    assert int(df.attrs["unparsed"]) == sum(map(len, df.get("_unparsed", pd.Series()).dropna()))
+            if name in others:
+                assert others[name] == value and pd.isna(df[name][row])
+    fields = [row for row in unparsed(df) if row] if "_unparsed" in df else []
+    assert int(df.attrs["unparsed"]) == sum(map(len, fields))
 
 
 @SLOW

@@ -64,11 +64,13 @@ def test_quickstart_shows_replies_tables_and_a_plot(quickstart):
 def test_earnings_notebook_shows_answers_and_plots(tmp_path, monkeypatch):
     monkeypatch.setenv("CAPSULE_HOME", str(tmp_path / "home"))
     notebook = execute(nbformat.read(NOTEBOOKS / "earnings.ipynb", as_version=4), tmp_path)
-    reconciled = next(cell for cell in notebook.cells if "findings =" in cell.source)
-    assert reconciled.outputs[0]["text"] == "Balanced: yes\n"
+    (findings,) = [cell for cell in notebook.cells if cell.source.startswith("findings =")]
+    assert findings.outputs[0]["text"] == "balanced: yes\n"
     assert "provisional" in data(notebook, "mrr =")["text/html"]
+    assert "42120.00" in data(notebook, "metrics =")["text/html"]  # the ARR of October
+    assert "counted_cents" in data(notebook, "october =")["text/html"]
     pictures = [cell for cell in notebook.cells if ".plot." in cell.source]
-    assert len(pictures) == 7
+    assert len(pictures) == 8
     assert all("image/png" in cell.outputs[-1]["data"] for cell in pictures)
     assert not any("needs_background" in cell.outputs[-1]["metadata"] for cell in pictures)
     assert "Empty DataFrame" in data(notebook, "import tempfile")["text/plain"]  # nothing changed

@@ -22,6 +22,8 @@ def pay(paid_at, payer="ada", gross=1500, kind="monthly", app="shop", fee=None, 
         "app": app,
         "currency": "USD",
         "payout_state": "Paid out",
+        "refund_of": None,
+        "subscription": None,
     } | more
 
 
@@ -59,7 +61,7 @@ def at(known, as_of, tz="UTC"):
     """Return a ledger as it was at an earlier moment."""
     then = moment(as_of, tz)
     rows = known.rows[~(known.rows["paid_at"] >= then)].reset_index(drop=True)
-    return replace(known, rows=rows, as_of=then)
+    return replace(known, rows=rows, as_of=then, in_past=False)
 
 
 def column(frame, name, **only):

@@ -1,146 +1,321 @@
-"""An independent calculation of MRR, one month and one subscription at a time.
+"""An independent calculation of every answer in DuckDB SQL, written from the documented rules.
 
-It follows the definitions of the package but shares no code with it and does not use pandas, so that
-a comparison of the two finds mistakes in either.
+The table ``ledger`` has the rows of a ledger, with times in UTC and months by kind in ``months``. Each
+query gives the columns of the answer that it is named after, in cents.
 """
 
-import datetime as dt
-from collections import defaultdict
+import duckdb
 
-EARLY, GRACE = dt.timedelta(days=7), dt.timedelta(days=15)
-DAY = dt.timedelta(days=1)
+EARLY, GRACE, NEVER = 7, 15, "DATE '9999-01-01'"
+SCALE = 12  # twelfths of a cent: the terms are 1, 3 and 12 months
+AGES = {
+    "days_0_7": (0, 7),
+    "days_8_30": (8, 30),
+    "days_31_90": (31, 90),
+    "days_over_90": (91, 10**6),
+}
+
+ENTRIES = """
+CREATE TABLE entries AS
+SELECT *, coalesce(gross_cents < 0, false) OR coalesce(kind = 'refund', false) AS refund,
+    date_trunc('month', paid_at)::DATE AS month
+FROM ledger
+"""
+MONTHS = """
+CREATE TABLE months AS
+SELECT month::DATE AS month, least(last_day(month::DATE), today) AS day, today > last_day(month::DATE)
+    OR (today = last_day(month::DATE)) AS ended
+FROM moment, generate_series((SELECT min(month) FROM entries)::TIMESTAMP,
+    today::TIMESTAMP, INTERVAL 1 MONTH) AS every(month)
+"""
+# When each payment for several months was refunded in full.
+REFUNDED = """
+CREATE TABLE refunded AS
+WITH refunds AS (
+    SELECT * REPLACE (coalesce(paid_at, as_of - INTERVAL 1 MICROSECOND) AS paid_at)
+    FROM entries, moment WHERE refund
+), named AS (
+    SELECT l.position, r.paid_at, l.gross_cents + sum(r.gross_cents) OVER (
+        PARTITION BY l.position ORDER BY r.paid_at, r.payment_id) AS rest
+    FROM refunds r JOIN entries l ON l.app = r.app AND l.payment_id = r.refund_of
+    WHERE l.months > 1 AND NOT l.refund
+), unnamed AS (
+    SELECT max_by(l.position, l.position) AS position, r.paid_at
+    FROM refunds r JOIN entries l ON l.app = r.app AND l.payer = r.payer AND l.currency = r.currency
+        AND l.gross_cents = -r.gross_cents AND l.paid_at <= r.paid_at
+    WHERE r.refund_of IS NULL AND l.months > 1 AND NOT l.refund
+    GROUP BY r.position, r.paid_at
+)
+SELECT position, min(paid_at)::DATE AS day
+FROM (SELECT position, paid_at FROM named WHERE rest <= 0 UNION ALL FROM unnamed) GROUP BY position
+"""
+PAYMENTS = f"""
+CREATE TABLE payments AS
+WITH owned AS (
+    SELECT * REPLACE (CASE WHEN first_value(payer IS NULL) OVER (
+        PARTITION BY app, subscription ORDER BY position) AND subscription IS NOT NULL
+        THEN subscription ELSE payer END AS payer)
+    FROM entries WHERE NOT refund AND months > 0
+)
+SELECT position, app, currency, payer, paid_at::DATE AS day, gross_cents AS cents, net_cents AS net,
+    subscription AS sub, months AS term, coalesce(refunded.day, {NEVER}) AS back,
+    row_number() OVER (PARTITION BY app, currency, payer
+        ORDER BY paid_at, gross_cents, net_cents, payment_id) AS n
+FROM owned LEFT JOIN refunded USING (position) WHERE payer IS NOT NULL
+"""
+CHAIN = (
+    "STRUCT(i INT, first DATE, months INT, due DATE, cents BIGINT, sub VARCHAR, term INT, extra BOOL,"
+    " n INT, paid DATE, back DATE, stop DATE)[]"
+)
+PERIOD = "STRUCT(i INT, n INT, start DATE, stop DATE, term INT, cents BIGINT, net BIGINT,"
+PERIOD += " position BIGINT)[]"
+# One step for each payment of a payer: the subscriptions so far, and the periods that they pay for.
+PERIODS = f"""
+CREATE TABLE periods AS
+WITH RECURSIVE run AS (
+    SELECT DISTINCT app, currency, payer, 0 AS taken, []::{CHAIN} AS chains, []::{PERIOD} AS periods
+    FROM payments
+UNION ALL
+    SELECT app, currency, payer, taken + 1,
+        CASE WHEN renewed IS NOT NULL THEN list_transform(chains, lambda c: CASE WHEN c.i = renewed.i
+            THEN {{i: c.i, first: c.first, months: c.months + term, due: next_due, cents: cents,
+                sub: coalesce(sub, c.sub), term: term, extra: c.extra, n: c.n + 1, paid: day,
+                back: back, stop: least(next_due + {GRACE}, back - 1)}} ELSE c END)
+        WHEN cents = 0 THEN chains
+        ELSE list_append(list_transform(chains, lambda c: CASE WHEN c.i = superseded.i
+            THEN {{i: c.i, first: c.first, months: c.months, due: c.due, cents: c.cents, sub: c.sub,
+                term: c.term, extra: c.extra, n: c.n, paid: c.paid, back: c.back, stop: day - 1}}
+            ELSE c END),
+            {{i: len(chains) + 1, first: day, months: term, due: next_due, cents: cents, sub: sub,
+                term: term, extra: beside, n: 1, paid: day, back: back,
+                stop: least(next_due + {GRACE}, back - 1)}})
+        END,
+        CASE WHEN renewed IS NOT NULL THEN list_append(list_transform(periods, lambda q:
+            CASE WHEN q.i = renewed.i AND q.n = renewed.n
+            THEN {{i: q.i, n: q.n, start: q.start, stop: least(q.stop, renewed.due - 1), term: q.term,
+                cents: q.cents, net: q.net, position: q.position}} ELSE q END),
+            {{i: renewed.i, n: renewed.n + 1, start: renewed.due,
+                stop: least(next_due + {GRACE}, back - 1), term: term, cents: cents, net: net,
+                position: position}})
+        WHEN cents = 0 THEN periods
+        ELSE list_concat(list_transform(periods, lambda q:
+            CASE WHEN q.i = superseded.i AND q.n = superseded.n
+            THEN {{i: q.i, n: q.n, start: q.start, stop: day - 1, term: q.term, cents: q.cents,
+                net: q.net, position: q.position}} ELSE q END),
+            CASE WHEN beside THEN [] ELSE [{{i: len(chains) + 1, n: 1, start: day,
+                stop: least(next_due + {GRACE}, back - 1), term: term, cents: cents, net: net,
+                position: position}}] END)
+        END
+    FROM (
+        SELECT *, CASE WHEN renewed IS NULL THEN (day + to_months(term))::DATE
+            ELSE (renewed.first + to_months(renewed.months + term))::DATE END AS next_due
+        FROM (
+            SELECT *, CASE WHEN beside THEN NULL ELSE list_sort(list_transform(list_filter(live,
+                    lambda c: NOT (c.extra AND c.n = 1) AND day <= c.stop AND (day >= c.due - {EARLY}
+                        OR (c.paid < day AND (term != c.term OR cents > c.cents)))),
+                lambda c: {{far: abs(c.due - day), i: c.i, n: c.n}}))[1] END AS superseded
+            FROM (
+                SELECT *, CASE WHEN nearest.other THEN coalesce(recurring.chain, nearest.chain)
+                        ELSE coalesce(nearest.chain, recurring.chain) END AS renewed,
+                    len(list_filter(live, lambda c: NOT (c.extra AND c.n = 1) AND c.term = term
+                        AND (sub IS NULL OR sub IS NOT DISTINCT FROM c.sub))) > 0 AS beside
+                FROM (
+                    SELECT *,
+                        list_sort(list_filter(ranked, lambda r: NOT r.alone))[1] AS nearest,
+                        list_sort(list_filter(ranked, lambda r: r.alone AND NOT r.other))[1]
+                            AS recurring
+                    FROM (
+                        SELECT *, list_transform(list_filter(live, lambda c: day >= c.due - {EARLY}
+                                AND (c.sub IS NULL OR sub IS NULL OR c.sub = sub)),
+                            lambda c: {{renamed: c.sub IS DISTINCT FROM sub, far: abs(c.due - day),
+                                other: c.cents != cents OR c.term != term, i: c.i,
+                                alone: c.extra AND c.n = 1, chain: c}}) AS ranked
+                        FROM (
+                            SELECT run.*, p.position, p.day, p.cents, p.net, p.sub, p.term, p.back,
+                                list_filter(chains, lambda c: p.day <= c.due + {GRACE}
+                                    AND p.day < c.back) AS live
+                            FROM run JOIN payments p ON p.app = run.app AND p.payer = run.payer
+                                AND p.currency = run.currency AND p.n = run.taken + 1
+                        )
+                    )
+                )
+            )
+        )
+    )
+)
+SELECT app, currency, payer, unnest(periods, recursive := true)
+FROM (SELECT * FROM run QUALIFY row_number() OVER (
+    PARTITION BY app, currency, payer ORDER BY taken DESC) = 1)
+"""
+STATE = """
+CASE WHEN {end} > now THEN 'running' WHEN {end} + INTERVAL 15 DAY > now THEN 'provisional'
+    ELSE 'final' END
+"""
+MONTH_STATE = STATE.format(end="(month + INTERVAL 1 MONTH)")
 
 
-class Subscription:
-    """Payments that renew one another; the day of the first one fixes all due dates."""
-
-    def __init__(self, day, cents, name, extra):
-        self.first, self.paid, self.name, self.extra = day, [cents], name, extra
-        self.superseded = None  # the day on which another subscription superseded it
-
-    def due(self, number):
-        return plus(self.first, number)
-
-    @property
-    def open_due(self):
-        return self.due(len(self.paid))
-
-    @property
-    def counts(self):
-        return not self.extra or len(self.paid) > 1
-
-    def ended(self, day):
-        return day > self.open_due + GRACE
-
-    def may_settle(self, day, name):
-        alike = name == self.name or None in (name, self.name)
-        return alike and day >= self.open_due - EARLY
-
-    def worth(self, day):
-        """Return the amount paid for the period that includes a day."""
-        for number, cents in enumerate(self.paid):
-            end = self.due(number + 1) - DAY
-            if number == len(self.paid) - 1:
-                grace_end = self.open_due + GRACE
-                end = max(end, self.superseded - DAY) if self.superseded else grace_end
-            if self.due(number) <= day <= end:
-                return cents
-        return 0
-
-
-def plus(day, months):
-    """Return the same day some months later, or the last day of that month."""
-    year, month = divmod(12 * day.year + day.month + months, 12)
-    end = dt.date(year, month + 1, 1) - DAY
-    return end.replace(day=min(day.day, end.day))
-
-
-def subscriptions(payments):
-    """Return the subscriptions of one payer to one app, from ``day, cents, name`` in time order."""
-    every = []
-    for day, cents, name in payments:
-        live = [each for each in every if not each.ended(day)]
-        fitting = [each for each in live if each.may_settle(day, name)]
-        counted = [each for each in fitting if each.counts]
-        recurring = [each for each in fitting if not each.counts and each.paid == [cents]]
-
-        def rank(each, day=day, cents=cents, name=name):
-            distance = abs(each.open_due - day)
-            return each.name != name, distance, each.paid[-1] != cents, every.index(each)
-
-        best = min(counted, key=rank, default=None)
-        if recurring and (best is None or best.paid[-1] != cents):
-            best = min(recurring, key=rank)
-        if best:
-            best.paid.append(cents)
-            best.name, best.superseded = name or best.name, None
-            continue
-        beside = [each for each in live if each.counts and name in (None, each.name)]
-        rivals = [
-            each
-            for each in live
-            if each.counts
-            and each.open_due - EARLY <= day
-            and not (each.superseded and day >= each.superseded)
-        ]
-        if rivals and not beside:
-            min(rivals, key=lambda each, day=day: abs(each.open_due - day)).superseded = day
-        every.append(Subscription(day, cents, name, bool(beside)))
-    return every
-
-
-def month_ends(first, today):
-    """Yield each month from that of a day, with its last day or today."""
-    month = first.replace(day=1)
-    while month <= today:
-        after = plus(month, 1)
-        yield month, min(after - DAY, today)
-        month = after
-
-
-def closings(payments, today):
-    """Return cents by month for each ``(app, payer)``, and unclassified cents by month and app."""
-    owners = defaultdict(list)
-    for payment in payments:
-        owners[payment["app"], payment["payer"]].append(payment)
-    worth, unclassified = defaultdict(dict), defaultdict(int)
-    for owner, own in owners.items():
-        own = sorted(own, key=lambda each: (each["day"], each["cents"], each["name"] or ""))
-        found = subscriptions([(each["day"], each["cents"], each["name"]) for each in own])
-        for each in found:
-            if not each.counts:
-                unclassified[each.first.replace(day=1), owner[0]] += each.paid[0]
-        for month, day in month_ends(own[0]["day"], today):
-            worth[owner][month] = sum(each.worth(day) for each in found if each.counts)
-    return worth, unclassified
-
-
-def mrr(payments, today, unit="app"):
-    """Return the MRR by ``(month, app)``.
-
-    The values are opening, new, expansion, contraction, churn, reactivation, closing and payers.
+def worth(groups, amount):
+    """Return SQL for what each payer's subscriptions are worth at the end of each month."""
+    return f"""
+    SELECT {groups}, payer, month, sum({amount}::HUGEINT * {SCALE} // term) AS worth
+    FROM periods JOIN months ON day BETWEEN start AND stop GROUP BY ALL
     """
-    worth, _ = closings(payments, today)
-    table = defaultdict(lambda: [0] * 8)
-    groups = defaultdict(dict)
-    for (app, payer), months in worth.items():
-        own = groups[(app if unit == "app" else "", payer)]
-        for month, cents in months.items():
-            own[month] = own.get(month, 0) + cents
-    for (app, _), months in groups.items():
-        before, known = 0, False
-        for month, after in sorted(months.items()):
-            row = table[month, app]
-            kind = 0
-            if before == 0 and after > 0:
-                kind = 5 if known else 1
-            elif before > 0 and after == 0:
-                kind = 4
-            elif after != before:
-                kind = 2 if after > before else 3
-            row[0] += before
-            row[kind] += after - before if kind else 0
-            row[6] += after
-            row[7] += after > 0
-            before, known = after, known or after > 0
-    return {key: row for key, row in table.items() if any(row)}
+
+
+def movements(groups, amount):
+    """Return SQL for the sums of the movements by month, in parts of a cent."""
+    return f"""
+    WITH worth AS ({worth(groups, amount)}), first AS (
+        SELECT {groups}, payer, min(month) AS first FROM worth GROUP BY ALL
+    ), compared AS (
+        SELECT {groups}, payer, month, worth AS after, true AS active, 0 AS before, false AS was
+        FROM worth
+        UNION ALL
+        SELECT {groups}, payer, (month + INTERVAL 1 MONTH)::DATE, 0, false, worth, true FROM worth
+        WHERE (month + INTERVAL 1 MONTH)::DATE IN (SELECT month FROM months)
+    ), changes AS (
+        SELECT {groups}, payer, month, sum(after) AS after, sum(before) AS before,
+            bool_or(active) AS active, bool_or(was) AS was FROM compared GROUP BY ALL
+    )
+    SELECT {groups}, month, sum(before) AS opening,
+        sum(after) FILTER (active AND NOT was AND month = first) AS new,
+        sum(after - before) FILTER (active AND was AND after > before) AS expansion,
+        sum(after - before) FILTER (active AND was AND after < before) AS contraction,
+        -sum(before) FILTER (was AND NOT active) AS churn,
+        sum(after) FILTER (active AND NOT was AND month > first) AS reactivation,
+        sum(after) AS closing, count(*) FILTER (active) AS payers, count(*) FILTER (was) AS opened,
+        count(*) FILTER (was AND NOT active) AS churned,
+        count(*) FILTER (active AND NOT was AND month > first) AS returned
+    FROM changes JOIN first USING ({groups}, payer) GROUP BY ALL
+    """
+
+
+def unclassified(groups, amount):
+    """Return SQL for the payments of plans that pay for no period."""
+    column = {"cents": "gross_cents", "net": "net_cents"}[amount]
+    return f"""
+    SELECT month, {groups}, sum({column}) AS unclassified
+    FROM entries ANTI JOIN periods USING (position)
+    WHERE NOT refund AND months > 0 GROUP BY ALL HAVING sum({column}) != 0
+    """
+
+
+def rounded(*names):
+    """Return SQL for the sum of some columns in cents, rounded half up."""
+    total = " + ".join(f"coalesce({name}, 0)" for name in names)
+    return f"((2 * ({total}) + {SCALE}) // {2 * SCALE})::BIGINT"
+
+
+def mrr(groups, amount):
+    names = ["opening", "new", "expansion", "contraction", "churn", "reactivation"]
+    moved = [
+        f"{rounded(*names[: end + 1])} - {rounded(*names[:end])} AS {names[end]}"
+        for end in range(1, len(names))
+    ]
+    return f"""
+    SELECT month, {groups}, {rounded("opening")} AS opening, {", ".join(moved)},
+        {rounded("closing")} AS closing, payers, {MONTH_STATE} AS state
+    FROM ({movements(groups, amount)}), moment
+    """
+
+
+def churn(groups, amount):
+    return f"""
+    SELECT month, {groups}, opened, churned, returned,
+        churned / nullif(opened, 0) AS payer_churn,
+        (opening + coalesce(churn, 0) + coalesce(contraction, 0)) / nullif(opening, 0) AS gross,
+        (opening + coalesce(churn, 0) + coalesce(contraction, 0) + coalesce(expansion, 0))
+            / nullif(opening, 0) AS net
+    FROM ({movements(groups, amount)})
+    """
+
+
+def cohorts(groups, amount):
+    return f"""
+    WITH worth AS ({worth(groups, amount)}), first AS (
+        SELECT {groups}, payer, min(month) AS cohort FROM worth GROUP BY ALL
+    ), size AS (SELECT {groups}, cohort, count(*) AS payers FROM first GROUP BY ALL)
+    SELECT cohort, {groups}, payers, date_diff('month', cohort, month) AS age,
+        count(worth.payer) AS active, {rounded("sum(worth)")} AS mrr
+    FROM size JOIN months ON month >= cohort AND ended
+    LEFT JOIN first USING ({groups}, cohort)
+    LEFT JOIN worth USING ({groups}, payer, month)
+    GROUP BY ALL
+    """
+
+
+def revenue(freq):
+    return f"""
+    SELECT date_trunc('{freq}', paid_at)::DATE AS period, app, kind, currency,
+        count(*) FILTER (NOT refund) AS payments, coalesce(sum(gross_cents) FILTER (NOT refund), 0),
+        coalesce(sum(gross_cents) FILTER (refund), 0), sum(fee_cents), sum(net_cents)
+    FROM entries GROUP BY ALL
+    """
+
+
+def payers(groups, freq, amount):
+    revenue = {"gross_cents": "gross_cents) FILTER (NOT refund", "net_cents": "net_cents"}[amount]
+    return f"""
+    WITH own AS (
+        SELECT *, date_trunc('{freq}', paid_at)::DATE AS period FROM entries WHERE payer IS NOT NULL
+    ), sales AS (
+        SELECT DISTINCT {groups}, payer, period FROM own WHERE NOT refund AND gross_cents != 0
+    ), counts AS (
+        SELECT {groups}, period, count(*) AS active, count(*) FILTER (period = first) AS new FROM (
+            SELECT *, min(period) OVER (PARTITION BY {groups}, payer) AS first FROM sales
+        ) GROUP BY ALL
+    ), sums AS (SELECT {groups}, period, coalesce(sum({revenue}), 0) AS revenue FROM own GROUP BY ALL)
+    SELECT period, {groups}, coalesce(active, 0), coalesce(new, 0),
+        coalesce(active - new, 0) AS returning_payers, revenue,
+        floor(revenue / active + 0.5)::BIGINT AS arpp
+    FROM sums LEFT JOIN counts USING ({groups}, period)
+    """
+
+
+TOP_PAYERS = """
+SELECT currency, row_number() OVER (PARTITION BY currency ORDER BY net DESC, payer) AS rank, payer,
+    payments, gross, refunds, fee, net, net / nullif(greatest(whole, 0), 0) AS share
+FROM (
+    SELECT currency, payer, count(*) FILTER (NOT refund) AS payments,
+        coalesce(sum(gross_cents) FILTER (NOT refund), 0) AS gross,
+        coalesce(sum(gross_cents) FILTER (refund), 0) AS refunds, sum(fee_cents) AS fee,
+        sum(net_cents) AS net, sum(sum(net_cents)) OVER (PARTITION BY currency) AS whole
+    FROM entries GROUP BY currency, payer
+) WHERE payer IS NOT NULL
+"""
+AGE_SUMS = ", ".join(
+    f"coalesce(sum(net_cents) FILTER (age BETWEEN {first} AND {last}), 0)"
+    for first, last in AGES.values()
+)
+PAYOUTS = f"""
+WITH waiting AS (
+    SELECT *, coalesce(payout_state, 'Unknown') AS state,
+        greatest(date_diff('day', paid_at::DATE, today), 0) AS age
+    FROM entries, moment WHERE payout_state IS DISTINCT FROM 'Paid out'
+)
+SELECT app, currency, state, count(*) AS payments, sum(net_cents),
+    {AGE_SUMS},
+    max(age) AS oldest
+FROM waiting GROUP BY ALL
+"""
+
+
+def connect(ledger, terms):
+    """Return a database with the subscriptions of a ledger."""
+    rows = ledger.rows.astype(
+        {name: "string" for name, dtype in ledger.rows.dtypes.items() if dtype == "category"}
+    )
+    for name in ("paid_at", "payout_at"):
+        rows[name] = rows[name].dt.tz_localize(None)
+    rows = rows.assign(months=rows["kind"].map(terms), position=range(len(rows)))
+    database = duckdb.connect()
+    database.register("given", rows)
+    database.execute("CREATE TABLE ledger AS FROM given")
+    database.execute(
+        "CREATE TABLE moment AS SELECT ?::TIMESTAMP AS as_of, ?::TIMESTAMP AS now, "
+        "(?::TIMESTAMP - INTERVAL 1 MICROSECOND)::DATE AS today",
+        [ledger.as_of.tz_localize(None)] * 3,
+    )
+    for query in (ENTRIES, MONTHS, REFUNDED, PAYMENTS, PERIODS):
+        database.execute(query)
+    return database

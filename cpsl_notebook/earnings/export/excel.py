@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,14 +23,20 @@ __all__ = ["to_excel"]
 _MOST_ROWS = 2**20 - 1  # without the heading
 _EXACT = 10**15  # Excel keeps 15 digits of a number
 _LONGEST_TEXT = 32_767
+_DAY, _TIME = "yyyy-mm-dd", "yyyy-mm-dd hh:mm:ss"
+_SHARES = re.compile("churn|retention|share")
+_SHEET = "Sheet1"
+_WIDEST = 60  # characters
+_ROWS_MEASURED = 1_000
 
 
 def to_excel(self: Earnings, path: str | Path, *, tz: str = "UTC") -> Path:
     """Write the payments, or a result, to an Excel file. This needs openpyxl.
 
     Text stays text, even if it begins with ``=``. Integers of more than 15 digits become text,
-    because Excel would round them. Lists and dicts become JSON. A second sheet, "About", lists the
-    attributes of the DataFrame, such as ``as_of``.
+    because Excel would round them. Lists and dicts become JSON. Amounts, shares and times have number
+    formats, columns are as wide as their content, and the headings stay in view. A second sheet,
+    "About", lists the attributes of the DataFrame, such as ``as_of``.
 
     Parameters
     ----------
@@ -80,7 +87,8 @@ def to_excel(self: Earnings, path: str | Path, *, tz: str = "UTC") -> Path:
     about = about.astype(str).map(_cell)
     try:
         with replacing(path) as scratch, scratch.open("xb") as file:
-            _write(file, {"Sheet1": table, "About": about})
+            formats = {_heading(frame, name, tz): _format(frame[name]) for name in frame.columns}
+            _write(file, {_SHEET: table, "About": about}, formats)
     except OSError as error:
         raise UserError(
             f"Cannot write {path}: {error.strerror}. Choose another file or folder."
@@ -88,14 +96,51 @@ def to_excel(self: Earnings, path: str | Path, *, tz: str = "UTC") -> Path:
     return path
 
 
-def _write(file: Any, sheets: dict[str, pd.DataFrame]) -> None:
+def _write(file: Any, sheets: dict[str, pd.DataFrame], formats: dict[str, str]) -> None:
     with pd.ExcelWriter(file, engine="openpyxl") as book:
         for name, table in sheets.items():
             table.to_excel(book, sheet_name=name, index=False)
-            for row in book.sheets[name].iter_rows(min_row=2):
-                for cell in row:
+            sheet = book.sheets[name]
+            sheet.freeze_panes = "A2"
+            for cells in sheet.iter_cols():
+                shown = formats.get(str(cells[0].value), "") if name == _SHEET else ""
+                for cell in cells[1:]:
                     if cell.data_type == "f":
                         cell.data_type = "s"  # text that begins with "=" is not a formula
+                    if shown and cell.data_type in "nd":
+                        cell.number_format = shown
+                sheet.column_dimensions[cells[0].column_letter].width = _width(cells, shown)
+
+
+def _format(column: pd.Series[Any]) -> str:
+    """Return the number format of a column; an empty string for the default one."""
+    name, dtype = str(column.name), column.dtype
+    if types.is_datetime64_any_dtype(dtype):
+        times = column.dropna()
+        return _DAY if (times == times.dt.normalize()).all() and dtype.kind == "M" else _TIME
+    if types.is_float_dtype(dtype):
+        return "0.0%" if _SHARES.search(name) else "0.00" if name.endswith("ratio") else ""
+    if types.is_integer_dtype(dtype):
+        return "#,##0" if name.endswith("_cents") else ""
+    first = column.dropna().head(1).tolist()
+    if first and isinstance(first[0], Decimal):
+        digits = max(-int(first[0].as_tuple().exponent), 0)
+        return "#,##0" + (f".{'0' * digits}" if digits else "")
+    return ""
+
+
+def _width(cells: tuple[Any, ...], shown: str) -> int:
+    """Return the width of a column in characters, judging by the first rows."""
+    values = [cell.value for cell in cells[1:_ROWS_MEASURED] if cell.value is not None]
+    if shown in (_DAY, _TIME):
+        lengths = [len(shown)] if values else []
+    elif shown.startswith("#"):
+        lengths = [len(f"{value:,.2f}") for value in values if not isinstance(value, str)]
+    elif shown:
+        lengths = [len(shown) + 2]
+    else:
+        lengths = [len(str(value)) for value in values]
+    return min(max([len(str(cells[0].value)), *lengths]) + 2, _WIDEST)
 
 
 def _heading(frame: pd.DataFrame, name: Any, tz: str) -> str:

@@ -30,6 +30,9 @@ def snapshot(
 ) -> Path:
     """Save the ledger to a new Parquet file, for `diff`.
 
+    A scheduled close can run again: if the file holds a snapshot of the same ledger, it stays as it
+    is.
+
     Parameters
     ----------
     path : str or pathlib.Path
@@ -48,7 +51,8 @@ def snapshot(
     Raises
     ------
     UserError
-        The file exists already or cannot be written, or *as_of* or *tz* is invalid.
+        The file exists and holds something else, it cannot be written, or *as_of* or *tz* is
+        invalid.
 
     Examples
     --------
@@ -78,9 +82,7 @@ def snapshot(
         with replacing(path, overwrite=False) as scratch:
             frame.to_parquet(scratch)
     except FileExistsError:
-        raise UserError(
-            f"{path} already exists, and a snapshot is never overwritten. Choose another file."
-        ) from None
+        _check_same(ledger, path)
     except OSError as error:
         raise UserError(
             f"Cannot write {path}: {error.strerror}. Choose another file or folder."
@@ -140,6 +142,23 @@ def diff(self: Earnings, path: str | Path) -> pd.DataFrame:
     return result_table(_differences(now, then), now)
 
 
+def _check_same(now: Ledger, path: Path) -> None:
+    """Raise an error unless a file holds a snapshot of the same ledger."""
+    then = _read(path)
+    changes = len(_differences(now, then))
+    if now.as_of != then.as_of:
+        reason = f"it holds the payments as of {then.as_of:%Y-%m-%d %H:%M} UTC"
+    elif now.cut != then.cut:
+        reason = f"it holds {_window(then)}"
+    elif changes:
+        reason = f"the payments have changed since: {changes:,} changes, which diff() lists"
+    else:
+        return
+    raise UserError(
+        f"{path} already exists, and a snapshot is never overwritten; {reason}. Choose another file."
+    )
+
+
 def _read(path: str | Path) -> Ledger:
     """Return the ledger that a snapshot holds."""
     try:
@@ -168,7 +187,7 @@ def _window(ledger: Ledger) -> str:
 
 def _differences(now: Ledger, then: Ledger) -> pd.DataFrame:
     missing = now.missing | then.missing
-    fields = [name for name in (*COLUMNS, *DETAILS) if name not in missing]
+    fields = [name for name in (*COLUMNS, *DETAILS) if name not in missing and name in then.rows]
     before, after = _keyed(then, fields), _keyed(now, fields)
     until_close = after["paid_at"].isna() | (after["paid_at"] < then.as_of)
     added = after[~after.index.isin(before.index) & until_close]

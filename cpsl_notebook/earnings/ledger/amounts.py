@@ -12,19 +12,22 @@ import pandas as pd
 import pyarrow as pa
 from pandas.api import types
 
+from cpsl_notebook.earnings.minor_units import exponent
 from cpsl_notebook.errors import UserError
 
 __all__ = ["Unit", "cents", "unit"]
 
 Unit = Literal["cents", "currency"]
 
-_CENTS_PER_UNIT: dict[Unit, int] = {"cents": 1, "currency": 100}
+_UNITS: tuple[Unit, ...] = ("cents", "currency")
 _LARGEST = 2**63 - 1
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d{1,3})?")
 
 
-def cents(column: pd.Series[Any], unit: Unit) -> pd.Series[Any]:
-    """Return amounts in cents.
+def cents(
+    column: pd.Series[Any], unit: Unit, currency: pd.Series[Any] | None = None
+) -> pd.Series[Any]:
+    """Return amounts in the minor unit of their currency.
 
     Parameters
     ----------
@@ -32,18 +35,33 @@ def cents(column: pd.Series[Any], unit: Unit) -> pd.Series[Any]:
         Integers, floats, decimals, or strings such as ``"15.00"``.
     unit : {"cents", "currency"}
         Unit of the amounts.
+    currency : pandas.Series, optional
+        Currency of each amount, on the same index; by default, one with two decimals.
 
     Returns
     -------
     pandas.Series
-        ``Int64``; an amount that is not a whole number of cents is missing.
+        ``Int64``; an amount that is not a whole number of minor units is missing.
 
     Examples
     --------
     >>> cents(pd.Series(["15.00", "-0.1", "15,00"]), "currency").tolist()
     [1500, -10, <NA>]
+    >>> cents(pd.Series([1500, 15]), "currency", pd.Series(["JPY", "USD"])).tolist()
+    [1500, 1500]
     """
-    factor = _CENTS_PER_UNIT[unit]
+    if unit == "cents" or currency is None:
+        return _scaled(column, 1 if unit == "cents" else 100)
+    decimals = currency.astype("category").map(exponent).astype("float").fillna(exponent(None))
+    if decimals.nunique() <= 1:
+        return _scaled(column, 10 ** int(decimals.iloc[0]) if len(decimals) else 1)
+    parts = [_scaled(part, 10 ** int(places)) for places, part in column.groupby(decimals)]
+    scaled: pd.Series[Any] = pd.concat(parts).reindex(column.index)
+    return scaled
+
+
+def _scaled(column: pd.Series[Any], factor: int) -> pd.Series[Any]:
+    """Return amounts times a factor; those that are not whole numbers then are missing."""
     if types.is_integer_dtype(column.dtype):
         whole = column.astype("Int64")
         if factor == 1 or not (whole.abs() > _LARGEST // factor).any():
@@ -58,7 +76,11 @@ def cents(column: pd.Series[Any], unit: Unit) -> pd.Series[Any]:
 
 
 def unit(
-    gross: pd.Series[Any], apps: pd.Series[Any], prices: Mapping[str, int], name: Hashable
+    gross: pd.Series[Any],
+    apps: pd.Series[Any],
+    prices: Mapping[str, int],
+    name: Hashable,
+    currency: pd.Series[Any] | None = None,
 ) -> Unit:
     """Return the unit of the amounts, judging by the prices of the apps.
 
@@ -75,6 +97,8 @@ def unit(
         ``price_in_cents`` by app.
     name : hashable
         Name of the amount column, for the error message.
+    currency : pandas.Series, optional
+        Currency of each amount; by default, one with two decimals.
 
     Returns
     -------
@@ -93,7 +117,9 @@ def unit(
     """
     evidence: set[Unit] = set()
     undecided = False
-    amounts = {candidate: cents(gross, candidate) for candidate in _CENTS_PER_UNIT}
+    amounts = {candidate: cents(gross, candidate, currency) for candidate in _UNITS}
+    if len(gross) and amounts["cents"].equals(amounts["currency"]):
+        return "cents"  # the currency has no smaller unit
     for app, price in prices.items():
         rows = (apps == app) & (amounts["currency"] > 0).fillna(False).astype(bool)
         if price <= 0 or not rows.any():
@@ -104,7 +130,7 @@ def unit(
     if undecided or len(evidence) != 1:
         raise UserError(
             f"Cannot tell whether the amounts in `{name}` are cents or currency. Set it with "
-            'payments = payments.capsule.with_roles(amounts="cents") or amounts="currency".'
+            'payments = payments.capsule.declare(amounts="cents") or amounts="currency".'
         )
     return evidence.pop()
 

@@ -4,19 +4,27 @@ A ledger contains the payments for which money moved, by these rules:
 
 - Payments with a status such as ``failed`` or ``pending`` were never paid and are left out. An
   unknown status is an error.
-- Kinds with the same meaning have the same spelling, ``one_time``, ``monthly`` or ``refund``, and so
-  have the documented payout states. Other kinds and states keep their spelling.
-- Refunds are negative, even if the service writes their amounts without a sign.
+- Kinds with the same meaning have the same spelling, such as ``one_time``, ``monthly``, ``yearly``
+  or ``refund``, and so have the documented payout states. Other kinds and states keep their
+  spelling.
+- Rows of the kind ``payout``, and positive rows of the kind ``chargeback``, are neither sales nor
+  refunds and are left out.
+- Refunds are negative, even if the service writes their amounts without a sign. Refunds that a
+  payment records in its own fields become rows, see `cpsl_notebook.earnings.ledger.refunds`.
+- Payers have one spelling each, see `cpsl_notebook.earnings.ledger.payers`.
 - If one of gross amount, fee and net amount has no column, it is calculated from the other two.
 - If no column has the currency, it is that of the frame (``attrs["currency"]``), or else US dollars,
   in which app sales settle.
+- A payment that is dated more than `CLOCK_SKEW_DAYS` after the time of reading is left out.
+
+What is left out is counted in the notes of the ledger.
 """
 
 from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -32,8 +40,12 @@ from cpsl_notebook.earnings.ledger.column_values import (
     text,
     times,
 )
-from cpsl_notebook.earnings.ledger.ledger import COLUMNS, DETAILS, Ledger
+from cpsl_notebook.earnings.ledger.ledger import COLUMNS, DETAILS, TERMS, Ledger
+from cpsl_notebook.earnings.ledger.notes import Note, notes_by_app
+from cpsl_notebook.earnings.ledger.payers import merge_payers
+from cpsl_notebook.earnings.ledger.refunds import add_refund_rows
 from cpsl_notebook.earnings.ledger.roles import (
+    ADJUSTING_ROLES,
     AMOUNTS,
     ROLES,
     Roles,
@@ -41,21 +53,30 @@ from cpsl_notebook.earnings.ledger.roles import (
     listed,
     name_implies_cents,
 )
+from cpsl_notebook.earnings.ledger.segments import SEGMENT, segments
 from cpsl_notebook.errors import UserError
-from cpsl_notebook.frames.schema import AMOUNT_COLUMNS, UNPARSED
+from cpsl_notebook.frames.evidence import find_gap
+from cpsl_notebook.frames.schema import AMOUNT_COLUMNS
+from cpsl_notebook.frames.unparsed import unparsed_fields
 
-__all__ = ["build", "find_roles"]
+__all__ = ["CLOCK_SKEW_DAYS", "build", "find_roles", "terms"]
+
+CLOCK_SKEW_DAYS = 1
+"""Days after the time of reading from which a payment's date is a mistake."""
 
 _PAID = set(
     "paid succeeded success successful complete completed captured settled "
-    "refund refunded partiallyrefunded".split()
+    "refund refunded fullyrefunded partiallyrefunded partialrefund".split()
 )
 _UNPAID = set(
     "failed pending canceled cancelled declined void voided expired open unpaid processing "
     "incomplete authorized requiresaction requirespaymentmethod".split()
 )
 _TYPES = COLUMNS | DETAILS
-_SPELLINGS = {"kind": KINDS, "payout_state": PAYOUT_STATES}
+_GROUPED = (
+    " groupby(...).apply() drops the column that it groups by: use payments.groupby(...)"
+    "[list(payments.columns)].apply(...)."
+)
 
 
 def build(
@@ -66,6 +87,7 @@ def build(
     as_of: Moment | None = None,
     tz: str = "UTC",
     strict: bool = False,
+    by: Hashable | None = None,
 ) -> Ledger:
     """Build a ledger from payments.
 
@@ -85,6 +107,8 @@ def build(
         Name of the time zone for *as_of*.
     strict : bool, default False
         Whether a value that cannot be read is an error. Otherwise it is missing, with a warning.
+    by : hashable, optional
+        Column of the payments that the rows of the ledger have as their segment.
 
     Returns
     -------
@@ -108,22 +132,40 @@ def build(
     found = find_roles(frame, roles)
     missing = _missing_columns(frame, found)
     units = _units(frame, found, amounts or frame.attrs.get("amounts"))
-    columns, unread = _convert_columns(frame, found, units)
+    known_terms = terms(frame)
+    columns, unread = _convert_columns(frame, found, units, known_terms)
     _report(unread, strict)
-    rows = _with_negative_refunds(pd.DataFrame(columns))
+    rows = _with_negative_refunds(pd.DataFrame({name: columns[name] for name in _TYPES}))
+    if by is not None:
+        rows[SEGMENT] = segments(frame, by)
     derived = _derive_amount(rows, missing)
-    paid = _paid(rows)
-    until = _as_of(frame, rows, as_of, tz)
-    kept = paid if as_of is None else paid & ~(rows["paid_at"] >= until)
+    rows["payer"], notes = merge_payers(rows, columns.get("email"))
+    paid, is_payment = _paid(rows), _is_payment(rows)
+    read, latest = _latest(frame, rows)
+    is_late = rows["paid_at"] > latest
+    kept = paid & is_payment & ~is_late
+    if not kept.all():
+        notes += _notes_on_left_out(rows, paid, is_payment, is_late)
+        rows = rows[kept]
+    roles_of_refunds = ("refunded", "refund_status", "refund_time", "dispute")
+    rows = add_refund_rows(
+        rows, *(columns[role][rows.index] if role in columns else None for role in roles_of_refunds)
+    )
+    until = latest if as_of is None else _as_of(as_of, tz, read, latest)
+    if as_of is not None:
+        rows = rows[~(rows["paid_at"] >= until)]
     return Ledger(
-        rows=rows[kept].sort_values(["paid_at", "payment_id"], kind="stable", ignore_index=True),
+        rows=rows.sort_values(["paid_at", "payment_id"], kind="stable", ignore_index=True),
         as_of=until,
         cut=str(frame.attrs.get("window") or ""),
         missing=frozenset(missing) - derived,
         derived=derived,
         unread=unread,
-        unpaid=int((~paid).sum()),
         reasons=missing,
+        notes=(*json.loads(frame.attrs.get("notes", "[]")), *notes),
+        terms=known_terms,
+        in_past=until < latest,
+        find_gap=lambda: find_gap(frame),
     )
 
 
@@ -145,17 +187,23 @@ def find_roles(frame: pd.DataFrame, roles: Mapping[str, str | None] | None = Non
     return infer(frame, json.loads(frame.attrs.get("roles", "{}")) | dict(roles or {}))
 
 
+def terms(frame: pd.DataFrame) -> dict[str, int]:
+    """Return the months that a payment pays for by its kind; ``attrs["kinds"]`` adds kinds."""
+    return {**TERMS, **json.loads(frame.attrs.get("kinds", "{}"))}
+
+
 def _missing_columns(frame: pd.DataFrame, found: Roles) -> dict[str, str]:
     """Return the ledger columns without a source, with the reason; raise if one is required."""
     missing = {
-        column: f"{found.why_not(role)}. Set it with payments = payments.capsule.with_roles("
-        f'{{"{role}": "COLUMN"}}). Columns: {listed(frame.columns)}.'
+        column: f"{found.why_not(role)}. Set it with payments = payments.capsule.declare("
+        f'roles={{"{role}": "COLUMN"}}). Columns: {listed(frame.columns)}.'
         for role, column in ROLES.items()
         if role not in found.columns
     }
     for column in ("app", "paid_at"):
         if column in missing:
-            raise UserError(f"A ledger needs the {column}: {missing[column]}")
+            hint = _GROUPED if column == "app" and "app" in frame.attrs else ""
+            raise UserError(f"A ledger needs the {column}: {missing[column]}{hint}")
     if "gross_cents" in missing and not missing.keys().isdisjoint({"fee_cents", "net_cents"}):
         raise UserError(f"A ledger needs the gross amount: {missing['gross_cents']}")
     return missing
@@ -165,60 +213,67 @@ def _units(frame: pd.DataFrame, found: Roles, amounts: Unit | None) -> dict[str,
     """Return the unit of each amount role: by its name, or else as given, or else by prices."""
     if amounts not in (None, "cents", "currency"):
         raise UserError(f'amounts must be "cents" or "currency", not {amounts!r}.')
-    columns = {role: found.columns[role] for role in AMOUNTS if role in found.columns}
+    amount_roles = (*AMOUNTS, "refunded")
+    columns = {role: found.columns[role] for role in amount_roles if role in found.columns}
     unnamed = {role: name for role, name in columns.items() if not name_implies_cents(name)}
     units: dict[str, Unit] = dict.fromkeys(columns, "cents")
     if unnamed:
         prices = json.loads(frame.attrs.get("prices", "{}")) if "gross" in unnamed else {}
         name = next(iter(unnamed.values()))
-        decided = amounts or unit(frame[name], frame[found.columns["app"]], prices, name)
+        decided = amounts or unit(
+            frame[name], frame[found.columns["app"]], prices, name, _currency(frame, found)
+        )
         units |= dict.fromkeys(unnamed, decided)
     return units
 
 
 def _convert_columns(
-    frame: pd.DataFrame, found: Roles, units: Mapping[str, Unit]
+    frame: pd.DataFrame, found: Roles, units: Mapping[str, Unit], known_terms: Mapping[str, int]
 ) -> tuple[dict[str, pd.Series[Any]], dict[str, int]]:
-    """Return the columns of the ledger, and the number of unreadable values, by column."""
-    columns: dict[str, pd.Series[Any]] = {}
+    """Return the columns of the ledger, and the number of unreadable values of those with any.
+
+    Columns of adjusting roles have the names of their roles.
+    """
+    columns = {"currency": _currency(frame, found)}
+    spellings = {
+        "kind": KINDS | {key(kind): kind for kind in known_terms},
+        "payout_state": PAYOUT_STATES,
+    }
     unread: dict[str, int] = {}
-    unparsed = frame[UNPARSED].dropna() if UNPARSED in frame else ()
-    for role, name in ROLES.items():
+    unparsed = unparsed_fields(frame)
+    for role, name in (ROLES | {role: role for role in ADJUSTING_ROLES}).items():
+        if name == "currency":
+            continue
+        dtype = _TYPES.get(name, "datetime64[us, UTC]" if role == "refund_time" else "string")
         if role not in found.columns:
-            columns[name] = _empty_column(name, frame)
+            if name in _TYPES:
+                columns[name] = pd.Series([None] * len(frame), dtype=types.pandas_dtype(dtype))
             continue
         source = found.columns[role]
         given = frame[source].reset_index(drop=True)
-        columns[name] = _convert(name, given, units.get(role))
+        if role in units:
+            columns[name] = cents(given, units[role], columns["currency"])
+        elif dtype.startswith("datetime"):
+            columns[name] = times(given)
+        elif dtype == "string":
+            columns[name] = text(given)
+        else:
+            columns[name] = canonical(given, spellings.get(name, {}))
         unreadable = given[columns[name].isna() & given.notna()]
         count = int((unreadable.astype("string") != "").sum())
-        # Frames read from Parquet have every field in each dict, with None for those that fit.
-        count += sum(fields.get(str(source)) is not None for fields in unparsed)
+        count += sum(str(source) in fields for fields in unparsed)
         if count:
             unread[name] = count
-    return {name: columns[name] for name in _TYPES}, unread
+    return columns, unread
 
 
-def _empty_column(name: str, frame: pd.DataFrame) -> pd.Series[Any]:
-    """Return a ledger column without a source: missing values, or the default currency."""
-    column = pd.Series([None] * len(frame), dtype=types.pandas_dtype(_TYPES[name]))
-    if name == "currency":
-        default = frame.attrs.get("currency") or "USD"
-        column = column.cat.set_categories([default]).fillna(default)
-    return column
-
-
-def _convert(name: str, given: pd.Series[Any], unit: Unit | None) -> pd.Series[Any]:
-    """Return values of the payments in the type of a ledger column."""
-    if unit is not None:
-        return cents(given, unit)
-    if _TYPES[name].startswith("datetime"):
-        return times(given)
-    if _TYPES[name] == "string":
-        return text(given)
-    if name == "currency":
-        given = given.astype("string").str.upper()
-    return canonical(given, _SPELLINGS.get(name, {}))
+def _currency(frame: pd.DataFrame, found: Roles) -> pd.Series[Any]:
+    """Return the currency of each payment, on a default index."""
+    if "currency" in found.columns:
+        given = frame[found.columns["currency"]].reset_index(drop=True)
+        return canonical(given, {}, upper=True)
+    default = frame.attrs.get("currency") or "USD"
+    return pd.Series([default] * len(frame), dtype=pd.CategoricalDtype([default]))
 
 
 def _with_negative_refunds(rows: pd.DataFrame) -> pd.DataFrame:
@@ -248,23 +303,52 @@ def _paid(rows: pd.DataFrame) -> pd.Series[Any]:
     if unknown:
         raise UserError(
             f"Unknown payment status: {listed(unknown)}. Leave those rows out, or count every payment "
-            'as paid with payments = payments.capsule.with_roles({"payment_status": None}).'
+            'as paid with payments = payments.capsule.declare(roles={"payment_status": None}).'
         )
     unpaid = [value for value, known in states.items() if known in _UNPAID]
     return ~rows["payment_status"].isin(unpaid)
 
 
-def _as_of(frame: pd.DataFrame, rows: pd.DataFrame, as_of: Moment | None, tz: str) -> pd.Timestamp:
-    """Return the moment up to which the rows are complete: *as_of*, but not after the reading.
+def _is_payment(rows: pd.DataFrame) -> pd.Series[Any]:
+    """Return for each row whether its kind is that of a sale or a refund."""
+    positive = (rows["gross_cents"] > 0).fillna(False).astype(bool)
+    return ~((rows["kind"] == "payout") | ((rows["kind"] == "chargeback") & positive))
 
-    The clock of the service may be ahead of ours, so the last payment may be after the reading.
+
+def _notes_on_left_out(
+    rows: pd.DataFrame,
+    paid: pd.Series[bool],
+    is_payment: pd.Series[bool],
+    is_late: pd.Series[bool],
+) -> list[Note]:
+    """Count the rows that are left out, by app and reason."""
+    notes: list[Note] = []
+    for status, own in rows[~paid].groupby("payment_status", observed=True):
+        notes += notes_by_app(own, "left out", f"{{}} with the status {status}, never paid")
+    for kind, own in rows[paid & ~is_payment].groupby("kind", observed=True):
+        finding = f"{{}} of the kind {kind}, neither a sale nor a refund"
+        notes += notes_by_app(own, "left out", finding)
+    finding = "{} dated after the time of reading"
+    return notes + notes_by_app(rows[paid & is_payment & is_late], "dates", finding)
+
+
+def _latest(frame: pd.DataFrame, rows: pd.DataFrame) -> tuple[Any, pd.Timestamp]:
+    """Return the time of reading, if known, and the moment up to which the rows are complete.
+
+    The clock of the service may be ahead of ours, so the last payment may be after the reading, but
+    by no more than `CLOCK_SKEW_DAYS`.
     """
+    now = pd.Timestamp.now("UTC").as_unit("us")
     read = moment(frame.attrs["read_at"]) if "read_at" in frame.attrs else pd.NaT
-    after_last = rows["paid_at"].max() + pd.Timedelta(1, "us")
-    known = [time for time in (read, after_last) if not pd.isna(time)]
-    latest = max(known, default=pd.Timestamp.now("UTC").as_unit("us"))
-    if as_of is None:
-        return latest
+    end = now if pd.isna(read) else read
+    paid_at = rows["paid_at"]
+    last = paid_at[paid_at <= end + pd.Timedelta(days=CLOCK_SKEW_DAYS)].max()
+    known = [time for time in (read, last + pd.Timedelta(1, "us")) if not pd.isna(time)]
+    return read, max(known, default=now)
+
+
+def _as_of(as_of: Moment, tz: str, read: Any, latest: pd.Timestamp) -> pd.Timestamp:
+    """Return the end of *as_of*, but not after the reading."""
     asked = moment(as_of, tz)
     if pd.isna(read) or asked <= latest:
         return asked

@@ -21,6 +21,13 @@ KINDS = {
     "permonth": "monthly",
     "refund": "refund",
     "refunded": "refund",
+    "yearly": "yearly",
+    "year": "yearly",
+    "peryear": "yearly",
+    "annual": "yearly",
+    "annually": "yearly",
+    "chargeback": "chargeback",
+    "payout": "payout",
 }
 """Kinds in a ledger by `key`; other kinds keep their spelling."""
 
@@ -45,7 +52,9 @@ def text(column: pd.Series[Any]) -> pd.Series[Any]:
     return stripped.mask(stripped == "")
 
 
-def canonical(column: pd.Series[Any], spellings: Mapping[str, str]) -> pd.Series[Any]:
+def canonical(
+    column: pd.Series[Any], spellings: Mapping[str, str], *, upper: bool = False
+) -> pd.Series[Any]:
     """Return values as categories in one spelling.
 
     Parameters
@@ -54,6 +63,8 @@ def canonical(column: pd.Series[Any], spellings: Mapping[str, str]) -> pd.Series
         Values of any type.
     spellings : mapping of str to str
         Spelling by `key`; other values keep theirs.
+    upper : bool, default False
+        Whether to convert the values to upper case first.
 
     Returns
     -------
@@ -62,10 +73,15 @@ def canonical(column: pd.Series[Any], spellings: Mapping[str, str]) -> pd.Series
 
     Examples
     --------
-    >>> canonical(pd.Series(["oneTime", "yearly", None]), KINDS).tolist()
-    ['one_time', 'yearly', nan]
+    >>> canonical(pd.Series(["oneTime", "weekly", None]), KINDS).tolist()
+    ['one_time', 'weekly', nan]
     """
+    if isinstance(column.dtype, pd.CategoricalDtype):  # much faster: only the categories are read
+        spelled = canonical(pd.Series(column.cat.categories), spellings, upper=upper)
+        taken = spelled.array.take(column.cat.codes.to_numpy(), allow_fill=True)
+        return pd.Series(taken, column.index).cat.remove_unused_categories()
     values = text(column)
+    values = values.str.upper() if upper else values
     names = {value: spellings.get(key(value), value) for value in values.dropna().unique()}
     return values.map(names).astype("category")
 

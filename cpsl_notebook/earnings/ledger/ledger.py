@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import pandas as pd
 
+from cpsl_notebook.earnings.ledger.notes import Note
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.frames.schema import PAYMENT_COLUMNS
 
-__all__ = ["COLUMNS", "DETAILS", "Ledger"]
+__all__ = ["COLUMNS", "DETAILS", "HOW_TO_DECLARE", "MAX_MONTHS", "TERMS", "Ledger"]
 
 COLUMNS = PAYMENT_COLUMNS
-"""Columns of a ledger that users see, with their types."""
+"""Columns of a ledger that a frame without payments has too, with their types."""
 
 DETAILS = {
     "payment_status": "category",
     "subscription": "string",
     "payout_id": "string",
     "payout_at": "datetime64[us, UTC]",
+    "refund_of": "string",
 }
-"""Further columns that analyses use, with their types."""
+"""Further columns of a ledger, with their types."""
+
+HOW_TO_DECLARE = (
+    "Pass the payments as they were read; since= limits what is shown. If these are all that count, "
+    'state it with payments = payments.capsule.declare(complete=True, read_at="2026-10-31 12:00").'
+)
+"""What to do about rows that may be missing, for error messages."""
+
+TERMS: Mapping[str, int] = {"one_time": 0, "monthly": 1, "yearly": 12}
+"""Months that a payment pays for, by its kind; 0 for a purchase."""
+
+MAX_MONTHS = 120
+"""Longest term of a plan, in months."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +60,16 @@ class Ledger:
         Amount columns that were calculated from the two others.
     unread : mapping of str to int
         Number of values that could not be read, by column, for columns with any.
-    unpaid : int
-        Number of payments that were left out because they were never paid.
     reasons : mapping of str to str
         Why a column is missing and what to do about it, for error messages.
+    notes : tuple of Note
+        Payments that were left out, and what stays doubtful.
+    terms : mapping of str to int
+        Months that a payment pays for, by its kind; 0 for a purchase.
+    in_past : bool
+        Whether ``as_of`` is earlier than the time of reading.
+    find_gap : callable
+        Function that returns why rows may be missing, or an empty string.
     """
 
     rows: pd.DataFrame
@@ -58,8 +78,11 @@ class Ledger:
     missing: frozenset[str] = frozenset()
     derived: frozenset[str] = frozenset()
     unread: Mapping[str, int] = field(default_factory=dict)
-    unpaid: int = 0
     reasons: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[Note, ...] = ()
+    terms: Mapping[str, int] = field(default_factory=lambda: TERMS)
+    in_past: bool = False
+    find_gap: Callable[[], str] = field(default=lambda: "")
 
     @property
     def until(self) -> pd.Timestamp:
@@ -82,7 +105,8 @@ class Ledger:
         Raises
         ------
         cpsl_notebook.UserError
-            If a column is missing, or the whole history is needed and the payments were cut.
+            If a column is missing, or the whole history is needed and the payments were cut to a
+            window or may lack rows.
 
         Examples
         --------
@@ -99,6 +123,9 @@ class Ledger:
                 f"{answer}() needs the whole history, but these payments are limited to {self.cut}. "
                 "Read them without a window; since= limits what is shown."
             )
+        gap = self.find_gap() if whole else ""
+        if gap:
+            raise UserError(f"{answer}() needs the whole history, and {gap}. {HOW_TO_DECLARE}")
         for column in columns:
             if column in self.missing:
                 reason = self.reasons.get(column, f"the payments have no `{column}`.")

@@ -24,8 +24,10 @@ __all__ = ["masked"]
 _DIGITS = 16  # 64 bits: the chance that two of a million payers share them is 3 in 100 million
 
 
-def masked(payers: pd.Series[Any], secret: str | None = None) -> pd.Series[Any]:
-    """Return pseudonyms of payers; a missing payer stays missing.
+def masked(
+    payers: pd.Series[Any], secret: str | None = None, prefix: str = "payer"
+) -> pd.Series[Any]:
+    """Return pseudonyms of payers or subscriptions; a missing one stays missing.
 
     Parameters
     ----------
@@ -33,6 +35,8 @@ def masked(payers: pd.Series[Any], secret: str | None = None) -> pd.Series[Any]:
         Strings.
     secret : str, optional
         The key; by default, the one that this machine keeps.
+    prefix : str, default "payer"
+        What the pseudonyms begin with.
 
     Returns
     -------
@@ -50,13 +54,13 @@ def masked(payers: pd.Series[Any], secret: str | None = None) -> pd.Series[Any]:
     ['payer-0ec79c2fe6260e61', <NA>]
     """
     key = _machine_key() if secret is None else secret.encode()
-    names = {payer: _pseudonym(str(payer), key) for payer in payers.dropna().unique()}
+    names = {payer: f"{prefix}-{_digest(str(payer), key)}" for payer in payers.dropna().unique()}
     return payers.map(names).astype(payers.dtype)
 
 
-def _pseudonym(payer: str, key: bytes) -> str:
-    digest = hmac.new(key, payer.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
-    return f"payer-{digest[:_DIGITS]}"
+def _digest(name: str, key: bytes) -> str:
+    digest = hmac.new(key, name.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+    return digest[:_DIGITS]
 
 
 def _machine_key() -> bytes:

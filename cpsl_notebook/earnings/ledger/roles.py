@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -19,9 +19,10 @@ from pandas.api import types
 from cpsl_notebook.earnings.ledger.column_values import key
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.frames.field_names import words
-from cpsl_notebook.frames.schema import AMOUNT_COLUMNS
+from cpsl_notebook.frames.schema import AMOUNT_COLUMNS, ID_PATTERNS
 
 __all__ = [
+    "ADJUSTING_ROLES",
     "AMOUNTS",
     "ROLES",
     "Roles",
@@ -47,8 +48,20 @@ ROLES = {
     "subscription": "subscription",
     "payout_id": "payout_id",
     "payout_time": "payout_at",
+    "refund_of": "refund_of",
 }
 """Roles, with the ledger column that each becomes."""
+
+ADJUSTING_ROLES = {
+    "email": "payer",
+    "refunded": "gross_cents",
+    "refund_status": "gross_cents",
+    "refund_time": "paid_at",
+    "dispute": "gross_cents",
+}
+"""Roles that have no ledger column of their own, with the column that they adjust."""
+
+_EVERY_ROLE = ROLES | ADJUSTING_ROLES
 
 AMOUNTS = tuple(role for role, column in ROLES.items() if column in AMOUNT_COLUMNS)
 """Roles of amounts."""
@@ -56,11 +69,7 @@ AMOUNTS = tuple(role for role, column in ROLES.items() if column in AMOUNT_COLUM
 _PERSON = "(payer|customer|buyer|purchaser|subscriber|user|client)"
 _DAY = "(at|on|date|time|datetime|timestamp)"
 _PATTERNS = {
-    "id": (
-        "payment_(id|uid|uuid)",
-        "id|uid|uuid",
-        "(payment|transaction|charge|sale|order|purchase)_(id|ref|reference|number|key)|reference",
-    ),
+    "id": ID_PATTERNS,
     "app": ("app", "app_(name|id|slug)"),
     "time": (
         f"paid_{_DAY}|paid|payment_{_DAY}",
@@ -97,9 +106,20 @@ _PATTERNS = {
         f"paid_out_{_DAY}|payout(_(paid|completed|arrival))?_{_DAY}",
         f"(transferred|settled)_{_DAY}|(transfer|settlement)_{_DAY}",
     ),
+    "refund_of": (
+        "refund_of",
+        "(refunded|original|parent)_(payment|charge|transaction|sale)(_(id|uid|uuid|ref))?",
+    ),
+    "email": (f"{_PERSON}_e?mail(_address)?", "e?mail(_address)?"),
+    # An amount, without the words in _UNIT_WORDS and _AMOUNT_WORDS.
+    "refunded": ("refunded", "refunds?"),
+    "refund_status": ("(is_|fully_)*refunded", "refund_(status|state)"),
+    "refund_time": (f"refunded_{_DAY}", f"refund_{_DAY}"),
+    "dispute": ("(is_)?disputed|dispute(_(status|state))?",),
 }
 _UNIT_WORDS = {"in", "cent", "cents", "minor", "unit", "units", "usd", "eur", "gbp", "dollars"}
 _AMOUNT_WORDS = {"amount", "amounts", "money", "payment", "sum", "total", "totals", "value"}
+_TIME_ROLES = ("time", "payout_time")
 _STATES = ("payment_status", "payout_state")
 _PAYOUT_STATES = {"paidout", "needsonboarding"}  # values that no payment status has
 _WRAPPERS = {"attributes", "charge", "data", "payment", "sale", "transaction"}
@@ -117,17 +137,26 @@ class Roles:
         Columns that fit equally well by role, for roles that more than one column fits.
     given : frozenset of str
         Roles that were set by the user.
+    texts : dict of str to hashable
+        Column by role, for roles of times that only a column of strings fits.
     """
 
     columns: dict[str, Hashable]
     rivals: dict[str, list[Hashable]]
     given: frozenset[str] = frozenset()
+    texts: dict[str, Hashable] = field(default_factory=dict)
 
     def why_not(self, role: str) -> str:
         """Return why a role has no column, as a clause for an error message."""
         rivals = self.rivals.get(role)
         if rivals:
             return f"{listed(rivals)} fit the role {role} equally well"
+        if role in self.texts:
+            name = self.texts[role]
+            return (
+                f"`{name}` holds text instead of times: read a CSV file with "
+                f"pd.read_csv(..., parse_dates=[{name!r}])"
+            )
         return f"no column fits the role {role}"
 
 
@@ -162,16 +191,21 @@ def infer(frame: pd.DataFrame, given: Mapping[str, str | None] | None = None) ->
     _check(frame, given)
     columns: dict[str, Hashable] = {}
     rivals: dict[str, list[Hashable]] = {}
-    for role in ROLES:
+    texts: dict[str, Hashable] = {}
+    for role in _EVERY_ROLE:
         if role in given:
             fitting: list[Hashable] = [given[role]] if given[role] is not None else []
         else:
-            fitting = _fitting(frame, role, set(given.values()))
+            taken = {*given.values(), *([columns.get("payer")] if role == "email" else [])}
+            fitting = _fitting(frame, role, taken)
         if len(fitting) == 1:
             columns[role] = fitting[0]
         elif fitting:
             rivals[role] = fitting
-    return Roles(columns, rivals, frozenset(given))
+        elif role in _TIME_ROLES and role not in given:
+            found = _fitting(frame, role, set(given.values()), as_text=True)
+            texts.update((role, name) for name in found[:1])
+    return Roles(columns, rivals, frozenset(given), texts)
 
 
 def table(frame: pd.DataFrame, roles: Roles) -> pd.DataFrame:
@@ -187,12 +221,13 @@ def table(frame: pd.DataFrame, roles: Roles) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per role, with the strings ``role``, ``column``, ``becomes`` (the ledger column) and
-        ``note`` (whether the column was set or found, or why there is none).
+        One row per role, with the strings ``role``, ``column``, ``becomes`` (the ledger column that
+        it becomes or adjusts) and ``note`` (whether the column was set or found, or why there is
+        none).
     """
     rows = [
         (role, roles.columns.get(role), column, _note(roles, role))
-        for role, column in ROLES.items()
+        for role, column in _EVERY_ROLE.items()
     ]
     return pd.DataFrame(rows, columns=["role", "column", "becomes", "note"], dtype="string")
 
@@ -224,8 +259,8 @@ def _check(frame: pd.DataFrame, given: Mapping[str, str | None]) -> None:
             f"Several columns have the same name: {listed(duplicates)}. Rename or drop all but one."
         )
     for role, column in given.items():
-        if role not in ROLES:
-            raise UserError(f"Unknown role: {role!r}. The roles are {', '.join(ROLES)}.")
+        if role not in _EVERY_ROLE:
+            raise UserError(f"Unknown role: {role!r}. The roles are {', '.join(_EVERY_ROLE)}.")
         if column is not None and column not in frame.columns:
             raise UserError(
                 f"The payments have no column {column!r} for the role {role}. "
@@ -233,21 +268,30 @@ def _check(frame: pd.DataFrame, given: Mapping[str, str | None]) -> None:
             )
 
 
-def _fitting(frame: pd.DataFrame, role: str, taken: set[str | None]) -> list[Hashable]:
-    """Return the columns that match the most specific pattern of a role that any column matches."""
+def _fitting(
+    frame: pd.DataFrame, role: str, taken: set[Hashable], *, as_text: bool = False
+) -> list[Hashable]:
+    """Return the columns that match the most specific pattern of a role that any column matches.
+
+    With *as_text*, columns of strings are looked for, whatever the type that the role has.
+    """
     candidates = {
         column: _significant_words(column, role)
         for column in frame.columns
-        if column not in taken and _type_fits(frame[column].dtype, role)
+        if column not in taken
+        if (
+            types.is_string_dtype(frame[column])
+            if as_text
+            else _type_fits(frame[column].dtype, role, column)
+        )
         if role not in _STATES or _of_payouts(frame[column]) == (role == "payout_state")
     }
     for pattern in _PATTERNS[role]:
         fitting: list[Hashable] = [
             column for column, name in candidates.items() if re.fullmatch(pattern, name)
         ]
-        in_cents = (
-            [column for column in fitting if name_implies_cents(column)] if role in AMOUNTS else []
-        )
+        is_amount = role in (*AMOUNTS, "refunded")
+        in_cents = [column for column in fitting if name_implies_cents(column)] if is_amount else []
         if fitting:
             return in_cents or fitting
     return []
@@ -266,23 +310,28 @@ def _significant_words(column: Hashable, role: str) -> str:
     found = words(column)
     while len(found) > 1 and found[0] in _WRAPPERS and "." in str(column):
         found = found[1:]
-    if role in AMOUNTS:
+    if role in (*AMOUNTS, "refunded"):
         if not set(found) - _UNIT_WORDS:
             return "-"  # a unit alone matches no pattern
         found = [word for word in found if word not in _UNIT_WORDS | _AMOUNT_WORDS]
     return "_".join(found)
 
 
-def _type_fits(dtype: Any, role: str) -> bool:
+def _type_fits(dtype: Any, role: str, column: Hashable) -> bool:
     """Return whether a column of this type can have a role."""
     is_time = types.is_datetime64_any_dtype(dtype)
-    if role in ("time", "payout_time"):
+    if role in _TIME_ROLES:
         return is_time
+    if role in ("refund_status", "dispute"):
+        return not is_time and (types.is_bool_dtype(dtype) or not types.is_numeric_dtype(dtype))
     if is_time or types.is_bool_dtype(dtype):
         return False
+    if role == "refunded":
+        # A column of text such as ``refund`` can also hold an id or a state.
+        return types.is_numeric_dtype(dtype) or not {"amount", "cents"}.isdisjoint(words(column))
     if role in AMOUNTS:
         return not isinstance(dtype, pd.CategoricalDtype)
-    if role in ("id", "payer", "subscription", "payout_id", "app"):
+    if role in ("id", "payer", "email", "subscription", "payout_id", "refund_of", "app"):
         return not types.is_float_dtype(dtype)
     return not types.is_numeric_dtype(dtype)
 

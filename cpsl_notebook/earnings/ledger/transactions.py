@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from typing import Any
+
 import pandas as pd
 
 from cpsl_notebook.earnings.ledger.ledger import Ledger
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.frames.schema import AMOUNT_COLUMNS as AMOUNTS
 
-__all__ = ["AMOUNTS", "amount_of", "entries", "groups_of", "monthly_sales", "totals"]
+__all__ = ["AMOUNTS", "amount_of", "entries", "groups_of", "recurring_sales", "totals"]
 
+_PERSON = ("app", "payer", "currency")
 _BASES = {"gross": "gross_cents", "net": "net_cents"}
 
 
@@ -25,25 +29,29 @@ def entries(ledger: Ledger) -> pd.DataFrame:
     -------
     pandas.DataFrame
         ``ledger.rows`` and ``refund`` (bool), true for rows of that kind or with a negative amount.
+        A refund may have no time.
 
     Raises
     ------
     cpsl_notebook.UserError
-        If a payment has no time.
+        If a sale has no time.
     """
     rows = ledger.rows
-    undated = rows.loc[rows["paid_at"].isna(), "payment_id"]
+    # A refund of which only the fact is known has no amount, but it names the payment.
+    named = rows["gross_cents"].isna() & rows["refund_of"].notna()
+    negative = (rows["gross_cents"] < 0).fillna(False).astype(bool)
+    rows = rows.assign(refund=negative | named | (rows["kind"] == "refund"))
+    undated = rows.loc[rows["paid_at"].isna() & ~rows["refund"], "payment_id"]
     if len(undated):
         raise UserError(
             f"Payments without a readable time: {len(undated):,}, for example {undated.iloc[0]}. "
             "Correct the time, or leave those rows out."
         )
-    negative = (rows["gross_cents"] < 0).fillna(False).astype(bool)
-    return rows.assign(refund=negative | (rows["kind"] == "refund"))
+    return rows
 
 
-def monthly_sales(ledger: Ledger, what: str, basis: str = "gross") -> pd.DataFrame:
-    """Return the monthly payments of a ledger, without refunds.
+def recurring_sales(ledger: Ledger, what: str, basis: str = "gross") -> pd.DataFrame:
+    """Return the payments of plans, without refunds and purchases.
 
     Parameters
     ----------
@@ -57,34 +65,97 @@ def monthly_sales(ledger: Ledger, what: str, basis: str = "gross") -> pd.DataFra
     Returns
     -------
     pandas.DataFrame
-        The rows. If a payer is missing but the subscription is known, ``payer`` has the
-        subscription.
+        The rows, with ``months`` (int), for which the payment pays, and ``refunded_at``, when the
+        whole payment was refunded. If the payer of a subscription was unknown at first, ``payer`` has
+        the subscription.
 
     Raises
     ------
     cpsl_notebook.UserError
-        If the ledger was cut or lacks a column, a kind is neither one-time nor monthly, or an
+        If the ledger was cut or lacks rows or a column, the months of a kind are unknown, or an
         amount is missing.
     """
     ledger.need(what, "payer", "kind", "gross_cents", f"{basis}_cents", whole=True)
-    rows = entries(ledger)
-    rows = rows[~rows["refund"]].drop(columns="refund")
-    other = rows["kind"][~rows["kind"].isin(["monthly", "one_time"])]
+    every = entries(ledger)
+    rows = every[~every["refund"]].drop(columns="refund")
+    other = rows["kind"][~rows["kind"].isin(list(ledger.terms))]
     if len(other):
         raise UserError(
-            f"{what}() supports the kinds one_time and monthly, but the payments have other kinds: "
-            f"{_counts(other)}. Leave those rows out."
+            f"{what}() needs to know for how many months each kind pays, and the payments have other "
+            f"kinds than {', '.join(ledger.terms)}: {_counts(other)}. State it with payments = "
+            'payments.capsule.declare(kinds={"KIND": MONTHS}), with 0 for a purchase.'
         )
-    rows = rows[rows["kind"] == "monthly"]
+    rows = rows.assign(months=rows["kind"].astype(object).map(ledger.terms).astype(int))
+    rows = rows[rows["months"] > 0]
     amounts = ["gross_cents", f"{basis}_cents"]
     empty = rows.loc[rows[amounts].isna().any(axis=1), "payment_id"]
     if len(empty):
         raise UserError(
-            f"{what}() needs the amount of every monthly payment. Payments without one: "
+            f"{what}() needs the amount of every payment of a plan. Payments without one: "
             f"{len(empty):,}, for example {empty.iloc[0]}. Correct the amounts, or leave those rows "
             "out."
         )
-    return rows.assign(payer=rows["payer"].fillna(rows["subscription"]))
+    refunded_at = _refund_times(rows, every[every["refund"]], ledger)
+    return rows.assign(refunded_at=refunded_at, payer=_owners(rows))
+
+
+def _owners(rows: pd.DataFrame) -> pd.Series[Any]:
+    """Return the payers of plans: one for each subscription, named after it if it had none at first."""
+    payer = rows["payer"]
+    is_named = rows["subscription"].notna()
+    if not (payer.isna() & is_named).any():
+        return payer
+    named = rows[is_named]
+    first = named.drop_duplicates(["app", "subscription"])
+    unknown = first.loc[first["payer"].isna(), ["app", "subscription"]].assign(unknown=True)
+    joined = named[["app", "subscription"]].merge(unknown, on=["app", "subscription"], how="left")
+    replaced = named.index[joined["unknown"].notna()]
+    owners = payer.copy()
+    owners[replaced] = rows.loc[replaced, "subscription"]
+    return owners
+
+
+def _refund_times(rows: pd.DataFrame, refunds: pd.DataFrame, ledger: Ledger) -> pd.Series[Any]:
+    """Return when each payment for several months was refunded in full, missing for the others.
+
+    A refund that names no payment counts for the last one of the same payer, app and amount. A refund
+    at an unknown time counts from the time of reading.
+    """
+    times = pd.Series(pd.NaT, rows.index, dtype="datetime64[us, UTC]")
+    long = rows[rows["months"] > 1]
+    refunds = refunds[refunds["gross_cents"].notna()]
+    if ledger.in_past:
+        refunds = refunds[refunds["paid_at"].notna()]
+    if long.empty or refunds.empty:
+        return times
+    refunds = refunds.assign(
+        paid_at=refunds["paid_at"].fillna(ledger.as_of - pd.Timedelta(1, "us"))
+    )
+    by_id: dict[Any, Any] = {}
+    by_amount: defaultdict[Any, list[Any]] = defaultdict(list)
+    for row, app, payer, currency, payment, cents in zip(
+        long.index, *(long[name] for name in (*_PERSON, "payment_id", "gross_cents")), strict=True
+    ):
+        by_id[app, payment] = row
+        if not pd.isna(payer):
+            by_amount[app, str(payer), str(currency), cents].append(row)
+    gross = dict(zip(long.index, long["gross_cents"].astype(int), strict=True))
+    sums: defaultdict[Any, int] = defaultdict(int)
+    refunds = refunds.sort_values(["paid_at", "payment_id"], kind="stable")
+    columns = (*_PERSON, "refund_of", "gross_cents", "paid_at")
+    for app, payer, currency, payment, cents, time in zip(
+        *(refunds[name] for name in columns), strict=True
+    ):
+        if pd.isna(payment):
+            alike = by_amount.get((app, str(payer), str(currency), -cents), [])
+            row = next((row for row in reversed(alike) if long.at[row, "paid_at"] <= time), None)
+        else:
+            row = by_id.get((app, payment))
+        if row is not None:
+            sums[row] -= int(cents)
+            if sums[row] >= gross[row] and pd.isna(times[row]):
+                times[row] = time
+    return times
 
 
 def totals(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

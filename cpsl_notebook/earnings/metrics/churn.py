@@ -9,15 +9,21 @@ import pandas as pd
 from cpsl_notebook.earnings.dates import Moment
 from cpsl_notebook.earnings.ledger.builder import build
 from cpsl_notebook.earnings.ledger.ledger import Ledger
+from cpsl_notebook.earnings.ledger.segments import name_segments, segment_columns
 from cpsl_notebook.earnings.ledger.transactions import amount_of, groups_of
-from cpsl_notebook.earnings.result_table import result_table
-from cpsl_notebook.earnings.subscriptions.movements import movements, sum_by_month
+from cpsl_notebook.earnings.result_table import answer, result_table
+from cpsl_notebook.earnings.subscriptions.movements import (
+    MOVEMENTS,
+    in_cents,
+    movements,
+    sum_by_month,
+)
 from cpsl_notebook.earnings.subscriptions.timeline import build_timeline
 
 if TYPE_CHECKING:
     from cpsl_notebook.earnings.accessor import Earnings
 
-__all__ = ["churn", "compute_churn"]
+__all__ = ["churn", "compute_churn", "ratio"]
 
 
 def churn(
@@ -29,6 +35,7 @@ def churn(
     since: Moment | None = None,
     as_of: Moment | None = None,
     money: bool = False,
+    by: str | None = None,
 ) -> pd.DataFrame:
     """Return the share of payers and of recurring revenue that each month lost.
 
@@ -51,6 +58,9 @@ def churn(
         time at which the payments were read.
     money : bool, default False
         Whether to return exact decimals in currency, in columns without the ``_cents`` suffix.
+    by : str, optional
+        Column of the payments, such as ``"country"``. The result has a row for each of its values,
+        in a column of the same name. All payments of a payer must have the same value.
 
     Returns
     -------
@@ -73,8 +83,9 @@ def churn(
     Raises
     ------
     UserError
-        The payments were cut to a window, the payer, the kind or an amount is missing, a kind is
-        neither one-time nor monthly, or *basis*, *unit*, *tz*, *since* or *as_of* is invalid.
+        The payments were cut to a window or may lack rows, the payer, the kind or an amount is
+        missing, the months of a kind are unknown, or *basis*, *unit*, *tz*, *since* or *as_of* is
+        invalid.
 
     Examples
     --------
@@ -89,9 +100,11 @@ def churn(
     0               0               0         <NA>
     1               2               1          0.5
     """
-    ledger = build(self._frame, as_of=as_of, tz=tz)
+    ledger = build(self._frame, as_of=as_of, tz=tz, by=by)
     table = compute_churn(ledger, basis=basis, unit=unit, tz=tz, since=since)
-    return result_table(table, ledger, money=money)
+    table = name_segments(table, by)
+    said = answer("churn", basis=basis, unit=unit, tz=tz, by=by)
+    return result_table(table, ledger, money=money, answer=said)
 
 
 def compute_churn(
@@ -103,21 +116,24 @@ def compute_churn(
     since: Moment | None = None,
 ) -> pd.DataFrame:
     """Compute `churn` from a ledger, in cents."""
-    groups, amount = groups_of(unit), amount_of(basis)
+    groups = [*groups_of(unit), *segment_columns(ledger, per_payer=True)]
+    amount = amount_of(basis)
     timeline = build_timeline(ledger, "churn", basis=basis, tz=tz)
     counts = ["opening_payers", "churned_payers", "reactivated_payers"]
-    cents = [f"{name}_cents" for name in ("opening", "contraction", "churn", "expansion")]
-    cents.append("reactivation_cents")
-    table = sum_by_month(movements(timeline, groups, amount), groups, [*counts, *cents])
+    every = [f"{name}_cents" for name in ("opening", *MOVEMENTS)]
+    table = sum_by_month(movements(timeline, groups, amount), groups, [*counts, *every])
     table = timeline.calendar.with_empty(table, groups, "month")
     kept = table["opening_cents"] + table["churn_cents"] + table["contraction_cents"]
-    table["payer_churn"] = _ratio(table["churned_payers"], table["opening_payers"])
-    table["gross_retention"] = _ratio(kept, table["opening_cents"])
-    table["net_retention"] = _ratio(kept + table["expansion_cents"], table["opening_cents"])
-    order = [*counts, "payer_churn", *cents, "gross_retention", "net_retention"]
+    table["payer_churn"] = ratio(table["churned_payers"], table["opening_payers"])
+    table["gross_retention"] = ratio(kept, table["opening_cents"])
+    table["net_retention"] = ratio(kept + table["expansion_cents"], table["opening_cents"])
+    table = in_cents(table, timeline.scale)
+    cents = [f"{name}_cents" for name in ("opening", "contraction", "churn", "expansion")]
+    order = [*counts, "payer_churn", *cents, "reactivation_cents"]
+    order += ["gross_retention", "net_retention"]
     return timeline.calendar.finish(table[["month", *groups, *order]], "month", since)
 
 
-def _ratio(part: pd.Series, whole: pd.Series) -> pd.Series:
+def ratio(part: pd.Series, whole: pd.Series) -> pd.Series:
     """Divide; missing where the divisor is zero."""
     return (part / whole.where(whole > 0)).astype("Float64")

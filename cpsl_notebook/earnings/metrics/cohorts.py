@@ -11,7 +11,8 @@ from cpsl_notebook.earnings.dates import Moment
 from cpsl_notebook.earnings.ledger.builder import build
 from cpsl_notebook.earnings.ledger.ledger import Ledger
 from cpsl_notebook.earnings.ledger.transactions import amount_of, groups_of
-from cpsl_notebook.earnings.result_table import result_table
+from cpsl_notebook.earnings.result_table import answer, result_table
+from cpsl_notebook.earnings.subscriptions.movements import rounded
 from cpsl_notebook.earnings.subscriptions.timeline import build_timeline
 
 if TYPE_CHECKING:
@@ -32,9 +33,9 @@ def cohorts(
 ) -> pd.DataFrame:
     """Return the retention of payers by the month of their first subscription.
 
-    A cohort consists of the payers whose first monthly payment is in the same month. A payer is
-    active in a month that closes with one of the payer's subscriptions in force, by the rules of
-    `mrr`. One-time purchases do not matter.
+    A cohort consists of the payers who closed the same month as the first one with a subscription in
+    force, by the rules of `mrr`. A payer is active in every month that closes with one. One-time
+    purchases do not matter.
 
     Parameters
     ----------
@@ -72,8 +73,9 @@ def cohorts(
     Raises
     ------
     UserError
-        The payments were cut to a window, the payer, the kind or an amount is missing, a kind is
-        neither one-time nor monthly, or *basis*, *unit*, *tz*, *since* or *as_of* is invalid.
+        The payments were cut to a window or may lack rows, the payer, the kind or an amount is
+        missing, the months of a kind are unknown, or *basis*, *unit*, *tz*, *since* or *as_of* is
+        invalid.
 
     Examples
     --------
@@ -90,7 +92,8 @@ def cohorts(
     """
     ledger = build(self._frame, as_of=as_of, tz=tz)
     table = compute_cohorts(ledger, basis=basis, unit=unit, tz=tz, since=since)
-    return result_table(table, ledger, money=money)
+    said = answer("cohorts", basis=basis, unit=unit, tz=tz)
+    return result_table(table, ledger, money=money, answer=said)
 
 
 def compute_cohorts(
@@ -105,10 +108,14 @@ def compute_cohorts(
     groups, amount = groups_of(unit), amount_of(basis)
     timeline = build_timeline(ledger, "cohorts", basis=basis, tz=tz)
     changes = timeline.changes(groups, amount)
-    active = changes[changes["after"] > 0].rename(columns={"first": "cohort"})
+    active = changes[changes["active"]].rename(columns={"first": "cohort"})
     keys = ["cohort", *groups, "month"]
     by = active.groupby(keys, observed=True, dropna=False)["after"]
-    cells = by.agg(active_payers="size", mrr_cents="sum").astype("Int64").reset_index()
+    cells = by.agg(active_payers="size", mrr_cents="sum").reset_index()
+    cells = cells.assign(
+        active_payers=cells["active_payers"].astype("Int64"),
+        mrr_cents=rounded(cells["mrr_cents"], timeline.scale),
+    )
     sizes = cells[cells["month"] == cells["cohort"]].drop(columns=["month", "mrr_cents"])
     sizes = sizes.rename(columns={"active_payers": "payers"})
     table = _every_age(sizes, timeline.this_month).merge(cells, on=keys, how="left")

@@ -9,9 +9,15 @@ import pandas as pd
 from cpsl_notebook.earnings.dates import Moment
 from cpsl_notebook.earnings.ledger.builder import build
 from cpsl_notebook.earnings.ledger.ledger import Ledger
+from cpsl_notebook.earnings.ledger.segments import name_segments, segment_columns
 from cpsl_notebook.earnings.ledger.transactions import amount_of, groups_of
-from cpsl_notebook.earnings.result_table import result_table
-from cpsl_notebook.earnings.subscriptions.movements import MOVEMENTS, movements, sum_by_month
+from cpsl_notebook.earnings.result_table import answer, result_table
+from cpsl_notebook.earnings.subscriptions.movements import (
+    MOVEMENTS,
+    in_cents,
+    movements,
+    sum_by_month,
+)
 from cpsl_notebook.earnings.subscriptions.timeline import build_timeline
 
 if TYPE_CHECKING:
@@ -29,15 +35,19 @@ def mrr(
     since: Moment | None = None,
     as_of: Moment | None = None,
     money: bool = False,
+    by: str | None = None,
 ) -> pd.DataFrame:
     """Return the monthly recurring revenue (MRR) at the end of each month, and its movements.
 
-    Payments of kind ``monthly`` form subscriptions, by the rules in
+    Payments of plans form subscriptions, by the rules in
     `cpsl_notebook.earnings.subscriptions.chains`. The MRR of a month is the sum of the amounts paid
-    for periods that include its last day. While a renewal is late, the previous amount counts for
-    15 days of grace, so a late renewal is not a movement. Refunds and one-time sales do not count.
-    The movements are those of ChartMogul: they compare the closing MRR of each payer with that of
-    the month before.
+    for periods that include its last day. A payment for several months, such as one of the kind
+    ``yearly``, counts in each of them with an equal part. The parts are summed exactly, and the sums
+    are rounded once. While a renewal is late, the previous amount counts for 15 days of grace, so a
+    late renewal is not a movement. One-time sales do not count, and refunds only end a term of
+    several months that is refunded in full. The movements are those of ChartMogul: they compare the
+    closing MRR of each payer with that of the month before. A free month, with a payment of 0, is a
+    contraction and then an expansion.
 
     Parameters
     ----------
@@ -55,6 +65,9 @@ def mrr(
         time at which the payments were read.
     money : bool, default False
         Whether to return exact decimals in currency, in columns without the ``_cents`` suffix.
+    by : str, optional
+        Column of the payments, such as ``"country"``. The result has a row for each of its values,
+        in a column of the same name. All payments of a payer must have the same value.
 
     Returns
     -------
@@ -72,21 +85,23 @@ def mrr(
         - ``reactivation_cents`` (Int64): from payers who churned earlier and returned.
         - ``closing_cents`` (Int64): MRR at the end of the month, the exact sum of the opening and
           the movements.
-        - ``unclassified_cents`` (Int64): monthly payments that renew nothing and do not recur, such
-          as a proration. They are not part of the MRR.
+        - ``unclassified_cents`` (Int64): payments of plans that renew nothing while another plan is
+          in force, such as a proration. They are not part of the MRR.
         - ``payers`` (Int64): payers with a subscription at the end of the month.
         - ``state`` (category): ``running``, ``provisional`` or ``final``.
 
     Raises
     ------
     UserError
-        The payments were cut to a window, the payer, the kind or an amount is missing, a kind is
-        neither one-time nor monthly, or *basis*, *unit*, *tz*, *since* or *as_of* is invalid.
+        The payments were cut to a window or may lack rows, the payer, the kind or an amount is
+        missing, the months of a kind are unknown, or *basis*, *unit*, *tz*, *since* or *as_of* is
+        invalid.
 
     Notes
     -----
-    An extra payment is in ``unclassified_cents`` until its amount recurs, which can be a month and
-    15 days later. From then on it is a second subscription, counted from its first day.
+    If an extra payment recurs, it was the first of a second subscription, which counts from the due
+    date that its second payment settles. The first payment stays in ``unclassified_cents``, so that
+    no final month changes.
 
     Examples
     --------
@@ -102,9 +117,11 @@ def mrr(
     1 2026-02-01            0           1500        final
     2 2026-03-01            0           1500  provisional
     """
-    ledger = build(self._frame, as_of=as_of, tz=tz)
+    ledger = build(self._frame, as_of=as_of, tz=tz, by=by)
     table = compute_mrr(ledger, basis=basis, unit=unit, tz=tz, since=since)
-    return result_table(table, ledger, money=money)
+    table = name_segments(table, by)
+    said = answer("mrr", basis=basis, unit=unit, tz=tz, by=by)
+    return result_table(table, ledger, money=money, answer=said)
 
 
 def compute_mrr(
@@ -116,13 +133,16 @@ def compute_mrr(
     since: Moment | None = None,
 ) -> pd.DataFrame:
     """Compute `mrr` from a ledger, in cents."""
-    groups, amount = groups_of(unit), amount_of(basis)
+    groups = [*groups_of(unit), *segment_columns(ledger, per_payer=True)]
+    amount = amount_of(basis)
     timeline = build_timeline(ledger, "mrr", basis=basis, tz=tz)
     columns = [f"{name}_cents" for name in ("opening", *MOVEMENTS, "closing", "unclassified")]
     columns.append("payers")
-    extra = timeline.unclassified.rename(columns={amount: "unclassified_cents"})
+    extra = timeline.unclassified.assign(
+        unclassified_cents=timeline.unclassified[amount] * timeline.scale
+    )
     extra = extra.reindex(columns=["month", *groups, *columns], fill_value=0)
     moved = movements(timeline, groups, amount).assign(unclassified_cents=0)
     table = sum_by_month(pd.concat([moved, extra], ignore_index=True), groups, columns)
-    table = timeline.calendar.with_empty(table, groups, "month")
+    table = in_cents(timeline.calendar.with_empty(table, groups, "month"), timeline.scale)
     return timeline.calendar.finish(table, "month", since)

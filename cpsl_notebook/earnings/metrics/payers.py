@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from cpsl_notebook.earnings.calendar import Calendar
 from cpsl_notebook.earnings.dates import Moment
 from cpsl_notebook.earnings.ledger.builder import build
-from cpsl_notebook.earnings.ledger.ledger import Ledger
+from cpsl_notebook.earnings.ledger.ledger import HOW_TO_DECLARE, Ledger
+from cpsl_notebook.earnings.ledger.segments import name_segments, segment_columns
 from cpsl_notebook.earnings.ledger.transactions import amount_of, entries, groups_of, totals
-from cpsl_notebook.earnings.result_table import result_table
+from cpsl_notebook.earnings.result_table import answer, result_table
 from cpsl_notebook.errors import UserError
 
 if TYPE_CHECKING:
     from cpsl_notebook.earnings.accessor import Earnings
 
-__all__ = ["compute_payers", "compute_top_payers", "payers", "top_payers"]
+__all__ = [
+    "average",
+    "compute_payers",
+    "compute_top_payers",
+    "is_purchase",
+    "payers",
+    "since_rows",
+    "top_payers",
+]
 
 
 def payers(
@@ -31,6 +42,7 @@ def payers(
     since: Moment | None = None,
     as_of: Moment | None = None,
     money: bool = False,
+    by: str | None = None,
 ) -> pd.DataFrame:
     """Return the number of payers by period, and the average revenue per payer.
 
@@ -42,7 +54,8 @@ def payers(
         ``"app"`` counts payers by app: a payer of two apps counts in both. ``"payer"`` counts each
         payer once over all apps.
     basis : {"gross", "net"}, default "gross"
-        Amount that ``revenue_cents`` adds up: gross amounts including refunds, or net amounts.
+        Amount that ``revenue_cents`` adds up: gross amounts of sales, or net amounts, which include
+        refunds.
     tz : str, default "UTC"
         Time zone that days and months are in, such as ``"Europe/Berlin"``.
     since : str, date, datetime or Period, optional
@@ -52,18 +65,22 @@ def payers(
         time at which the payments were read.
     money : bool, default False
         Whether to return exact decimals in currency, in columns without the ``_cents`` suffix.
+    by : str, optional
+        Column of the payments, such as ``"country"``. The result has a row for each of its values,
+        in a column of the same name. All payments of a payer must have the same value.
 
     Returns
     -------
     pandas.DataFrame
-        One row per period, app and currency.
+        One row per period, app and currency. Refunds at an unknown time are in a last row without a
+        period and a state, unless *since* is given.
 
         - ``period`` (datetime64[us]): first day of the period.
         - ``app`` (category): only with ``unit="app"``.
         - ``currency`` (category).
-        - ``active_payers`` (Int64): payers with a sale in the period.
+        - ``active_payers`` (Int64): payers with a sale in the period. A payment of 0 is not a sale.
         - ``new_payers`` (Int64): payers whose first sale is in the period. Missing if the payments
-          were cut to a window.
+          were cut to a window, and, with a warning, if rows may be missing.
         - ``returning_payers`` (Int64): the other active payers. Missing in the same case.
         - ``revenue_cents`` (Int64): revenue from all payments that have a payer.
         - ``arpp_cents`` (Int64): average revenue per active payer, rounded half up to a cent.
@@ -89,9 +106,11 @@ def payers(
     0              1           1           1500
     1              2           1           3000
     """
-    ledger = build(self._frame, as_of=as_of, tz=tz)
+    ledger = build(self._frame, as_of=as_of, tz=tz, by=by)
     table = compute_payers(ledger, freq, unit=unit, basis=basis, tz=tz, since=since)
-    return result_table(table, ledger, money=money)
+    table = name_segments(table, by)
+    said = answer("payers", freq=freq, basis=basis, unit=unit, tz=tz, by=by)
+    return result_table(table, ledger, money=money, answer=said)
 
 
 def compute_payers(
@@ -107,21 +126,31 @@ def compute_payers(
     amount = amount_of(basis)
     ledger.need("payers", "payer", amount)
     calendar = Calendar(ledger.as_of, tz, freq)
-    groups = groups_of(unit)
+    groups = [*groups_of(unit), *segment_columns(ledger, per_payer=True)]
     rows = entries(ledger).dropna(subset="payer")
     rows = rows.assign(period=calendar.starts(rows["paid_at"]))
-    counts = _counts(rows[~rows["refund"]], groups)
-    sums = totals(rows, ["period", *groups])[["period", *groups, amount]]
+    counts = _counts(rows[is_purchase(rows)], groups)
+    sums = totals(rows, ["period", *groups])
+    sums = sums[["period", *groups, amount]]
     keys = ["period", *groups]
     until = replace(calendar, as_of=ledger.until)
     table = until.with_empty(sums.merge(counts, on=keys, how="left"), groups, "period")
     numbers = ["active_payers", "new_payers", "returning_payers"]
     table[numbers] = table[numbers].fillna(0)  # periods with refunds but without a sale
     table["revenue_cents"] = table.pop(amount)
-    table["arpp_cents"] = _average(table["revenue_cents"], table["active_payers"])
-    if ledger.cut:
+    table["arpp_cents"] = average(table["revenue_cents"], table["active_payers"])
+    gap = "" if ledger.cut else ledger.find_gap()
+    if gap:
+        message = f"payers() cannot tell new from returning payers: {gap}. {HOW_TO_DECLARE}"
+        warnings.warn(message, stacklevel=3)
+    if ledger.cut or gap:
         table[["new_payers", "returning_payers"]] = pd.NA
     return calendar.finish(table, "period", since)
+
+
+def is_purchase(rows: pd.DataFrame) -> pd.Series[bool]:
+    """Return whether each of the `entries` makes its payer a payer: a sale that is not free."""
+    return ~rows["refund"] & (rows["gross_cents"] != 0).fillna(True).astype(bool)
 
 
 def _counts(sales: pd.DataFrame, groups: list[str]) -> pd.DataFrame:
@@ -134,7 +163,7 @@ def _counts(sales: pd.DataFrame, groups: list[str]) -> pd.DataFrame:
     return counts.assign(returning_payers=counts["active_payers"] - counts["new_payers"])
 
 
-def _average(sums: pd.Series, counts: pd.Series) -> pd.Series:
+def average(sums: pd.Series, counts: pd.Series) -> pd.Series:
     """Divide cents by counts in integers, rounded half up; missing where the count is 0."""
     divisors = counts.where(counts > 0)
     return ((2 * sums + divisors) // (2 * divisors)).astype("Int64")
@@ -196,7 +225,9 @@ def top_payers(
     0     1   ada    0.9
     """
     ledger = build(self._frame, as_of=as_of, tz=tz)
-    return result_table(compute_top_payers(ledger, n, tz=tz, since=since), ledger, money=money)
+    table = compute_top_payers(ledger, n, tz=tz, since=since)
+    said = answer("top_payers", since=None if since is None else str(since), tz=tz)
+    return result_table(table, ledger, money=money, answer=said)
 
 
 def compute_top_payers(
@@ -208,12 +239,9 @@ def compute_top_payers(
 ) -> pd.DataFrame:
     """Compute `top_payers` from a ledger, in cents."""
     ledger.need("top_payers", "payer", "net_cents")
-    if not isinstance(n, int) or n < 1:
+    if not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 1:
         raise UserError(f"Invalid n: {n!r}. Pass the number of payers to show, such as 10.")
-    rows = entries(ledger)
-    if since is not None:
-        calendar = Calendar(ledger.as_of, tz, "D")
-        rows = rows[calendar.local(rows["paid_at"]) >= calendar.start(since)]
+    rows = since_rows(entries(ledger), ledger, since, tz)
     table = totals(rows, ["currency", "payer"])
     whole = table.groupby("currency", observed=True, dropna=False)["net_cents"].transform("sum")
     table["share"] = (table["net_cents"] / whole.where(whole > 0)).astype("Float64")
@@ -223,3 +251,11 @@ def compute_top_payers(
     rank = table.groupby("currency", observed=True, dropna=False).cumcount() + 1
     table.insert(1, "rank", rank.astype("Int64"))
     return table[table["rank"] <= n].reset_index(drop=True)
+
+
+def since_rows(rows: pd.DataFrame, ledger: Ledger, since: Moment | None, tz: str) -> pd.DataFrame:
+    """Return the rows from the first day of *since* on."""
+    if since is None:
+        return rows
+    calendar = Calendar(ledger.as_of, tz, "D")
+    return rows[calendar.local(rows["paid_at"]) >= calendar.start(since)]

@@ -11,8 +11,9 @@ from cpsl_notebook.earnings.calendar import Calendar
 from cpsl_notebook.earnings.dates import Moment
 from cpsl_notebook.earnings.ledger.builder import build
 from cpsl_notebook.earnings.ledger.ledger import Ledger
+from cpsl_notebook.earnings.ledger.segments import name_segments, segment_columns
 from cpsl_notebook.earnings.ledger.transactions import AMOUNTS, entries, totals
-from cpsl_notebook.earnings.result_table import result_table
+from cpsl_notebook.earnings.result_table import answer, result_table
 
 if TYPE_CHECKING:
     from cpsl_notebook.earnings.accessor import Earnings
@@ -30,9 +31,11 @@ def revenue(
     since: Moment | None = None,
     as_of: Moment | None = None,
     money: bool = False,
+    by: str | None = None,
 ) -> pd.DataFrame:
     """Return sales, refunds and fees by period, app, kind and currency.
 
+    This is cash, not recognised revenue: a payment for a year counts in full on the day it is paid.
     Sales and refunds are separate, and fees are net of refunded fees, as in Stripe's balance
     summary: ``gross_cents + refunds_cents - fee_cents`` equals ``net_cents``.
 
@@ -49,12 +52,16 @@ def revenue(
         time at which the payments were read.
     money : bool, default False
         Whether to return exact decimals in currency, in columns without the ``_cents`` suffix.
+    by : str, optional
+        Column of the payments, such as ``"country"``. The result has a row for each of its values,
+        in a column of the same name.
 
     Returns
     -------
     pandas.DataFrame
         One row per period, app, kind and currency. Periods without payments have zeros, up to
-        *as_of* or to the end of the window that was read.
+        *as_of* or to the end of the window that was read. Refunds at an unknown time are in a last
+        row without a period and a state, unless *since* is given.
 
         - ``period`` (datetime64[us]): first day of the period.
         - ``app``, ``kind``, ``currency`` (category).
@@ -69,7 +76,7 @@ def revenue(
     Raises
     ------
     UserError
-        *freq*, *tz*, *since* or *as_of* is invalid, or a payment has no time.
+        *freq*, *tz*, *since* or *as_of* is invalid, or a sale has no time.
 
     Examples
     --------
@@ -86,8 +93,10 @@ def revenue(
     0  2026-09-01  49.00    0.00   4.90  44.10
     1  2026-10-01   0.00   -9.00  -0.90  -8.10
     """
-    ledger = build(self._frame, as_of=as_of, tz=tz)
-    return result_table(compute_revenue(ledger, freq, tz=tz, since=since), ledger, money=money)
+    ledger = build(self._frame, as_of=as_of, tz=tz, by=by)
+    table = name_segments(compute_revenue(ledger, freq, tz=tz, since=since), by)
+    said = answer("revenue", freq=freq, tz=tz, by=by)
+    return result_table(table, ledger, money=money, answer=said)
 
 
 def compute_revenue(
@@ -99,10 +108,11 @@ def compute_revenue(
 ) -> pd.DataFrame:
     """Compute `revenue` from a ledger, in cents."""
     calendar = Calendar(ledger.as_of, tz, freq)
+    groups = [*_GROUPS, *segment_columns(ledger)]
     rows = entries(ledger)
     rows = rows.assign(period=calendar.starts(rows["paid_at"]))
-    sums = totals(rows, ["period", *_GROUPS])
-    filled = replace(calendar, as_of=ledger.until).with_empty(sums, _GROUPS, "period")
+    sums = totals(rows, ["period", *groups])
+    filled = replace(calendar, as_of=ledger.until).with_empty(sums, groups, "period")
     for amount in set(AMOUNTS) & ledger.missing:
         filled[amount] = pd.Series(pd.NA, index=filled.index, dtype="Int64")
     return calendar.finish(filled, "period", since)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import numpy as np
 import pandas as pd
 
+from cpsl_notebook.earnings.minor_units import exponent
 from cpsl_notebook.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ __all__ = [
     "finish",
     "groups",
     "in_currency",
+    "in_percent",
     "numbers",
     "panels",
     "ratios",
@@ -51,6 +53,7 @@ COLORS = {
     "grey": "#9a9a9a",
 }
 _SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "INR": "₹", "BRL": "R$", "CAD": "CA$", "AUD": "A$"}
+_NOTHING = "Nothing to plot: the result has no rows. Check since= and as_of=."
 _COLUMNS = 3  # of panels side by side
 
 
@@ -73,33 +76,20 @@ def panels(
     Returns
     -------
     iterator of tuple
-        The axes of each panel, and its part.
+        The axes of each panel, and its part; nothing if there are no parts.
 
     Raises
     ------
     UserError
-        There are no parts, or matplotlib is not installed.
+        matplotlib is not installed.
     """
     count = len(parts)
     if not count:
-        raise UserError("Nothing to plot: the result has no rows. Check since= and as_of=.")
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError:
-        raise UserError("Plots need matplotlib. Install it with: pip install matplotlib") from None
+        return iter(())
     across = min(count, across)
     down = math.ceil(count / across)
     width = 7.5 if across == 1 else 5.0 * across
-    figure, grid = plt.subplots(
-        rows * down,
-        across,
-        squeeze=False,
-        figsize=(width, height * rows * down),
-        layout="constrained",
-    )
-    figure.patch.set_alpha(0)
-    for axes in grid.flat:
-        _style(axes)
+    grid = _grid(rows * down, across, (width, height * rows * down))
     for unused in range(count, across * down):
         for row in range(rows):
             grid[unused // across * rows + row, unused % across].set_visible(False)
@@ -109,43 +99,68 @@ def panels(
     )
 
 
-def groups(table: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
-    """Split a table by app and currency into titles, currencies and rows."""
-    keys = [key for key in ("app", "currency") if key in table]
+def groups(table: pd.DataFrame, by: str | None = None) -> list[tuple[str, str, pd.DataFrame]]:
+    """Split a table by app, segment and currency into titles, currencies and rows."""
+    keys = [key for key in ("app", by, "currency") if key in table]
     several = table["currency"].nunique() > 1
     found = []
     for key, part in table.groupby(keys, observed=True, dropna=False, sort=True):
         named = dict(zip(keys, key, strict=True))
         currency = str(named["currency"]).replace("nan", "")
-        words = [str(named["app"])] if "app" in named else []
+        words = [str(named[key]) for key in ("app", by) if key in named]
         words += [currency] if several or not words else []
         found.append((" · ".join(words), currency, part))
     return found
 
 
 def in_currency(axis: Any, currency: str) -> None:
-    """Label an axis of cents with amounts in currency."""
+    """Label an axis of cents with amounts in currency, at whole cents."""
+    import matplotlib.ticker
+
+    one = 10 ** exponent(currency)
 
     def tick(cents: float, _: object = None) -> str:
-        low, high = axis.get_view_interval()
-        largest = max(abs(low), abs(high)) / 100
+        ticks = axis.get_majorticklocs() / one
+        low, high = axis.get_view_interval() / one
+        largest = max(abs(low), abs(high))
         for size, letter, least in ((1_000_000, "M", 2_000_000), (1_000, "k", 100_000)):
             if cents and largest >= least:
-                return _with_symbol(f"{abs(cents) / 100 / size:,.4g}{letter}", cents, currency)
-        return amount(cents, currency, 0 if high - low >= 500 else 2)
+                digits = _digits(ticks / size)
+                return _with_symbol(
+                    f"{abs(cents) / one / size:,.{digits}f}{letter}", cents, currency
+                )
+        return amount(cents, currency, None if _digits(ticks) else 0)
 
+    axis.set_major_locator(
+        matplotlib.ticker.MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10], integer=True)
+    )
     axis.set_major_formatter(tick)
 
 
-def amount(cents: float, currency: str, digits: int = 2) -> str:
-    """Format cents as an amount in currency.
+def in_percent(axis: Any) -> None:
+    """Label an axis of shares with percentages."""
+    axis.set_major_formatter(
+        lambda share, _: f"{share:.{_digits(axis.get_majorticklocs() * 100)}%}"
+    )
+
+
+def _digits(values: npt.NDArray[np.float64]) -> int:
+    """Return the number of decimal places that all values need, at most 5."""
+    exact = (places for places in range(5) if np.allclose(values, values.round(places), 0, 1e-9))
+    return next(exact, 5)
+
+
+def amount(cents: float, currency: str, digits: int | None = None) -> str:
+    """Format cents as an amount in currency, by default with the currency's number of decimals.
 
     Examples
     --------
-    >>> amount(-123456, "USD"), amount(150, "CHF", 0)
-    ('-$1,234.56', '2 CHF')
+    >>> amount(-123456, "USD"), amount(150, "CHF", 0), amount(1500, "JPY")
+    ('-$1,234.56', '2 CHF', '1,500 JPY')
     """
-    return _with_symbol(f"{abs(cents) / 100:,.{digits}f}", cents, currency)
+    places = exponent(currency)
+    digits = places if digits is None else digits
+    return _with_symbol(f"{abs(cents) / 10**places:,.{digits}f}", cents, currency)
 
 
 def _with_symbol(number: str, cents: float, currency: str) -> str:
@@ -216,7 +231,7 @@ def finish(drawn: list[Axes], table: pd.DataFrame, *, fades: bool = False) -> Dr
     Parameters
     ----------
     drawn : list of matplotlib.axes.Axes
-        All axes of the figure.
+        All axes of the figure. Without any, a figure is made that says that there is nothing to plot.
     table : pandas.DataFrame
         Result that the plot shows.
     fades : bool, default False
@@ -227,10 +242,13 @@ def finish(drawn: list[Axes], table: pd.DataFrame, *, fades: bool = False) -> Dr
     matplotlib.axes.Axes or numpy.ndarray of matplotlib.axes.Axes
         As the plots of pandas return them: the axes, or an array of several.
     """
+    if not drawn:
+        drawn = [_say(_NOTHING)]
     subtitle = f"as of {pd.Timestamp(table.attrs['as_of']):%Y-%m-%d %H:%M} UTC"
     if fades and (table["state"] != "final").any():
         subtitle += ", paler: not final"
     drawn[0].figure.supxlabel(subtitle, fontsize=9, color=INK, x=0.99, ha="right")
+    _as_plain_text(drawn[0].figure)
     return drawn[0] if len(drawn) == 1 else np.array(drawn)
 
 
@@ -242,6 +260,37 @@ def numbers(cents: pd.Series[Any]) -> Any:
 def ratios(values: pd.Series[Any]) -> Any:
     """Return numbers as floats for drawing, with gaps for missing values."""
     return values.astype("Float64").to_numpy(float, na_value=np.nan)
+
+
+def _grid(rows: int, columns: int, size: tuple[float, float]) -> npt.NDArray[np.object_]:
+    """Return the axes of a new figure, whose size is in inches."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        raise UserError("Plots need matplotlib. Install it with: pip install matplotlib") from None
+    figure, grid = plt.subplots(rows, columns, squeeze=False, figsize=size, layout="constrained")
+    figure.patch.set_alpha(0)
+    for axes in grid.flat:
+        _style(axes)
+    return grid
+
+
+def _say(text: str) -> Axes:
+    """Return the axes of a new figure that shows only a text."""
+    axes: Axes = _grid(1, 1, (7.5, 1.2))[0, 0]
+    axes.text(0, 0.5, text, color=INK, va="center")
+    axes.spines["bottom"].set_visible(False)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    return axes
+
+
+def _as_plain_text(figure: Any) -> None:
+    """Show every text as it is: matplotlib reads what is between two dollar signs as a formula."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
 
 
 def _style(axes: Axes) -> None:

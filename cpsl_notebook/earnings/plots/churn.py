@@ -8,7 +8,7 @@ import numpy as np
 
 from cpsl_notebook.earnings.dates import Moment
 from cpsl_notebook.earnings.plots.axes import COLORS, INK, finish, groups, panels, ratios
-from cpsl_notebook.earnings.plots.periods import bars, label_periods
+from cpsl_notebook.earnings.plots.periods import bars, label_periods, line
 
 if TYPE_CHECKING:
     from cpsl_notebook.earnings.plots.axes import Drawn
@@ -25,6 +25,7 @@ def churn(
     tz: str = "UTC",
     since: Moment | None = None,
     as_of: Moment | None = None,
+    by: str | None = None,
 ) -> Drawn:
     """Plot gross and net revenue retention, and below them the share of payers that churned.
 
@@ -42,6 +43,9 @@ def churn(
     as_of : str, date, datetime or Period, optional
         Moment up to which payments count. A day, a month or a year means its end. Defaults to the
         time at which the payments were read.
+    by : str, optional
+        Column of the payments, such as ``"country"``, with a panel for each of its values. All
+        payments of a payer must have the same value.
 
     Returns
     -------
@@ -51,7 +55,7 @@ def churn(
     Raises
     ------
     UserError
-        The result has no rows, matplotlib is not installed, or
+        matplotlib is not installed, or
         `cpsl_notebook.earnings.Earnings.churn` raises an error.
 
     Examples
@@ -65,22 +69,18 @@ def churn(
     >>> [each.get_title(loc="left") for each in axes]
     ['Retention · shop', 'Churned share of opening payers']
     """
-    table = self._earnings.churn(basis=basis, unit=unit, tz=tz, since=since, as_of=as_of)
+    table = self._earnings.churn(basis=basis, unit=unit, tz=tz, since=since, as_of=as_of, by=by)
     drawn = []
-    for (above, below), (title, _, part) in panels(groups(table), rows=2, height=2.6):
+    for (above, below), (title, _, part) in panels(groups(table, by), rows=2, height=2.6):
         for name, color in {"net_retention": "teal", "gross_retention": "blue"}.items():
-            above.plot(
-                range(len(part)),
-                ratios(part[name]),
-                color=COLORS[color],
-                marker="o",
-                ms=3.5,
-                label=name.replace("_", " "),
-            )
-        above.axhline(1, color=INK, lw=0.8, ls="--")
+            line(above, ratios(part[name]), COLORS[color], label=name.replace("_", " "))
+        shown = [*ratios(part["net_retention"]), *ratios(part["gross_retention"])]
+        above.set_ylim(np.nanmin([0.85, *shown]) - 0.05, np.nanmax([1.05, *shown]) + 0.05)
         label_periods(above, f"Retention · {title}", "%", part["month"])
-        churned = np.nan_to_num(ratios(part["payer_churn"]))
+        above.axhline(1, color=INK, lw=0.8, ls="--")
+        churned = ratios(part["payer_churn"])
         bars(below, churned, part["state"], COLORS["red"])
+        below.set_ylim(0, np.nanmax([0.05, *churned]) * 1.1)
         label_periods(below, "Churned share of opening payers", "%", part["month"])
         drawn += [above, below]
     return finish(drawn, table, fades=True)

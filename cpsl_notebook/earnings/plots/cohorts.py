@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from cpsl_notebook.earnings.plots.plotter import Plots
 
 __all__ = ["cohorts"]
+
+_FEWEST_AGES = 6  # columns that the heat map has room for
 
 
 def cohorts(
@@ -52,7 +55,7 @@ def cohorts(
     Raises
     ------
     UserError
-        The result has no rows, matplotlib is not installed, or
+        matplotlib is not installed, or
         `cpsl_notebook.earnings.Earnings.cohorts` raises an error.
 
     Examples
@@ -84,7 +87,9 @@ def cohorts(
         names = [f"{day:%b %Y} ({size})" for day, size in sizes.items()]
         axes.set_yticks(range(len(names)), names, fontsize=8.5)
         axes.set_ylim(tall - 0.5, -0.5)
-        axes.locator_params(axis="x", integer=True, nbins=9)
+        step = math.ceil(values.shape[1] / 9)
+        axes.set_xticks(range(0, values.shape[1], step))
+        axes.set_xlim(-0.5, max(values.shape[1], _FEWEST_AGES) - 0.5)
         axes.grid(visible=False)
         axes.spines["bottom"].set_visible(False)
         axes.set_xlabel("months since the first monthly payment", color=INK)

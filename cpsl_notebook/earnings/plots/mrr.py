@@ -33,6 +33,7 @@ def mrr(
     tz: str = "UTC",
     since: Moment | None = None,
     as_of: Moment | None = None,
+    by: str | None = None,
 ) -> Drawn:
     """Plot the monthly recurring revenue at the end of each month, and below it its movements.
 
@@ -50,6 +51,9 @@ def mrr(
     as_of : str, date, datetime or Period, optional
         Moment up to which payments count. A day, a month or a year means its end. Defaults to the
         time at which the payments were read.
+    by : str, optional
+        Column of the payments, such as ``"country"``, with a panel for each of its values. All
+        payments of a payer must have the same value.
 
     Returns
     -------
@@ -59,7 +63,7 @@ def mrr(
     Raises
     ------
     UserError
-        The result has no rows, matplotlib is not installed, or
+        matplotlib is not installed, or
         `cpsl_notebook.earnings.Earnings.mrr` raises an error.
 
     Examples
@@ -73,9 +77,9 @@ def mrr(
     >>> [each.get_title(loc="left") for each in axes]
     ['Monthly recurring revenue · shop', 'Movements']
     """
-    table = self._earnings.mrr(basis=basis, unit=unit, tz=tz, since=since, as_of=as_of)
+    table = self._earnings.mrr(basis=basis, unit=unit, tz=tz, since=since, as_of=as_of, by=by)
     drawn = []
-    for (above, below), (title, currency, part) in panels(groups(table), rows=2, height=2.8):
+    for (above, below), (title, currency, part) in panels(groups(table, by), rows=2, height=2.8):
         states = part["state"]
         bars(above, numbers(part["closing_cents"]), states, COLORS["blue"])
         label_periods(above, f"Monthly recurring revenue · {title}", currency, part["month"])

@@ -20,7 +20,7 @@ from cpsl_notebook.earnings.plots.axes import (
     short,
     titled,
 )
-from cpsl_notebook.earnings.plots.periods import bars, label_periods
+from cpsl_notebook.earnings.plots.periods import bars, label_periods, line
 
 if TYPE_CHECKING:
     from cpsl_notebook.earnings.plots.axes import Drawn
@@ -38,6 +38,7 @@ def payers(
     tz: str = "UTC",
     since: Moment | None = None,
     as_of: Moment | None = None,
+    by: str | None = None,
 ) -> Drawn:
     """Plot new and returning payers, and below them the average revenue per payer.
 
@@ -57,6 +58,9 @@ def payers(
     as_of : str, date, datetime or Period, optional
         Moment up to which payments count. A day, a month or a year means its end. Defaults to the
         time at which the payments were read.
+    by : str, optional
+        Column of the payments, such as ``"country"``, with a panel for each of its values. All
+        payments of a payer must have the same value.
 
     Returns
     -------
@@ -66,7 +70,7 @@ def payers(
     Raises
     ------
     UserError
-        The result has no rows, matplotlib is not installed, or
+        matplotlib is not installed, or
         `cpsl_notebook.earnings.Earnings.payers` raises an error.
 
     Examples
@@ -78,9 +82,11 @@ def payers(
     >>> [each.get_title(loc="left") for each in axes]
     ['Payers · shop', 'Average revenue per payer']
     """
-    table = self._earnings.payers(freq, unit=unit, basis=basis, tz=tz, since=since, as_of=as_of)
+    table = self._earnings.payers(
+        freq, unit=unit, basis=basis, tz=tz, since=since, as_of=as_of, by=by
+    )
     drawn = []
-    for (above, below), (title, currency, part) in panels(groups(table), rows=2, height=2.6):
+    for (above, below), (title, currency, part) in panels(groups(table, by), rows=2, height=2.6):
         stack = {"returning": "blue", "new": "teal"}
         if part["new_payers"].isna().any():
             stack = {"active": "blue"}
@@ -92,7 +98,7 @@ def payers(
         label_periods(above, f"Payers · {title}", "", part["period"])
         above.locator_params(axis="y", integer=True)
         average = ratios(part["arpp_cents"])
-        below.plot(range(len(part)), average, color=COLORS["violet"], marker="o", ms=3.5)
+        line(below, average, COLORS["violet"])
         below.set_ylim(0, max(float(np.nanmax(average, initial=0)) * 1.15, 100))
         label_periods(below, "Average revenue per payer", currency, part["period"])
         drawn += [above, below]
@@ -131,7 +137,7 @@ def top_payers(
     Raises
     ------
     UserError
-        The result has no rows, matplotlib is not installed, or
+        matplotlib is not installed, or
         `cpsl_notebook.earnings.Earnings.top_payers` raises an error.
 
     Examples

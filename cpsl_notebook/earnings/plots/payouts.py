@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from cpsl_notebook.earnings.dates import Moment
 from cpsl_notebook.earnings.plots.axes import (
@@ -16,10 +17,13 @@ from cpsl_notebook.earnings.plots.axes import (
     in_currency,
     numbers,
     panels,
+    short,
     titled,
 )
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from cpsl_notebook.earnings.plots.axes import Drawn
     from cpsl_notebook.earnings.plots.plotter import Plots
 
@@ -33,10 +37,16 @@ _AGES = {
 }
 
 
-def payouts(self: Plots, *, as_of: Moment | None = None, tz: str = "UTC") -> Drawn:
-    """Plot the net amounts that are not paid out, by payout state and age.
+_MOST_PAYOUTS = 20  # bars
 
-    Each app and currency has a panel.
+
+def payouts(
+    self: Plots, *, as_of: Moment | None = None, tz: str = "UTC", by: str = "payout_state"
+) -> Drawn:
+    """Plot the net amounts that are not paid out, by payout state and age, or those of each payout.
+
+    By state, each app and currency has a panel; by payout id, each currency. Of many payouts, the
+    last 20 are shown.
 
     Parameters
     ----------
@@ -45,6 +55,8 @@ def payouts(self: Plots, *, as_of: Moment | None = None, tz: str = "UTC") -> Dra
         time at which the payments were read.
     tz : str, default "UTC"
         Time zone whose calendar days count for ages, such as ``"Europe/Berlin"``.
+    by : {"payout_state", "payout_id"}, default "payout_state"
+        What the bars are.
 
     Returns
     -------
@@ -54,7 +66,7 @@ def payouts(self: Plots, *, as_of: Moment | None = None, tz: str = "UTC") -> Dra
     Raises
     ------
     UserError
-        The result has no rows, matplotlib is not installed, or
+        matplotlib is not installed, or
         `cpsl_notebook.earnings.Earnings.payouts` raises an error.
 
     Examples
@@ -67,7 +79,12 @@ def payouts(self: Plots, *, as_of: Moment | None = None, tz: str = "UTC") -> Dra
     >>> axes.texts[0].get_text().splitlines()
     [' $13.50', ' oldest: 1 day']
     """
-    table = self._earnings.payouts(as_of=as_of, tz=tz)
+    table = self._earnings.payouts(as_of=as_of, tz=tz, by=by)
+    drawn = _draw_payouts(table) if by == "payout_id" else _draw_states(table)
+    return finish(drawn, table)
+
+
+def _draw_states(table: pd.DataFrame) -> list[Axes]:
     drawn = []
     parts = groups(table)
     tall = max((len(part) for _, _, part in parts), default=0)
@@ -91,4 +108,28 @@ def payouts(self: Plots, *, as_of: Moment | None = None, tz: str = "UTC") -> Dra
         in_currency(axes.xaxis, currency)
         titled(axes, f"Not paid out, net · {title}")
         drawn.append(axes)
-    return finish(drawn, table)
+    return drawn
+
+
+def _draw_payouts(table: pd.DataFrame) -> list[Axes]:
+    drawn = []
+    parts = [(name, currency, part.tail(_MOST_PAYOUTS)) for name, currency, part in groups(table)]
+    tall = max((len(part) for _, _, part in parts), default=0)
+    for (axes,), (title, currency, part) in panels(parts, height=1.0 + 0.3 * tall, across=1):
+        axes.barh(range(len(part)), numbers(part["net_cents"]), color=COLORS["blue"], height=0.7)
+        names = [
+            "in no payout"
+            if pd.isna(name)
+            else short(name)
+            if pd.isna(day)
+            else f"{day.day} {day:%b %Y}, {short(name)}"
+            for name, day in zip(part["payout_id"], part["payout_at"], strict=True)
+        ]
+        axes.set_yticks(range(len(part)), names)
+        axes.invert_yaxis()
+        axes.axvline(0, color=INK, lw=0.8)
+        axes.grid(visible=False, axis="y")
+        in_currency(axes.xaxis, currency)
+        titled(axes, f"Payouts, net · {title}")
+        drawn.append(axes)
+    return drawn

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from cpsl_notebook.earnings.plots.churn import churn
 from cpsl_notebook.earnings.plots.cohorts import cohorts
 from cpsl_notebook.earnings.plots.mrr import mrr
+from cpsl_notebook.earnings.plots.overview import metrics
 from cpsl_notebook.earnings.plots.payers import payers, top_payers
 from cpsl_notebook.earnings.plots.payouts import payouts
 from cpsl_notebook.earnings.plots.reconciliation import reconcile
@@ -44,6 +45,7 @@ class Plots:
     def __init__(self, earnings: Earnings) -> None:
         self._earnings = earnings
 
+    metrics = metrics
     revenue = revenue
     payers = payers
     top_payers = top_payers

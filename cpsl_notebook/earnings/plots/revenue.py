@@ -35,6 +35,7 @@ def revenue(
     tz: str = "UTC",
     since: Moment | None = None,
     as_of: Moment | None = None,
+    by: str | None = None,
 ) -> Drawn:
     r"""Plot gross sales by app and kind, refunds below zero, and net revenue as a line.
 
@@ -51,6 +52,8 @@ def revenue(
     as_of : str, date, datetime or Period, optional
         Moment up to which payments count. A day, a month or a year means its end. Defaults to the
         time at which the payments were read.
+    by : str, optional
+        Column of the payments, such as ``"country"``, with a panel for each of its values.
 
     Returns
     -------
@@ -60,7 +63,7 @@ def revenue(
     Raises
     ------
     UserError
-        The result has no rows, matplotlib is not installed, or
+        matplotlib is not installed, or
         `cpsl_notebook.earnings.Earnings.revenue` raises an error.
 
     Examples
@@ -72,9 +75,9 @@ def revenue(
     >>> axes.get_title(loc="left"), [label.get_text() for label in axes.get_xticklabels()]
     ('Revenue · USD', ['Jan\n2026', 'Feb'])
     """
-    table = self._earnings.revenue(freq, tz=tz, since=since, as_of=as_of)
+    table = self._earnings.revenue(freq, tz=tz, since=since, as_of=as_of, by=by)
     drawn = []
-    parts = groups(table.drop(columns="app"))
+    parts = groups(table.drop(columns="app"), by)
     for (axes,), (title, currency, part) in panels(parts, height=3.4 if len(parts) == 1 else 4.2):
         rows = table.loc[part.index]
         per = rows.groupby("period", observed=True)

@@ -7,6 +7,8 @@ payments lack a column that it needs.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -31,8 +33,38 @@ def _find_incomplete(ledger: Ledger) -> pd.DataFrame:
     rows = ledger.rows
     columns = [name for name in ("payment_id", "paid_at", *AMOUNTS) if name not in ledger.missing]
     return pd.concat(
-        [rows.loc[rows[name].isna(), _PAYMENT].assign(finding=f"no {name}") for name in columns]
+        [
+            rows.loc[rows[name].isna() & ~_is_recorded_refund(rows), _PAYMENT].assign(
+                finding=f"no {name}"
+            )
+            for name in columns
+        ]
     )
+
+
+def _is_recorded_refund(rows: pd.DataFrame) -> pd.Series[bool]:
+    """Return whether a row is a refund of which the payment may record neither time nor amount."""
+    return rows["refund_of"].notna() & ~(rows["gross_cents"] > 0).fillna(False).astype(bool)
+
+
+def _find_undated_refunds(ledger: Ledger) -> pd.DataFrame:
+    """Find refunds whose time or amount is unknown."""
+    rows = ledger.rows[_is_recorded_refund(ledger.rows)]
+    undated = rows[rows["paid_at"].isna()].rename(columns={"gross_cents": "found_cents"})
+    unpriced = rows.loc[rows["gross_cents"].isna(), _PAYMENT]
+    return pd.concat(
+        [
+            undated[[*_PAYMENT, "found_cents"]].assign(finding="refunded at an unknown time"),
+            unpriced.assign(finding="refunded in part, of an unknown amount"),
+        ]
+    )
+
+
+def _find_noted(ledger: Ledger, check: str) -> pd.DataFrame:
+    """Return the notes of a ledger that belong to a check."""
+    noted = [note for note in ledger.notes if note["check"] == check]
+    columns = ["app", "payment_id", "finding"]
+    return pd.DataFrame([[note[name] for name in columns] for note in noted], columns=columns)  # type: ignore[literal-required]
 
 
 def _find_wrong_net(ledger: Ledger) -> pd.DataFrame:
@@ -111,8 +143,8 @@ def _find_late_renewals(ledger: Ledger) -> pd.DataFrame:
 
 
 def _find_negatives(ledger: Ledger) -> pd.DataFrame:
-    """Find negative gross amounts, which are refunds."""
-    rows = ledger.rows
+    """Find negative gross amounts that do not name the payment which they refund."""
+    rows = ledger.rows[ledger.rows["refund_of"].isna()]
     findings = rows.loc[(rows["gross_cents"] < 0).fillna(False), [*_PAYMENT, "gross_cents"]]
     return findings.rename(columns={"gross_cents": "found_cents"}).assign(
         finding="negative amount, probably a refund"
@@ -131,7 +163,7 @@ def _find_repeated(ledger: Ledger) -> pd.DataFrame:
     return _findings(rows, soon, None, rows["gross_cents"], "same payer and amount within a day")
 
 
-PAYMENT_CHECKS = {
+PAYMENT_CHECKS: dict[str, tuple[str, Callable[[Ledger], pd.DataFrame]]] = {
     "complete": ("error", _find_incomplete),
     "net": ("error", _find_wrong_net),
     "fee": ("error", _find_wrong_fees),
@@ -141,6 +173,10 @@ PAYMENT_CHECKS = {
     "renewals": ("information", _find_late_renewals),
     "negatives": ("information", _find_negatives),
     "repeated": ("information", _find_repeated),
+    "refunds": ("information", _find_undated_refunds),
+    "dates": ("error", partial(_find_noted, check="dates")),
+    "payers": ("information", partial(_find_noted, check="payers")),
+    "left out": ("information", partial(_find_noted, check="left out")),
 }
 """Severity of the findings and function of each check, by the name of the check."""
 

@@ -16,7 +16,10 @@ from cpsl_notebook.earnings.ledger.amounts import Unit
 from cpsl_notebook.earnings.ledger.builder import build
 from cpsl_notebook.earnings.ledger.ledger import Ledger
 from cpsl_notebook.earnings.reconciliation.payment_checks import PAYMENT_CHECKS, CannotRunError
-from cpsl_notebook.earnings.reconciliation.summary_check import compare_with_summaries
+from cpsl_notebook.earnings.reconciliation.summary_check import (
+    compare_payout_states,
+    compare_with_summaries,
+)
 from cpsl_notebook.earnings.result_table import result_table
 from cpsl_notebook.errors import UserError
 
@@ -60,11 +63,14 @@ def reconcile(
     - The fee of a sale differs from a tenth of the gross amount by a cent or more.
     - Several payments of an app have the same id.
     - The payments have several currencies, or none.
-    - The sum of gross amounts, fees or net amounts differs from the summary.
+    - A payment is dated after the time of reading.
+    - The sum of gross amounts, fees or net amounts differs from the summary, or that of the net
+      amounts in a payout state, if the summary has such sums.
 
     These findings are for information: payments that are paid out without a payout id or the
-    reverse, late renewals, negative amounts, and payments with the same payer and amount within a
-    day.
+    reverse, late renewals, negative amounts, payments with the same payer and amount within a day,
+    refunds at an unknown time, payments of one subscription or email address with several payers,
+    and payments that were left out, such as those that were never paid.
 
     Parameters
     ----------
@@ -103,8 +109,8 @@ def reconcile(
     Raises
     ------
     UserError
-        The payments were cut to a window, *earnings* has no column ``app``, or *strict* is true and
-        the payments are not balanced.
+        The payments were cut to a window or may lack rows, *earnings* has no column ``app``, or
+        *strict* is true and the payments are not balanced.
 
     Examples
     --------
@@ -128,11 +134,15 @@ def reconcile(
     ]
     sums = compare_with_summaries(ledger, earnings, roles, amounts)
     parts.append(_typed([row | {"check": "sums"} for row in sums]))
+    states = compare_payout_states(ledger, earnings)
+    parts.append(_typed([row | {"check": "payout states"} for row in states]))
     findings = pd.concat(parts).sort_values("severity", kind="stable", ignore_index=True)
     balanced = not findings["severity"].isin(["error", "not checked"]).any()
     if strict and not balanced:
         raise UserError(_verdict(findings))
-    return result_table(findings, ledger, money=money, balanced="yes" if balanced else "no")
+    findings["currency"] = _currencies(findings, ledger)
+    table = result_table(findings, ledger, money=money, balanced="yes" if balanced else "no")
+    return table.drop(columns="currency")
 
 
 def _run(
@@ -156,6 +166,17 @@ def _run(
     earlier = len(found) - len(shown)
     hidden = {"severity": severity, "check": name, "finding": f"{earlier} in earlier payments"}
     return pd.concat([_typed(shown), _typed([hidden] if earlier else [])])
+
+
+def _currencies(findings: pd.DataFrame, ledger: Ledger) -> pd.Series[Any]:
+    """Return the currency of each finding: that of the payment, or else that of the app."""
+    keys = ["app", "payment_id"]
+    rows = ledger.rows[[*keys, "currency"]].astype("string")
+    by_payment = rows.drop_duplicates(keys).set_index(keys)["currency"]
+    by_app = rows.drop_duplicates("app").set_index("app")["currency"]
+    places = pd.MultiIndex.from_frame(findings[keys].astype("string"))
+    found = pd.Series(by_payment.reindex(places).to_numpy(), findings.index, dtype="string")
+    return found.fillna(findings["app"].map(by_app))
 
 
 def _typed(rows: pd.DataFrame | list[dict[str, Any]]) -> pd.DataFrame:

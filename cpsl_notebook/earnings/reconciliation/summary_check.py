@@ -8,12 +8,14 @@ from typing import Any
 import pandas as pd
 
 from cpsl_notebook.earnings.ledger.amounts import Unit, cents
+from cpsl_notebook.earnings.ledger.column_values import PAYOUT_STATES, key
 from cpsl_notebook.earnings.ledger.ledger import Ledger
 from cpsl_notebook.earnings.ledger.roles import AMOUNTS, ROLES, infer, name_implies_cents
 from cpsl_notebook.earnings.reconciliation.payment_checks import CannotRunError
 from cpsl_notebook.errors import UserError
+from cpsl_notebook.frames.field_names import words
 
-__all__ = ["compare_with_summaries"]
+__all__ = ["compare_payout_states", "compare_with_summaries"]
 
 
 def compare_with_summaries(
@@ -43,8 +45,13 @@ def compare_with_summaries(
     Raises
     ------
     UserError
-        *earnings* has no column ``app``.
+        *earnings* is not a DataFrame, or has no column ``app``.
     """
+    if not isinstance(earnings, pd.DataFrame):
+        raise UserError(
+            f"The summaries must be a DataFrame, not {type(earnings).__name__}. "
+            "Pass the result of get_earnings() of cpsl_notebook.Client."
+        )
     if "app" not in earnings.columns:
         raise UserError("The summaries have no column `app`. Pass the result of get_earnings().")
     columns = infer(earnings, roles).columns
@@ -54,6 +61,57 @@ def compare_with_summaries(
         for app in apps
         for role in AMOUNTS
     ]
+
+
+def compare_payout_states(ledger: Ledger, earnings: pd.DataFrame) -> list[dict[str, Any]]:
+    """Compare the net sums by payout state with those of the summaries.
+
+    Summaries have them in columns such as ``net_cents_by_payout_state.Paid out``. A state without a
+    column, or with a missing value, has a sum of 0.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        The payments.
+    earnings : pandas.DataFrame
+        The summaries, one row per app, with a column ``app``.
+
+    Returns
+    -------
+    list of dict
+        ``severity, app, expected_cents, found_cents, finding``, for each app and state. Empty if the
+        summaries have no such columns.
+    """
+    columns = {
+        name: PAYOUT_STATES.get(key(state), state)
+        for name in map(str, earnings.columns)
+        for prefix, _, state in [name.partition(".")]
+        if state and {"net", "payout"} <= set(words(prefix)) and name_implies_cents(prefix)
+    }
+    if not columns or {"payout_state", "net_cents"} & ledger.missing:
+        return []
+    summaries = earnings.drop_duplicates("app", keep=False).set_index("app")
+    found = []
+    for app in map(str, ledger.rows["app"].dropna().unique()):
+        rows = ledger.rows[(ledger.rows["app"] == app) & ledger.rows["payout_state"].notna()]
+        if app not in summaries.index or rows["net_cents"].isna().any():
+            continue
+        sums = rows.groupby(rows["payout_state"].astype(str))["net_cents"].sum()
+        summary = summaries.loc[app, list(columns)].fillna(0)
+        stated = summary.astype("Int64").groupby(lambda name: columns[name]).sum()
+        for state in sorted({*sums.index, *stated.index}):
+            expected, shown = int(sums.get(state, 0)), int(stated.get(state, 0))
+            verb = "equals" if expected == shown else "differs from"
+            found.append(
+                {
+                    "severity": "passed" if expected == shown else "error",
+                    "app": app,
+                    "expected_cents": expected,
+                    "found_cents": shown,
+                    "finding": f"the net sum of the state {state!r} {verb} that of the summary",
+                }
+            )
+    return found
 
 
 def _compare(

@@ -1,9 +1,12 @@
-"""The timeline of monthly subscriptions: the value of each payer's subscriptions at each month end."""
+"""The timeline of subscriptions: what each payer's are worth at the end of each month."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +14,11 @@ import pandas as pd
 
 from cpsl_notebook.earnings.calendar import PROVISIONAL_DAYS, Calendar
 from cpsl_notebook.earnings.ledger.ledger import Ledger
-from cpsl_notebook.earnings.ledger.transactions import monthly_sales
+from cpsl_notebook.earnings.ledger.segments import SEGMENT
+from cpsl_notebook.earnings.ledger.transactions import recurring_sales
 from cpsl_notebook.earnings.subscriptions.chains import (
     EARLY_DAYS,
+    NEVER,
     Chain,
     chains,
     due_dates,
@@ -21,32 +26,45 @@ from cpsl_notebook.earnings.subscriptions.chains import (
     one_chain,
 )
 
-__all__ = ["Timeline", "build_timeline"]
+__all__ = ["Timeline", "build_timeline", "first_days"]
 
 _OWNER = ["app", "currency", "payer"]
+_IDENTITY = ["row", *_OWNER]
 _BASES = ["gross_cents", "net_cents"]
+
+
+_EXACT = 2**62
+"""Sums below this fit into 64 bits."""
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """The monthly payments of a ledger, grouped into chains.
+    """The payments of plans in a ledger, grouped into chains.
+
+    A payment for several months counts in each of them with an equal part. Sums of such parts are
+    exact: they are in units of ``1 / scale`` cents.
 
     Attributes
     ----------
     periods : pandas.DataFrame
-        One row for each payment in a chain: ``app, currency, payer``; ``month``, in which the paid
-        period begins, in months since January 1970; ``due`` and ``until``, the first and the last
-        day on which the amount is in force, in days since 1970; ``gross_cents``, ``net_cents``.
+        One row for each payment in a chain: ``row``, its row in the ledger; ``app, currency,
+        payer``; ``month``, in which the paid period begins, in months since January 1970; ``term``,
+        in months; ``due`` and ``until``, the first and the last day on which the amount is in force,
+        in days since 1970; ``gross_cents``, ``net_cents``. With a column ``segment``, payers are
+        counted by it too.
     unclassified : pandas.DataFrame
-        One row for each payment in no chain: ``app, currency, payer``, ``month`` (its first day),
-        ``gross_cents``, ``net_cents``.
+        One row for each payment in no chain: ``row, app, currency, payer``, ``month`` (its first
+        day), ``gross_cents``, ``net_cents``.
     calendar : Calendar
         Months of the time zone, as of the moment of the ledger.
+    scale : int
+        Least common multiple of the terms.
     """
 
     periods: pd.DataFrame
     unclassified: pd.DataFrame
     calendar: Calendar
+    scale: int
 
     @property
     def this_month(self) -> int:
@@ -62,20 +80,26 @@ class Timeline:
         Returns
         -------
         pandas.DataFrame
-            ``app, currency, payer, month, cents``: one row for each subscription and month.
+            ``row, app, currency, payer, month, cents``, and ``segment`` if the periods have it: one
+            row for each subscription and month. The amounts for a month are in units of
+            ``1 / scale`` cents.
         """
         today = int(self.calendar.last_day.to_numpy().astype("datetime64[D]").astype(np.int64))
-        first, due, until = (self.periods[name].to_numpy() for name in ("month", "due", "until"))
+        first, term, due, until = (
+            self.periods[name].to_numpy() for name in ("month", "term", "due", "until")
+        )
+        amounts = self._monthly(amount)
         parts = []
-        # A payment can be in force at the end of the month in which its period begins, of the next
-        # month (in grace), and on the last known day of the month after that (in grace).
-        for later in range(3):
+        columns = [*_IDENTITY, *self.periods.columns.intersection([SEGMENT])]
+        # A payment can be in force at the end of each month of its term, of the next month (in
+        # grace), and on the last known day of the month after that (in grace).
+        for later in range(int(term.max(initial=0)) + 2):
             month = first + later
             day = np.minimum(month_ends(month), today)
             in_force = (due <= day) & (day <= until) & (month <= self.this_month)
-            part = self.periods.loc[in_force, [*_OWNER, amount]]
-            parts.append(part.assign(month=month[in_force]))
-        return pd.concat(parts, ignore_index=True).rename(columns={amount: "cents"})
+            part = self.periods.loc[in_force, columns]
+            parts.append(part.assign(month=month[in_force], cents=amounts[in_force]))
+        return pd.concat(parts, ignore_index=True)
 
     def changes(self, groups: list[str], amount: str) -> pd.DataFrame:
         """Compare what each payer's subscriptions are worth with the month before.
@@ -90,34 +114,50 @@ class Timeline:
         Returns
         -------
         pandas.DataFrame
-            The groups, ``month`` (its first day), ``before`` and ``after`` (cents), and ``first``,
-            the first month that the payer closed with a subscription. One row for each payer and
-            month in which either amount is not zero.
+            The groups, ``unit`` (the number of the payer in `units`), ``month`` (its first day),
+            ``before`` and ``after`` (in units of ``1 / scale`` cents), ``was_active`` and ``active``
+            (whether a subscription was in force), and ``first``, the first month that the payer
+            closed with a subscription. One row for each payer and month in which the payer is or was
+            active.
         """
         closings = self.closings(amount)
-        payer = closings.groupby([*groups, "payer"], observed=True, dropna=False, sort=False)
-        closings = closings.assign(unit=payer.ngroup())
+        closings = closings.assign(unit=self.units(closings, groups))
         units = closings.drop_duplicates("unit").set_index("unit")[groups]
-        after = closings.groupby(["unit", "month"], as_index=False)["cents"].sum()
-        after = after[after["cents"] != 0]
+        after = closings.groupby(["unit", "month"])["cents"].sum().reset_index()
         before = after[after["month"] < self.this_month]
-        before = before.assign(month=before["month"] + 1, after=0)
-        both = pd.concat(
+        before = before.assign(month=before["month"] + 1)
+        both: pd.DataFrame = pd.concat(
             [
-                after.assign(before=0).rename(columns={"cents": "after"}),
-                before.rename(columns={"cents": "before"}),
+                after.rename(columns={"cents": "after"}).assign(before=0, active=1, was_active=0),
+                before.rename(columns={"cents": "before"}).assign(after=0, active=0, was_active=1),
             ]
         )
-        changes = both.groupby(["unit", "month"], as_index=False)[["before", "after"]].sum()
+        numbers = ["before", "after", "was_active", "active"]
+        changes = both.groupby(["unit", "month"], as_index=False)[numbers].sum()
+        changes = changes.astype({"was_active": bool, "active": bool})
         first = after.groupby("unit")["month"].min()
-        changes["first"] = _first_days(changes["unit"].map(first))
-        changes["month"] = _first_days(changes["month"])
-        named: pd.DataFrame = changes.join(units, on="unit").drop(columns="unit")
+        changes["first"] = first_days(changes["unit"].map(first))
+        changes["month"] = first_days(changes["month"])
+        named: pd.DataFrame = changes.join(units, on="unit")
         return named
+
+    @staticmethod
+    def units(closings: pd.DataFrame, groups: list[str]) -> pd.Series:
+        """Return the number of the payer of each row of `closings`, distinct in each group."""
+        keys = [*groups, "payer"]
+        return closings.groupby(keys, observed=True, dropna=False, sort=False).ngroup()
+
+    def _monthly(self, amount: str) -> npt.NDArray[Any]:
+        """Return the part of each payment that counts for a month, in units of 1 / scale cents."""
+        cents, parts = self.periods[amount].to_numpy(np.int64), self.scale // self.periods["term"]
+        fits = np.abs(cents.astype(float)).sum() * self.scale < _EXACT
+        # Python's integers are slower, but have no limit.
+        scaled: npt.NDArray[Any] = (cents if fits else cents.astype(object)) * parts.to_numpy()
+        return scaled
 
 
 def build_timeline(ledger: Ledger, metric: str, *, tz: str, basis: str) -> Timeline:
-    """Group the monthly payments of a ledger into chains.
+    """Group the payments of plans in a ledger into chains.
 
     Parameters
     ----------
@@ -133,15 +173,21 @@ def build_timeline(ledger: Ledger, metric: str, *, tz: str, basis: str) -> Timel
     Raises
     ------
     UserError
-        The ledger was cut to a window, a column or an amount is missing, or a kind is neither
-        one-time nor monthly.
+        The ledger was cut to a window or may lack rows, a column or an amount is missing, or the
+        months of a kind are unknown.
     """
     calendar = Calendar(ledger.as_of, tz)
-    sales = _sorted_sales(monthly_sales(ledger, metric, basis), calendar)
-    return _timeline(sales, _find_chains(sales), calendar)
+    sales = _sorted_sales(recurring_sales(ledger, metric, basis), calendar)
+    timeline = _timeline(sales, _find_chains(sales), calendar)
+    if SEGMENT in ledger.rows:
+        for table in (timeline.periods, timeline.unclassified):
+            table[SEGMENT] = (
+                ledger.rows[SEGMENT].take(table["row"].to_numpy()).set_axis(table.index)
+            )
+    return timeline
 
 
-def _first_days(months: pd.Series) -> pd.Series:
+def first_days(months: pd.Series) -> pd.Series:
     """Return the first day of each month since January 1970."""
     days = months.to_numpy(np.int64).astype("datetime64[M]").astype("datetime64[us]")
     return pd.Series(days, index=months.index)
@@ -150,20 +196,25 @@ def _first_days(months: pd.Series) -> pd.Series:
 def _sorted_sales(sales: pd.DataFrame, calendar: Calendar) -> pd.DataFrame:
     """Return the sales by payer and time, in an order that does not depend on the input's."""
     local = calendar.local(sales["paid_at"]).to_numpy()
-    table = sales[[*_OWNER, *_BASES]].reset_index(drop=True)
+    table = sales[[*_OWNER, *_BASES]].reset_index(names="row")
+    table["term"] = sales["months"].to_numpy()
     table["month"] = local.astype("datetime64[M]").astype(np.int64)
     table["day"] = local.astype("datetime64[D]").astype(np.int64)
+    refunded = calendar.local(sales["refunded_at"])
+    days = refunded.to_numpy().astype("datetime64[D]").astype(np.int64)
+    table["refund"] = np.where(refunded.isna(), NEVER, days)
     table["subscription"] = pd.factorize(sales["subscription"], sort=True)[0]
     table["owner"] = table.groupby(_OWNER, observed=True, dropna=False, sort=False).ngroup()
     time = sales["paid_at"].dt.tz_localize(None).to_numpy()
     amounts = [table[name].fillna(0).to_numpy(np.int64) for name in reversed(_BASES)]
-    order = np.lexsort([table["subscription"], *amounts, time, table["owner"]])
+    # Rows that are equal so far stay in the order of their ids.
+    order = np.lexsort([*amounts, time, table["owner"]])
     return table.iloc[order].reset_index(drop=True)
 
 
 def _find_chains(sales: pd.DataFrame) -> list[Chain]:
     """Group the sales of each payer into chains, without those of unknown payers."""
-    columns = ("month", "day", "gross_cents", "subscription")
+    columns = ("month", "day", "gross_cents", "subscription", "term", "refund")
     payments = list(
         zip(range(len(sales)), *(sales[name].tolist() for name in columns), strict=True)
     )
@@ -187,33 +238,55 @@ def _form_one_chain(sales: pd.DataFrame, starts: npt.NDArray[np.int64]) -> npt.N
     """
     if not len(starts):
         return np.array([], dtype=bool)
-    month, day, name = (sales[key].to_numpy() for key in ("month", "day", "subscription"))
+    month, day, name, term = (
+        sales[key].to_numpy() for key in ("month", "day", "subscription", "term")
+    )
     lengths = np.diff([*starts, len(sales)])
     first = np.repeat(starts, lengths)
-    nth = np.arange(len(sales)) - first
-    due = due_dates(month[first] + nth, day[first] - month_ends(month[first] - 1))
+    paid_before = np.cumsum(term) - term
+    due_month = month[first] + paid_before - paid_before[first]
+    due = due_dates(due_month, day[first] - month_ends(month[first] - 1))
     on_time = (due - EARLY_DAYS <= day) & (day <= due + PROVISIONAL_DAYS)
     same_name = (name < 0) | (name == np.repeat(np.maximum.reduceat(name, starts), lengths))
-    single: npt.NDArray[np.bool_] = np.logical_and.reduceat(on_time & same_name, starts)
+    is_plain = on_time & same_name & (sales["refund"].to_numpy() == NEVER)
+    is_plain[starts] &= sales["gross_cents"].to_numpy(np.int64)[starts] != 0
+    single: npt.NDArray[np.bool_] = np.logical_and.reduceat(is_plain, starts)
     return single
 
 
 def _timeline(sales: pd.DataFrame, found: list[Chain], calendar: Calendar) -> Timeline:
     """Convert chains to the tables of a `Timeline`."""
     kept = [chain for chain in found if not chain.unclassified]
-    rows = [row for chain in kept for row in chain.rows]
-    periods = sales.loc[rows, [*_OWNER, *_BASES]].reset_index(drop=True)
-    length = np.array([len(chain.rows) for chain in kept], dtype=np.int64)
-    start = np.repeat(np.array([chain.start for chain in kept], dtype=np.int64), length)
-    day = np.repeat(np.array([chain.day for chain in kept], dtype=np.int64), length)
-    nth = np.arange(len(rows)) - np.repeat(np.cumsum(length) - length, length)
-    periods["month"] = start + nth
-    periods["due"] = due_dates(start + nth, day)
-    until = np.repeat(np.array([chain.until for chain in kept], dtype=np.int64), length)
-    is_last = nth + 1 == np.repeat(length, length)
-    periods["until"] = np.where(is_last, until, due_dates(start + nth + 1, day) - 1)
+    rows = np.array([row for chain in kept for row in chain.rows], dtype=np.int64)
+    length = [len(chain.rows) for chain in kept]
+
+    def of_chains(values: Iterable[int]) -> npt.NDArray[np.int64]:
+        return np.repeat(np.fromiter(values, np.int64, len(kept)), length)
+
+    periods = sales.loc[rows, [*_IDENTITY, "term", *_BASES]].reset_index(drop=True)
+    term = periods["term"].to_numpy()
+    number, first_row = of_chains(range(len(kept))), of_chains(chain.rows[0] for chain in kept)
+    paid_before = np.cumsum(term) - term
+    is_first = rows == first_row
+    paid_before -= np.maximum.accumulate(np.where(is_first, paid_before, 0))
+    month, day = (
+        of_chains(chain.start for chain in kept) + paid_before,
+        of_chains(chain.day for chain in kept),
+    )
+    periods["month"], periods["due"] = month, due_dates(month, day)
+    is_last = np.diff(number, append=-1) != 0
+    until = np.where(
+        is_last, of_chains(chain.until for chain in kept), due_dates(month + term, day) - 1
+    )
+    cuts = {row: last for chain in kept for row, last in chain.cuts.items()}
+    cut = np.full(len(sales), NEVER)
+    cut[list(cuts)] = list(cuts.values())
+    periods["until"] = np.minimum(until, cut[rows])
+    in_chain = ~(is_first & of_chains(chain.extra for chain in kept).astype(bool))
+    periods = periods[in_chain].reset_index(drop=True)
     outside = np.ones(len(sales), dtype=bool)
-    outside[rows] = False
-    unclassified = sales.loc[outside, [*_OWNER, "month", *_BASES]]
-    unclassified["month"] = _first_days(unclassified["month"])
-    return Timeline(periods, unclassified, calendar)
+    outside[rows[in_chain]] = False
+    unclassified = sales.loc[outside & (sales["gross_cents"] != 0), [*_IDENTITY, "month", *_BASES]]
+    unclassified["month"] = first_days(unclassified["month"])
+    scale = math.lcm(*periods["term"].unique().tolist())
+    return Timeline(periods, unclassified, calendar, scale)

@@ -1,0 +1,99 @@
+"""The plot of the key figures: ``payments.capsule.plot.metrics``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cpsl_notebook.earnings.dates import Moment
+from cpsl_notebook.earnings.metrics.overview import ALL_APPS
+from cpsl_notebook.earnings.plots.axes import COLORS, finish, groups, panels, ratios
+from cpsl_notebook.earnings.plots.periods import bars, label_periods, line
+
+if TYPE_CHECKING:
+    from cpsl_notebook.earnings.plots.axes import Drawn
+    from cpsl_notebook.earnings.plots.plotter import Plots
+
+__all__ = ["metrics"]
+
+_CURRENCY = "currency"
+_FIGURES = {  # title: unit, and the columns with their labels and colors
+    "MRR": (_CURRENCY, {"mrr_cents": ("", "blue")}),
+    "Payers": ("", {"payers": ("", "teal")}),
+    "Payer churn": ("%", {"payer_churn": ("", "red")}),
+    "Quick ratio": ("", {"quick_ratio": ("", "violet")}),
+    "12-month retention": (
+        "%",
+        {"net_retention_12m": ("net", "teal"), "gross_retention_12m": ("gross", "blue")},
+    ),
+    "Lifetime value": (_CURRENCY, {"lifetime_value_cents": ("", "orange")}),
+}
+_AS_BARS = ("MRR", "Payers", "Payer churn")
+
+
+def metrics(
+    self: Plots,
+    *,
+    basis: str = "gross",
+    tz: str = "UTC",
+    since: Moment | None = None,
+    as_of: Moment | None = None,
+) -> Drawn:
+    """Plot the key figures by month, with six axes for each app and for all apps together.
+
+    If there is only one app, the axes for all apps are left out. ARR and MRR per payer are not drawn:
+    they are multiples of others.
+
+    Parameters
+    ----------
+    basis : {"gross", "net"}, default "gross"
+        Amount that counts. The lifetime value is always net of fees.
+    tz : str, default "UTC"
+        Time zone that days and months are in, such as ``"Europe/Berlin"``.
+    since : str, date, datetime or Period, optional
+        First month to show, such as ``"2026-01"``. Defaults to the last 13 months. It does not
+        change the numbers.
+    as_of : str, date, datetime or Period, optional
+        Moment up to which payments count. A day, a month or a year means its end. Defaults to the
+        time at which the payments were read.
+
+    Returns
+    -------
+    matplotlib.axes.Axes or numpy.ndarray of matplotlib.axes.Axes
+        The axes, or an array if there are several.
+
+    Raises
+    ------
+    UserError
+        matplotlib is not installed, or `cpsl_notebook.earnings.Earnings.metrics` raises an error.
+
+    Examples
+    --------
+    >>> import cpsl_notebook.earnings  # adds payments.capsule
+    >>> from cpsl_notebook.frames import payments_frame
+    >>> row = {"payer": "ada", "kind": "monthly", "gross_cents": 1500, "fee_cents": 150}
+    >>> days = ["2026-01-05", "2026-02-05"]
+    >>> payments = payments_frame([("shop", [row | {"paid_at": day} for day in days])])
+    >>> axes = payments.capsule.plot.metrics(as_of="2026-02")
+    >>> [each.get_title(loc="left") for each in axes[:3]]
+    ['MRR · shop', 'Payers · shop', 'Payer churn · shop']
+    """
+    table = self._earnings.metrics(basis=basis, tz=tz, since=since, as_of=as_of)
+    shown = table
+    if table["app"].nunique() == 2:
+        shown = table[table["app"] != ALL_APPS]
+    parts = [(name, *group) for group in groups(shown) for name in _FIGURES]
+    drawn = []
+    for (axes,), (name, title, currency, part) in panels(parts, height=2.4):
+        unit, columns = _FIGURES[name]
+        for column, (label, color) in columns.items():
+            values = ratios(part[column])
+            if name in _AS_BARS:
+                bars(axes, values, part["state"], COLORS[color])
+            else:
+                line(axes, values, COLORS[color], label=label)
+        axes.set_ylim(bottom=0)
+        axes.locator_params(axis="y", integer=name == "Payers")
+        unit = currency if unit == _CURRENCY else unit
+        label_periods(axes, f"{name} · {title}", unit, part["month"])
+        drawn.append(axes)
+    return finish(drawn, table, fades=True)

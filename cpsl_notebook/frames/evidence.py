@@ -1,0 +1,134 @@
+"""Evidence that a DataFrame still has all rows that were read.
+
+``attrs["read"]`` holds the number of rows of each app and a fingerprint of their ids, as JSON.
+Filters keep ``attrs``, so the rows no longer match. Joins, ``pd.concat`` of frames with different
+``attrs`` and ``pd.DataFrame(frame)`` lose it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from cpsl_notebook.frames.field_names import words
+from cpsl_notebook.frames.schema import ID_PATTERNS, UNPARSED
+
+__all__ = ["ATTRIBUTE", "evidence", "find_gap"]
+
+ATTRIBUTE = "read"
+"""Name of the attribute of a frame that holds the `evidence`."""
+
+
+def evidence(frame: pd.DataFrame, app: Hashable = "app", columns: Sequence[str] = ()) -> str:
+    """Return what identifies the rows of a frame.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Payments, all that were read.
+    app : hashable, default "app"
+        Column with the app.
+    columns : sequence of str, optional
+        Columns that identify a payment; by default, the column with the id of a payment, or else
+        all columns.
+
+    Returns
+    -------
+    str
+        The columns, and for each app the number of rows and a fingerprint of those columns that
+        does not depend on the order of the rows, as JSON.
+    """
+    named = [str(name) for name in columns or _id_column(frame) or _plain_columns(frame)]
+    found = {"app": str(app), "columns": named, "apps": _fingerprints(frame, str(app), named)}
+    return json.dumps(found)
+
+
+def find_gap(frame: pd.DataFrame) -> str:
+    """Return why a frame may lack rows of its apps, or an empty string.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Payments.
+
+    Returns
+    -------
+    str
+        A clause for an error message. It is empty if, for every app in the frame, all rows that
+        were read are there, and no others.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"app": ["shop"] * 3, "id": ["a", "b", "c"]})
+    >>> frame.attrs["read"] = evidence(frame)
+    >>> find_gap(frame[::-1])
+    ''
+    >>> find_gap(frame[1:])
+    'these payments have 2 of the 3 rows of shop that were read'
+    """
+    if frame.empty:
+        return ""
+    read = json.loads(frame.attrs.get(ATTRIBUTE, "{}"))
+    if not read or not {read["app"], *read["columns"]} <= set(frame.columns):
+        return "it is unknown whether these payments are all payments of their apps"
+    counts = frame[read["app"]].astype("string").value_counts()
+    for app, count in counts.items():
+        rows = read["apps"].get(app, {"rows": 0})["rows"]
+        if rows != count:
+            return f"these payments have {count:,} of the {rows:,} rows of {app} that were read"
+    for app, found in _fingerprints(frame, read["app"], read["columns"]).items():
+        if found != read["apps"][app]:
+            return f"these payments are not the rows of {app} that were read"
+    return ""
+
+
+def _id_column(frame: pd.DataFrame) -> list[Hashable]:
+    """Return the column with the id of a payment, or none if no column or several may have it."""
+    for pattern in ID_PATTERNS:
+        found: list[Hashable] = [
+            name for name in frame.columns if re.fullmatch(pattern, "_".join(words(name)))
+        ]
+        if found:
+            return found if len(found) == 1 else []
+    return []
+
+
+def _plain_columns(frame: pd.DataFrame) -> list[Hashable]:
+    """Return the columns whose values can be compared as text after saving and reading."""
+    return [name for name in frame.columns if name != UNPARSED and frame[name].dtype != object]
+
+
+def _fingerprints(frame: pd.DataFrame, app: str, columns: Sequence[str]) -> dict[str, Any]:
+    """Return the number of rows of each app, and the sum of the hashes of its rows."""
+    hashes: npt.NDArray[np.uint64] = np.zeros(len(frame), np.uint64)
+    for name in columns:
+        hashes = hashes * np.uint64(1_000_003) + _hashes(frame[name])
+    codes, apps = pd.factorize(frame[app].astype("string"))
+    sums: npt.NDArray[np.uint64] = np.zeros(len(apps) + 1, np.uint64)  # the last one: no app
+    np.add.at(sums, codes, hashes)
+    counts = np.bincount(codes[codes >= 0], minlength=len(apps))
+    return {
+        str(name): {"rows": int(count), "fingerprint": f"{int(total):016x}"}
+        for name, count, total in zip(apps, counts, sums[: len(apps)], strict=True)
+    }
+
+
+def _hashes(column: pd.Series[Any]) -> npt.NDArray[np.uint64]:
+    """Return a hash of each value as text."""
+    if column.dtype == object:  # such as ids of several types
+        texts = np.array([_text(value) for value in column], object)
+    else:
+        texts = column.astype("string").fillna("").to_numpy(dtype=object)
+    return pd.util.hash_array(texts, categorize=False)
+
+
+def _text(value: Any) -> str:
+    """Return a value as text that UTF-8 can encode."""
+    text = "" if value is None else str(value)
+    return text.encode("utf-8", "backslashreplace").decode()  # lone surrogates
