@@ -55,6 +55,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/client.py
 	$(BIN)/python benchmarks/display.py
 	$(BIN)/python benchmarks/frames.py
+	$(BIN)/python benchmarks/earnings.py
 	$(BIN)/python benchmarks/rendering.py
 	$(BIN)/python benchmarks/sweeps.py
 
