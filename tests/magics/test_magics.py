@@ -14,7 +14,7 @@ from IPython.utils.capture import capture_output
 from shells import new_shell
 
 import cpsl
-from cpsl_notebook import Client, Reply, ask
+from cpsl_notebook import Client, Conversation, Reply, ask
 from cpsl_notebook.conversation.context import current_context
 from cpsl_notebook.magics.subcommands import COMMANDS
 
@@ -65,6 +65,14 @@ def test_named_session_is_a_separate_conversation(shell):
     assert (last(shell).conversation, last(shell).turn) == ("other", 1)
     shell.run("%%capsule diet-coach --session other\nan apple")
     assert (last(shell).conversation, last(shell).turn) == ("other", 2)
+
+
+def test_last_is_the_last_reply_with_content(shell, workspace):
+    workspace.app("silent")(lambda session, text: "")
+    shell.run("%%capsule diet-coach -o kept\nan apple")
+    shell.run("%%capsule silent\nx")
+    shell.error("%%capsule diet-coach --timeout 0.000001\nx")
+    assert last(shell) is shell.variables["kept"]
 
 
 def test_out_stores_and_shows_the_reply(shell):
@@ -118,12 +126,32 @@ def test_use_sets_the_default_app(shell):
     assert last(shell).app == "deal-desk"
 
 
-def test_cell_without_an_app_uses_the_only_app_so_far(shell):
+def test_cell_without_an_app_uses_the_app_chosen_last(shell, workspace):
+    workspace.app("broken")(lambda session, text: 1 / 0)
     assert shell.error("%%capsule\nhello").startswith("Which app?")
+    for choice, app in [
+        ("%%capsule diet-coach\nan apple", "diet-coach"),
+        ("%%capsule deal-desk --once\n10 seats", "deal-desk"),
+        ("%capsule use support-ops", "support-ops"),
+        ("%%capsule diet-coach -s other\nan apple", "diet-coach"),
+        ("%config CapsuleMagics.app = 'deal-desk'", "deal-desk"),
+    ]:
+        shell.run(choice)
+        shell.run("%%capsule -o reply\nhello")
+        assert shell.variables["reply"].app == app
+    shell.error("%%capsule broken --no-stream\nx")
+    assert shell.run("%%capsule --dry-run\nx").text.startswith("Not sent: a prompt for broken")
+
+
+def test_ask_dry_run_and_unknown_app_do_not_choose_the_app(shell):
     shell.run("%%capsule diet-coach\nan apple")
-    shell.run("%%capsule\nan apple")
-    shell.run("%%capsule deal-desk\n10 seats")
-    assert "diet-coach, deal-desk" in shell.error("%%capsule\nhello")
+    ask("10 seats", app="deal-desk", quiet=True)
+    Conversation("deal-desk").ask("10 seats", quiet=True)
+    Conversation.current("deal-desk").ask("10 seats", quiet=True)
+    shell.run("%%capsule deal-desk --dry-run\nx")
+    shell.error("%%capsule diet-coch\nx")
+    shell.run("%%capsule -o reply\nan egg")
+    assert shell.variables["reply"].app == "diet-coach"
 
 
 def test_tabular_results_are_dataframes(shell):
@@ -193,13 +221,13 @@ def test_new_kernel_says_what_can_be_resumed_and_resumes_it(workspace, monkeypat
         shell.run("%%capsule support-ops\nHow many urgent threads are there?")
         first = last(shell).session_id
     with new_shell() as shell:
-        shell.run("%load_ext cpsl_notebook\n%capsule local")
-        shown = shell.run("%%capsule support-ops\nHow many threads are there?")
+        shown = shell.run("%load_ext cpsl_notebook\n%capsule local")
         assert "To resume it, run `%capsule session resume support-ops`" in shown.text
+        for _ in range(2):
+            shown = shell.run("%%capsule support-ops\nHow many threads are there?")
+            assert "session resume" not in shown.text
         assert last(shell).session_id != first
         second = last(shell).session_id
-        shown = shell.run("%%capsule support-ops\nHow many threads are there?")
-        assert "session resume" not in shown.text  # only once
     with new_shell() as shell:
         shell.run("%load_ext cpsl_notebook\n%capsule local")
         shell.run("%capsule session resume support-ops")
@@ -210,7 +238,7 @@ def test_new_kernel_says_what_can_be_resumed_and_resumes_it(workspace, monkeypat
         shell.run("%config CapsuleMagics.resume = True")
         shown = shell.run("%%capsule support-ops\nTurn that into a two-step plan.")
         assert last(shell).session_id == second
-        assert "Resumed an earlier conversation with support-ops (3 turns" in shown.text
+        assert f"Resumed conversation {second[:8]} with support-ops (3 turns" in shown.text
 
 
 def test_notebooks_never_share_a_conversation(workspace, monkeypatch):
@@ -218,10 +246,10 @@ def test_notebooks_never_share_a_conversation(workspace, monkeypatch):
     for name in ("/books/one.ipynb", "/books/two.ipynb"):
         monkeypatch.setenv("JPY_SESSION_NAME", name)
         with new_shell() as shell:
-            shell.run("%load_ext cpsl_notebook\n%capsule local")
-            shown = shell.run("%%capsule diet-coach\nan apple")
-            ids.append(last(shell).session_id)
+            shown = shell.run("%load_ext cpsl_notebook\n%capsule local")
             assert "session resume" not in shown.text
+            shell.run("%%capsule diet-coach\nan apple")
+            ids.append(last(shell).session_id)
     assert ids[0] != ids[1]
 
 
@@ -411,15 +439,6 @@ def test_interrupt_keeps_partial_reply_and_the_conversation(shell, workspace):
     assert (partial.text, partial.status) == ("begun", "stopped")
     shell.run("%%capsule endless\nagain")
     assert last(shell).session_id == partial.session_id
-
-
-def test_ask_continues_the_conversation_of_cells(shell, capsys):
-    replies = [ask(f"{n} eggs", app="diet-coach") for n in (1, 2)]
-    assert replies[0].session_id == replies[1].session_id
-    assert replies[1].text.strip() in capsys.readouterr().out
-    shell.run("%%capsule diet-coach\nan apple")
-    assert last(shell).turn == 3
-    assert ask("an egg", once=True, quiet=True).session_id != replies[0].session_id
 
 
 def test_timeout_ends_a_silent_reply(shell, workspace):
