@@ -159,8 +159,8 @@ def local_workspace(magics: CapsuleMagics, options: argparse.Namespace) -> Any:
     return workspace
 
 
-def status(magics: CapsuleMagics, options: argparse.Namespace) -> dict[str, Any]:
+def status(magics: CapsuleMagics, options: argparse.Namespace) -> pd.DataFrame:
     """Return what the notebook is connected to."""
-    from cpsl_notebook.magics.status import status as connection_status
+    from cpsl_notebook.magics.status import status_frame
 
-    return connection_status(magics.context)
+    return status_frame(magics.context)

@@ -379,7 +379,7 @@ payments.groupby("payout_state", observed=True)["net_cents"].sum()""",
         Command("login", "log in with the browser", handlers.login, examples="%capsule login"),
         Command(
             "status",
-            "show the workspace, app and notebook in use",
+            "show the workspace, the token and the package versions",
             handlers.status,
             examples="%capsule status",
         ),

@@ -153,7 +153,7 @@ def test_split_emoji_and_invalid_ids_are_repaired():
         shown = shell.run(f"%%capsule {app}\nx").text
         assert shown.startswith("Hi 😀!") and "\x1b" not in shown
         assert (last(shell).session_id, last(shell).request_id) == ("s\ufffd", "7")
-        assert list(shell.run("%capsule session").value["session_id"]) == ["s\ufffd"]
+        assert list(shell.run("%capsule session").value["id"]) == ["s\ufffd"]
 
 
 def test_settings_survive_reloading_the_extension(shell):

@@ -19,7 +19,7 @@ def test_conversation_is_used_and_forgotten_by_id_prefix(shell):
     shell.run("%%capsule diet-coach\nan apple")
     assert (last(shell).session_id, last(shell).turn) == (first, 2)
     assert "Forgot 1 conversation." in shell.run(f"%capsule session forget {first[:8]}").text
-    assert list(shell.run("%capsule session").value["session_id"]) == [other]
+    assert list(shell.run("%capsule session list --all").value["session_id"]) == [other]
     shell.run("%%capsule diet-coach\nan apple")
     assert last(shell).turn == 1
     assert "Forgot 2 conversations." in shell.run("%capsule session forget --all").text
@@ -188,3 +188,30 @@ def test_conversation_has_one_name_and_one_count_of_turns(shell):
         f"{first} is a conversation with diet-coach, not support-ops. "
         f"Run `%capsule session use {first} diet-coach`."
     )
+
+
+def test_list_has_short_ids_and_titles_within_a_hundred_columns(shell):
+    shell.run("%%capsule support-ops\nHow many threads are waiting for review\nright now?")
+    shell.run("%%capsule support-ops\nTurn that into a plan.")
+    shell.run("%%capsule diet-coach -s comparison\nan apple")
+    table = shell.run("%capsule session").value
+    assert list(table.columns) == "id app name title turns last_at current".split()
+    assert set(table["title"]) == {"an apple", "How many threads…"} and max(table["turns"]) == 2
+    assert list(table["id"].str.len()) == [8, 8]
+    assert max(map(len, table.to_string().splitlines())) <= 100
+    with another_kernel() as again:
+        table = again.run("%capsule session").value
+        assert table["title"].isna().all()
+        again.run(f"%capsule session use {table['id'][0]}")
+        again.run("%%capsule diet-coach -s comparison\na banana")
+        assert last(again).turn == 2
+        assert again.run("%capsule session").value["title"][0] == "a banana"
+        everywhere = again.run("%capsule session list --all").value
+        assert everywhere["session_id"].str.len().eq(36).all()
+
+
+def test_ids_that_begin_alike_are_longer(shell):
+    shell.run("%capsule apps;")
+    for session_id in ("abcdefgh-1-x", "abcdefgh-2-y"):
+        save(current_context().conversations, ConversationRecord("diet-coach"), session_id)
+    assert set(shell.run("%capsule session").value["id"]) == {"abcdefgh-1", "abcdefgh-2"}

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from importlib.metadata import version
 
 import pandas as pd
 import pytest
@@ -162,7 +163,7 @@ def test_tabular_results_are_dataframes(shell):
         "sessions = %capsule session\nhistory = %capsule history\nstatus = %capsule status"
     )
     got = shell.variables
-    for name in ("apps", "payments", "both", "earnings", "sessions", "history"):
+    for name in ("apps", "payments", "both", "earnings", "sessions", "history", "status"):
         assert isinstance(got[name], pd.DataFrame), name
     assert {"deal-desk", "diet-coach", "support-ops"} <= set(got["apps"]["name"])
     assert set(got["payments"]["app"]) == {"support-ops"}
@@ -170,7 +171,7 @@ def test_tabular_results_are_dataframes(shell):
     assert list(got["earnings"]["app"]) == list(got["apps"]["name"])
     assert got["one"]["price_in_cents"] == 1500
     assert got["url"].startswith("http://127.0.0.1:")
-    assert got["status"]["client"].startswith("cpsl")
+    assert got["status"].loc["cpsl-client", "value"] == version("cpsl-client")
 
 
 def test_return_url_is_on_the_checkout_page(shell, workspace):
@@ -196,15 +197,15 @@ def test_session_list_shows_the_current_conversation(shell):
     shell.run("%%capsule diet-coach\nan apple")
     first = last(shell).session_id
     shell.run("%%capsule diet-coach --new\nan apple")
-    table = shell.run("%capsule session").value.set_index("session_id")
-    assert not table.loc[first, "current"]
-    assert table.loc[last(shell).session_id, "current"]
+    table = shell.run("%capsule session").value.set_index("id")
+    assert not table.loc[first[:8], "current"]
+    assert table.loc[last(shell).session_id[:8], "current"]
     shell.run(f"%capsule session use {first} diet-coach")
     shell.run("%%capsule\nan apple")
     assert (last(shell).session_id, last(shell).turn) == (first, 2)
     shell.run("%capsule session new")
     shell.run("%%capsule\nan apple")
-    assert last(shell).session_id not in set(table.index)
+    assert last(shell).session_id[:8] not in set(table.index)
 
 
 def test_unknown_session_id_is_reported(shell):
@@ -372,14 +373,42 @@ def test_failed_new_conversation_keeps_the_old_one(shell, workspace):
     assert (last(shell).session_id, last(shell).text) == (before, "turn 2")
 
 
-def test_status_shows_whether_the_notebook_is_connected(workspace):
+def test_status_names_workspace_token_and_versions(workspace, monkeypatch, tmp_path):
+    def status(shell):
+        frame = shell.run("%capsule status").value
+        assert (frame.index.name, str(frame["value"].dtype)) == ("item", "string")
+        return frame["value"].to_dict()
+
+    url = workspace.http_url
     with new_shell() as shell:
         shell.run("%load_ext cpsl_notebook")
-        status = shell.run("%capsule status").value
-        assert status["workspace"].startswith("not connected: No credentials")
+        found = status(shell)
+        assert found["workspace"].startswith("not connected: No credentials")
+        assert pd.isna(found["token from"]) and pd.isna(found["token valid"])
         shell.run("%capsule local")
-        status = shell.run("%capsule status").value
-        assert workspace.http_url in status["workspace"] and status["client"].startswith("cpsl-c")
+        shell.run("%%capsule diet-coach\nan apple")
+        found = status(shell)
+        assert found["workspace"] == f"{url} (local workspace)"
+        assert (found["token from"], found["token valid"]) == ("the local workspace", "yes")
+        assert (found["app"], found["conversations"], found["replies"]) == ("diet-coach", "1", "1")
+        for package in ("cpsl-client", "cpsl-notebook", "ipython", "ipykernel", "pandas"):
+            assert found[package] == version(package)
+        for name, value in workspace.environ.items():
+            monkeypatch.setenv(name, value)
+        current_context().connect(None)
+        found = status(shell)
+        assert (found["workspace"], found["token valid"]) == (url, "yes")
+        assert found["token from"] == "the CAPSULE_* variables"
+        monkeypatch.setenv("CAPSULE_TOKEN", "wrong")
+        current_context().connect(None)
+        found = status(shell)
+        assert found["token valid"].startswith(f"no: {url} refused the token")
+        nowhere = cpsl.Client(token="x", gateway_url="http://127.0.0.1:9", max_retries=0)
+        current_context().connect(Client(nowhere))
+        found = status(shell)
+        assert found["token from"] == "the arguments"
+        assert found["token valid"].startswith("unknown: No gRPC gateway answers at")
+        assert "wrong" not in str(found)
 
 
 def test_missing_credentials_error_names_login_and_local(workspace):
