@@ -10,7 +10,7 @@ from IPython.core.getipython import get_ipython
 
 __all__ = ["FrontEnd", "front_end"]
 
-FrontEnd = Literal["widget", "text", "captured", "headless"]
+FrontEnd = Literal["widget", "text", "captured", "headless", "marimo"]
 
 
 def front_end() -> FrontEnd:
@@ -20,8 +20,8 @@ def front_end() -> FrontEnd:
     -------
     str
         ``"widget"`` for a notebook, ``"text"`` for a terminal, ``"captured"`` for an ipywidgets
-        ``Output``, which ignores updates of its outputs, or ``"headless"`` for a run that nobody
-        watches.
+        ``Output``, which ignores updates of its outputs, ``"headless"`` for a run that nobody
+        watches, or ``"marimo"`` for a cell of a marimo notebook.
 
     Examples
     --------
@@ -30,7 +30,7 @@ def front_end() -> FrontEnd:
     """
     shell: Any = get_ipython()
     if not hasattr(shell, "kernel"):
-        return "text"
+        return "marimo" if _is_marimo() else "text"
     if threading.current_thread() is not threading.main_thread():
         return "headless"  # another thread has no cell whose output it could update
     parent = shell.get_parent()
@@ -38,6 +38,12 @@ def front_end() -> FrontEnd:
         return "captured"
     # nbclient and similar runners do not allow input, because there is nobody to ask.
     return "headless" if parent.get("content", {}).get("allow_stdin") is False else "widget"
+
+
+def _is_marimo() -> bool:
+    """Return whether this thread runs a cell of a marimo notebook."""
+    marimo = sys.modules.get("marimo")
+    return marimo is not None and bool(marimo.running_in_notebook())
 
 
 def _is_captured(message_id: Any) -> bool:

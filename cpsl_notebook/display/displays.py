@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from IPython.display import display
 
+from cpsl_notebook.display.marimo_output import MarimoDisplay
 from cpsl_notebook.front_end import front_end
 from cpsl_notebook.reply.footer import footer
 from cpsl_notebook.reply.rendering import blocks_text, bundle, plain
@@ -61,6 +62,7 @@ def choose(kind: str = "auto") -> Display:
         "text": _TextDisplay,
         "quiet": _QuietDisplay,
         "captured": _FinalDisplay,
+        "marimo": MarimoDisplay,
         "headless": _FinalDisplay,
     }
     front = front_end()
