@@ -47,7 +47,7 @@ exit status:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command and return the exit status that `cpsl.__main__.main` describes."""
+    """Run one command and return the exit status that `cpsl.launcher.main` describes."""
     for stream in (sys.stdout, sys.stderr):
         _replace_unencodable(stream)
     with _one_line_messages():

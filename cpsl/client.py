@@ -190,6 +190,11 @@ class Client:
         """The HTTP base URL of the gateway."""
         return self._gateway_url
 
+    @property
+    def token_source(self) -> str:
+        """Where the token comes from, such as the path of ``config.ini``."""
+        return self._transport.settings.source
+
     def close(self) -> None:
         """Close the pooled connections; a later call opens new ones."""
         if self._connected is not None:

@@ -14,9 +14,12 @@ In a notebook::
 
 Without magics::
 
-    from cpsl_notebook import Client, ask
+    from cpsl_notebook import Client, Conversation, ask
 
     ask("How many threads are waiting for review?", app="support-ops")
+    triage = Conversation("support-ops")
+    triage.ask("How many threads are waiting for review?")
+    triage.ask("Turn that into a two-step triage plan.")
     payments = Client().list_payments("support-ops")
 """
 
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from cpsl_notebook import local
-    from cpsl_notebook.api import ask
+    from cpsl_notebook.api import Conversation, ask
     from cpsl_notebook.client import Client
     from cpsl_notebook.errors import UserError
     from cpsl_notebook.recordings.replayer import replay
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Client",
+    "Conversation",
     "Reply",
     "UserError",
     "ask",
@@ -51,6 +55,7 @@ __all__ = [
 
 _MODULES = {
     "Client": "cpsl_notebook.client",
+    "Conversation": "cpsl_notebook.api",
     "Reply": "cpsl_notebook.reply.model",
     "UserError": "cpsl_notebook.errors",
     "ask": "cpsl_notebook.api",

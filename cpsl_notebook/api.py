@@ -1,47 +1,48 @@
-"""``ask``: the cell magic as a function."""
+"""Asking without magics: ``ask`` for one question, `Conversation` for several."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import reprlib
+import threading
+from typing import Any, Literal, Self
 
 from IPython.core.getipython import get_ipython
 
 from cpsl_notebook.conversation import exchange
 from cpsl_notebook.conversation.context import current_context
+from cpsl_notebook.conversation.registry import ConversationRecord
+from cpsl_notebook.errors import UsageError, UserError
 from cpsl_notebook.prompt.request import Request
 from cpsl_notebook.reply.model import Reply
 
-__all__ = ["ask", "running_cell", "send"]
+__all__ = ["Conversation", "ask", "running_cell", "send"]
+
+Form = Literal["json", "table"]
 
 
 def ask(
     text: str,
-    app: str = "",
-    *,
-    session: str = "",
-    new: bool = False,
-    once: bool = False,
+    *unexpected: object,
+    app: str | None = None,
     quiet: bool = False,
     stream: bool = True,
     timeout: float | None = None,
-    form: Literal["json", "table"] | None = None,
+    form: Form | None = None,
 ) -> Reply:
-    """Send a prompt to an app and show its reply, like the cell magic ``%%capsule``.
+    r"""Send one question to an app and show its reply.
 
-    The text is sent unchanged. To insert values, use an f-string.
+    Nothing is remembered: the app does not see earlier questions, and the conversations of the notebook
+    do not change. To continue, use a `Conversation`. The text is sent unchanged; to insert values, use
+    an f-string.
 
     Parameters
     ----------
     text : str
         The prompt.
-    app : str
-        Name or id of the app. By default, the app of ``%capsule use``, or the only one used so far.
-    session : str
-        The name of a separate conversation of this notebook.
-    new : bool
-        Start a new conversation.
-    once : bool
-        Use a temporary conversation; the notebook's conversation does not change.
+    \*unexpected : object
+        Not allowed; raises an error that shows how to name the app.
+    app : str, optional
+        Name or id of the app. By default, the app that ``%capsule use`` or a cell named last.
     quiet : bool
         Do not show the reply.
     stream : bool
@@ -65,6 +66,10 @@ def ask(
     Exception
         The client's error. What had arrived is shown and kept in ``%capsule history``.
 
+    See Also
+    --------
+    Conversation : Several questions that build on each other.
+
     Examples
     --------
     ::
@@ -72,29 +77,178 @@ def ask(
         for queue in ["billing", "security"]:
             ask(f"How many open threads are there in {queue}?", app="support-ops")
     """
-    request = Request(
-        text=text,
-        app=app,
-        session=session,
-        new=new,
-        once=once,
-        stream=stream,
-        timeout=timeout,
-        form=form,
-        **running_cell(),
+    if unexpected:
+        raise UsageError(
+            f"ask() does not take a second positional argument: {reprlib.repr(unexpected[0])}. Name "
+            "the app: ask('How many threads are open?', app='support-ops').",
+            label="TypeError",
+        )
+    return _ask(
+        Request(
+            text=text,
+            app="" if app is None else app,
+            once=True,
+            stream=stream,
+            timeout=timeout,
+            form=form,
+            **running_cell(),
+        ),
+        quiet=quiet,
     )
-    reply = send(request, quiet=quiet)
-    if reply.error is not None:
-        raise reply.error
-    return reply
 
 
-def send(request: Request, *, quiet: bool) -> Reply:
+class Conversation:
+    """A conversation with an app, in which each question can build on the earlier ones.
+
+    Every object is a conversation of its own, so a web service or a marimo app creates one for each
+    visitor. The turns of one object take place one after the other, whichever threads they come from.
+
+    Parameters
+    ----------
+    app : str
+        Name or id of the app.
+    session_id : str, optional
+        The service's id of a conversation to continue, such as the `session_id` of an earlier object.
+        By default, a new conversation starts with the first question.
+
+    See Also
+    --------
+    ask : One question without memory.
+
+    Examples
+    --------
+    ::
+
+        triage = Conversation("support-ops")
+        triage.ask("How many threads are waiting for review?")
+        triage.ask("Turn that into a two-step triage plan.")
+    """
+
+    def __init__(self, app: str, *, session_id: str = "") -> None:
+        if not isinstance(app, str) or not app:
+            raise UsageError(
+                f"Invalid app: {app!r}. Name one: Conversation('support-ops').", label="TypeError"
+            )
+        self._record = ConversationRecord(app, session_id=session_id)
+        self._is_current = False
+        self._turn = threading.Lock()
+
+    @classmethod
+    def current(cls, app: str | None = None, *, name: str = "") -> Self:
+        """Return the notebook's conversation with an app, which its cells continue.
+
+        Parameters
+        ----------
+        app : str, optional
+            Name or id of the app. By default, the app that ``%capsule use`` or a cell named last.
+        name : str
+            The name of a separate conversation, as after ``--session``.
+
+        Returns
+        -------
+        Conversation
+            The notebook's conversation. After ``--new`` in a cell, it is the new one.
+
+        Raises
+        ------
+        UserError
+            No app can be chosen, or this is not a Jupyter notebook: the visitors of a web service or
+            a marimo app would share the conversation.
+        """
+        context = current_context()
+        if not context.is_notebook:
+            raise UserError(
+                "There is no Jupyter notebook whose conversation could be used. Create one: "
+                "Conversation('support-ops')."
+            )
+        current = cls(context.choose_app(app or ""))
+        current._record.name, current._is_current = name, True
+        return current
+
+    def __repr__(self) -> str:
+        session_id = f" {self.session_id[:8]}" if self.session_id else ""
+        turns = f"{self.turns} turn{'' if self.turns == 1 else 's'}"
+        return f"<Conversation{session_id} with {self.app}, {turns}>"
+
+    @property
+    def app(self) -> str:
+        """The app."""
+        return self._record.app
+
+    @property
+    def session_id(self) -> str:
+        """The service's id of the conversation; empty before the first reply."""
+        return self._known_record().session_id
+
+    @property
+    def turns(self) -> int:
+        """The number of replies."""
+        return self._known_record().turns
+
+    def ask(
+        self,
+        text: str,
+        *,
+        quiet: bool = False,
+        stream: bool = True,
+        timeout: float | None = None,
+        form: Form | None = None,
+    ) -> Reply:
+        """Send the next prompt of the conversation and show its reply.
+
+        Parameters
+        ----------
+        text : str
+            The prompt.
+        quiet : bool
+            Do not show the reply.
+        stream : bool
+            Show the reply as it arrives.
+        timeout : float, optional
+            Read timeout, in seconds: stop if the app sends nothing for this long.
+        form : {"json", "table"}, optional
+            The expected format of the reply, which is shown in that format.
+
+        Returns
+        -------
+        Reply
+            The reply; ``str(reply)`` is its text.
+
+        Raises
+        ------
+        UserError
+            The request is invalid, the reply was stopped, or it is not in the expected format.
+        Exception
+            The client's error; the conversation can continue.
+        """
+        request = Request(
+            text=text,
+            app=self.app,
+            session=self._record.name,
+            stream=stream,
+            timeout=timeout,
+            form=form,
+            **running_cell(),
+        )
+        with self._turn:
+            return _ask(
+                request, quiet=quiet, conversation=None if self._is_current else self._record
+            )
+
+    def _known_record(self) -> ConversationRecord:
+        if not self._is_current:
+            return self._record
+        known = current_context().conversations
+        return known.current(self.app, self._record.name) or self._record
+
+
+def send(request: Request, *, quiet: bool, conversation: ConversationRecord | None = None) -> Reply:
     """Send a request and show its reply as the settings say; errors are in ``reply.error``."""
     from cpsl_notebook.display.displays import choose
 
     context = current_context()
-    reply = exchange.send(context, request, choose("quiet" if quiet else context.settings.display))
+    display = choose("quiet" if quiet else context.settings.display)
+    reply = exchange.send(context, request, display, conversation)
     reply.shown = not quiet and reply.error is None
     return reply
 
@@ -109,3 +263,10 @@ def running_cell() -> dict[str, Any]:
         "cell_id": (parent or {}).get("metadata", {}).get("cellId", ""),
         "execution_count": shell.execution_count,
     }
+
+
+def _ask(request: Request, *, quiet: bool, conversation: ConversationRecord | None = None) -> Reply:
+    reply = send(request, quiet=quiet, conversation=conversation)
+    if reply.error is not None:
+        raise reply.error
+    return reply

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import inspect
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,15 @@ from typing import Any
 
 from cpsl_notebook.errors import UserError
 
-__all__ = ["check_installed", "cpsl_class", "make_client", "same_class", "takes"]
+__all__ = [
+    "check_installed",
+    "client_distribution",
+    "cpsl_class",
+    "make_client",
+    "same_class",
+    "takes",
+    "token_source",
+]
 
 
 def check_installed() -> None:
@@ -52,6 +61,23 @@ def cpsl_class(name: str) -> Any:
     # The official SDK has the classes of its answers only in the module `cpsl.client`.
     client_module = getattr(cpsl, "client", None)
     return getattr(cpsl, name, None) or getattr(client_module, name, None)
+
+
+def client_distribution() -> str:
+    """Return the name of the distribution that provides ``cpsl``; empty if there is none."""
+    return next((name for name in ("cpsl-client", "cpsl") if _installed(name)), "")
+
+
+def token_source(client: Any) -> str | None:
+    """Return where the token of a ``cpsl.Client`` comes from; ``None`` if it is not known."""
+    if hasattr(client, "token_source"):
+        source: str = client.token_source
+        return source
+    if client_distribution() != "cpsl":
+        return None
+    # The official SDK reads its file, and the environment only if the file does not exist.
+    path = Path(os.environ.get("CONFIG_PATH") or Path.home() / ".capsule" / "config.ini")
+    return str(path) if path.exists() else "CAPSULE_TOKEN"
 
 
 def takes(method: Callable[..., Any], option: str) -> bool:

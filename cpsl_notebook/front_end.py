@@ -11,7 +11,7 @@ from IPython.core.getipython import get_ipython
 
 __all__ = ["FrontEnd", "front_end"]
 
-FrontEnd = Literal["widget", "console", "text", "captured", "headless"]
+FrontEnd = Literal["widget", "console", "text", "captured", "headless", "marimo"]
 
 
 def front_end() -> FrontEnd:
@@ -22,8 +22,8 @@ def front_end() -> FrontEnd:
     str
         ``"widget"`` for a notebook; ``"console"`` for a front end that may ignore updates of its
         outputs, such as ``jupyter console``, qtconsole and Spyder; ``"text"`` for a terminal;
-        ``"captured"`` for an ipywidgets ``Output``, which ignores updates too; or ``"headless"`` for a
-        run that nobody watches.
+        ``"captured"`` for an ipywidgets ``Output``, which ignores updates too; ``"headless"`` for a run
+        that nobody watches; or ``"marimo"`` for a cell of a marimo notebook.
 
     Examples
     --------
@@ -32,7 +32,7 @@ def front_end() -> FrontEnd:
     """
     shell: Any = get_ipython()
     if not hasattr(shell, "kernel"):
-        return "text"
+        return "marimo" if _is_marimo() else "text"
     if threading.current_thread() is not threading.main_thread():
         return "headless"  # another thread has no cell whose output it could update
     parent = shell.get_parent()
@@ -55,6 +55,12 @@ def _is_notebook(shell: Any, metadata: Any) -> bool:
         or "__vsc_ipynb_file__" in shell.user_ns
         or "google.colab" in sys.modules
     )
+
+
+def _is_marimo() -> bool:
+    """Return whether this thread runs a cell of a marimo notebook."""
+    marimo = sys.modules.get("marimo")
+    return marimo is not None and bool(marimo.running_in_notebook())
 
 
 def _is_captured(message_id: Any) -> bool:

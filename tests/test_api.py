@@ -1,11 +1,17 @@
-"""``ask``, the cell magic as a function, and the errors that users see."""
+"""Asking without magics: ``ask``, `Conversation`, and the errors that users see."""
 
+import asyncio
+import os
+import subprocess
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from shells import new_shell
 
-from cpsl_notebook import UserError, ask
+from cpsl_notebook import Conversation, UserError, ask
+from cpsl_notebook.conversation.context import current_context
 
 PICTURE = "https://pictures.example/cat.png"
 
@@ -82,11 +88,7 @@ INVALID = {
         {"text": "x", "timeout": float("inf")},
         "Invalid timeout: inf. Use a number of seconds above 0, up to 1,000,000.",
     ),
-    "no text": ({"text": " \n"}, "The prompt is empty. Write it below the %%capsule line."),
-    "once with a name": (
-        {"text": "x", "once": True, "session": "y"},
-        "Cannot combine once with new or session. Leave out one of them.",
-    ),
+    "no text": ({"text": " \n"}, "The prompt is empty. Write the text to send."),
 }
 
 
@@ -96,3 +98,146 @@ def test_invalid_request_is_one_line_and_nothing_is_sent(shell, options, message
         ask(**{"app": "diet-coach"} | options)
     assert str(caught.value) == message
     assert len(shell.run("%capsule history").value) == 0
+
+
+def test_second_positional_argument_gets_a_helpful_error(shell):
+    with pytest.raises(UserError) as caught:
+        ask("support-ops", "How many threads are open?")
+    assert caught.value._render_traceback_() == [
+        "TypeError: ask() does not take a second positional argument: 'How many threads are open?'. "
+        "Name the app: ask('How many threads are open?', app='support-ops')."
+    ]
+    assert len(shell.run("%capsule history").value) == 0
+
+
+@pytest.fixture
+def memory(workspace):
+    """An app that replies with all prompts of its session."""
+
+    @workspace.app("memory")
+    def memory(session, text):
+        return ", ".join([*(turn.prompt for turn in session.history), text])
+
+
+def test_ask_has_no_memory(shell, memory, capsys):
+    shell.run("%%capsule memory\na")
+    for text in "bc":
+        reply = ask(text, app="memory")
+        assert (reply.text, reply.turn) == (text, 1)
+        assert reply.text in capsys.readouterr().out
+    shell.run("%%capsule memory -o last\nd")
+    assert shell.variables["last"].text == "a, d"
+    assert len(shell.run("%capsule session").value) == 1
+    assert len(shell.run("%capsule history").value) == 4
+
+
+def test_conversation_continues_and_is_separate_from_others(shell, memory):
+    shell.run("%%capsule memory\na")
+    first, second = Conversation("memory"), Conversation("memory")
+    assert repr(first) == "<Conversation with memory, 0 turns>"
+    for conversation, text, expected in [
+        (first, "b", "b"),
+        (second, "c", "c"),
+        (first, "d", "b, d"),
+        (second, "e", "c, e"),
+    ]:
+        assert conversation.ask(text, quiet=True).text == expected
+    assert first.turns == 2
+    assert repr(first) == f"<Conversation {first.session_id[:8]} with memory, 2 turns>"
+    later = Conversation("memory", session_id=first.session_id)
+    assert later.ask("f", quiet=True).text == "b, d, f"
+    assert len(shell.run("%capsule session").value) == 1
+
+
+def test_current_conversation_is_the_one_of_cells(shell, memory):
+    shell.run("%%capsule memory\na")
+    current = Conversation.current()
+    assert (current.app, current.turns) == ("memory", 1)
+    assert current.ask("b", quiet=True).text == "a, b"
+    shell.run("%%capsule -o last\nc")
+    last = shell.variables["last"]
+    assert last.text == "a, b, c"
+    assert (current.session_id, current.turns) == (last.session_id, 3)
+    shell.run("%%capsule --new\nd")
+    assert current.ask("e", quiet=True).text == "d, e"
+    shell.run("%%capsule -s side\nf")
+    assert Conversation.current(name="side").ask("g", quiet=True).text == "f, g"
+
+
+def test_conversation_of_threads_and_tasks_is_their_own(shell, memory):
+    barrier = threading.Barrier(8)
+
+    def visit(name):
+        conversation = Conversation("memory")
+        barrier.wait(30)
+        alone = ask(f"{name} alone", app="memory", quiet=True).text
+        return alone, *(conversation.ask(f"{name}{n}", quiet=True).text for n in range(3))
+
+    async def visit_all():
+        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor(8) as pool:
+            return await asyncio.gather(*(loop.run_in_executor(pool, visit, n) for n in "abcdefgh"))
+
+    for name, replies in zip("abcdefgh", asyncio.run(visit_all()), strict=True):
+        turns = [f"{name}{n}" for n in range(3)]
+        assert replies == (f"{name} alone", *(", ".join(turns[: n + 1]) for n in range(3)))
+
+
+def test_turns_of_one_conversation_in_threads_follow_each_other(shell, memory):
+    conversation = Conversation("memory")
+    with ThreadPoolExecutor(4) as pool:
+        texts = list(pool.map(lambda n: conversation.ask(n, quiet=True).text, "abcd"))
+    assert sorted(text.count(",") for text in texts) == [0, 1, 2, 3]
+    assert conversation.turns == 4
+
+
+def test_lost_conversation_is_reported_by_the_reply(shell, memory):
+    gone = Conversation("memory", session_id="00000000-0000-0000-0000-000000000000")
+    reply = gone.ask("a", quiet=True)
+    assert reply.lost_conversation.startswith("The service did not continue conversation 00000000")
+    assert gone.session_id == reply.session_id and gone.turns == 1
+
+
+@pytest.mark.parametrize("app", ["", None, 3])
+def test_invalid_app_of_a_conversation_is_one_line(app):
+    with pytest.raises(UserError) as caught:
+        Conversation(app)
+    assert str(caught.value) == f"Invalid app: {app!r}. Name one: Conversation('support-ops')."
+
+
+SCRIPT = """
+import cpsl_notebook
+from cpsl_notebook import Conversation, UserError, ask
+from cpsl_notebook.conversation.context import current_context
+triage = Conversation("memory")
+texts = [triage.ask(n, quiet=True).text for n in "ab"] + [ask("c", app="memory", quiet=True).text]
+print(texts, current_context().replies)
+for call in (Conversation.current, lambda: ask("x")):
+    try:
+        call()
+    except UserError as error:
+        print(error)
+"""
+
+
+def test_process_without_a_notebook_keeps_nothing(memory, workspace, tmp_path):
+    ran = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | workspace.environ,
+    )
+    assert ran.stdout.splitlines() == [
+        "['a', 'a, b', 'c'] []",
+        "There is no Jupyter notebook whose conversation could be used. Create one: "
+        "Conversation('support-ops').",
+        "Which app? Name one: %%capsule APP in a cell, app='APP' in a function call.",
+    ]
+    assert not list((tmp_path / "capsule").glob("conversations*"))
+
+
+def test_two_shells_have_two_contexts(shell):
+    first = current_context()
+    with new_shell():
+        assert current_context() is not first

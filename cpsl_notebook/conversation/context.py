@@ -33,15 +33,17 @@ class NotebookContext:
     settings : Settings
         The notebook's settings.
     replies : list of Reply
-        The replies of this kernel, oldest first.
+        The replies of this kernel, oldest first; empty outside IPython, see `keep`.
     """
 
     def __init__(self, namespace: dict[str, Any] | None = None) -> None:
         self.settings = Settings()
         self.replies: list[Reply] = []
+        self.is_notebook = namespace is not None
         self._client: Client | None = None
         self._namespace = namespace if namespace is not None else {}
         self._conversations: dict[str, ConversationRegistry] = {}  # by workspace
+        self._has_hinted = False
 
     @property
     def client(self) -> Client:
@@ -82,24 +84,51 @@ class NotebookContext:
         """The notebook's path, and whether it is known; see `notebook_name`."""
         return notebook_name(self._namespace)
 
+    def keep(self, reply: Reply) -> None:
+        """Add a reply to the history, which only notebooks have.
+
+        A web service would keep the prompts of all its users for as long as it runs.
+        """
+        if self.is_notebook:
+            self.replies.append(reply)
+
+    def take_resume_hint(self) -> str:
+        """Return a line about an earlier kernel's conversations the first time; then an empty one.
+
+        It is read from the store alone: no client is created, so all workspaces are included.
+        """
+        name, is_known = self.notebook
+        if self._has_hinted or not is_known:
+            return ""
+        self._has_hinted = True
+        stored = ConversationRegistry(Store(default_path()), name, "").in_all_workspaces()
+        if not stored:
+            return ""
+        latest = stored[0]
+        line = f"Earlier in this notebook: {latest.description}."
+        if self.settings.resume:
+            line += f" The next cell for {latest.arguments} resumes it."
+        else:
+            line += f" To resume it, run `%capsule session resume {latest.arguments}`."
+        return line if len(stored) == 1 else f"{line} `%capsule session` lists all {len(stored):,}."
+
     def choose_app(self, app: str = "") -> str:
-        """Return the given app, or the default one, or the only one that the notebook uses.
+        """Return the given app, or the one chosen last, or the only one that the notebook uses.
 
         Raises
         ------
         UserError
-            There is no default, and the notebook uses no app or several.
+            No app was chosen, and the notebook uses no app or several.
         """
         if app or self.settings.app:
             return app or self.settings.app
-        used = self.conversations.used_apps()
+        used = self.conversations.used_apps() if self.is_notebook else []
         if len(used) == 1:
             return used[0]
-        if used:
-            raise UserError(
-                f"Which app? This notebook uses {', '.join(used)}. Name one: %%capsule {used[0]}"
-            )
-        raise UserError("Which app? Name one (%%capsule APP); `%capsule apps` lists them.")
+        names = f" This notebook uses {', '.join(used)}." if used else ""
+        raise UserError(
+            f"Which app?{names} Name one: %%capsule APP in a cell, app='APP' in a function call."
+        )
 
     def existing_app(self, app: str = "") -> str:
         """Return the same as `choose_app`, after checking that the workspace has the app."""
@@ -113,7 +142,11 @@ _context_without_shell = NotebookContext()
 
 
 def current_context() -> NotebookContext:
-    """Return the context of the running IPython shell, or the process's own without a shell."""
+    """Return the context of the running IPython shell.
+
+    Without a shell, it is a context for the whole process, which has no conversations: the users of a
+    web service, or the visitors of a marimo app, must not share any.
+    """
     shell = get_ipython()
     if shell is None:
         return _context_without_shell

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from cpsl_notebook.conversation.registry import ConversationRecord
+from cpsl_notebook.conversation.registry import ConversationRecord, ConversationRegistry
 from cpsl_notebook.conversation.transmission import receive, sender
 from cpsl_notebook.display.interrupt import Stopper
 from cpsl_notebook.errors import ClientError, StoppedError
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
 __all__ = ["preview", "send"]
 
 
-def send(context: NotebookContext, request: Request, display: Display) -> Reply:
+def send(
+    context: NotebookContext,
+    request: Request,
+    display: Display,
+    conversation: ConversationRecord | None = None,
+) -> Reply:
     """Send a prompt, show the reply as it arrives, and return it.
 
     Parameters
@@ -32,6 +38,9 @@ def send(context: NotebookContext, request: Request, display: Display) -> Reply:
         The prompt and its options.
     display : Display
         What shows the reply.
+    conversation : ConversationRecord, optional
+        A conversation that does not belong to the notebook. By default, the notebook's conversation
+        that the request names.
 
     Returns
     -------
@@ -44,16 +53,21 @@ def send(context: NotebookContext, request: Request, display: Display) -> Reply:
     UserError
         The prompt cannot be sent.
     """
-    reply, conversation = _prepare(context, request, is_preview=False)
+    reply = _prepare(context, request)
+    # Only the notebook's own conversations are registered and stored.
+    known = None if conversation or request.once else context.conversations
+    conversation = conversation or _choose_conversation(context, request, reply, is_preview=False)
+    reply.conversation, reply.turn = conversation.label, conversation.turns + 1
     send_prompt = _sender(context, request, reply, conversation)
     with Stopper() as stopper:
         receive(reply, display, send_prompt, stopper)
         try:
-            _settle(context, reply, conversation, once=request.once)
+            _settle(context, reply, conversation, known, once=request.once)
         finally:
-            context.replies.append(reply)
+            context.keep(reply)
             display.finish(reply)
-    _save(context, reply, conversation)
+    if known is not None:
+        _save(known, reply, conversation)
     return reply
 
 
@@ -65,23 +79,22 @@ def preview(context: NotebookContext, request: Request) -> str:
     UserError
         The prompt cannot be sent.
     """
-    reply, conversation = _prepare(context, request, is_preview=True)
+    reply = _prepare(context, request)
+    conversation = _choose_conversation(context, request, reply, is_preview=True)
     _sender(context, request, reply, conversation)
     if request.once:
         where = "a temporary conversation"
     elif conversation.session_id:
-        where = f"turn {reply.turn} of conversation {reply.conversation}"
+        where = f"turn {conversation.turns + 1} of conversation {conversation.label}"
     else:
-        where = f"a new conversation {reply.conversation}".rstrip()
+        where = f"a new conversation {conversation.label}".rstrip()
     size = f"{len(reply.prompt):,} characters, {len(reply.prompt.encode()):,} bytes"
     lines = [f"Not sent: a prompt for {reply.app}, {where}; {size}.", *reply.notices]
     return "\n".join([*lines, "", reply.prompt])
 
 
-def _prepare(
-    context: NotebookContext, request: Request, *, is_preview: bool
-) -> tuple[Reply, ConversationRecord]:
-    """Return an empty reply, and the conversation it belongs to."""
+def _prepare(context: NotebookContext, request: Request) -> Reply:
+    """Check a request, and return its empty reply."""
     request.check()
     app = context.choose_app(request.app)
     context.client.reference(app)  # raises for an unknown app before anything is shown
@@ -97,15 +110,13 @@ def _prepare(
     )
     if request.notice:
         reply.notices.append(request.notice)
-    conversation = _choose_conversation(context, request, reply, is_preview=is_preview)
-    reply.conversation, reply.turn = conversation.label, conversation.turns + 1
-    return reply, conversation
+    return reply
 
 
 def _choose_conversation(
     context: NotebookContext, request: Request, reply: Reply, *, is_preview: bool
 ) -> ConversationRecord:
-    """Return the conversation to use; an earlier one that could be resumed becomes a notice."""
+    """Return the notebook's conversation to use, or a temporary one."""
     if request.once:
         return ConversationRecord(reply.app, "once")
     # A new conversation replaces the current one only if the app replies.
@@ -116,17 +127,15 @@ def _choose_conversation(
     current = known.current(reply.app, request.session)
     if current is not None:
         return current
-    earlier = known.earlier(reply.app, request.session)
+    earlier = known.earlier(reply.app, request.session) if context.settings.resume else None
     if earlier is None:
         return new
-    resume = context.settings.resume
-    if resume and (is_preview or known.resume_if_free(earlier)):
+    if is_preview or known.resume_if_free(earlier):
         reply.notices.append(f"{'Resumes' if is_preview else 'Resumed'} {earlier.description}.")
         return earlier
-    held = ", in use by another kernel" if resume else ""
     reply.notices.append(
-        f"This notebook has {earlier.description}{held}. To resume it, run `%capsule session "
-        f"resume {earlier.arguments}`."
+        f"Not resumed, because another kernel is using it: {earlier.description}. To share it, run "
+        f"`%capsule session resume {earlier.arguments}`."
     )
     return new
 
@@ -141,23 +150,28 @@ def _sender(
 
 
 def _settle(
-    context: NotebookContext, reply: Reply, conversation: ConversationRecord, *, once: bool
+    context: NotebookContext,
+    reply: Reply,
+    conversation: ConversationRecord,
+    known: ConversationRegistry | None,
+    *,
+    once: bool,
 ) -> None:
     """Check the reply, and record what the service returned about the conversation."""
     if not (reply.session_id or reply.text):  # nothing came back: the conversation is unchanged
-        reply.error = _explain_unknown_session(reply.error, conversation)
+        reply.error = _explain_unknown_session(reply.error, conversation, in_notebook=bool(known))
         return
-    known = context.conversations
-    known.note_used(reply.app)
     if once:
         return
     requested = conversation.label
+    record_turn = partial(known.record_turn, conversation) if known else conversation.add_turn
     if not (reply.session_id or conversation.session_id):
-        known.start_new(reply.app, conversation.name)
+        if known:
+            known.start_new(reply.app, conversation.name)
         reply.lost_conversation = (
-            "The service returned no session id, so the next cell starts a new conversation."
+            "The service returned no session id, so the next prompt starts a new conversation."
         )
-    elif known.record_turn(conversation, reply.session_id):
+    elif record_turn(reply.session_id):
         reply.lost_conversation = (
             f"The service did not continue conversation {requested} but started a new one, which "
             "does not have the context of the earlier turns."
@@ -168,9 +182,8 @@ def _settle(
     reply.turn_before = _earlier_turn(context.replies, reply)
 
 
-def _save(context: NotebookContext, reply: Reply, conversation: ConversationRecord) -> None:
-    """Store the conversation for later kernels, if it is one of the notebook's."""
-    known = context.conversations
+def _save(known: ConversationRegistry, reply: Reply, conversation: ConversationRecord) -> None:
+    """Store one of the notebook's conversations for later kernels."""
     try:
         # A replayed conversation cannot be resumed.
         lasts = conversation.session_id and reply.recorded_at is None
@@ -193,13 +206,14 @@ def _earlier_turn(replies: list[Reply], reply: Reply) -> int | None:
 
 
 def _explain_unknown_session(
-    error: Exception | None, conversation: ConversationRecord
+    error: Exception | None, conversation: ConversationRecord, *, in_notebook: bool
 ) -> Exception | None:
     """Return a 404 with its likely cause: the app exists, because its name was looked up."""
     if type(error).__name__ != "NotFoundError" or not conversation.session_id:
         return error
+    start = f"run `%capsule session new {conversation.arguments}`"
     return ClientError(
         f"{error} The service may no longer have conversation {conversation.label}. To start a new "
-        f"one, run `%capsule session new {conversation.arguments}`.",
+        f"one, {start if in_notebook else f'create a Conversation({conversation.app!r})'}.",
         label="NotFoundError",
     )

@@ -21,17 +21,17 @@ __all__ = ["history_frame", "save_history"]
 
 _DTYPES = {
     "sent_at": "datetime64[us, UTC]",
-    "cell_id": "string",
-    "execution_count": "Int64",
     "app": "category",
-    "conversation": "string",
-    "turn": "Int64",
-    "template": "string",
     "prompt": "string",
     "reply": "string",
     "status": "category",
-    "first_chunk_s": "Float64",
     "total_s": "Float64",
+    "first_chunk_s": "Float64",
+    "conversation": "string",
+    "turn": "Int64",
+    "template": "string",
+    "cell_id": "string",
+    "execution_count": "Int64",
     "session_id": "string",
     "request_id": "string",
 }
@@ -50,14 +50,14 @@ def history_frame(replies: list[Reply]) -> pd.DataFrame:
     pandas.DataFrame
         One row per turn, with the columns
 
-        - ``sent_at`` (``datetime64[us, UTC]``),
-        - ``cell_id`` (``string``), ``execution_count`` (``Int64``),
-        - ``app`` (``category``), ``conversation`` (``string``), ``turn`` (``Int64``),
-        - ``template`` (``string``; the prompt before its ``{{ }}`` placeholders were filled),
-        - ``prompt`` (``string``),
+        - ``sent_at`` (``datetime64[us, UTC]``), ``app`` (``category``), ``prompt`` (``string``),
         - ``reply`` (``string``, without escape sequences and control characters),
         - ``status`` (``category``),
-        - ``first_chunk_s`` and ``total_s`` (``Float64``, seconds),
+        - ``total_s`` and ``first_chunk_s`` (``Float64``, seconds until the end and until the first
+          text or block),
+        - ``conversation`` (``string``), ``turn`` (``Int64``),
+        - ``template`` (``string``; the prompt before its ``{{ }}`` placeholders were filled),
+        - ``cell_id`` (``string``), ``execution_count`` (``Int64``),
         - ``session_id`` and ``request_id`` (``string``).
     """
     # The reply is cleaned, because a terminal prints the texts of a table unchanged.

@@ -56,11 +56,11 @@ class ConversationRecord:
 
     @property
     def description(self) -> str:
-        """A description for a message, such as "an earlier conversation with support-ops"."""
+        """A description for a message: the start of the id, the name, the app, the last use."""
         turns = f"{self.turns} turn{'' if self.turns == 1 else 's'}"
-        last = f", last on {self.last_at.replace('T', ' ')[:16]} UTC" if self.last_at else ""
+        last = f", last used {self.last_at.replace('T', ' ')[:16]} UTC" if self.last_at else ""
         name = f" named {self.name}" if self.name else ""
-        return f"an earlier conversation{name} with {self.app} ({turns}{last})"
+        return f"conversation {self.session_id[:8]}{name} with {self.app} ({turns}{last})"
 
     @property
     def arguments(self) -> str:
@@ -71,6 +71,16 @@ class ConversationRecord:
     def is_held(self) -> bool:
         """Whether another running kernel of this machine used it last."""
         return is_running_elsewhere(self.kernel)
+
+    def add_turn(self, session_id: str) -> bool:
+        """Count a reply; return whether the service replied in another session than requested."""
+        was_replaced = bool(self.session_id and session_id and session_id != self.session_id)
+        if was_replaced:
+            self.turns, self.started_at = 0, _now()
+        self.session_id = session_id or self.session_id
+        self.turns += 1
+        self.last_at = _now()
+        return was_replaced
 
 
 class ConversationRegistry:
@@ -89,7 +99,8 @@ class ConversationRegistry:
         self._notebook = notebook
         self._workspace = workspace
         self._current: dict[tuple[str, str], ConversationRecord] = {}
-        self._used_apps: dict[str, None] = {}  # an ordered set
+        self._started: set[str] = set()  # session ids that began in this kernel
+        self._resumed: set[str] = set()
 
     def current(self, app: str, name: str = "") -> ConversationRecord | None:
         """Return the conversation that the next cell continues, if this kernel has one."""
@@ -101,13 +112,16 @@ class ConversationRegistry:
         return current is not None and current.session_id == conversation.session_id
 
     def earlier(self, app: str, name: str = "") -> ConversationRecord | None:
-        """Return the latest stored conversation with an app that is not the current one.
+        """Return the conversation with an app to resume, which began in another kernel.
 
-        Conversations that another kernel is using come last.
+        It is the one that was resumed before, so that resuming twice is the same as once; otherwise
+        the latest that no other kernel is using; otherwise the latest.
         """
         stored = [c for c in self._stored() if (c.app, c.name) == (app, name)]
-        others = [c for c in stored if not self.is_current(c)]
-        return min(others, key=lambda c: c.is_held, default=None)
+        others = [c for c in stored if c.session_id not in self._started]
+        candidates = [c for c in others if c.session_id in self._resumed] or others
+        free = (c for c in candidates if not c.is_held)
+        return next(free, candidates[0] if candidates else None)
 
     def matching(self, prefix: str, app: str = "") -> list[ConversationRecord]:
         """Return the conversations whose session id starts with a prefix.
@@ -132,13 +146,13 @@ class ConversationRegistry:
         """Return the stored conversations of all notebooks, latest first."""
         return self._select("")
 
-    def used_apps(self) -> list[str]:
-        """Return the apps this kernel has used, or else those of the stored conversations."""
-        return list(self._used_apps) or list(dict.fromkeys(c.app for c in self._stored()))
+    def in_all_workspaces(self) -> list[ConversationRecord]:
+        """Return this notebook's stored conversations in all workspaces, latest first."""
+        return self._select("WHERE notebook = ?", self._notebook)
 
-    def note_used(self, app: str) -> None:
-        """Record that an app has replied."""
-        self._used_apps[app] = None
+    def used_apps(self) -> list[str]:
+        """Return the apps of this kernel's conversations, or else of the stored ones."""
+        return list(dict.fromkeys(c.app for c in [*self._current.values()] or self._stored()))
 
     def start_new(self, app: str, name: str = "") -> None:
         """Let the next cell start a new conversation."""
@@ -146,12 +160,14 @@ class ConversationRegistry:
 
     def resume(self, conversation: ConversationRecord) -> None:
         """Let the next cell continue an earlier conversation."""
+        self._resumed.add(conversation.session_id)
         self._claim(self._make_current(conversation))
 
     def resume_if_free(self, conversation: ConversationRecord) -> bool:
         """Resume a conversation unless another kernel uses it; return whether it was resumed."""
         if conversation.is_held or not self._claim(conversation):
             return False
+        self._resumed.add(conversation.session_id)
         self._make_current(conversation)
         return True
 
@@ -165,15 +181,9 @@ class ConversationRegistry:
     def record_turn(self, conversation: ConversationRecord, session_id: str) -> bool:
         """Count a reply; return whether the service replied in another session than requested."""
         self._make_current(conversation)
-        was_replaced = bool(
-            conversation.session_id and session_id and session_id != conversation.session_id
-        )
-        if was_replaced:
-            conversation.turns, conversation.started_at = 0, _now()
-        conversation.session_id = session_id or conversation.session_id
-        conversation.turns += 1
-        conversation.last_at = _now()
-        return was_replaced
+        if session_id != conversation.session_id:
+            self._started.add(session_id)
+        return conversation.add_turn(session_id)
 
     def save(self, conversation: ConversationRecord) -> None:
         """Write a conversation to the store, for later kernels."""
@@ -214,7 +224,6 @@ class ConversationRegistry:
                 conversation = self._current.pop(key)  # the record that counts the turns
         conversation.name = name or conversation.name
         self._current[conversation.app, conversation.name] = conversation
-        self.note_used(conversation.app)
         return conversation
 
     def _stored(self) -> list[ConversationRecord]:

@@ -6,14 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from cpsl_notebook.sanitize import clean
+
 if TYPE_CHECKING:
     from cpsl_notebook.conversation.registry import ConversationRegistry
+    from cpsl_notebook.reply.model import Reply
 
 __all__ = ["sessions_frame"]
 
+_ID_LENGTH = 8  # characters; more if conversations begin with the same ones
+_TABLE_WIDTH = 100  # characters of a row; titles get what the other columns leave
+_WIDTH_OF_OTHERS = 62  # characters of the columns except app, name and title, for 1,000 rows
+_TITLE_LENGTHS = (12, 40)  # characters, the fewest and the most
+
 
 def sessions_frame(
-    conversations: ConversationRegistry, *, everywhere: bool = False
+    conversations: ConversationRegistry, replies: list[Reply], *, everywhere: bool = False
 ) -> pd.DataFrame:
     """Return conversations as a table.
 
@@ -21,6 +29,8 @@ def sessions_frame(
     ----------
     conversations : ConversationRegistry
         The conversations of a notebook.
+    replies : list of Reply
+        The replies of this kernel, oldest first.
     everywhere : bool
         Whether to return the stored conversations of all notebooks instead.
 
@@ -29,26 +39,57 @@ def sessions_frame(
     pandas.DataFrame
         One row per conversation, the latest first, with the columns
 
-        - ``app`` (``category``), ``name`` (``string``), ``turns`` (``Int64``),
-        - ``started_at`` and ``last_at`` (``datetime64[us, UTC]``),
+        - ``id`` (``string``; the first characters of the session id, enough for
+          ``%capsule session use``),
+        - ``app`` (``category``), ``name`` (``string``),
+        - ``title`` (``string``; the beginning of the first prompt in this kernel; missing for a
+          conversation that this kernel has not used, because prompts are not stored),
+        - ``turns`` (``Int64``), ``last_at`` (``datetime64[us, UTC]``),
         - ``current`` (``boolean``; whether the next cell continues the conversation),
-        - ``session_id`` (``string``),
-        - with *everywhere*, also ``notebook`` and ``workspace`` (``string``).
+        - with *everywhere*, also ``started_at`` (``datetime64[us, UTC]``), ``session_id``,
+          ``notebook`` and ``workspace`` (``string``).
     """
     known = conversations.everywhere() if everywhere else conversations.all()
+    prompts = {(reply.app, reply.session_id): reply.prompt for reply in reversed(replies)}
+    room = _TABLE_WIDTH - _WIDTH_OF_OTHERS - _longest([c.app for c in known])
+    room -= _longest([c.name for c in known])
+    titles = [_title(prompts.get((c.app, c.session_id)), room) for c in known]
     columns = {
+        "id": pd.Series(_short([c.session_id for c in known]), dtype="string"),
         "app": pd.Series([c.app for c in known], dtype="category"),
         "name": pd.Series([c.name for c in known], dtype="string"),
+        "title": pd.Series(titles, dtype="string"),
         "turns": pd.Series([c.turns for c in known], dtype="Int64"),
-        "started_at": _times([c.started_at for c in known]),
         "last_at": _times([c.last_at for c in known]),
         "current": pd.Series([conversations.is_current(c) for c in known], dtype="boolean"),
-        "session_id": pd.Series([c.session_id for c in known], dtype="string"),
     }
     if everywhere:
-        columns["notebook"] = pd.Series([c.notebook for c in known], dtype="string")
-        columns["workspace"] = pd.Series([c.workspace for c in known], dtype="string")
+        columns["started_at"] = _times([c.started_at for c in known])
+        for name in ("session_id", "notebook", "workspace"):
+            columns[name] = pd.Series([getattr(c, name) for c in known], dtype="string")
     return pd.DataFrame(columns)
+
+
+def _longest(texts: list[str]) -> int:
+    return max(map(len, ["name", *texts]))  # at least the heading
+
+
+def _title(prompt: str | None, room: int) -> str | None:
+    if prompt is None:
+        return None
+    fewest, most = _TITLE_LENGTHS
+    length = max(fewest, min(room, most))
+    title = " ".join(clean(prompt).split())
+    return title if len(title) <= length else f"{title[: length - 1]}…"
+
+
+def _short(session_ids: list[str]) -> list[str]:
+    """Return the beginnings of ids, long enough to tell them apart."""
+    distinct = set(session_ids)
+    length = _ID_LENGTH
+    while len({each[:length] for each in distinct}) < len(distinct):
+        length += 1
+    return [each[:length] for each in session_ids]
 
 
 def _times(values: list[str]) -> pd.Series[Any]:

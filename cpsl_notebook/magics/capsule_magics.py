@@ -31,7 +31,10 @@ class CapsuleMagics(Magics):
     """The magics; ``%config CapsuleMagics`` shows the settings."""
 
     shell: InteractiveShell
-    app = Unicode("", help="The default app of cells and `ask`.").tag(config=True)
+    app = Unicode(
+        "",
+        help="The app of cells that name none: the one that `%capsule use` or a cell named last.",
+    ).tag(config=True)
     timeout = Float(
         None,
         allow_none=True,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from traitlets import TraitError
 
+from cpsl_notebook.conversation.context import current_context
 from cpsl_notebook.cpsl_package import check_installed
 from cpsl_notebook.magics import completion, input_transformer
 from cpsl_notebook.magics.capsule_magics import CapsuleMagics
@@ -18,7 +19,7 @@ __all__ = ["load", "unload"]
 
 
 def load(shell: InteractiveShell) -> None:
-    """Register the magics, their completion and their input transformer.
+    """Register the magics, and print one line if the notebook has earlier conversations.
 
     Parameters
     ----------
@@ -42,6 +43,8 @@ def load(shell: InteractiveShell) -> None:
         shell.register_magics(CapsuleMagics)
     completion.install(shell)
     input_transformer.install(shell)
+    if hint := current_context().take_resume_hint():
+        print(hint)  # noqa: T201
 
 
 def unload(shell: InteractiveShell) -> None:

@@ -70,6 +70,8 @@ def send_cell(
         print(clean(preview(magics.context, request)))  # noqa: T201
         return None
     reply = send(request, quiet=options.quiet)
+    if type(reply.error).__name__ != "AppNotFoundError":
+        magics.app = reply.app  # the next cell without an app continues with it
     if options.out:
         magics.shell.push({options.out: reply})
     if reply.error is not None:
@@ -78,9 +80,9 @@ def send_cell(
 
 
 def use(magics: CapsuleMagics, options: argparse.Namespace) -> None:
-    """Set the default app."""
+    """Choose the app of the cells that name none."""
     magics.app = magics.context.existing_app(options.app)
-    print(f"The default app is now {options.app}.")  # noqa: T201
+    print(f"Cells that name no app now use {options.app}.")  # noqa: T201
 
 
 def apps(magics: CapsuleMagics, options: argparse.Namespace) -> pd.DataFrame:
@@ -127,10 +129,11 @@ def history(magics: CapsuleMagics, options: argparse.Namespace) -> pd.DataFrame 
 
 
 def last(magics: CapsuleMagics, options: argparse.Namespace) -> Reply:
-    """Return the last reply."""
-    if not magics.context.replies:
-        raise UserError("There is no reply yet. Send a prompt with %%capsule first.")
-    return magics.context.replies[-1]
+    """Return the last reply that has content."""
+    for reply in reversed(magics.context.replies):
+        if reply.text or reply.blocks:
+            return reply
+    raise UserError("There is no reply yet. Send a prompt with %%capsule first.")
 
 
 def login(magics: CapsuleMagics, options: argparse.Namespace) -> None:
@@ -198,8 +201,8 @@ def replay(magics: CapsuleMagics, options: argparse.Namespace) -> None:
     print(line)  # noqa: T201
 
 
-def status(magics: CapsuleMagics, options: argparse.Namespace) -> dict[str, Any]:
+def status(magics: CapsuleMagics, options: argparse.Namespace) -> pd.DataFrame:
     """Return what the notebook is connected to."""
-    from cpsl_notebook.magics.status import status as connection_status
+    from cpsl_notebook.magics.status import status_frame
 
-    return connection_status(magics.context)
+    return status_frame(magics.context)

@@ -20,7 +20,8 @@ def list_sessions(magics: CapsuleMagics, options: argparse.Namespace) -> pd.Data
     """List the conversations."""
     from cpsl_notebook.conversation.session_table import sessions_frame
 
-    return sessions_frame(magics.context.conversations, everywhere=options.all)
+    context = magics.context
+    return sessions_frame(context.conversations, context.replies, everywhere=options.all)
 
 
 def new(magics: CapsuleMagics, options: argparse.Namespace) -> None:

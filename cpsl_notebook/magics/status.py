@@ -1,46 +1,88 @@
-"""``%capsule status``: what this notebook is connected to."""
+"""``%capsule status``: what this notebook is connected to, and the versions of the packages."""
 
 from __future__ import annotations
 
-import contextlib
 import importlib.metadata
-from typing import TYPE_CHECKING, Any
+import platform
+from typing import TYPE_CHECKING
 
+import pandas as pd
+
+from cpsl_notebook.cpsl_package import client_distribution, token_source
 from cpsl_notebook.errors import UserError
 
 if TYPE_CHECKING:
     from cpsl_notebook.conversation.context import NotebookContext
 
-__all__ = ["status"]
+__all__ = ["status_frame"]
+
+_PACKAGES = ("cpsl-notebook", "ipython", "ipykernel", "ipywidgets", "pandas")
+_REFUSED = {401, 403}  # HTTP statuses
+_LOCAL = "local:"  # what the scope of a local workspace begins with
 
 
-def status(context: NotebookContext) -> dict[str, Any]:
-    """Return what a notebook is connected to.
+def status_frame(context: NotebookContext) -> pd.DataFrame:
+    """Return what a notebook is connected to. The token is checked by listing the apps.
+
+    Parameters
+    ----------
+    context : NotebookContext
+        The notebook.
 
     Returns
     -------
-    dict
-        ``workspace`` and ``client`` (str), ``app`` (str or None, the default one), ``notebook``
-        (str or None, its path), ``conversations`` and ``replies`` (int, their number).
+    pandas.DataFrame
+        One row per item, with the item as the index and the column ``value`` (``string``). The items
+        are ``workspace`` (its gateway), ``token from``, ``token valid``, ``app`` (of cells that name
+        none), ``notebook`` (its path), ``conversations`` and ``replies`` (their numbers), and the
+        versions of Python and of packages. A value is missing if it is not known.
     """
     name, is_known = context.notebook
-    try:
-        workspace, conversations = repr(context.client), len(context.conversations.all())
-    except UserError as error:
-        workspace, conversations = f"not connected: {error}", 0
-    return {
-        "workspace": workspace,
-        "client": _client_distribution(),
+    values = {
+        **_connection(context),
         "app": context.settings.app or None,
         "notebook": name if is_known else None,
-        "conversations": conversations,
-        "replies": len(context.replies),
+        "replies": str(len(context.replies)),
+        "python": platform.python_version(),
+    }
+    for package in filter(None, (client_distribution(), *_PACKAGES)):
+        values[package] = _version(package)
+    index = pd.Index(list(values), name="item")
+    return pd.DataFrame({"value": pd.Series(list(values.values()), index=index, dtype="string")})
+
+
+def _connection(context: NotebookContext) -> dict[str, str | None]:
+    try:
+        client = context.client
+    except UserError as error:
+        return {
+            "workspace": f"not connected: {error}",
+            "token from": None,
+            "token valid": None,
+            "conversations": "0",
+        }
+    is_local = client.scope.startswith(_LOCAL)
+    gateway = getattr(client.core, "gateway_url", None) or client.scope
+    return {
+        "workspace": f"{gateway} (local workspace)" if is_local else gateway,
+        "token from": "the local workspace" if is_local else token_source(client.core),
+        "token valid": _validity(context),
+        "conversations": str(len(context.conversations.all())),
     }
 
 
-def _client_distribution() -> str:
-    """Return which distribution provides ``cpsl``, and its version."""
-    for name in ("cpsl-client", "cpsl"):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            return f"{name} {importlib.metadata.version(name)}"
-    return "none"
+def _validity(context: NotebookContext) -> str:
+    try:
+        context.client.app_names()
+    except Exception as error:
+        problem = " ".join(str(error).split())
+        is_refused = getattr(error, "status", None) in _REFUSED
+        return f"no: {problem}" if is_refused else f"unknown: {problem}"
+    return "yes"
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None

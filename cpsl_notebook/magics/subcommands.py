@@ -126,7 +126,7 @@ _OPTIONAL_APP = Argument(
     nargs="?",
     default="",
     completes="app",
-    help="name or id of an app (default: the app set with `%capsule use`, or the only app used so far)",
+    help="name or id of an app (default: the app that `%capsule use` or a cell named last)",
 )
 _APPS = Argument(
     "apps",
@@ -213,7 +213,8 @@ How many threads are waiting for review right now?
 %%capsule
 Shorten this to one sentence: {{ answer }}""",
     notes="""\
-A cell continues the notebook's conversation with the app.
+A cell continues the notebook's conversation with the app. Without APP, that is the app which
+`%capsule use` or a cell named last.
 
 {{ expression }} in the cell is a Python expression over the notebook's variables, with an optional
 conversion and format spec as in an f-string: {{ table.head(3) }}, {{ total:,.2f }}, {{ name!r }}.
@@ -306,7 +307,7 @@ COMMANDS = {
         ),
         Command(
             "use",
-            "set the default app",
+            "choose the app of the cells that name none",
             handlers.use,
             (_APP,),
             examples="%capsule use support-ops",
@@ -381,11 +382,16 @@ payments.groupby("payout_state", observed=True)["net_cents"].sum()""",
             ),
             examples="history = %capsule history\n%capsule history --save answers.md",
         ),
-        Command("last", "return the last Reply", handlers.last, examples="reply = %capsule last"),
+        Command(
+            "last",
+            "return the last Reply with content",
+            handlers.last,
+            examples="reply = %capsule last",
+        ),
         Command("login", "log in with the browser", handlers.login, examples="%capsule login"),
         Command(
             "status",
-            "show the workspace, app and notebook in use",
+            "show the workspace, the token and the package versions",
             handlers.status,
             examples="%capsule status",
         ),

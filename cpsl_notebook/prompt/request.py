@@ -79,7 +79,7 @@ class Request:
                     label="TypeError",
                 )
         if not self.text.strip():
-            raise UserError("The prompt is empty. Write it below the %%capsule line.")
+            raise UserError("The prompt is empty. Write the text to send.")
         if self.form not in (None, "json", "table"):
             raise UserError(f"Invalid form: {self.form!r}. Use 'json' or 'table'.")
         if self.timeout is not None and not _is_timeout(self.timeout):

@@ -190,7 +190,7 @@ def test_module_prints_its_version():
 
 def test_console_script_is_cpsl_and_not_capsule(root):
     text = (root / "cpsl" / "pyproject.toml").read_text()
-    assert 'cpsl = "cpsl.__main__:main"' in text
+    assert 'cpsl = "cpsl.launcher:main"' in text
     assert "capsule =" not in text
 
 

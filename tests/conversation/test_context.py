@@ -6,19 +6,19 @@ from cpsl_notebook import UserError
 from cpsl_notebook.conversation.context import NotebookContext, current_context
 
 
-def test_app_is_named_or_default_or_the_only_one_in_use(workspace):
-    context = NotebookContext()
+def test_app_is_named_or_chosen_or_the_only_one_in_use(workspace):
+    context = NotebookContext({})
     context.connect(workspace.client())
-    with pytest.raises(UserError, match=r"^Which app\? Name one \(%%capsule APP\)"):
-        context.choose_app()
-    context.conversations.note_used("diet-coach")
-    assert context.choose_app() == "diet-coach"
-    context.conversations.note_used("support-ops")
+    advice = "Name one: %%capsule APP in a cell, app='APP' in a function call."
     with pytest.raises(UserError) as caught:
         context.choose_app()
-    assert str(caught.value) == (
-        "Which app? This notebook uses diet-coach, support-ops. Name one: %%capsule diet-coach"
-    )
+    assert str(caught.value) == f"Which app? {advice}"
+    context.conversations.start_new("diet-coach")
+    assert context.choose_app() == "diet-coach"
+    context.conversations.start_new("support-ops")
+    with pytest.raises(UserError) as caught:
+        context.choose_app()
+    assert str(caught.value) == f"Which app? This notebook uses diet-coach, support-ops. {advice}"
     context.settings.app = "deal-desk"
     assert context.choose_app() == "deal-desk"
     assert context.choose_app("support-ops") == "support-ops"

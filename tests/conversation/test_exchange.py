@@ -27,7 +27,10 @@ def test_footer_names_the_turn_of_the_cells_earlier_run(shell):
     as_cell(shell, "first")
     assert "turn 3 (earlier run: turn 1)" in shell.run("%%capsule diet-coach\nan apple").text
     assert "this cell" not in shell.run("%%capsule diet-coach --new\nan apple").text
-    loop = "from cpsl_notebook import ask\nfor n in '12': ask(f'{n} eggs', app='diet-coach')"
+    loop = (
+        "from cpsl_notebook import Conversation\n"
+        "for n in '12': Conversation.current('diet-coach').ask(f'{n} eggs')"
+    )
     as_cell(shell, "loop")
     assert "this cell" not in shell.run(loop).text
 
@@ -116,7 +119,7 @@ def test_missing_session_id_shows_a_notice_and_starts_a_new_conversation():
         for _ in range(2):
             gateway.on("stream", streamed(*words("yes"), event({}, "done")))
             shown = shell.run(f"%%capsule {app}\nx").text
-            assert "The service returned no session id, so the next cell starts a new" in shown
+            assert "The service returned no session id, so the next prompt starts a new" in shown
             assert last(shell).turn == 1
         assert [request.session_id for request in gateway.requests] == ["", ""]
 
@@ -150,7 +153,7 @@ def test_split_emoji_and_invalid_ids_are_repaired():
         shown = shell.run(f"%%capsule {app}\nx").text
         assert shown.startswith("Hi 😀!") and "\x1b" not in shown
         assert (last(shell).session_id, last(shell).request_id) == ("s\ufffd", "7")
-        assert list(shell.run("%capsule session").value["session_id"]) == ["s\ufffd"]
+        assert list(shell.run("%capsule session").value["id"]) == ["s\ufffd"]
 
 
 def test_settings_survive_reloading_the_extension(shell):

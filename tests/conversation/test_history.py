@@ -31,8 +31,8 @@ def asked(shell):
 def test_history_has_documented_columns(asked):
     history = asked.run("%capsule history").value
     assert list(history.columns) == (
-        "sent_at cell_id execution_count app conversation turn template prompt reply status "
-        "first_chunk_s total_s session_id request_id".split()
+        "sent_at app prompt reply status total_s first_chunk_s conversation turn template cell_id "
+        "execution_count session_id request_id".split()
     )
     assert history["template"][0] == "{{ n }} eggs"
     assert history["prompt"][0] == "2 eggs"

@@ -46,7 +46,7 @@ def test_running_kernels_never_share_a_conversation_by_accident(workspace):
     with running_kernel(workspace) as (first, (one, _, _)):
         with running_kernel(workspace) as (_, (two, _, shown)):
             assert two != one
-            assert "in use by another kernel" in shown
+            assert "Not resumed, because another kernel is using it: conversation" in shown
         first.kill()
         first.wait()
     # The second kernel has ended, so its conversation, the latest one, is free.

@@ -200,6 +200,8 @@ def test_waiting_for_a_locked_file_can_be_interrupted(shell, tmp_path, monkeypat
     path.parent.mkdir(exist_ok=True)
     if replied:
         shell.run("%%capsule diet-coach\nan apple")
+    else:
+        shell.run("%config CapsuleMagics.resume = True")
     with contextlib.closing(locked(path)):
         waiting = threading.Event()
         monkeypatch.setattr("cpsl_notebook.conversation.store._LOCK_TIMEOUT", 60)

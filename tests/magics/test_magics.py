@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from importlib.metadata import version
 
 import pandas as pd
 import pytest
@@ -14,7 +15,7 @@ from IPython.utils.capture import capture_output
 from shells import new_shell
 
 import cpsl
-from cpsl_notebook import Client, Reply, ask
+from cpsl_notebook import Client, Conversation, Reply, ask
 from cpsl_notebook.conversation.context import current_context
 from cpsl_notebook.magics.subcommands import COMMANDS
 
@@ -65,6 +66,14 @@ def test_named_session_is_a_separate_conversation(shell):
     assert (last(shell).conversation, last(shell).turn) == ("other", 1)
     shell.run("%%capsule diet-coach --session other\nan apple")
     assert (last(shell).conversation, last(shell).turn) == ("other", 2)
+
+
+def test_last_is_the_last_reply_with_content(shell, workspace):
+    workspace.app("silent")(lambda session, text: "")
+    shell.run("%%capsule diet-coach -o kept\nan apple")
+    shell.run("%%capsule silent\nx")
+    shell.error("%%capsule diet-coach --timeout 0.000001\nx")
+    assert last(shell) is shell.variables["kept"]
 
 
 def test_out_stores_and_shows_the_reply(shell):
@@ -118,12 +127,32 @@ def test_use_sets_the_default_app(shell):
     assert last(shell).app == "deal-desk"
 
 
-def test_cell_without_an_app_uses_the_only_app_so_far(shell):
+def test_cell_without_an_app_uses_the_app_chosen_last(shell, workspace):
+    workspace.app("broken")(lambda session, text: 1 / 0)
     assert shell.error("%%capsule\nhello").startswith("Which app?")
+    for choice, app in [
+        ("%%capsule diet-coach\nan apple", "diet-coach"),
+        ("%%capsule deal-desk --once\n10 seats", "deal-desk"),
+        ("%capsule use support-ops", "support-ops"),
+        ("%%capsule diet-coach -s other\nan apple", "diet-coach"),
+        ("%config CapsuleMagics.app = 'deal-desk'", "deal-desk"),
+    ]:
+        shell.run(choice)
+        shell.run("%%capsule -o reply\nhello")
+        assert shell.variables["reply"].app == app
+    shell.error("%%capsule broken --no-stream\nx")
+    assert shell.run("%%capsule --dry-run\nx").text.startswith("Not sent: a prompt for broken")
+
+
+def test_ask_dry_run_and_unknown_app_do_not_choose_the_app(shell):
     shell.run("%%capsule diet-coach\nan apple")
-    shell.run("%%capsule\nan apple")
-    shell.run("%%capsule deal-desk\n10 seats")
-    assert "diet-coach, deal-desk" in shell.error("%%capsule\nhello")
+    ask("10 seats", app="deal-desk", quiet=True)
+    Conversation("deal-desk").ask("10 seats", quiet=True)
+    Conversation.current("deal-desk").ask("10 seats", quiet=True)
+    shell.run("%%capsule deal-desk --dry-run\nx")
+    shell.error("%%capsule diet-coch\nx")
+    shell.run("%%capsule -o reply\nan egg")
+    assert shell.variables["reply"].app == "diet-coach"
 
 
 def test_tabular_results_are_dataframes(shell):
@@ -134,7 +163,7 @@ def test_tabular_results_are_dataframes(shell):
         "sessions = %capsule session\nhistory = %capsule history\nstatus = %capsule status"
     )
     got = shell.variables
-    for name in ("apps", "payments", "both", "earnings", "sessions", "history"):
+    for name in ("apps", "payments", "both", "earnings", "sessions", "history", "status"):
         assert isinstance(got[name], pd.DataFrame), name
     assert {"deal-desk", "diet-coach", "support-ops"} <= set(got["apps"]["name"])
     assert set(got["payments"]["app"]) == {"support-ops"}
@@ -142,7 +171,7 @@ def test_tabular_results_are_dataframes(shell):
     assert list(got["earnings"]["app"]) == list(got["apps"]["name"])
     assert got["one"]["price_in_cents"] == 1500
     assert got["url"].startswith("http://127.0.0.1:")
-    assert got["status"]["client"].startswith("cpsl")
+    assert got["status"].loc["cpsl-client", "value"] == version("cpsl-client")
 
 
 def test_return_url_is_on_the_checkout_page(shell, workspace):
@@ -168,15 +197,15 @@ def test_session_list_shows_the_current_conversation(shell):
     shell.run("%%capsule diet-coach\nan apple")
     first = last(shell).session_id
     shell.run("%%capsule diet-coach --new\nan apple")
-    table = shell.run("%capsule session").value.set_index("session_id")
-    assert not table.loc[first, "current"]
-    assert table.loc[last(shell).session_id, "current"]
+    table = shell.run("%capsule session").value.set_index("id")
+    assert not table.loc[first[:8], "current"]
+    assert table.loc[last(shell).session_id[:8], "current"]
     shell.run(f"%capsule session use {first} diet-coach")
     shell.run("%%capsule\nan apple")
     assert (last(shell).session_id, last(shell).turn) == (first, 2)
     shell.run("%capsule session new")
     shell.run("%%capsule\nan apple")
-    assert last(shell).session_id not in set(table.index)
+    assert last(shell).session_id[:8] not in set(table.index)
 
 
 def test_unknown_session_id_is_reported(shell):
@@ -193,13 +222,13 @@ def test_new_kernel_says_what_can_be_resumed_and_resumes_it(workspace, monkeypat
         shell.run("%%capsule support-ops\nHow many urgent threads are there?")
         first = last(shell).session_id
     with new_shell() as shell:
-        shell.run("%load_ext cpsl_notebook\n%capsule local")
-        shown = shell.run("%%capsule support-ops\nHow many threads are there?")
+        shown = shell.run("%load_ext cpsl_notebook\n%capsule local")
         assert "To resume it, run `%capsule session resume support-ops`" in shown.text
+        for _ in range(2):
+            shown = shell.run("%%capsule support-ops\nHow many threads are there?")
+            assert "session resume" not in shown.text
         assert last(shell).session_id != first
         second = last(shell).session_id
-        shown = shell.run("%%capsule support-ops\nHow many threads are there?")
-        assert "session resume" not in shown.text  # only once
     with new_shell() as shell:
         shell.run("%load_ext cpsl_notebook\n%capsule local")
         shell.run("%capsule session resume support-ops")
@@ -210,7 +239,7 @@ def test_new_kernel_says_what_can_be_resumed_and_resumes_it(workspace, monkeypat
         shell.run("%config CapsuleMagics.resume = True")
         shown = shell.run("%%capsule support-ops\nTurn that into a two-step plan.")
         assert last(shell).session_id == second
-        assert "Resumed an earlier conversation with support-ops (3 turns" in shown.text
+        assert f"Resumed conversation {second[:8]} with support-ops (3 turns" in shown.text
 
 
 def test_notebooks_never_share_a_conversation(workspace, monkeypatch):
@@ -218,10 +247,10 @@ def test_notebooks_never_share_a_conversation(workspace, monkeypatch):
     for name in ("/books/one.ipynb", "/books/two.ipynb"):
         monkeypatch.setenv("JPY_SESSION_NAME", name)
         with new_shell() as shell:
-            shell.run("%load_ext cpsl_notebook\n%capsule local")
-            shown = shell.run("%%capsule diet-coach\nan apple")
-            ids.append(last(shell).session_id)
+            shown = shell.run("%load_ext cpsl_notebook\n%capsule local")
             assert "session resume" not in shown.text
+            shell.run("%%capsule diet-coach\nan apple")
+            ids.append(last(shell).session_id)
     assert ids[0] != ids[1]
 
 
@@ -344,14 +373,42 @@ def test_failed_new_conversation_keeps_the_old_one(shell, workspace):
     assert (last(shell).session_id, last(shell).text) == (before, "turn 2")
 
 
-def test_status_shows_whether_the_notebook_is_connected(workspace):
+def test_status_names_workspace_token_and_versions(workspace, monkeypatch, tmp_path):
+    def status(shell):
+        frame = shell.run("%capsule status").value
+        assert (frame.index.name, str(frame["value"].dtype)) == ("item", "string")
+        return frame["value"].to_dict()
+
+    url = workspace.http_url
     with new_shell() as shell:
         shell.run("%load_ext cpsl_notebook")
-        status = shell.run("%capsule status").value
-        assert status["workspace"].startswith("not connected: No credentials")
+        found = status(shell)
+        assert found["workspace"].startswith("not connected: No credentials")
+        assert pd.isna(found["token from"]) and pd.isna(found["token valid"])
         shell.run("%capsule local")
-        status = shell.run("%capsule status").value
-        assert workspace.http_url in status["workspace"] and status["client"].startswith("cpsl-c")
+        shell.run("%%capsule diet-coach\nan apple")
+        found = status(shell)
+        assert found["workspace"] == f"{url} (local workspace)"
+        assert (found["token from"], found["token valid"]) == ("the local workspace", "yes")
+        assert (found["app"], found["conversations"], found["replies"]) == ("diet-coach", "1", "1")
+        for package in ("cpsl-client", "cpsl-notebook", "ipython", "ipykernel", "pandas"):
+            assert found[package] == version(package)
+        for name, value in workspace.environ.items():
+            monkeypatch.setenv(name, value)
+        current_context().connect(None)
+        found = status(shell)
+        assert (found["workspace"], found["token valid"]) == (url, "yes")
+        assert found["token from"] == "the CAPSULE_* variables"
+        monkeypatch.setenv("CAPSULE_TOKEN", "wrong")
+        current_context().connect(None)
+        found = status(shell)
+        assert found["token valid"].startswith(f"no: {url} refused the token")
+        nowhere = cpsl.Client(token="x", gateway_url="http://127.0.0.1:9", max_retries=0)
+        current_context().connect(Client(nowhere))
+        found = status(shell)
+        assert found["token from"] == "the arguments"
+        assert found["token valid"].startswith("unknown: No gRPC gateway answers at")
+        assert "wrong" not in str(found)
 
 
 def test_missing_credentials_error_names_login_and_local(workspace):
@@ -411,15 +468,6 @@ def test_interrupt_keeps_partial_reply_and_the_conversation(shell, workspace):
     assert (partial.text, partial.status) == ("begun", "stopped")
     shell.run("%%capsule endless\nagain")
     assert last(shell).session_id == partial.session_id
-
-
-def test_ask_continues_the_conversation_of_cells(shell, capsys):
-    replies = [ask(f"{n} eggs", app="diet-coach") for n in (1, 2)]
-    assert replies[0].session_id == replies[1].session_id
-    assert replies[1].text.strip() in capsys.readouterr().out
-    shell.run("%%capsule diet-coach\nan apple")
-    assert last(shell).turn == 3
-    assert ask("an egg", once=True, quiet=True).session_id != replies[0].session_id
 
 
 def test_timeout_ends_a_silent_reply(shell, workspace):
