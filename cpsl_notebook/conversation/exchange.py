@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cpsl_notebook.conversation.context import NotebookContext
-    from cpsl_notebook.display.displays import Display
+    from cpsl_notebook.display.base import Display
     from cpsl_notebook.prompt.request import Request
 
 __all__ = ["preview", "send"]

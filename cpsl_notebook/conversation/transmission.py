@@ -13,7 +13,7 @@ from cpsl_notebook.reply.expected_format import format_error
 
 if TYPE_CHECKING:
     from cpsl_notebook.client import Client
-    from cpsl_notebook.display.displays import Display
+    from cpsl_notebook.display.base import Display
     from cpsl_notebook.display.interrupt import Stopper
     from cpsl_notebook.reply.model import Reply
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import contextvars
+import logging
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,9 @@ from cpsl_notebook.sanitize import clean, one_line, split_complete
 if TYPE_CHECKING:
     from cpsl_notebook.reply.model import Reply
 
-__all__ = ["Display", "choose"]
+__all__ = ["choose"]
+
+_logger = logging.getLogger(__name__)
 
 _PAINT_INTERVAL = 0.12  # seconds
 _MIN_GROWTH = 1.1  # a repaint sends the whole reply again, so wait until it has grown by a tenth
