@@ -17,7 +17,7 @@ DEFINE = """\
 import pathlib, sys, time
 sys.path.insert(0, {tests!r})
 from attacks import ATTACKS, KINDS, RAN, hostile_block
-from cpsl_notebook import local, ask
+from cpsl_notebook import Conversation, local
 
 def hostile(session, text):
     yield "Begun.\\n\\n"
@@ -45,7 +45,7 @@ for number, attack in enumerate(ATTACKS):
 FAIL = """\
 for number, attack in enumerate(ATTACKS):
     try:
-        ask(attack, f"failing-{number}", session=attack)
+        Conversation.current(f"failing-{number}", name=attack).ask(attack)
     except Exception as caught:
         error = caught
 raise error"""

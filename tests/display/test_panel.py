@@ -223,7 +223,7 @@ def test_interrupt_while_formatting_leaves_the_plain_text(front):
 def test_output_widget_shows_the_finished_reply_once(front):
     messages = front.run(
         "from cpsl_notebook import ask\nout = ipywidgets.Output()\n"
-        "with out:\n    ask('x', 'greeter')\nout.close(); out.layout.close()"
+        "with out:\n    ask('x', app='greeter')\nout.close(); out.layout.close()"
     )
     assert "update_display_data" not in types(messages)
     (shown,) = data_of(messages, "display_data")
@@ -325,7 +325,7 @@ def test_ask_in_another_thread_shows_the_finished_reply(front):
         "from concurrent.futures import ThreadPoolExecutor\n"
         "from cpsl_notebook import ask\n"
         "with ThreadPoolExecutor(2) as pool:\n"
-        "    replies = list(pool.map(lambda app: ask('How many?', app, once=True),"
+        "    replies = list(pool.map(lambda app: ask('How many?', app=app),"
         " ['support-ops', 'deal-desk']))\n"
         "print([reply.status for reply in replies])"
     )
