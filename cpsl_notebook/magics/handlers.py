@@ -7,10 +7,12 @@ by the handlers that need them, so that ``%load_ext`` is fast.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from cpsl_notebook.errors import UserError
+from cpsl_notebook.errors import UsageError, UserError
+from cpsl_notebook.sanitize import clean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +46,10 @@ def send_cell(
         from cpsl_notebook.sweeps.cell import sweep_cell
 
         return sweep_cell(magics.shell, options, cell, namespace)
+    if options.store:
+        raise UsageError(
+            "--store keeps the answers of --each. Add --each FRAME, or remove --store."
+        )
     from cpsl_notebook.api import running_cell, send
     from cpsl_notebook.prompt.request import Request
     from cpsl_notebook.prompt.template import FilledPrompt, fill
@@ -65,10 +71,11 @@ def send_cell(
     )
     if options.dry_run:
         from cpsl_notebook.conversation.exchange import preview
-        from cpsl_notebook.sanitize import clean
 
         print(clean(preview(magics.context, request)))  # noqa: T201
         return None
+    if options.quiet and request.notice:  # the other notices are hidden with the reply
+        print(clean(request.notice), file=sys.stderr)  # noqa: T201
     reply = send(request, quiet=options.quiet)
     if type(reply.error).__name__ != "AppNotFoundError":
         magics.app = reply.app  # the next cell without an app continues with it

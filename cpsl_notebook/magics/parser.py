@@ -36,6 +36,10 @@ def parse_cell_line(text: str, namespace: Mapping[str, Any]) -> argparse.Namespa
     UserError
         The line has unknown or invalid words.
     """
+    if "--each" in text:
+        from cpsl_notebook.sweeps.cell import check_each
+
+        check_each(text, namespace)
     line = read_line(text, namespace)
     options = _parse(_cell_parser(), CELL, [CELL.name], line.words)
     if options is not None:
@@ -172,6 +176,8 @@ def _parse(
         known = [name for argument in command.all_arguments for name in argument.names]
         kind = "option" if word.startswith("-") else "argument"
         hint = did_you_mean(word.partition("=")[0], known, _help_hint(call), limit=1)
+        if kind == "argument" and vars(options).get("each"):
+            hint = 'Put quotes around an expression with spaces, as in --each "df[df.n > 2]".'
         raise UsageError(f"{' '.join(call)}: unknown {kind}: {word}. {hint}")
     return options
 

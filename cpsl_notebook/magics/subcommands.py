@@ -204,6 +204,12 @@ CELL = Command(
             completes="variable",
             help="send the cell for each row of this table; the columns are variables of the cell",
         ),
+        Argument(
+            "--store",
+            metavar="FILE",
+            default="",
+            help="with --each: keep the answers in this SQLite file, and do not send its rows again",
+        ),
         Argument("--yes", action="store_true", help="with --each: send more than 100 prompts"),
     ),
     examples="""\
@@ -222,7 +228,10 @@ A DataFrame becomes a Markdown table, a Reply its text. A variable that does not
 Double braces of other languages are sent unchanged; {{ "{{" }} gives two braces.
 
 With --each FRAME, the cell is sent for each row of a table, and the answers are a DataFrame: that of
--o. --json and --table parse them into columns. --session COLUMN groups rows into conversations.
+-o. --json and --table parse them into columns. --session COLUMN groups rows into conversations. With
+--store FILE, a sweep that was interrupted resumes. FRAME is a variable or an expression, without braces
+and in quotes if it contains spaces: --each "df[df.n > 2]". Double braces that would be sent unchanged
+and missing values in a prompt are errors; --raw sends all braces unchanged.
 
 On the magic's line, $name and {{ expression }} are filled too, # starts a comment, and a trailing ;
 means -q.""",

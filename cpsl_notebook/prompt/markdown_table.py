@@ -6,7 +6,7 @@ from typing import Any, TypeGuard
 
 import pandas as pd
 
-__all__ = ["is_table", "to_markdown"]
+__all__ = ["is_missing", "is_table", "to_markdown"]
 
 _MAX_ROWS, _MAX_COLUMNS = 50, 20
 _MAX_CELL = 100  # characters of a cell
@@ -17,6 +17,11 @@ _ELLIPSIS = " […]"  # ends a cell that was shortened
 def is_table(value: Any) -> TypeGuard[pd.DataFrame | pd.Series[Any]]:
     """Return whether a value is a DataFrame or a Series."""
     return isinstance(value, (pd.DataFrame, pd.Series))
+
+
+def is_missing(value: Any) -> bool:
+    """Return whether a value is ``None``, NaN, NaT or ``pandas.NA``."""
+    return bool(pd.api.types.is_scalar(value) and pd.isna(value))
 
 
 def to_markdown(table: pd.DataFrame | pd.Series[Any]) -> str:
@@ -94,7 +99,7 @@ def _name(column: Any) -> str:
 
 
 def _plain(value: Any) -> str:
-    return "" if pd.api.types.is_scalar(value) and pd.isna(value) else str(value)
+    return "" if is_missing(value) else str(value)
 
 
 def _cell(text: str) -> str:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from cpsl_notebook.errors import UsageError, UserError
 from cpsl_notebook.settings import MAX_TIMEOUT
 
-__all__ = ["Request"]
+if TYPE_CHECKING:
+    from cpsl_notebook.prompt.template import Placeholder
 
-_MAX_SHOWN = 40  # characters of a placeholder in the notice
+__all__ = ["Request", "check_timeout"]
+
+_MAX_REASONS = 3  # in the notice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +28,7 @@ class Request:
         Name or id of the app; empty for the default.
     template : str
         The prompt before it was filled; empty if it was not.
-    unfilled : tuple of str
+    unfilled : tuple of Placeholder
         The double braces in the text without an expression.
     session : str
         The name of a separate conversation; empty for the notebook's own.
@@ -52,7 +55,7 @@ class Request:
     text: str
     app: str = ""
     template: str = ""
-    unfilled: tuple[str, ...] = ()
+    unfilled: tuple[Placeholder, ...] = ()
     session: str = ""
     new: bool = False
     once: bool = False
@@ -82,10 +85,7 @@ class Request:
             raise UserError("The prompt is empty. Write the text to send.")
         if self.form not in (None, "json", "table"):
             raise UserError(f"Invalid form: {self.form!r}. Use 'json' or 'table'.")
-        if self.timeout is not None and not _is_timeout(self.timeout):
-            raise UserError(
-                f"Invalid timeout: {self.timeout!r}. Use a number of seconds above 0, up to 1,000,000."
-            )
+        check_timeout(self.timeout)
         if self.once and (self.new or self.session):
             raise UserError("Cannot combine once with new or session. Leave out one of them.")
         if any("\ud800" <= character <= "\udfff" for character in self.text):
@@ -93,18 +93,35 @@ class Request:
 
     @property
     def notice(self) -> str:
-        """A line about double braces that were not filled; empty if there are none."""
-        if not self.unfilled:
-            return ""
-        first = " ".join(self.unfilled[0].split())
-        first = first if len(first) <= _MAX_SHOWN else f"{first[:_MAX_SHOWN]}…"
-        if len(self.unfilled) == 1:
-            return f"Sent unchanged, because it is not a Python expression: {first}"
-        others = len(self.unfilled) - 1
-        return (
-            f"Sent unchanged, because they are not Python expressions: {first} and {others:,} more"
+        """A line about double braces that are not filled, with the reasons; empty if there are none."""
+        by_reason: dict[str, list[str]] = {}
+        for found in self.unfilled:
+            by_reason.setdefault(found.reason, []).append(found.label)
+        parts = []
+        for reason, labels in list(by_reason.items())[:_MAX_REASONS]:
+            others = f" and {len(labels) - 1:,} more" if len(labels) > 1 else ""
+            parts.append(f"{labels[0]}{others} ({reason})")
+        if len(by_reason) > _MAX_REASONS:
+            parts.append(f"others for {len(by_reason) - _MAX_REASONS:,} more reasons")
+        return f"Sent unchanged: {'; '.join(parts)}." if parts else ""
+
+
+def check_timeout(timeout: object) -> None:
+    """Check a read timeout.
+
+    Raises
+    ------
+    UsageError
+        It is neither ``None`` nor a number of seconds in the allowed range.
+    """
+    if timeout is None:
+        return
+    if (
+        isinstance(timeout, bool)
+        or not isinstance(timeout, int | float)
+        or not 0 < timeout <= MAX_TIMEOUT
+    ):
+        raise UsageError(
+            f"Invalid timeout: {timeout!r}. Use a number of seconds above 0, up to "
+            f"{MAX_TIMEOUT:,.0f}."
         )
-
-
-def _is_timeout(value: object) -> bool:
-    return isinstance(value, int | float) and 0 < value <= MAX_TIMEOUT

@@ -3,7 +3,7 @@
 The text between double braces is a Python expression, with an optional conversion and format spec as in
 an f-string: ``{{ table["n"].sum() }}``, ``{{ name!r }}``, ``{{ total:>{width},.2f }}``. Prompts also
 contain code and templates of other languages. Double braces without an expression are therefore sent
-unchanged; `_parse` is the rule.
+unchanged, for a reason that a notice gives; `_parse` is the rule.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cpsl_notebook.errors import PromptError, did_you_mean
 
 __all__ = ["FilledPrompt", "Placeholder", "as_text", "evaluate", "fill", "find_placeholders"]
 
+_MAX_SHOWN = 40  # characters of a placeholder in a message
 _MAX_LENGTH, _MAX_DEPTH = 10_000, 20  # characters of a placeholder; nested brackets in it
 
 _STRING = re.compile(r""" "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*' """, re.S | re.X)
@@ -29,6 +30,22 @@ _TOKEN = re.compile(rf"""{_STRING.pattern} | !(?!=) | [:"'(){{}}\[\]] """, re.S 
 _FORMAT = re.compile(r"(?:!(?P<conversion>[rsa])\s*)?(?::(?P<spec>.*))?", re.S)
 _NESTED = re.compile(r"\{([^{}]*)\}")  # an expression in a format spec
 _SPACE_BEFORE_DOT = re.compile(r"\w[ \t]+\.\w")
+_UNCLOSED = re.compile(r"\{\{([^{}]*)\}{1,2}")  # what to show of double braces that are not closed
+
+_NOT_CLOSED = "its braces, brackets or quotes are not closed"
+_NOT_PYTHON = "it is not a Python expression"
+_CONVERSIONS: dict[str, Callable[[Any], Any]] = {
+    "": lambda value: value,
+    "r": repr,
+    "s": str,
+    "a": ascii,
+}
+_FOREIGN: dict[type[ast.expr], str] = {
+    ast.Constant: "it is a constant",
+    ast.GeneratorExp: "it is a generator expression",
+    ast.NamedExpr: "it is an assignment",
+    ast.Lambda: "it is a lambda",
+}
 
 
 @dataclass(frozen=True)
@@ -39,12 +56,16 @@ class FilledPrompt:
     ----------
     text : str
         The text to send.
-    unfilled : tuple of str
+    unfilled : tuple of Placeholder
         The double braces in it without an expression.
+    missing : tuple of Placeholder
+        The placeholders whose values are missing: ``None``, NaN, NaT or ``pandas.NA``. A conversion,
+        as in ``{{ n!s }}``, sends such a value as a word.
     """
 
     text: str
-    unfilled: tuple[str, ...] = ()
+    unfilled: tuple[Placeholder, ...] = ()
+    missing: tuple[Placeholder, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,15 +80,34 @@ class Placeholder:
         Its position in the text.
     expression : ast.expr or None
         The expression in it; ``None`` if it holds none and is to be left unchanged.
+    conversion : {"", "r", "s", "a"}
+        The conversion of the expression's value.
+    spec : ast.expr or None
+        The format spec of the expression's value.
+    reason : str
+        Why it holds no expression; empty if it holds one.
     """
 
     source: str
     start: int
     end: int
-    expression: ast.expr | None
+    expression: ast.expr | None = None
+    conversion: str = ""
+    spec: ast.expr | None = None
+    reason: str = ""
+
+    @property
+    def label(self) -> str:
+        """The placeholder for a message: one line, shortened."""
+        line = " ".join(self.source.split())
+        return line if len(line) <= _MAX_SHOWN else f"{line[:_MAX_SHOWN]}…"
 
 
-def fill(text: str, namespace: Mapping[str, Any]) -> FilledPrompt:
+def fill(
+    text: str,
+    namespace: Mapping[str, Any],
+    advice: str = "Use --raw to send braces unchanged.",
+) -> FilledPrompt:
     """Replace the expressions in a prompt with their values.
 
     Parameters
@@ -76,6 +116,8 @@ def fill(text: str, namespace: Mapping[str, Any]) -> FilledPrompt:
         The prompt.
     namespace : mapping of str to object
         The notebook's variables.
+    advice : str
+        How to send braces unchanged, for the error about a variable that does not exist.
 
     Returns
     -------
@@ -89,36 +131,50 @@ def fill(text: str, namespace: Mapping[str, Any]) -> FilledPrompt:
 
     Examples
     --------
-    >>> fill("Compare {{ a + b }} with {{ .Values.c }} and {d}", {"a": 1, "b": 2})
-    FilledPrompt(text='Compare 3 with {{ .Values.c }} and {d}', unfilled=('{{ .Values.c }}',))
+    >>> filled = fill("Compare {{ a + b }} with {{ .Values.c }} and {d}", {"a": 1, "b": 2})
+    >>> filled.text
+    'Compare 3 with {{ .Values.c }} and {d}'
+    >>> [(found.source, found.reason) for found in filled.unfilled]
+    [('{{ .Values.c }}', 'it is not a Python expression')]
     >>> fill("{{ share:.1%}} of {{ [n * 2 for n in counts] }}", {"share": 0.5, "counts": [1, 2]}).text
     '50.0% of [2, 4]'
     """
-    pieces, unfilled, position = [], [], 0
-    for found in find_placeholders(text, namespace):
+    pieces: list[str] = []
+    unfilled: list[Placeholder] = []
+    missing: list[Placeholder] = []
+    position = 0
+    for found in _find(text, namespace):
         if found.expression is None:
-            unfilled.append(found.source)
+            unfilled.append(found)
             continue
         try:
-            value = evaluate(found, namespace)
+            value, piece = _evaluate(found, namespace, as_text)
         except PromptError as error:
             if error.label != "NameError":
                 raise
-            hint = f"{error} Use --raw to send braces unchanged."
-            raise PromptError(hint, label=error.label) from error.__cause__
-        pieces += [text[position : found.start], value]
+            raise PromptError(f"{error} {advice}", label=error.label) from error.__cause__
+        if not found.conversion and _is_missing(value):
+            missing.append(found)
+        pieces += [text[position : found.start], piece]
         position = found.end
-    return FilledPrompt("".join([*pieces, text[position:]]), tuple(unfilled))
+    return FilledPrompt("".join([*pieces, text[position:]]), tuple(unfilled), tuple(missing))
 
 
 def find_placeholders(text: str, namespace: Mapping[str, Any]) -> Iterator[Placeholder]:
-    """Find the double braces in a text, except empty ones."""
+    """Find the closed double braces in a text, except empty ones."""
+    return (found for found in _find(text, namespace) if found.reason != _NOT_CLOSED)
+
+
+def _find(text: str, namespace: Mapping[str, Any]) -> Iterator[Placeholder]:
+    """Find the double braces in a text, except empty ones; those that are not closed may overlap."""
     start = text.find("{{")
     while start >= 0:
         end, format_start = _scan(text, start + 2)
         content = text[start + 2 : end - 2]
         if content.strip("{} \t\r\n"):
-            yield Placeholder(text[start:end], start, end, _parse(content, format_start, namespace))
+            yield _parse(Placeholder(text[start:end], start, end), format_start, namespace)
+        elif end == start + 2 and (shown := _UNCLOSED.match(text, start)) and shown[1].strip():
+            yield Placeholder(shown[0], start, shown.end(), reason=_NOT_CLOSED)
         start = text.find("{{", end)
 
 
@@ -143,13 +199,25 @@ def evaluate(
     PromptError
         A variable does not exist, or the expression fails; the label is the exception's name.
     """
-    convert = convert or as_text
-    if placeholder.expression is None:
-        return convert(placeholder.source)
+    return _evaluate(placeholder, namespace, convert or as_text)[1]
+
+
+def _evaluate(
+    placeholder: Placeholder, namespace: Mapping[str, Any], convert: Callable[[Any], Any]
+) -> tuple[Any, Any]:
+    """Return the value of a placeholder's expression, before and after its formatting."""
+    expression, spec = placeholder.expression, placeholder.spec
+    if expression is None:
+        return placeholder.source, convert(placeholder.source)
     source = " ".join(placeholder.source.split())
     try:
-        _refuse_filters(placeholder.expression, source, namespace)
-        return convert(_value(placeholder.expression, namespace))
+        if spec is None:
+            _refuse_filters(expression, source, namespace)
+            value = _value(expression, namespace)
+            return value, convert(value)
+        value = _value(expression, namespace)
+        converted = _CONVERSIONS[placeholder.conversion](value)
+        return value, convert(format(converted, _value(spec, namespace)))
     except PromptError:
         raise
     except Exception as error:
@@ -200,43 +268,65 @@ def _scan(text: str, start: int) -> tuple[int, int | None]:
     return start, None
 
 
-def _parse(text: str, format_start: int | None, namespace: Mapping[str, Any]) -> ast.expr | None:
-    """Return the expression in double braces; ``None`` if they belong to another language."""
-    if text[0] in "{#-+" or _SPACE_BEFORE_DOT.search(_STRING.sub("''", text)):
-        return None
+def _is_missing(value: Any) -> bool:
+    if "pandas" not in sys.modules:
+        return value is None or (isinstance(value, float) and value != value)
+    from cpsl_notebook.prompt.markdown_table import is_missing
+
+    return is_missing(value)
+
+
+def _parse(
+    found: Placeholder, format_start: int | None, namespace: Mapping[str, Any]
+) -> Placeholder:
+    """Add the expression in double braces, or the reason why they belong to another language."""
+    text = found.source[2:-2]
+    if text[0] in "{#-+":
+        return replace(found, reason=f"it begins with {text[0]!r}")
+    if _SPACE_BEFORE_DOT.search(_STRING.sub("''", text)):
+        return replace(found, reason="it has a space before a dot")
     expression = _python(text)
-    if expression is not None:
-        return None if _is_foreign(expression) else expression
-    if format_start is not None:
-        return _formatted(text[:format_start], text[format_start:], namespace)
-    return None
+    if expression is None and format_start is not None:
+        return _formatted(found, text[:format_start], text[format_start:], namespace)
+    reason = _not_ours(expression)
+    return replace(found, reason=reason) if reason else replace(found, expression=expression)
 
 
-def _is_foreign(expression: ast.expr) -> bool:
-    """Return whether valid Python is more likely to be another language's."""
+def _not_ours(expression: ast.expr | None) -> str:
+    """Return why code is more likely to be another language's; empty if it is not."""
+    if expression is None:
+        return _NOT_PYTHON
     if isinstance(expression, ast.Tuple):
         # Values with commas between, as in C++ and JSX, begin at the parenthesis of `_python`.
-        return expression.col_offset == 0
+        return "it is a tuple without parentheses" if expression.col_offset == 0 else ""
     if isinstance(expression, ast.UnaryOp):
         expression = expression.operand
-    if isinstance(expression, ast.Constant):
-        return not isinstance(expression.value, str)
-    return isinstance(expression, ast.GeneratorExp | ast.NamedExpr | ast.Lambda)
+    if isinstance(expression, ast.Constant) and isinstance(expression.value, str):
+        return ""
+    return _FOREIGN.get(type(expression), "")
 
 
-def _formatted(text: str, formatting: str, namespace: Mapping[str, Any]) -> ast.expr | None:
-    """Return an expression with a conversion or format spec as an f-string."""
-    found, value = _FORMAT.fullmatch(formatting), _python(text)
-    if found is None or value is None or isinstance(value, ast.Constant) or _is_foreign(value):
-        return None
-    if isinstance(value, ast.Name) and value.id not in namespace:
-        return None  # a built-in function, such as `id`, is a common key in JavaScript
-    spec = _spec(found["spec"] or "")
-    if spec is None:
-        return None
-    conversion = ord(found["conversion"]) if found["conversion"] else -1
-    formatted = ast.JoinedStr([ast.FormattedValue(value, conversion, spec)])
-    return formatted if all(_is_known(name, namespace) for name in _names(formatted)) else None
+def _formatted(
+    found: Placeholder, text: str, formatting: str, namespace: Mapping[str, Any]
+) -> Placeholder:
+    """Add an expression with a conversion or format spec, or the reason why it is not one."""
+    parts, value = _FORMAT.fullmatch(formatting), _python(text)
+    if isinstance(value, ast.Constant):
+        return replace(found, reason=_FOREIGN[ast.Constant])
+    reason = _not_ours(value)
+    if reason or value is None:
+        return replace(found, reason=reason)
+    # A built-in function, such as `id`, is a common key in JavaScript.
+    unknown = {value.id} - set(namespace) if isinstance(value, ast.Name) else set()
+    spec = None if parts is None else _spec(parts["spec"] or "")
+    for expression in (value, spec):
+        names = set() if expression is None else _names(expression)
+        unknown |= {name for name in names if not _is_known(name, namespace)}
+    if unknown:
+        return replace(found, reason=f"there is no variable {min(unknown)!r}")
+    if parts is None or spec is None:
+        return replace(found, reason="its conversion or format spec is invalid")
+    return replace(found, expression=value, conversion=parts["conversion"] or "", spec=spec)
 
 
 def _spec(text: str) -> ast.JoinedStr | None:

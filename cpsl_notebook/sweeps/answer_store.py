@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cpsl_notebook.errors import UserError
+from cpsl_notebook.errors import UsageError, UserError
 from cpsl_notebook.sweeps.outcomes import ANSWERED, FAILED, UNKNOWN, Outcome
 
-__all__ = ["AnswerStore", "Claim", "Turn", "stored_outcomes"]
+__all__ = ["AnswerStore", "Claim", "Turn", "store_path", "stored_outcomes"]
 
 BUSY_TIMEOUT = 60.0  # seconds to wait for another process that writes to the same store
 _GROUP = 1_000  # operations in one transaction at most
@@ -36,6 +36,17 @@ CREATE TABLE IF NOT EXISTS answers (
     prompt TEXT NOT NULL, attempts INTEGER NOT NULL, sent_at REAL NOT NULL, outcome TEXT);
 CREATE TABLE IF NOT EXISTS runs (id TEXT PRIMARY KEY, pid INTEGER NOT NULL, started REAL NOT NULL);
 """
+_OTHER_FORMATS = {
+    ".csv",
+    ".tsv",
+    ".json",
+    ".jsonl",
+    ".parquet",
+    ".feather",
+    ".xls",
+    ".xlsx",
+    ".ipynb",
+}
 _DIED = "This row was in flight when its process ended; it may have been sent."
 
 
@@ -216,6 +227,35 @@ class AnswerStore:
         return Claim(known, attempts)
 
 
+def store_path(store: Any) -> Path:
+    """Return the absolute path of a store.
+
+    Raises
+    ------
+    UsageError
+        It does not name a SQLite file in an existing folder.
+    """
+    if not isinstance(store, str | os.PathLike):
+        kind = type(store).__name__
+        raise UsageError(f"store must be a file name, not a {kind}.", label="TypeError")
+    name = os.fspath(store)
+    if not isinstance(name, str) or not name.strip() or name.startswith((":", "file:")):
+        raise UsageError(
+            f"Invalid store: {name!r}. A store is a file on disk: use a name such as 'answers.db'."
+        )
+    path = Path(name).expanduser().absolute()
+    if path.suffix.lower() in _OTHER_FORMATS:
+        raise UsageError(
+            f"Invalid store: {name!r}. A store is a SQLite file, not a {path.suffix} file: use a name "
+            "such as 'answers.db'."
+        )
+    if not path.parent.is_dir():
+        raise UsageError(
+            f"Invalid store: {name!r}. The folder {path.parent} does not exist: create it first."
+        )
+    return path
+
+
 def stored_outcomes(path: Path, keys: Iterable[bytes]) -> Iterator[Outcome | None]:
     """Return what a store knows of rows, in their order; ``None`` for one that may be sent.
 
@@ -273,7 +313,6 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _create(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     with contextlib.closing(_connect(path)) as database:
@@ -320,7 +359,6 @@ def _check_locks(path: Path) -> None:
     import fcntl
 
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         # A file of its own: closing a descriptor of the store would drop SQLite's own locks.
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f"{path.name}-lock-test") as file:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,38 @@ from cpsl_notebook.sweeps.sweep import sweep
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["CONFIRMED_ROWS", "sweep_cell"]
+__all__ = ["CONFIRMED_ROWS", "check_each", "sweep_cell"]
 
+_MAX_SHOWN = 60  # characters of an invalid expression in its error message
 CONFIRMED_ROWS = 100  # above this number, a cell needs --yes
+_FILLED = re.compile(r"""--each(?:\s+|=)["']?(?:\{\{\s*(?P<braces>.+?)\s*\}\}|\$(?P<name>\w+))""")
+
+
+def check_each(line: str, namespace: Mapping[str, Any]) -> None:
+    """Check that the rows of ``--each`` are named, and not inserted into the line as text.
+
+    Parameters
+    ----------
+    line : str
+        The line of the cell magic, before it is filled.
+    namespace : mapping of str to object
+        The notebook's variables. One that holds a string, such as the name of a table, may be
+        inserted.
+
+    Raises
+    ------
+    UsageError
+        The rows are in double braces or follow ``$``.
+    """
+    found = _FILLED.search(line)
+    if found is None:
+        return
+    expression = found["braces"] or found["name"]
+    if not isinstance(namespace.get(expression), str):
+        quoted = f'"{expression}"' if re.search(r"\s", expression) else expression
+        raise UsageError(
+            f"--each takes the name of a variable, not its value. Write --each {quoted}."
+        )
 
 
 def sweep_cell(
@@ -63,6 +93,7 @@ def sweep_cell(
         table=options.form == "table",
         stream=options.stream,
         timeout=options.timeout or current_context().settings.timeout,
+        store=options.store or None,
         namespace=namespace,
         raw=options.raw,
         progress=not options.quiet,
@@ -82,6 +113,12 @@ def _rows(expression: str, namespace: Mapping[str, Any]) -> Any:
         raise PromptError(
             f"--each {expression}: variable {error.name!r} does not exist. {hint}".rstrip(),
             label="NameError",
+        ) from error
+    except SyntaxError as error:
+        raise PromptError(
+            f"--each {' '.join(expression.split())[:_MAX_SHOWN]} is not a Python expression. Write a "
+            'variable, or an expression in quotes, as in --each "df[df.n > 2]".',
+            label="SyntaxError",
         ) from error
     except Exception as error:
         raise PromptError(f"--each {expression}: {error}", label=type(error).__name__) from error

@@ -11,6 +11,11 @@ from cpsl_notebook.sweeps.input_rows import InputRows
 
 __all__ = ["fill_prompts"]
 
+_SEND_BRACES = (
+    'For two literal braces, write {{ "{{" }}; to send all braces unchanged, pass raw=True (--raw in a '
+    "cell)."
+)
+
 
 def fill_prompts(
     template: str, rows: InputRows, namespace: Mapping[str, Any], *, raw: bool = False
@@ -31,7 +36,8 @@ def fill_prompts(
     Raises
     ------
     UserError
-        A prompt cannot be filled or sent; the message names the row.
+        A prompt cannot be filled or sent, double braces would be sent unchanged, or a value in a
+        prompt is missing; the message names the row.
 
     Examples
     --------
@@ -43,11 +49,27 @@ def fill_prompts(
     else:
         base = dict(namespace)
         prompts = []
+        missing: dict[str, list[int]] = {}
         for number, variables in enumerate(rows.variables()):
             try:
-                prompts.append(fill(template, base | variables).text)
+                filled = fill(template, base | variables, _SEND_BRACES)
             except PromptError as error:
                 raise PromptError(f"{rows.name(number)}: {error}", label=error.label) from error
+            for braces in filled.unfilled:
+                raise PromptError(
+                    f"{rows.name(number)}: {braces.label} would be sent unchanged, because "
+                    f"{braces.reason}. Correct it. {_SEND_BRACES}"
+                )
+            for label in {found.label for found in filled.missing}:
+                missing.setdefault(label, []).append(number)
+            prompts.append(filled.text)
+        for label, numbers in missing.items():
+            first = rows.name(numbers[0])
+            raise PromptError(
+                f"{label} has no value in {len(numbers):,} of {len(rows):,} rows, the first of them "
+                f"{first}. Fill or drop these rows, or add a conversion, as in {{{{ n!s }}}}, to send "
+                "missing values as words."
+            )
     for number, prompt in enumerate(prompts):
         problem = _problem(prompt)
         if problem:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -29,7 +29,8 @@ class InputRows:
     Raises
     ------
     UsageError
-        The data are not rows, or two columns have the same name.
+        The data are not rows, mappings and other values are mixed, or two columns have the same
+        name.
 
     Examples
     --------
@@ -88,13 +89,18 @@ class InputRows:
         Raises
         ------
         UsageError
-            There is no such column.
+            There is no such column, or its values are not hashable.
         """
         if column not in self.frame.columns:
             names = [name for name in self.frame.columns if isinstance(name, str)]
-            choice = did_you_mean(column, names, f"The columns are {', '.join(names)}.")
+            choice = did_you_mean(str(column), names, f"The columns are {', '.join(names)}.")
             raise UsageError(f"There is no column {column!r} for session=. {choice}")
         values = self.frame[column]
+        if not all(isinstance(value, Hashable) for value in values):
+            raise UsageError(
+                f"The column {column!r} for session= has values that cannot be compared, such as "
+                "lists. Use a column of strings or numbers."
+            )
         return [
             None if missing else value for value, missing in zip(values, values.isna(), strict=True)
         ]
@@ -112,7 +118,14 @@ class InputRows:
         """Return the table of a list's items, and keep their values as they are."""
         items = [item._asdict() if hasattr(item, "_asdict") else item for item in items]
         self._items = items
-        self._are_mappings = bool(items) and all(isinstance(item, Mapping) for item in items)
+        mappings = [isinstance(item, Mapping) for item in items]
+        self._are_mappings = bool(items) and all(mappings)
+        if any(mappings) and not all(mappings):
+            first, other = mappings.index(True), mappings.index(False)
+            raise UsageError(
+                f"The rows are a mixture: item {first} is a {type(items[first]).__name__}, item "
+                f"{other} is a {type(items[other]).__name__}. Pass only mappings, or none."
+            )
         if self._are_mappings:
             return pd.DataFrame.from_records(items)
         return pd.DataFrame({"value": pd.Series(items, dtype=None if items else "object")})

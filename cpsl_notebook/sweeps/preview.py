@@ -45,7 +45,7 @@ def preview(
         f"About {duration(left)} with {max_active} at a time, {basis}.",
     ]
     if pending:
-        largest = max(pending, key=lambda position: len(requests.prompt(position)))
+        largest = max(pending, key=lambda position: len(requests.prompt(position).encode()))
         text = requests.prompt(largest)
         size = f"{len(text):,} characters, {len(text.encode()):,} bytes"
         lines.append(

@@ -329,10 +329,6 @@ class Scheduler:
         for position in positions:
             self._answers.stop(position, "An earlier row of this session was not answered.")
 
-    def _give_back(self, positions: tuple[int, ...]) -> None:
-        """Give up claims of rows that were not sent and will not be."""
-        self._release(positions)
-
     def _release(self, positions: tuple[int, ...]) -> None:
         """Give up the claims of rows that were not sent."""
         if self._store is not None and positions:

@@ -6,7 +6,7 @@ import contextlib
 import statistics
 import uuid
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,9 +16,10 @@ from IPython.core.getipython import get_ipython
 
 from cpsl_notebook.client import Client
 from cpsl_notebook.cpsl_package import takes
-from cpsl_notebook.errors import UsageError, UserError
+from cpsl_notebook.errors import UserError
 from cpsl_notebook.sweeps.answer_frame import Answers, Form, check_names
-from cpsl_notebook.sweeps.answer_store import AnswerStore, stored_outcomes
+from cpsl_notebook.sweeps.answer_store import AnswerStore, store_path, stored_outcomes
+from cpsl_notebook.sweeps.arguments import check_arguments
 from cpsl_notebook.sweeps.executors import DEFAULT_ACTIVE, Runner, client_for
 from cpsl_notebook.sweeps.filling import fill_prompts
 from cpsl_notebook.sweeps.input_rows import InputRows
@@ -92,7 +93,8 @@ def sweep(
     data : DataFrame, Series, Arrow stream or iterable
         The rows. Columns whose names are identifiers are variables of the prompt and take
         precedence over others; ``row["First name"]`` gives any column. The values of a Series and
-        the items of an iterable are called ``value``; items that are mappings are rows.
+        the items of an iterable are called ``value``; items that are mappings are rows. A missing
+        value in a prompt is an error; a conversion, as in ``{{ n!s }}``, sends it as a word.
     prompt : str, list of str or dict of str
         The prompt with its ``{{ }}``. Several prompts give an answer for each; the column
         ``variant`` has the place in the list or the key.
@@ -116,7 +118,8 @@ def sweep(
         A SQLite file that records each row before it is sent and when it is answered. A sweep with
         the same file sends only rows that are new: the key is the workspace, the app, the filled
         prompt, the conversation with its earlier prompts, and the occurrence among equal rows.
-        Prompts and replies are in this file. Several sweeps may use it at the same time.
+        Prompts and replies are in this file; its folder must exist. Several sweeps may use it at the
+        same time.
     resend_unknown : bool
         Send rows again that the service may have acted on without a complete answer: those
         ``unknown``, and errors that the service answered with.
@@ -145,7 +148,7 @@ def sweep(
     namespace : mapping, optional
         The other variables of the prompt; by default those of this notebook.
     raw : bool
-        Send ``{{ }}`` unchanged.
+        Send ``{{ }}`` unchanged. Otherwise, double braces without an expression are an error.
     progress : bool
         Show a progress bar, or a line each minute where nobody can see a bar.
     dry_run : bool
@@ -170,8 +173,8 @@ def sweep(
     UsageError
         An argument is invalid.
     UserError
-        A prompt cannot be filled, an app does not exist, or the store cannot be used. Nothing has
-        been sent.
+        A prompt cannot be filled or a value in it is missing, an app does not exist, or the store
+        cannot be used. Nothing has been sent.
     SweepError
         A row failed and *on_error* is ``"raise"``; its ``answers`` are those so far.
 
@@ -196,53 +199,91 @@ def sweep(
     >>> answers["status"].tolist()
     ['ok', 'ok']
     """
-    form = _form(json, table)
-    _check(repeat, max_active, rpm, on_error, max_failures)
-    if resend_unparsed and session is not None:
-        raise UsageError(
-            "resend_unparsed= cannot be combined with session=: leave out one of them."
-        )
+    if not isinstance(app, str) and isinstance(app, Iterable):
+        app = list(app)
+    check_arguments(
+        app=app,
+        session=session,
+        json=json,
+        table=table,
+        repeat=repeat,
+        keep=keep,
+        prefix=prefix,
+        resend_unknown=resend_unknown,
+        resend_unparsed=resend_unparsed,
+        max_active=max_active,
+        rpm=rpm,
+        on_error=on_error,
+        max_failures=max_failures,
+        stream=stream,
+        timeout=timeout,
+        client=client,
+        send_token=send_token,
+        namespace=namespace,
+        raw=raw,
+        progress=progress,
+        dry_run=dry_run,
+    )
+    form: Form | None = "json" if json else "table" if table else None
+    prompts = named_prompts(prompt)
+    path = None if store is None else store_path(store)
+    runner = Runner(executor, max_active)
     rows = InputRows(data)
     connected = _connected(client)
     apps = [_default_app(app)] if isinstance(app, str) else list(app)
-    if not apps or len(set(apps)) < len(apps):
-        raise UsageError("app must be one or more different apps.")
-    requests, labels = _requests(rows, prompt, apps, app, session, repeat, namespace, raw)
+    shell: Any = get_ipython()
+    if namespace is None:
+        namespace = {} if shell is None else shell.user_ns
+    filled = [fill_prompts(text, rows, namespace, raw=raw) for text in prompts.values()]
+    sessions = None if session is None else rows.sessions(session)
+    requests = Requests(filled, apps, repeat, sessions)
+    labels: dict[str, list[Any]] = {}
+    if not isinstance(prompt, str):
+        labels["variant"] = list(prompts)
+    if not isinstance(app, str):
+        labels["app"] = apps
+    if repeat > 1:
+        labels["repeat"] = list(range(repeat))
     if keep:
         check_names(rows, labels, prefix)
     answers = Answers(len(requests), form)
     show = SweepProgress(len(requests), max_active, rpm, shown=progress and not dry_run)
-    path = None if store is None else Path(store).expanduser().absolute()
-    keys = b"" if path is None else b"".join(requests.keys(connected.scope))
-    settled, resend = _known(
-        answers, show, requests, path, keys, resend_unknown=resend_unknown, again=resend_unparsed
-    )
-    if dry_run:
-        pending = [position for position, known in enumerate(settled) if not known]
-        seconds = _usual_seconds(answers, apps)
-        text = preview(requests, pending, max_active=max_active, rpm=rpm, seconds=seconds)
-        print(text)  # noqa: T201
-        return None
-    reason, failed = "", None
-    if not all(settled):
-        reason, failed = _send(
-            requests,
+    with contextlib.closing(show):
+        keys = b"" if path is None else b"".join(requests.keys(connected.scope))
+        settled, resend = _known(
             answers,
             show,
-            connected,
-            Runner(executor, max_active),
-            RateLimit(max_active, rpm),
-            settled=settled,
-            resend=resend,
-            path=path,
-            keys=keys,
+            requests,
+            path,
+            keys,
             resend_unknown=resend_unknown,
-            max_failures=1 if on_error == "raise" else max_failures,
-            send_token=send_token,
-            stream=stream,
-            timeout=timeout,
+            again=resend_unparsed,
         )
-    show.close()
+        if dry_run:
+            pending = [position for position, known in enumerate(settled) if not known]
+            seconds = _usual_seconds(answers, apps)
+            text = preview(requests, pending, max_active=max_active, rpm=rpm, seconds=seconds)
+            print(text)  # noqa: T201
+            return None
+        reason, failed = "", None
+        if not all(settled):
+            reason, failed = _send(
+                requests,
+                answers,
+                show,
+                connected,
+                runner,
+                RateLimit(max_active, rpm),
+                settled=settled,
+                resend=resend,
+                path=path,
+                keys=keys,
+                resend_unknown=resend_unknown,
+                max_failures=1 if on_error == "raise" else max_failures,
+                send_token=send_token,
+                stream=stream,
+                timeout=timeout,
+            )
     answers.stop_rest(reason)
     frame = answers.frame(rows, requests, labels, keep=keep, prefix=prefix)
     if on_error == "raise" and failed is not None:
@@ -255,25 +296,6 @@ def sweep(
         unsent = int((frame[f"{prefix}status"] == "stopped").sum())
         warnings.warn(f"{reason} {unsent:,} rows were not sent.", stacklevel=2)
     return frame
-
-
-def _form(json: bool, table: bool) -> Form | None:
-    if json and table:
-        raise UsageError("An answer is either json or a table: leave out one of them.")
-    return "json" if json else "table" if table else None
-
-
-def _check(
-    repeat: int, max_active: int, rpm: float | None, on_error: str, max_failures: int | None
-) -> None:
-    counts = {"repeat": repeat, "max_active": max_active, "max_failures": max_failures}
-    for name, value in counts.items():
-        if not (isinstance(value, int) and value >= 1) and (name, value) != ("max_failures", None):
-            raise UsageError(f"{name} must be an integer of at least 1, not {value!r}.")
-    if rpm is not None and not (isinstance(rpm, int | float) and 0 < rpm < float("inf")):
-        raise UsageError(f"rpm must be a number above 0, not {rpm!r}.")
-    if on_error not in ("continue", "raise"):
-        raise UsageError(f"on_error must be 'continue' or 'raise', not {on_error!r}.")
 
 
 def _connected(client: Any) -> Client:
@@ -290,33 +312,6 @@ def _context() -> NotebookContext:
     from cpsl_notebook.conversation.context import current_context
 
     return current_context()
-
-
-def _requests(
-    rows: InputRows,
-    prompt: Prompts,
-    apps: list[str],
-    app: str | Sequence[str],
-    session: str | None,
-    repeat: int,
-    namespace: Mapping[str, Any] | None,
-    raw: bool,
-) -> tuple[Requests, dict[str, list[Any]]]:
-    """Fill all prompts; return the requests, and the labels of what varies."""
-    shell: Any = get_ipython()
-    if namespace is None:
-        namespace = {} if shell is None else shell.user_ns
-    prompts = named_prompts(prompt)
-    filled = [fill_prompts(text, rows, namespace, raw=raw) for text in prompts.values()]
-    sessions = None if session is None else rows.sessions(session)
-    labels: dict[str, list[Any]] = {}
-    if not isinstance(prompt, str):
-        labels["variant"] = list(prompts)
-    if not isinstance(app, str):
-        labels["app"] = apps
-    if repeat > 1:
-        labels["repeat"] = list(range(repeat))
-    return Requests(filled, apps, repeat, sessions), labels
 
 
 def _known(

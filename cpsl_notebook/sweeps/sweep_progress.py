@@ -130,7 +130,7 @@ class SweepProgress:
             )
 
     def close(self) -> None:
-        """Show the final numbers."""
+        """Show the final numbers and close the bar, which otherwise moves later bars down."""
         if self._bar is not None:
             self._paint(self._bar)
             self._bar.close()

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,11 @@ def named_prompts(prompt: Prompts) -> dict[Any, str]:
     """
     if isinstance(prompt, str):
         return {0: prompt}
+    if not isinstance(prompt, Iterable):
+        raise UsageError(
+            f"The prompt must be a string, a list or a dict of strings, not a {type(prompt).__name__}.",
+            label="TypeError",
+        )
     named = dict(prompt) if isinstance(prompt, Mapping) else dict(enumerate(prompt))
     if not named:
         raise UsageError("There is no prompt to send: pass at least one.")

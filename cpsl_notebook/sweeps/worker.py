@@ -31,6 +31,7 @@ __all__ = ["MAX_URL_BYTES", "Plan", "Task", "run_task"]
 MAX_URL_BYTES = 7_000  # of the encoded prompt; a stream sends it in its URL, longer ones use chat
 _WORKER_DIED = "This row was on a worker that died; it may have been sent."
 _NO_SESSION = "The service named no session, so the conversation cannot be continued."
+_SEND_TOKEN = "Or pass send_token=True to sweep(), which sends its own token to the workers."  # noqa: S105
 _NOT_SENT = {"CredentialsError", "TLSError", "InvalidRequestError", "AppNotFoundError"}
 _ANSWERED_BADLY = {"GatewayError", "ProtocolError", "TooLargeError"}
 
@@ -106,7 +107,7 @@ def run_task(plan: Plan, task: Task) -> list[Outcome]:
         if client is None or isinstance(client, bytes):
             client = _client(client, plan.gateway_url)
     except Exception as error:
-        return [Outcome(REFUSED, error=_described(error))]
+        return [Outcome(REFUSED, error=_described(error, plan))]
     outcomes: list[Outcome] = []
     session_id = task.session_id
     for prompt in task.prompts:
@@ -139,7 +140,7 @@ def _ask(client: Any, plan: Plan, app: str, prompt: str, session_id: str) -> Out
             outcome.payload = {"whole": {name: getattr(response, name, "") for name in names}}
     except BaseException as error:  # an interrupt too leaves it open whether the row was answered
         outcome.kind, outcome.retry_after = _classify(error)
-        outcome.error = _described(error)
+        outcome.error = _described(error, plan)
     outcome.total_s = time.perf_counter() - began
     if outcome.first_text_s is None and "whole" in outcome.payload:
         outcome.first_text_s = outcome.total_s
@@ -214,9 +215,12 @@ def _retry_after(error: BaseException) -> float | None:
         return None
 
 
-def _described(error: BaseException) -> str:
+def _described(error: BaseException, plan: Plan) -> str:
     message = " ".join(str(error).split()) or "no message"
-    return f"{type(error).__name__}: {message}"
+    name = type(error).__name__
+    reads_own_credentials = plan.client is None or isinstance(plan.client, bytes)
+    advice = f" {_SEND_TOKEN}" if name == "CredentialsError" and reads_own_credentials else ""
+    return f"{name}: {message}{advice}"
 
 
 @functools.cache

@@ -41,7 +41,7 @@ def test_dry_run_shows_prompt_and_conversation_and_sends_nothing(shell, workspac
     shell.run("n = 4")
     shown = shell.run("%%capsule dry --dry-run -o never\nShow {{ n }} of {{ .x }}.").text
     assert "Not sent: a prompt for dry, a new conversation; 19 characters, 19 bytes." in shown
-    assert "Sent unchanged, because it is not a Python expression: {{ .x }}\n" in shown
+    assert "Sent unchanged: {{ .x }} (it is not a Python expression).\n" in shown
     assert shown.endswith("\nShow 4 of {{ .x }}.\n")
     assert got == [] and "never" not in shell.variables
     assert len(shell.run("%capsule session").value) == len(shell.run("%capsule history").value) == 0

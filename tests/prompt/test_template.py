@@ -16,7 +16,8 @@ from shells import new_shell
 from cpsl_notebook import Reply, UserError
 from cpsl_notebook.errors import PromptError
 from cpsl_notebook.prompt.markdown_table import to_markdown
-from cpsl_notebook.prompt.template import fill
+from cpsl_notebook.prompt.request import Request
+from cpsl_notebook.prompt.template import FilledPrompt, fill
 
 CORPUS = {
     "JSON": '{"a": {"b": {"c": []}}, "d": [{}, {"e": "{x}"}], "f": {}}\n',
@@ -237,9 +238,65 @@ def test_advice_about_filters_works(template):
     assert fill(advice, NAMES).text in ("ADA", "['n']")
 
 
-def test_unfilled_braces_are_reported():
-    filled = fill("{{ .a }} {{ n }} {{ b c }} {{}}", NAMES)
-    assert filled.unfilled == ("{{ .a }}", "{{ b c }}")
+UNCHANGED = {
+    "{{ .a }}": "it is not a Python expression",
+    "{{ b c }}": "it is not a Python expression",
+    "{{#if n}}": "it begins with '#'",
+    "{{ range .items }}": "it has a space before a dot",
+    "{{ 1 }}": "it is a constant",
+    "{{ 1:02d }}": "it is a constant",
+    "{{n, 1}}": "it is a tuple without parentheses",
+    "{{ x for x in table }}": "it is a generator expression",
+    "{{ n := 1 }}": "it is an assignment",
+    "{{ lambda: n }}": "it is a lambda",
+    "{{ total:,.2f }}": "there is no variable 'total'",
+    "{{ nn!r }}": "there is no variable 'nn'",
+    "{{ n:{widht}.2f }}": "there is no variable 'widht'",
+    "{{ id:1 }}": "there is no variable 'id'",
+    "{{ n:{a b}d }}": "its conversion or format spec is invalid",
+    "{{ n!x }}": "its conversion or format spec is invalid",
+    "{{ n: >10 }}": "its conversion or format spec is invalid",
+    "{{ table[ }}": "its braces, brackets or quotes are not closed",
+    "{{ it's }}": "its braces, brackets or quotes are not closed",
+    "{{ n }": "its braces, brackets or quotes are not closed",
+}
+
+
+@pytest.mark.parametrize(("source", "reason"), UNCHANGED.items())
+def test_braces_that_are_left_unchanged_have_a_true_reason(source, reason):
+    filled = fill(f"{{{{ n }}}} {source} {{{{ n }}}} {{{{}}}}", NAMES)
+    assert filled.text == f"1500 {source} 1500 {{{{}}}}"
+    assert [(found.source, found.reason) for found in filled.unfilled] == [(source, reason)]
+
+
+def test_notice_groups_braces_by_reason():
+    def notice(template):
+        return Request(text="x", unfilled=fill(template, NAMES).unfilled).notice
+
+    assert notice("{{ n }} {{") == ""
+    assert notice("{{ .a }} {{ total:,.2f }} {{ .b }}") == (
+        "Sent unchanged: {{ .a }} and 1 more (it is not a Python expression); {{ total:,.2f }} (there "
+        "is no variable 'total')."
+    )
+    assert notice("{{ a:d }}{{ b:d }}{{ c:d }}{{ d:d }}{{ e:d }}").endswith(
+        "{{ c:d }} (there is no variable 'c'); others for 2 more reasons."
+    )
+    assert notice("{{ " + "word " * 100 + "\n}}") == (
+        "Sent unchanged: {{ word word word word word word word wo… (it is not a Python expression)."
+    )
+
+
+def test_missing_values_are_reported_unless_they_are_converted():
+    names = {"a": None, "b": float("nan"), "c": pd.NA, "d": pd.NaT, "e": "", "f": 0, "g": [None]}
+    filled = fill("{{ a }} {{ b:.1f }} {{ c }} {{ d }} {{ e }}{{ f }} {{ g }}", names)
+    assert filled.text == "None nan <NA> NaT 0 [None]"
+    assert [found.source for found in filled.missing] == [
+        "{{ a }}",
+        "{{ b:.1f }}",
+        "{{ c }}",
+        "{{ d }}",
+    ]
+    assert fill("{{ a!s }} {{ b!r:>5 }} {{ str(c) }}", names) == FilledPrompt("None   nan <NA>")
 
 
 def test_variable_hides_a_built_in_function():

@@ -16,6 +16,11 @@ def gateway(monkeypatch):
 
 
 @pytest.fixture
+def store(tmp_path):
+    return tmp_path / "answers.db"
+
+
+@pytest.fixture
 def client(gateway):
     with cpsl.Client(token=TOKEN, gateway_url=gateway.url) as connected:
         yield connected

@@ -6,6 +6,7 @@ import nbclient
 import nbformat
 import pandas as pd
 import pytest
+from IPython.utils.capture import capture_output
 from shells import new_shell
 
 
@@ -72,6 +73,9 @@ def test_more_than_a_hundred_rows_need_a_confirmation(shell, echo):
     shell.run("%%capsule echo --each range(100) -o a\n{{ value }}")
 
 
+QUOTED = 'Put quotes around an expression with spaces, as in --each "df[df.n > 2]".'
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -82,11 +86,68 @@ def test_more_than_a_hundred_rows_need_a_confirmation(shell, echo):
         ("--each threads.hed()", "AttributeError: --each threads.hed(): "),
         ("--each 5", "TypeError: A sweep cannot iterate over the rows of a int"),
         ("--each threads --new", "UsageError: --new cannot be used with --each"),
+        (
+            "--each {{ threads }}",
+            "UsageError: --each takes the name of a variable, not its value. Write --each threads.",
+        ),
+        (
+            "--each={{threads[threads.subject > 'M']}}",
+            "UsageError: --each takes the name of a variable, not its value. Write --each "
+            "\"threads[threads.subject > 'M']\".",
+        ),
+        (
+            "--each $threads",
+            "UsageError: --each takes the name of a variable, not its value. Write",
+        ),
+        ("--each threads[threads.n > 2]", f"UsageError: %%capsule: unknown argument: >. {QUOTED}"),
+        (
+            "--once --each threads[threads.n >2]",
+            "UsageError: %%capsule: unknown argument: >2]. " + QUOTED,
+        ),
+        ("--store x.csv --each threads", "UsageError: Invalid store: 'x.csv'."),
+        ("--store x.db", "UsageError: --store keeps the answers of --each. Add --each FRAME"),
     ],
 )
 def test_an_error_is_one_line(shell, echo, line, message):
     assert shell.error(f"%%capsule echo {line}\n{{{{ subject }}}}").startswith(message)
     assert echo == []
+
+
+def test_an_unfinished_expression_is_named_with_advice(shell, echo):
+    error = shell.error("%%capsule --each threads[threads.n echo\n{{ subject }}")
+    assert error == (
+        "SyntaxError: --each threads[threads.n is not a Python expression. Write a variable, or an "
+        'expression in quotes, as in --each "df[df.n > 2]".'
+    )
+    shell.run('%%capsule echo --each "threads[threads.index > 5]" -q -o a\n{{ subject }}')
+    assert shell.variables["a"]["prompt"].tolist() == echo == ["Refund"]
+
+
+def test_the_name_of_a_table_may_be_inserted_into_the_line(shell, echo):
+    shell.variables["which"] = "threads"
+    shell.run("%%capsule echo --each {{ which }} -q\n{{ subject }}")
+    shell.run("%%capsule echo --each $which -q\n{{ subject }}")
+    assert sorted(echo) == ["Login", "Login", "Refund", "Refund"]
+
+
+def test_a_store_keeps_the_answers_of_a_cell(shell, echo, tmp_path):
+    for _ in range(2):
+        shell.run(
+            f"%%capsule echo --each threads --store {tmp_path}/a.db -q -o a\n{{{{ subject }}}}"
+        )
+        assert shell.variables["a"]["status"].tolist() == ["ok", "ok"]
+    assert sorted(echo) == ["Login", "Refund"]
+
+
+def test_a_notice_about_unchanged_braces_is_on_stderr_despite_quiet(shell, echo):
+    with capture_output() as captured:
+        shell.shell.run_cell("%%capsule echo -q\n{{ total:,.2f }} {{ empty[ }}")
+    assert (captured.stdout, captured.outputs) == ("", [])
+    assert captured.stderr.splitlines() == [
+        "Sent unchanged: {{ total:,.2f }} (there is no variable 'total'); {{ empty[ }} (its braces, "
+        "brackets or quotes are not closed)."
+    ]
+    assert echo == ["{{ total:,.2f }} {{ empty[ }}"]
 
 
 def test_an_interrupted_sweep_in_a_kernel_returns_what_is_done(shell, tmp_path, monkeypatch):

@@ -232,6 +232,7 @@ def test_a_worker_without_credentials_sends_nothing_unless_the_token_travels(
         answers = sweep(["a"], "{{ value }}", APP, client=client, executor=pool)
         assert answers["status"].tolist() == ["error"]
         assert answers["error"].iloc[0].startswith("CredentialsError: ")
+        assert "pass send_token=True to sweep()" in answers["error"].iloc[0]
         assert not gateway.received
         answers = sweep(["a"], "{{ value }}", APP, client=client, executor=pool, send_token=True)
         assert answers["status"].tolist() == ["ok"]

@@ -297,6 +297,26 @@ def test_a_bar_in_a_terminal_shows_rows_failures_rate_and_time_left(gateway):
         assert terminal.status == 0
 
 
+FAILED = """
+import cpsl
+from cpsl_notebook import sweep
+for app in ["no-such-app", "%s"]:
+    try:
+        sweep(range(40), "{{ value }}", app, client=cpsl.Client(), max_active=4)
+    except Exception as error:
+        kept = error  # its traceback keeps the progress bar
+print("done")
+"""
+
+
+def test_a_failed_sweep_closes_its_bar_so_that_later_bars_are_not_moved_down(gateway):
+    gateway.delay = 0.05
+    with Terminal("-c", FAILED % APP, columns=120, **gateway.environ) as terminal:
+        assert "\x1b[A" not in terminal.read_until("done")
+        assert "40/40 rows" in terminal.seen.decode()
+        assert terminal.status == 0
+
+
 def test_no_line_is_printed_for_a_short_sweep(client, capsys):
     sweep(range(20), "{{ value }}", APP, client=client)
     shown = capsys.readouterr()

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from fast_gateway import APP, CRASHED
 
+import cpsl
 from cpsl_notebook import sweep
 from cpsl_notebook.errors import PromptError, UsageError, UserError
 
@@ -74,14 +75,14 @@ def test_values_without_columns_are_called_value(client, data):
     ids=["dicts", "named tuples", "generator"],
 )
 def test_items_with_fields_are_rows_with_their_own_values(client, data):
-    answers = sweep(data, "{{ subject }} {{ n }} {{ row['n'] }}", APP, client=client, keep=True)
+    answers = sweep(data, "{{ subject }} {{ n!s }} {{ row['n']!s }}", APP, client=client, keep=True)
     assert answers["prompt"].tolist() == ["Refund 1 1", "Login None None"]
     assert answers["subject"].tolist() == ["Refund", "Login"]
 
 
 def test_an_arrow_stream_keeps_integers_with_missing_values(client):
     frame = pl.DataFrame({"subject": ["Refund", "Login"], "n": [1, None]})
-    answers = sweep(frame, "{{ subject }} {{ n }}", APP, client=client, keep=True)
+    answers = sweep(frame, "{{ subject }} {{ n!s }}", APP, client=client, keep=True)
     assert answers["prompt"].tolist() == ["Refund 1", "Login <NA>"]
     assert answers["n"].iloc[0] == 1 and pd.isna(answers["n"].iloc[1])
 
@@ -108,6 +109,69 @@ def test_no_rows_give_an_empty_frame_without_a_request(client, gateway):
 def test_data_without_rows_are_refused(client, data):
     with pytest.raises(UsageError, match="pass a DataFrame, a Series or a list"):
         sweep(data, "x", APP, client=client)
+
+
+def test_mappings_mixed_with_other_rows_are_refused(client, gateway):
+    message = (
+        "The rows are a mixture: item 0 is a dict, item 1 is a int. Pass only mappings, or none."
+    )
+    with pytest.raises(UsageError) as caught:
+        sweep([{"q": 1}, 5], "x {{ q }}", APP, client=client)
+    assert str(caught.value) == message
+    assert not gateway.received
+
+
+def test_missing_values_are_refused_before_anything_is_sent(client, gateway, store):
+    frame = pd.DataFrame(
+        {"subject": ["a", None, None], "n": [float("nan"), 1, 2], "at": [pd.NaT] * 3},
+        index=[7, 3, 1],
+    )
+    for prompt, start in {
+        "{{ subject }} {{ n!s }}": "{{ subject }} has no value in 2 of 3 rows, the first of them Row 3",
+        "{{ n:.1f }} {{ n:.1f }}": "{{ n:.1f }} has no value in 1 of 3 rows, the first of them Row 7.",
+        "{{ row['at'] }}": "{{ row['at'] }} has no value in 3 of 3 rows, the first of them Row 7.",
+    }.items():
+        with pytest.raises(PromptError) as caught:
+            sweep(frame, prompt, APP, client=client, store=store)
+        assert str(caught.value).startswith(start)
+        assert "add a conversion, as in {{ n!s }}, to send missing values" in str(caught.value)
+    assert not gateway.received and not store.exists()
+    answers = sweep(frame, "{{ subject!s }}", APP, client=client)
+    assert answers["prompt"].tolist() == ["a", "nan", "nan"]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "message"),
+    [
+        (
+            "{{ subjekt:>9 }}",
+            "{{ subjekt:>9 }} would be sent unchanged, because there is no variable",
+        ),
+        (
+            "{{ subject[ }}",
+            "{{ subject[ }} would be sent unchanged, because its braces, brackets or",
+        ),
+        (
+            "{{ subject }",
+            "{{ subject } would be sent unchanged, because its braces, brackets or quotes",
+        ),
+    ],
+)
+def test_braces_that_would_be_sent_unchanged_are_refused(client, gateway, prompt, message):
+    with pytest.raises(PromptError) as caught:
+        sweep(THREADS, prompt, APP, client=client)
+    assert str(caught.value).startswith(f"Row 7: {message}")
+    assert not gateway.received
+    answers = sweep(THREADS, prompt, APP, client=client, raw=True)
+    assert answers["prompt"].tolist() == [prompt] * 2
+
+
+def test_literal_braces_can_be_written_as_the_error_says(client):
+    with pytest.raises(PromptError, match="For two literal braces, write") as caught:
+        sweep(THREADS, "{{ .Values.x }}", APP, client=client)
+    braces = str(caught.value).partition("braces, write ")[2].partition(";")[0]
+    answers = sweep(THREADS, f"{braces} .Values.x }}}} {{{{ n }}}}", APP, client=client)
+    assert answers["prompt"].tolist() == ["{{ .Values.x }} 1", "{{ .Values.x }} 2"]
 
 
 def test_two_columns_of_one_name_are_refused(client):
@@ -285,6 +349,29 @@ def test_without_streaming_the_answers_are_the_same(client):
     ("options", "message"),
     [
         ({"repeat": 0}, "repeat must be an integer of at least 1, not 0"),
+        ({"repeat": True}, "repeat must be an integer of at least 1, not True"),
+        ({"timeout": 0}, "Invalid timeout: 0. Use a number of seconds above 0, up to 1,000,000."),
+        ({"timeout": "5"}, "Invalid timeout: '5'. Use a number of seconds above 0"),
+        ({"timeout": True}, "Invalid timeout: True. Use"),
+        ({"timeout": float("nan")}, "Invalid timeout: nan. Use"),
+        (
+            {"prompt": None},
+            "The prompt must be a string, a list or a dict of strings, not a NoneType",
+        ),
+        ({"namespace": 5}, "namespace must be a mapping of names to values, not 5"),
+        ({"client": "x"}, "client must be a cpsl_notebook.Client or cpsl.Client, not 'x'"),
+        (
+            {"client": cpsl.Client},
+            "client must be a cpsl_notebook.Client or cpsl.Client, not <class",
+        ),
+        ({"prefix": 5}, "prefix must be a string, not 5"),
+        ({"session": ["value"]}, r"session must be a column's name, not \['value'\]"),
+        ({"session": 5}, "There is no column 5 for session="),
+        ({"app": 5}, "app must be a name or id, or one or more different apps in a list, not 5"),
+        ({"app": ["a", ""]}, "app must be a name or id"),
+        ({"app": [1]}, "app must be a name or id"),
+        ({"json": "yes"}, "json must be True or False, not 'yes'"),
+        ({"rpm": True}, "rpm must be a number above 0, not True"),
         ({"max_active": 0}, "max_active must be an integer of at least 1"),
         ({"max_failures": 0}, "max_failures must be an integer of at least 1"),
         ({"rpm": 0}, "rpm must be a number above 0, not 0"),
@@ -298,10 +385,25 @@ def test_without_streaming_the_answers_are_the_same(client):
         ({"session": "value", "resend_unparsed": True}, "cannot be combined with session="),
     ],
 )
-def test_an_invalid_argument_is_one_line(client, options, message):
-    options = {"prompt": "{{ value }}", "app": APP} | options
+def test_an_invalid_argument_is_one_line_before_anything_is_sent(
+    client, gateway, store, options, message
+):
+    options = {"prompt": "{{ value }}", "app": APP, "client": client, "store": store} | options
     with pytest.raises(UsageError, match=message):
-        sweep(["x"], client=client, **options)
+        sweep(["x"], **options)
+    assert not gateway.received and not store.exists()
+
+
+def test_apps_may_be_any_iterable_of_names(client):
+    answers = sweep(["x"], "{{ value }}", pd.Series([APP]), client=client)
+    assert answers["app"].tolist() == [APP]
+
+
+def test_session_values_that_are_not_hashable_are_refused(client, gateway):
+    frame = pd.DataFrame({"who": [["a"], ["b"]]})
+    with pytest.raises(UsageError, match="values that cannot be compared, such as lists"):
+        sweep(frame, "x", APP, client=client, session="who")
+    assert not gateway.received
 
 
 def test_an_unknown_app_costs_nothing(workspace):
@@ -326,6 +428,9 @@ def test_a_dry_run_shows_prompts_size_and_duration(client, gateway, capsys):
         "--- row number 2",
         "Say x",
     ]
+    sweep(["éé", "abc"], "{{ value }}", APP, client=client, dry_run=True)
+    largest = "The largest prompt is that of row number 0: 2 characters, 4 bytes."
+    assert largest in capsys.readouterr().out
     sweep(rows, "Say {{ value }}", APP, client=client, dry_run=True, rpm=2)
     assert "About 2 min 0 s" in capsys.readouterr().out
     assert not gateway.received

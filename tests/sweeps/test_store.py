@@ -14,14 +14,9 @@ import pytest
 from fast_gateway import APP, BROKEN, CRASHED, HANGING, LIMITED, REFUSED, TOKEN
 
 from cpsl_notebook import sweep
-from cpsl_notebook.errors import UserError
+from cpsl_notebook.errors import UsageError, UserError
 
 ROWS = pd.DataFrame({"n": range(6)})
-
-
-@pytest.fixture
-def store(tmp_path):
-    return tmp_path / "answers.db"
 
 
 def test_a_second_sweep_sends_nothing_and_gives_the_same_frame(client, gateway, store):
@@ -220,6 +215,31 @@ def test_another_file_is_not_taken_for_a_store(client, gateway, tmp_path):
             sweep(ROWS, "{{ n }}", APP, client=client, store=path)
     assert text.read_text().startswith("my notes")
     assert not gateway.received
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (":memory:", "Invalid store: ':memory:'. A store is a file on disk"),
+        (
+            "file:answers.db?mode=memory",
+            "A store is a file on disk: use a name such as 'answers.db'",
+        ),
+        ("", "Invalid store: ''. A store is a file on disk"),
+        (b"answers.db", "store must be a file name, not a bytes"),
+        (5, "store must be a file name, not a int"),
+        ("answers.csv", "A store is a SQLite file, not a .csv file"),
+        ("missing/answers.db", "The folder .*missing does not exist: create it first"),
+    ],
+)
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_store_that_is_not_a_file_in_a_folder_is_refused(
+    client, gateway, tmp_path, monkeypatch, name, message, dry_run
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=message):
+        sweep(ROWS, "{{ n }}", APP, client=client, store=name, dry_run=dry_run)
+    assert not gateway.received and not list(tmp_path.iterdir())
 
 
 NO_LOCKS = r"""
