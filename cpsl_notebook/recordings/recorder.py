@@ -13,9 +13,9 @@ from cpsl_notebook.errors import UserError
 from cpsl_notebook.recordings.calls import Call, DocumentedMethods, LiveClient
 from cpsl_notebook.recordings.failures import describe_error
 from cpsl_notebook.recordings.file_format import timestamp
-from cpsl_notebook.recordings.masking import Mask
+from cpsl_notebook.recordings.known_tokens import known_tokens
+from cpsl_notebook.recordings.payer_masking import Mask
 from cpsl_notebook.recordings.redaction import Redactor
-from cpsl_notebook.recordings.tokens import known_tokens
 
 __all__ = ["Clock", "Log", "RecordedStream", "RecordingClient"]
 

@@ -14,10 +14,10 @@ from cpsl_notebook.errors import UserError
 from cpsl_notebook.recordings.calls import Call, DocumentedMethods, LiveClient
 from cpsl_notebook.recordings.failures import make_error
 from cpsl_notebook.recordings.file_format import RecordingFile
+from cpsl_notebook.recordings.known_tokens import known_tokens
 from cpsl_notebook.recordings.matching import Matcher
 from cpsl_notebook.recordings.recorder import Log, RecordingClient
 from cpsl_notebook.recordings.redaction import Redactor
-from cpsl_notebook.recordings.tokens import known_tokens
 from cpsl_notebook.recordings.verification import Verification, verify
 
 __all__ = ["NotRecordedError", "ReplayClient", "ReplayStream", "replay"]

@@ -12,9 +12,9 @@ from gateway import APP, DONE, TOKEN, Gateway, as_json, event, failed, streamed
 
 import cpsl
 from cpsl_notebook import Client, recording, replay
+from cpsl_notebook.recordings.known_tokens import known_tokens
 from cpsl_notebook.recordings.redaction import Redactor
 from cpsl_notebook.recordings.replayer import NotRecordedError
-from cpsl_notebook.recordings.tokens import known_tokens
 
 SECRETS = 1_000
 _random = random.Random(23)
