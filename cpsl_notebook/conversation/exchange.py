@@ -174,8 +174,8 @@ def _save(context: NotebookContext, reply: Reply, conversation: ConversationReco
     """Store the conversation for later kernels, if it is one of the notebook's."""
     known = context.conversations
     try:
-        # A replayed conversation cannot be resumed.
-        lasts = conversation.session_id and reply.recorded_at is None
+        # The conversations of a replay cannot be resumed, even if the service answered.
+        lasts = conversation.session_id and not context.client.live().is_replay
         if lasts and known.is_current(conversation):
             known.save(conversation)
     except KeyboardInterrupt:

@@ -7,6 +7,8 @@ import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 from cpsl_notebook.errors import UserError
+from cpsl_notebook.recordings.commands import replaying
+from cpsl_notebook.recordings.running import current_recording
 
 if TYPE_CHECKING:
     from cpsl_notebook.conversation.context import NotebookContext
@@ -21,10 +23,13 @@ def status(context: NotebookContext) -> dict[str, Any]:
     -------
     dict
         ``workspace`` and ``client`` (str), ``app`` (str or None, the default one), ``notebook``
-        (str or None, its path), ``conversations`` and ``replies`` (int, their number).
+        (str or None, its path), ``conversations`` and ``replies`` (int, their number), ``replay``
+        and ``recording`` (str or None, the file that is replayed or recorded).
     """
     name, is_known = context.notebook
+    replayed, running = None, current_recording()
     try:
+        replayed = replaying(context.client)
         workspace, conversations = repr(context.client), len(context.conversations.all())
     except UserError as error:
         workspace, conversations = f"not connected: {error}", 0
@@ -35,6 +40,8 @@ def status(context: NotebookContext) -> dict[str, Any]:
         "notebook": name if is_known else None,
         "conversations": conversations,
         "replies": len(context.replies),
+        "replay": None if replayed is None else str(replayed.file.path),
+        "recording": None if running is None else str(running.file.path),
     }
 
 
