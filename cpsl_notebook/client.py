@@ -79,6 +79,8 @@ class Client:
         self._listed: list[str] = []
 
     def __repr__(self) -> str:
+        if self.live().is_replay:
+            return f"<cpsl_notebook.Client of the recording {self._core.file.path}>"
         return f"<cpsl_notebook.Client of {self._gateway or self.scope or 'a Capsule workspace'}>"
 
     def __enter__(self) -> Self:

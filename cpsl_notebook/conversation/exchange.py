@@ -67,7 +67,7 @@ def send(
             context.keep(reply)
             display.finish(reply)
     if known is not None:
-        _save(known, reply, conversation)
+        _save(context, reply, conversation, known)
     return reply
 
 
@@ -182,11 +182,16 @@ def _settle(
     reply.turn_before = _earlier_turn(context.replies, reply)
 
 
-def _save(known: ConversationRegistry, reply: Reply, conversation: ConversationRecord) -> None:
+def _save(
+    context: NotebookContext,
+    reply: Reply,
+    conversation: ConversationRecord,
+    known: ConversationRegistry,
+) -> None:
     """Store one of the notebook's conversations for later kernels."""
     try:
-        # A replayed conversation cannot be resumed.
-        lasts = conversation.session_id and reply.recorded_at is None
+        # The conversations of a replay cannot be resumed, even if the service answered.
+        lasts = conversation.session_id and not context.client.live().is_replay
         if lasts and known.is_current(conversation):
             known.save(conversation)
     except KeyboardInterrupt:

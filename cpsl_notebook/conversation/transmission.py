@@ -82,7 +82,8 @@ def receive(reply: Reply, display: Display, send: Callable[[], Any], stopper: St
             if reply.status == "complete" and reply.form:
                 reply.error = format_error(reply)
         except Exception as error:
-            reply.status = "failed"
+            # A replayed reply ends with a StoppedError if it was stopped while it was recorded.
+            reply.status = "stopped" if isinstance(error, StoppedError) else "failed"
             reply.error = error
         stopper.disarm()
     except KeyboardInterrupt:

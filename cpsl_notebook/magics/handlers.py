@@ -181,7 +181,9 @@ def record(magics: CapsuleMagics, options: argparse.Namespace) -> None:
     """Start or stop a recording."""
     from cpsl_notebook.recordings import commands
 
-    print(commands.record(options.file, stop=options.stop, mask=options.mask))  # noqa: T201
+    context = magics.context
+    client = context.client if context.is_connected else None
+    print(commands.record(options.file, client, stop=options.stop, mask=options.mask))  # noqa: T201
 
 
 def replay(magics: CapsuleMagics, options: argparse.Namespace) -> None:
@@ -190,10 +192,11 @@ def replay(magics: CapsuleMagics, options: argparse.Namespace) -> None:
     from cpsl_notebook.recordings import commands
 
     context = magics.context
-    before = commands.live_client(context.client if context.is_connected else None)
+    current = context.client if context.is_connected else None
+    before = commands.live_client(current)
     if options.stop:
+        before, line = commands.stop_replay(options.file, current)
         context.connect(before)
-        line = "Stopped replaying."
     elif options.verify:
         line = commands.verify(options.file, before)
     else:

@@ -10,6 +10,8 @@ import pandas as pd
 
 from cpsl_notebook.cpsl_package import client_distribution, token_source
 from cpsl_notebook.errors import UserError
+from cpsl_notebook.recordings.commands import replaying
+from cpsl_notebook.recordings.running import current_recording
 
 if TYPE_CHECKING:
     from cpsl_notebook.conversation.context import NotebookContext
@@ -34,15 +36,18 @@ def status_frame(context: NotebookContext) -> pd.DataFrame:
     pandas.DataFrame
         One row per item, with the item as the index and the column ``value`` (``string``). The items
         are ``workspace`` (its gateway), ``token from``, ``token valid``, ``app`` (of cells that name
-        none), ``notebook`` (its path), ``conversations`` and ``replies`` (their numbers), and the
-        versions of Python and of packages. A value is missing if it is not known.
+        none), ``notebook`` (its path), ``conversations`` and ``replies`` (their numbers), ``replay``
+        and ``recording`` (the file that is replayed or recorded), and the versions of Python and of
+        packages. A value is missing if it is not known.
     """
     name, is_known = context.notebook
+    recording = current_recording()
     values = {
         **_connection(context),
         "app": context.settings.app or None,
         "notebook": name if is_known else None,
         "replies": str(len(context.replies)),
+        "recording": None if recording is None else str(recording.file.path),
         "python": platform.python_version(),
     }
     for package in filter(None, (client_distribution(), *_PACKAGES)):
@@ -60,7 +65,9 @@ def _connection(context: NotebookContext) -> dict[str, str | None]:
             "token from": None,
             "token valid": None,
             "conversations": "0",
+            "replay": None,
         }
+    replayed = replaying(client)
     is_local = client.scope.startswith(_LOCAL)
     gateway = getattr(client.core, "gateway_url", None) or client.scope
     return {
@@ -68,6 +75,7 @@ def _connection(context: NotebookContext) -> dict[str, str | None]:
         "token from": "the local workspace" if is_local else token_source(client.core),
         "token valid": _validity(context),
         "conversations": str(len(context.conversations.all())),
+        "replay": None if replayed is None else str(replayed.file.path),
     }
 
 

@@ -409,7 +409,7 @@ payments.groupby("payout_state", observed=True)["net_cents"].sum()""",
             "record what the service answers",
             handlers.record,
             (
-                Argument("file", metavar="FILE", nargs="?", default=""),
+                Argument("file", metavar="FILE", nargs="?", default="", help="the file to write"),
                 Argument("--stop", action="store_true", help="stop recording"),
                 Argument("--mask", action="store_true", help="replace payers by pseudonyms"),
             ),
@@ -422,7 +422,7 @@ payments.groupby("payout_state", observed=True)["net_cents"].sum()""",
             "answer from a recording",
             handlers.replay,
             (
-                Argument("file", metavar="FILE", nargs="?", default=""),
+                Argument("file", metavar="FILE", nargs="?", default="", help="the recording"),
                 Argument("--stop", action="store_true", help="ask the service again"),
                 Argument(
                     "--speed",

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from cpsl_notebook.cpsl_package import make_client, takes
-from cpsl_notebook.errors import UserError
+from cpsl_notebook.errors import UsageError, UserError
 
 __all__ = ["METHODS", "Call", "DocumentedMethods", "LiveClient"]
 
@@ -52,7 +52,14 @@ class DocumentedMethods(abc.ABC):
     """The documented methods of `cpsl.Client`, each passed to `answer` as a `Call`.
 
     Like the methods of ``cpsl-client``, each accepts a *timeout* in seconds.
+
+    Attributes
+    ----------
+    is_replay : bool
+        Whether the answers come from a recording and not from the service.
     """
+
+    is_replay = False
 
     @abc.abstractmethod
     def answer(self, call: Call, timeout: Any = None) -> Any:
@@ -123,9 +130,26 @@ class LiveClient:
 
     @classmethod
     def of(cls, client: Any) -> LiveClient:
-        """Return the live side of a `cpsl.Client`, of a `cpsl_notebook.Client`, or of ``None``."""
+        """Return the live side of a `cpsl.Client`, of a `cpsl_notebook.Client`, or of ``None``.
+
+        Raises
+        ------
+        UsageError
+            If *client* is neither, or replays a recording.
+        """
+        if client is not None and not any(hasattr(client, method) for method in METHODS):
+            raise UsageError(
+                f"client must be a cpsl.Client or a cpsl_notebook.Client, not {client!r}."
+            )
         live: LiveClient = client.live() if hasattr(client, "live") else cls(client)
+        if live.is_replay:
+            raise UsageError(f"{live.core!r} is not a live client. Pass a client of the service.")
         return live
+
+    @property
+    def is_replay(self) -> bool:
+        """Whether the client answers from a recording."""
+        return isinstance(self._core, DocumentedMethods) and self._core.is_replay
 
     @property
     def core(self) -> Any:

@@ -6,15 +6,17 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from cpsl_notebook.errors import UsageError
+from cpsl_notebook.errors import UsageError, UserError
 from cpsl_notebook.recordings.environment import replay_from_environment
 from cpsl_notebook.recordings.replayer import ReplayClient, replay
 from cpsl_notebook.recordings.running import current_recording, recording
 
-__all__ = ["live_client", "record", "start_replay", "verify"]
+__all__ = ["live_client", "record", "replaying", "start_replay", "stop_replay", "verify"]
+
+_REPLAY_USAGE = "Usage: `%capsule replay FILE` or `%capsule replay --stop`."
 
 
-def record(file: str = "", *, stop: bool = False, mask: bool = False) -> str:
+def record(file: str = "", client: Any = None, *, stop: bool = False, mask: bool = False) -> str:
     """Start or stop a recording, and return the line to print.
 
     Recording to the same file again starts it anew, so that a cell can be run twice.
@@ -23,6 +25,8 @@ def record(file: str = "", *, stop: bool = False, mask: bool = False) -> str:
     ----------
     file : str
         The file to record to.
+    client : cpsl_notebook.Client or None
+        The notebook's client.
     stop : bool
         Stop the recording that is running.
     mask : bool
@@ -36,8 +40,8 @@ def record(file: str = "", *, stop: bool = False, mask: bool = False) -> str:
     Raises
     ------
     UserError
-        If there is neither a file nor *stop*, the file cannot be written, or another recording is
-        running.
+        If there is neither a file nor *stop*, the file cannot be written, another recording is
+        running, or the notebook replays a recording.
     """
     if bool(file) == stop:
         raise UsageError("Usage: `%capsule record FILE` or `%capsule record --stop`.")
@@ -49,6 +53,12 @@ def record(file: str = "", *, stop: bool = False, mask: bool = False) -> str:
             return "No recording is running."
         running.stop()
         return f"Recorded {running.file.appended} calls in {running.file.path}."
+    replayed = replaying(client)
+    if replayed is not None:
+        raise UserError(
+            f"This notebook replays {replayed.file.path}. Stop that first, with "
+            "`%capsule replay --stop`."
+        )
     if running is not None and running.file.path == Path(file).expanduser().absolute():
         running.stop()
     started = recording(file, mask=mask)
@@ -58,8 +68,14 @@ def record(file: str = "", *, stop: bool = False, mask: bool = False) -> str:
 
 def live_client(client: Any) -> Any:
     """Return a notebook's client or, if it replays a recording, the one that it had before."""
-    core = getattr(client, "core", None)
-    return core.before if isinstance(core, ReplayClient) else client
+    replayed = replaying(client)
+    return client if replayed is None else replayed.before
+
+
+def replaying(client: Any) -> ReplayClient | None:
+    """Return what a notebook's client answers from, if that is a recording."""
+    core = None if client is None else client.live().core
+    return core if isinstance(core, ReplayClient) else None
 
 
 def start_replay(
@@ -88,12 +104,53 @@ def start_replay(
     Raises
     ------
     UserError
-        If the file cannot be read or is not a recording.
+        If the file cannot be read or is not a recording, or a recording is running.
     """
+    running = current_recording()
+    if running is not None:
+        raise UserError(
+            f"{running.file.path} is being recorded. Stop that first, with `%capsule record --stop`."
+        )
     client = replay(_required(file), speed=speed, missing=missing, strict=strict, client=before)
     client.before = before
     day = f"{client.began:%Y-%m-%d}"
     return client, f"Replaying {file}, recorded {day}. Stop with `%capsule replay --stop`."
+
+
+def stop_replay(file: str, client: Any) -> tuple[Any, str]:
+    """Return the client that a notebook had before it replayed a recording, and the line to print.
+
+    Parameters
+    ----------
+    file : str
+        The file on the line, which must be empty.
+    client : cpsl_notebook.Client or None
+        The notebook's client.
+
+    Returns
+    -------
+    tuple of (cpsl_notebook.Client or None, str)
+        The client, and what happened.
+
+    Raises
+    ------
+    UsageError
+        If there is a file.
+    """
+    if file:
+        raise UsageError(_REPLAY_USAGE)
+    before = live_client(client)
+    still = replay_from_environment() if before is None else None
+    if still is not None:
+        line = (
+            f"Still replaying {still.file.path}, because CAPSULE_REPLAY is set. To stop, restart "
+            "the kernel without it."
+        )
+    elif replaying(client) is None:
+        line = "Nothing is being replayed."
+    else:
+        line = "Stopped replaying."
+    return before, line
 
 
 def verify(file: str, before: Any) -> str:
@@ -103,5 +160,5 @@ def verify(file: str, before: Any) -> str:
 
 def _required(file: str) -> str:
     if not file:
-        raise UsageError("Usage: `%capsule replay FILE` or `%capsule replay --stop`.")
+        raise UsageError(_REPLAY_USAGE)
     return file

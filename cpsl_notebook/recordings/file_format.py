@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -11,11 +12,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from cpsl_notebook.errors import UserError
-from cpsl_notebook.files import replacing
+from cpsl_notebook.errors import UsageError, UserError
 from cpsl_notebook.recordings.calls import METHODS, Call
+
+fcntl: Any
+try:
+    import fcntl
+except ImportError:  # Windows, where another kernel is not kept from recording to the same file
+    fcntl = None
 
 __all__ = ["VERSION", "Entry", "RecordingFile", "answered_session", "timestamp"]
 
@@ -72,12 +78,20 @@ class RecordingFile:
 
     Attributes
     ----------
+    path : pathlib.Path
+        Its absolute path.
     appended : int
         Number of calls that this object has written.
+
+    Raises
+    ------
+    UsageError
+        If *path* is not a path, or is empty.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path).expanduser().absolute()
+        self.path = _absolute(path)
+        self._locked: IO[bytes] | None = None
         self._lock = threading.Lock()
         self._warned = False
         self.appended = 0
@@ -85,20 +99,41 @@ class RecordingFile:
     def create(self, **header: Any) -> None:
         """Write the header to a new file; an earlier recording is replaced.
 
+        The file is locked until `release`, so that no other kernel records to it.
+
         Raises
         ------
         UserError
-            The file exists and is not a recording, or it cannot be written.
+            The file exists and is not a recording, another kernel records to it, or it cannot be
+            written.
         """
-        if self.path.exists() and self.path.stat().st_size:
-            self.header()
         try:
-            with replacing(self.path) as scratch:
-                scratch.write_bytes(_encoded({_MARK: VERSION, **header}))
+            self._locked = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+            try:
+                self._lock_file(self._locked)
+                if os.fstat(self._locked.fileno()).st_size:
+                    self.header()
+                # Truncated only now: if the disk is full, an earlier recording is not lost.
+                self._locked.write(_encoded({_MARK: VERSION, **header}))
+                self._locked.flush()
+                self._locked.truncate()
+            except BaseException:
+                self.release()
+                raise
         except OSError as error:
             raise UserError(
                 f"Cannot write {self.path} ({error.strerror}). Choose another file."
             ) from None
+
+    def release(self) -> None:
+        """Give up the lock of `create`."""
+        if self._locked is not None:
+            if fcntl is not None:
+                # A forked process may still have the file open.
+                with contextlib.suppress(OSError):
+                    fcntl.flock(self._locked, fcntl.LOCK_UN)
+            self._locked.close()
+            self._locked = None
 
     def append(self, fields: dict[str, Any]) -> Entry | None:
         """Add a call; if it cannot be written, warn once and return ``None``."""
@@ -146,6 +181,19 @@ class RecordingFile:
                 raise self._damaged(number) from None
         return [entry for _, entry in sorted(found, key=lambda item: item[0])]
 
+    def _lock_file(self, file: IO[bytes]) -> None:
+        if fcntl is None:
+            return
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"Another kernel is recording to {self.path}. Stop that recording, or choose "
+                "another file."
+            ) from None
+        except OSError:
+            pass  # the file system has no locks
+
     def _lines(self) -> Iterator[tuple[dict[str, Any], bytes]]:
         try:
             lines = self.path.read_bytes().splitlines()
@@ -182,6 +230,16 @@ class RecordingFile:
         return UserError(
             f"Line {number} of {self.path} is not a recorded call. Fix or remove the line."
         )
+
+
+def _absolute(path: Any) -> Path:
+    try:
+        name = os.fspath(path)
+        if name and isinstance(name, str) and "\0" not in name:
+            return Path(name).expanduser().absolute()
+    except (TypeError, RuntimeError):  # no path; no such user in "~user"
+        pass
+    raise UsageError(f'file must be a path, such as "answers.jsonl", not {path!r}.')
 
 
 def _entry(fields: dict[str, Any], line: bytes) -> Entry:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from cpsl_notebook.recordings.calls import Call
 from cpsl_notebook.recordings.file_format import Entry
-from cpsl_notebook.recordings.masking import without_payers
+from cpsl_notebook.recordings.payer_masking import without_payers
 from cpsl_notebook.recordings.redaction import PLACEHOLDER, Redactor
 
 __all__ = ["Matcher", "diff"]

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from cpsl_notebook.errors import UserError
+from cpsl_notebook.errors import ClientError, UserError
 from cpsl_notebook.recordings.calls import Call, DocumentedMethods, LiveClient
 from cpsl_notebook.recordings.failures import describe_error
 from cpsl_notebook.recordings.file_format import timestamp
-from cpsl_notebook.recordings.masking import Mask
+from cpsl_notebook.recordings.known_tokens import known_tokens
+from cpsl_notebook.recordings.payer_masking import Mask
 from cpsl_notebook.recordings.redaction import Redactor
-from cpsl_notebook.recordings.tokens import known_tokens
 
 __all__ = ["Clock", "Log", "RecordedStream", "RecordingClient"]
 
@@ -143,7 +143,13 @@ class RecordingClient(DocumentedMethods):
         try:
             answer = self._live.send(call, timeout)
         except Exception as error:
-            write(error=describe_error(error))
+            # Other errors for users are about this notebook, not an answer of the service.
+            if isinstance(error, ClientError) or not isinstance(error, UserError):
+                write(error=describe_error(error))
+            raise
+        except KeyboardInterrupt:
+            if call.method == "chat":
+                write(stopped=True)
             raise
         if call.method == "stream":
             return RecordedStream(answer, write)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 import os
 import secrets
 import threading
@@ -10,14 +12,14 @@ from datetime import datetime
 from typing import Any, Literal, Self
 
 from cpsl_notebook.cpsl_package import cpsl_class
-from cpsl_notebook.errors import UserError
+from cpsl_notebook.errors import StoppedError, UsageError, UserError
 from cpsl_notebook.recordings.calls import Call, DocumentedMethods, LiveClient
 from cpsl_notebook.recordings.failures import make_error
 from cpsl_notebook.recordings.file_format import RecordingFile
+from cpsl_notebook.recordings.known_tokens import known_tokens
 from cpsl_notebook.recordings.matching import Matcher
 from cpsl_notebook.recordings.recorder import Log, RecordingClient
 from cpsl_notebook.recordings.redaction import Redactor
-from cpsl_notebook.recordings.tokens import known_tokens
 from cpsl_notebook.recordings.verification import Verification, verify
 
 __all__ = ["NotRecordedError", "ReplayClient", "ReplayStream", "replay"]
@@ -62,16 +64,19 @@ def replay(
         gets its answers again, in the same order.
     client : cpsl.Client or cpsl_notebook.Client, optional
         The client for ``missing="live"``; by default ``cpsl.Client()``, created when it is needed.
+        A client that replays a recording is refused.
 
     Returns
     -------
     ReplayClient
-        The client. For DataFrames, pass it to `cpsl_notebook.Client`.
+        The client. For DataFrames, pass it to `cpsl_notebook.Client`. A reply that was stopped
+        while it was recorded ends with a `cpsl_notebook.errors.StoppedError` after its last chunk.
 
     Raises
     ------
     UserError
-        If the file cannot be read, is not a recording, or has a newer format.
+        If an argument is invalid, or the file cannot be read, is not a recording, or has a newer
+        format.
 
     See Also
     --------
@@ -85,10 +90,7 @@ def replay(
         def client():
             return cpsl_notebook.replay("tests/support-ops.jsonl")
     """
-    if missing not in ("error", "live"):
-        raise UserError(f'missing must be "error" or "live", not {missing!r}.')
-    if not 0 <= speed < float("inf"):
-        raise UserError(f"speed must be 0 or a positive number, not {speed!r}.")
+    _check_options(speed, missing, strict)
     return ReplayClient(
         file, speed, strict=strict, live=LiveClient.of(client) if missing == "live" else None
     )
@@ -121,6 +123,8 @@ class ReplayClient(DocumentedMethods):
     scope : str
         A name for `cpsl_notebook.Client`, so that conversations of a replay are kept apart.
     """
+
+    is_replay = True
 
     def __init__(
         self,
@@ -187,7 +191,7 @@ class ReplayClient(DocumentedMethods):
         Parameters
         ----------
         client : cpsl.Client or cpsl_notebook.Client, optional
-            The client; by default ``cpsl.Client()``.
+            The client; by default ``cpsl.Client()``. A client that replays a recording is refused.
 
         Returns
         -------
@@ -206,12 +210,13 @@ class ReplayClient(DocumentedMethods):
             reason = self._matcher.explain(call)
             raise NotRecordedError(f"{call} is not recorded in {self.file.path}. {reason}")
         fields = entry.fields()
+        error = _recorded_error(fields)
         if "chunks" in fields:
-            return ReplayStream(fields["chunks"], fields.get("error"), self._speed)
+            return ReplayStream(fields["chunks"], error, self._speed)
         if self._speed:
             time.sleep(float(fields.get("seconds", 0)) / self._speed)
-        if "error" in fields:
-            raise make_error(fields["error"])
+        if error is not None:
+            raise error
         answer: Any = fields.get("answer")
         return cpsl_class("ChatResponse")(**answer) if call.method == "chat" else answer
 
@@ -229,7 +234,7 @@ class ReplayStream:
     ----------
     chunks : list of dict
         The recorded chunks.
-    error : dict or None
+    error : Exception or None
         The error that the stream ended with.
     speed : float
         How fast the chunks arrive; 0 for at once.
@@ -244,9 +249,7 @@ class ReplayStream:
         Whether the end of the reply has arrived.
     """
 
-    def __init__(
-        self, chunks: list[dict[str, Any]], error: dict[str, Any] | None, speed: float
-    ) -> None:
+    def __init__(self, chunks: list[dict[str, Any]], error: Exception | None, speed: float) -> None:
         self.text, self.session_id, self.request_id, self.complete = "", "", "", False
         self._chunks = iter(chunks)
         self._error = error
@@ -265,7 +268,7 @@ class ReplayStream:
             error, self._error = self._error, None
             if error is None or self._closed.is_set():
                 raise StopIteration
-            raise make_error(error)
+            raise error
         if self._speed:
             due = self._started + chunk["after"] / self._speed
             if self._closed.wait(max(0.0, due - time.monotonic())):
@@ -288,6 +291,27 @@ class ReplayStream:
         self.request_id = str(chunk.data.get("request_id") or self.request_id)
         self.complete = self.complete or chunk.done
         return chunk
+
+
+def _check_options(speed: Any, missing: Any, strict: Any) -> None:
+    if missing not in ("error", "live"):
+        raise UsageError(f'missing must be "error" or "live", not {missing!r}.')
+    # A bool is a number to Python.
+    if (
+        isinstance(speed, bool)
+        or not isinstance(speed, numbers.Real)
+        or not 0 <= float(speed) < math.inf
+    ):
+        raise UsageError(f"speed must be 0 or a positive number, not {speed!r}.")
+    if not isinstance(strict, bool):
+        raise UsageError(f"strict must be True or False, not {strict!r}.")
+
+
+def _recorded_error(fields: dict[str, Any]) -> Exception | None:
+    """Return the error that a call ended with; a reply that was stopped ended with one, too."""
+    if fields.get("stopped"):
+        return StoppedError("the recorded reply was stopped; the text received so far is kept.")
+    return make_error(fields["error"]) if "error" in fields else None
 
 
 def _unpickled(file: str, options: dict[str, Any]) -> ReplayClient:

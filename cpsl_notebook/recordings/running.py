@@ -7,11 +7,12 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
-from cpsl_notebook.errors import UserError
+from cpsl_notebook.errors import UsageError, UserError
 from cpsl_notebook.recordings.calls import LiveClient
 from cpsl_notebook.recordings.environment import replay_from_environment
 from cpsl_notebook.recordings.file_format import RecordingFile
 from cpsl_notebook.recordings.recorder import Clock, Log, RecordingClient
+from cpsl_notebook.recordings.redaction import SHORTEST_TOKEN
 
 __all__ = ["Recording", "current_recording", "in_use", "recording"]
 
@@ -24,7 +25,7 @@ def recording(
     client: Any = None,
     *,
     mask: bool | str = False,
-    secrets: Iterable[str] = (),
+    secrets: str | Iterable[str] = (),
 ) -> Recording:
     """Record what the service answers, to replay it with `replay`.
 
@@ -34,7 +35,8 @@ def recording(
 
     Recorded are the answers of all documented methods, streams chunk by chunk with their times, and
     errors. Each answer is written when it is complete. Answers to other processes, such as those of
-    a process pool, are not recorded. While ``CAPSULE_REPLAY`` is set, nothing is recorded.
+    a process pool, are not recorded, and neither are those of a client that replays a recording.
+    While ``CAPSULE_REPLAY`` is set, nothing is recorded.
 
     Parameters
     ----------
@@ -47,9 +49,10 @@ def recording(
         Whether to replace payers by pseudonyms: the fields of payments and earnings that identify a
         person, also in what the caller receives, and, in the file, email addresses everywhere. A
         string is the key of the pseudonyms; `True` uses the key of this machine.
-    secrets : iterable of str, optional
-        Further texts that the file must not contain. Workspace tokens and texts that look like
-        secrets are always replaced by ``[redacted]``;
+    secrets : str or iterable of str, optional
+        A further text that the file must not contain, or several, each of at least 4 characters:
+        shorter ones would match ordinary text. White space around them is ignored. Workspace tokens
+        and texts that look like secrets are always replaced by ``[redacted]``;
         `cpsl_notebook.recordings.redaction.Redactor` lists what these are.
 
     Returns
@@ -60,8 +63,9 @@ def recording(
     Raises
     ------
     UserError
-        When it is started: if the file cannot be written, is not a recording, or another recording
-        is running.
+        If an argument is invalid. When the recording is started: if the file cannot be written, is
+        not a recording, another kernel records to it, another recording is running in this process,
+        or *client* replays a recording.
 
     See Also
     --------
@@ -92,11 +96,13 @@ class Recording:
     """
 
     def __init__(
-        self, file: RecordingFile, client: Any, *, mask: bool | str, secrets: Iterable[str]
+        self, file: RecordingFile, client: Any, *, mask: bool | str, secrets: str | Iterable[str]
     ) -> None:
+        if not isinstance(mask, bool) and not (isinstance(mask, str) and mask.strip()):
+            raise UsageError(f"mask must be True, False or a key that is not blank, not {mask!r}.")
         self.file = file
-        self.log = Log(file.append, mask=mask, secrets=secrets)
-        self._live = LiveClient.of(client)
+        self.log = Log(file.append, mask=mask, secrets=_checked(secrets))
+        self._client = client
 
     def __repr__(self) -> str:
         state = "recording" if self in _running else "stopped"
@@ -107,7 +113,7 @@ class Recording:
         if replayed is not None:
             return replayed
         self.start()
-        return RecordingClient(self.log, self._live)
+        return RecordingClient(self.log, LiveClient.of(self._client))
 
     def __exit__(self, *error: object) -> None:
         self.stop()
@@ -115,11 +121,17 @@ class Recording:
     def start(self) -> None:
         """Create the file and record every `cpsl_notebook.Client` from now on.
 
+        While ``CAPSULE_REPLAY`` is set, this has no effect.
+
         Raises
         ------
         UserError
-            If the file cannot be written or another recording is running.
+            If the file cannot be written or is not a recording, another kernel records to it,
+            another recording is running in this process, or the client replays a recording.
         """
+        if replay_from_environment() is not None:
+            return
+        LiveClient.of(self._client)  # raises if the client replays a recording
         with _changing:
             if _running:
                 raise UserError(
@@ -134,6 +146,27 @@ class Recording:
         with _changing:
             if self in _running:
                 _running.remove(self)
+                self.file.release()
+
+
+def _checked(secrets: Any) -> list[str]:
+    """Return the secrets without white space around them; they are not shown in errors."""
+    texts = [secrets] if isinstance(secrets, str) else secrets
+    if not isinstance(texts, Iterable):
+        raise UsageError(
+            f"secrets must be a str or an iterable of str, not {type(texts).__name__}."
+        )
+    found = []
+    for text in texts:
+        if not isinstance(text, str):
+            raise UsageError(f"Each of the secrets must be a str, not {type(text).__name__}.")
+        if len(text.strip()) < SHORTEST_TOKEN:
+            raise UsageError(
+                f"A secret is too short: each must have at least {SHORTEST_TOKEN} characters, "
+                "because shorter ones would match ordinary text."
+            )
+        found.append(text.strip())
+    return found
 
 
 def current_recording() -> Recording | None:
@@ -142,8 +175,11 @@ def current_recording() -> Recording | None:
 
 
 def in_use(live: LiveClient, clock: Clock | None = None) -> Any:
-    """Return the client to call: that of *live* or, during a recording, one that is recorded."""
+    """Return the client to call: that of *live* or, during a recording, one that is recorded.
+
+    A client that replays a recording is not recorded.
+    """
     running = current_recording()
-    if running is None or isinstance(live.core, RecordingClient):
+    if running is None or live.is_replay or isinstance(live.core, RecordingClient):
         return live.core
     return RecordingClient(running.log, live, clock)

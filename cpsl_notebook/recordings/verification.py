@@ -8,8 +8,8 @@ from typing import Any
 
 from cpsl_notebook.recordings.calls import Call, LiveClient
 from cpsl_notebook.recordings.file_format import Entry, RecordingFile, answered_session
-from cpsl_notebook.recordings.masking import without_payers
 from cpsl_notebook.recordings.matching import diff
+from cpsl_notebook.recordings.payer_masking import without_payers
 from cpsl_notebook.recordings.recorder import Log, RecordingClient
 
 __all__ = ["Verification", "verify"]

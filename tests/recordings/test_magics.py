@@ -7,7 +7,7 @@ import sys
 import pytest
 from shells import new_shell
 
-from cpsl_notebook import local
+from cpsl_notebook import local, recording
 from cpsl_notebook.conversation.context import current_context
 from cpsl_notebook.recordings.environment import replay_from_environment
 from cpsl_notebook.recordings.running import current_recording
@@ -114,6 +114,114 @@ def test_verify_reports_and_leaves_the_notebook_connected(shell, file):
     assert "recorded" not in shell.run("%%capsule --new support-ops\nHow many are urgent?").text
 
 
+def test_recording_is_refused_while_the_notebook_replays(shell, file, tmp_path):
+    record(shell, file)
+    shell.run(f"%capsule replay {file}")
+    other = tmp_path / "other.jsonl"
+    assert shell.error(f"%capsule record {other}") == (
+        f"This notebook replays {file}. Stop that first, with `%capsule replay --stop`."
+    )
+    assert not other.exists()
+    shell.run("%capsule replay --stop")
+    shell.run(f"%capsule record {other}")
+    assert shell.error(f"%capsule replay {file}") == (
+        f"{other} is being recorded. Stop that first, with `%capsule record --stop`."
+    )
+
+
+def test_recording_in_python_leaves_a_replay_as_it_is(shell, file, tmp_path):
+    record(shell, file)
+    before = file.read_bytes()
+    shell.run("%capsule local")
+    shell.run(f"%capsule replay {file}")
+    other = tmp_path / "other.jsonl"
+    with recording(other):
+        assert "recorded" in shell.run(QUESTION).text.splitlines()[-1]
+        unknown = "%%capsule --new support-ops\nHow many urgent threads are open?"
+        assert shell.try_to_run(unknown).error.label == "NotRecordedError"
+        assert shell.run(f"%capsule replay {file} --verify").text == (
+            "3 answers are as recorded, 0 differ.\n"
+        )
+        assert shell.run("%capsule replay --stop").text == "Stopped replaying.\n"
+        assert "recorded" not in shell.run(unknown).text
+    assert file.read_bytes() == before
+    assert len(other.read_text().splitlines()) == 2  # the header, and what was answered live
+
+
+def test_missing_live_is_the_service_and_not_an_earlier_replay(shell, file):
+    record(shell, file)
+    shell.run("%capsule local")
+    shell.run(f"%capsule replay {file}")
+    shell.run(f"%capsule replay {file} --missing live")
+    unknown = "%%capsule --new support-ops\nHow many urgent threads are open?"
+    assert "urgent threads" in shell.run(unknown).text
+    assert "NotRecordedError" not in file.read_text()
+    shell.run("%capsule replay --stop")
+    assert "recorded" not in shell.run(QUESTION).text
+
+
+def test_stop_without_a_replay_says_so(shell):
+    assert shell.run("%capsule replay --stop").text == "Nothing is being replayed.\n"
+    workspace = shell.run("%capsule local").value
+    assert shell.run("%capsule replay --stop").text == "Nothing is being replayed.\n"
+    assert workspace.http_url in repr(current_context().client)
+
+
+def test_stop_says_that_the_environment_still_replays(shell, file, tmp_path, monkeypatch):
+    record(shell, file)
+    still = (
+        f"Still replaying {file}, because CAPSULE_REPLAY is set. To stop, restart the kernel "
+        "without it.\n"
+    )
+    monkeypatch.setenv("CAPSULE_REPLAY", str(file))
+    assert shell.run("%capsule replay --stop").text == still
+    shell.run(QUESTION)
+    assert shell.run("%capsule replay --stop").text == still
+    other = tmp_path / "other.jsonl"
+    other.write_bytes(file.read_bytes())
+    shell.run(f"%capsule replay {other}")
+    assert shell.run("%capsule replay --stop").text == still
+    assert "recorded" in shell.run(QUESTION).text
+    monkeypatch.delenv("CAPSULE_REPLAY")
+    assert shell.run("%capsule replay --stop").text == "Stopped replaying.\n"
+
+
+def test_status_shows_what_is_recorded_and_replayed(shell, file):
+    shell.run("%capsule local")
+    shell.run(f"%capsule record {file}")
+    shell.run(QUESTION)
+    status = shell.run("%capsule status").value["value"]
+    assert status["recording"] == str(file)
+    assert status[["replay"]].isna().all()
+    shell.run("%capsule record --stop")
+    shell.run(f"%capsule replay {file}")
+    shell.run(QUESTION)
+    status = shell.run("%capsule status").value["value"]
+    assert status["replay"] == str(file)
+    assert status[["recording"]].isna().all()
+    assert status["conversations"] == str(len(shell.run("%capsule session").value)) == "1"
+
+
+def test_reply_that_was_stopped_is_replayed_as_stopped(shell, file):
+    record(shell, file)
+    content = [json.loads(line) for line in file.read_text().splitlines()]
+    stream = content[1]
+    stream |= {"stopped": True, "chunks": stream["chunks"][:1]}
+    file.write_text("".join(json.dumps(line) + "\n" for line in content))
+    shell.run(f"%capsule replay {file}")
+    assert shell.error(QUESTION) == (
+        "Stopped: the recorded reply was stopped; the text received so far is kept."
+    )
+    stopped = current_context().replies[-1]
+    assert stopped.status == "stopped"
+    assert stopped.text == stream["chunks"][0]["data"].get("text", "")
+
+
+@pytest.mark.parametrize(("name", "text"), [("record", "the file to write"), ("replay", "the rec")])
+def test_help_describes_the_file(shell, name, text):
+    assert text in shell.run(f"%capsule help {name}").text
+
+
 def test_record_cell_can_be_run_again(shell, file):
     shell.run("%capsule local")
     for _ in range(2):
@@ -131,8 +239,9 @@ def test_record_stop_without_a_recording_says_so(shell):
     assert shell.run("%capsule record --stop").text == "No recording is running.\n"
 
 
-def test_replay_wants_a_file(shell):
-    assert shell.error("%capsule replay").startswith("UsageError: ")
+@pytest.mark.parametrize("line", ["replay", "replay a.jsonl --stop", "replay --verify"])
+def test_replay_wants_a_file_or_stop(shell, line):
+    assert shell.error(f"%capsule {line}").startswith("UsageError: Usage: `%capsule replay FILE`")
 
 
 def test_replayed_conversations_are_not_kept_for_a_later_kernel(shell, file):
@@ -140,6 +249,9 @@ def test_replayed_conversations_are_not_kept_for_a_later_kernel(shell, file):
     shell.run(f"%capsule replay {file}")
     shell.run(QUESTION)
     assert len(current_context().conversations.all()) == 1
+    shell.run("%capsule local")
+    shell.run(f"%capsule replay {file} --missing live")
+    shell.run("%%capsule --new support-ops\nHow many urgent threads are open?")
     scopes = {c.workspace for c in current_context().conversations.everywhere()}
     assert not any(scope.startswith("replay") for scope in scopes)
 

@@ -1,7 +1,10 @@
 """What `recording` writes, `replay` gives back: against a real gateway, with real errors."""
 
 import json
+import os
 import pickle
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +31,9 @@ from gateway import (
 
 import cpsl
 from cpsl_notebook import Client, UserError, recording, replay
+from cpsl_notebook.errors import StoppedError, UsageError
 from cpsl_notebook.recordings.replayer import NotRecordedError
+from cpsl_notebook.recordings.running import current_recording
 
 
 @pytest.fixture
@@ -158,7 +163,11 @@ def test_stream_that_was_left_early_is_recorded_as_stopped(gateway, live, file):
     entry = lines(file)[1]
     assert entry["stopped"] is True
     assert [chunk["data"] for chunk in entry["chunks"]] == [{"text": "Four "}]
-    assert [chunk.text for chunk in replay(file).stream(APP, "Hello")] == ["Four "]
+    replayed = replay(file).stream(APP, "Hello")
+    assert next(replayed).text == "Four "
+    with pytest.raises(StoppedError, match="the recorded reply was stopped"):
+        next(replayed)
+    assert list(replayed) == []
 
 
 def test_stream_that_is_left_at_its_last_chunk_is_complete(live, file):
@@ -180,6 +189,25 @@ def test_interrupted_stream_is_recorded_as_stopped(gateway, live, file):
         with interrupted, pytest.raises(KeyboardInterrupt):
             next(stream)
     assert lines(file)[1]["stopped"] is True
+
+
+def test_interrupted_chat_is_recorded_as_stopped(file):
+    class Interrupted:
+        def chat(self, app, text, session_id):
+            raise KeyboardInterrupt
+
+        def get_app(self, app):
+            raise KeyboardInterrupt
+
+    with recording(file, Interrupted()) as client:
+        with pytest.raises(KeyboardInterrupt):
+            client.chat(APP, "Hello")
+        with pytest.raises(KeyboardInterrupt):
+            client.get_app(APP)
+    (entry,) = lines(file)[1:]
+    assert (entry["method"], entry["stopped"]) == ("chat", True)
+    with pytest.raises(StoppedError):
+        replay(file).chat(APP, "Hello")
 
 
 def test_stream_that_was_never_read_is_not_recorded(gateway, live, file):
@@ -351,11 +379,127 @@ def test_replayed_stream_is_stopped_by_an_interrupt(file):
         next(stream)
 
 
-@pytest.mark.parametrize("options", [{"speed": -1}, {"speed": float("nan")}, {"missing": "skip"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"speed": speed} for speed in (-1, float("nan"), float("inf"), "x", None, True)),
+        *({"missing": missing} for missing in ("skip", None, 5)),
+        *({"strict": strict} for strict in ("no", None)),
+        {"missing": "live", "client": "x"},
+    ],
+)
 def test_invalid_options_are_refused(options, file):
     slow_recording(file)
-    with pytest.raises(UserError, match="must be"):
+    with pytest.raises(UsageError, match=" must be "):
         replay(file, **options)
+
+
+@pytest.mark.parametrize("make", [recording, replay])
+@pytest.mark.parametrize("name", [5, None, b"a.jsonl", "", "a\0b", "~no-such-user/a.jsonl"])
+def test_file_that_is_not_a_path_is_refused(make, name):
+    with pytest.raises(UsageError) as raised:
+        make(name)
+    assert str(raised.value) == f'file must be a path, such as "answers.jsonl", not {name!r}.'
+
+
+def test_folder_is_named_as_such(tmp_path):
+    with pytest.raises(UserError) as raised, recording(tmp_path):
+        pass
+    assert str(raised.value) == f"Cannot write {tmp_path} (Is a directory). Choose another file."
+    with pytest.raises(UserError, match=r"Cannot read the recording .* \(Is a directory\)"):
+        replay(tmp_path)
+
+
+@pytest.mark.parametrize("mask", [5, None, "", " "])
+def test_invalid_mask_is_refused(mask, file):
+    with pytest.raises(UsageError, match=r"^mask must be True, False or a key"):
+        recording(file, mask=mask)
+
+
+def test_recording_of_something_else_than_a_client_is_refused(file):
+    with pytest.raises(UsageError, match=r"^client must be a cpsl\.Client .*, not 'x'\.$"):
+        recording(file, "x").start()
+    assert not file.exists() and current_recording() is None
+
+
+# A replay is not the service.
+
+
+@pytest.mark.parametrize("wrap", [lambda client: client, Client], ids=["replay", "Client"])
+def test_client_that_replays_is_not_taken_for_a_live_one(wrap, live, file, tmp_path):
+    with recording(file, live) as client:
+        client.chat(APP, "Hello")
+    before = file.read_bytes()
+    other = tmp_path / "other.jsonl"
+    for use in (
+        lambda client: replay(file, missing="live", client=client),
+        lambda client: replay(file).verify(client),
+        lambda client: recording(other, client).__enter__(),
+        lambda client: recording(other, client).start(),
+    ):
+        with pytest.raises(
+            UsageError, match=r"is not a live client\. Pass a client of the service"
+        ):
+            use(wrap(replay(file)))
+    assert file.read_bytes() == before and not other.exists()
+
+
+def test_client_that_replays_is_not_recorded(live, file, tmp_path):
+    with recording(file, live) as client:
+        client.chat(APP, "Hello")
+    other = tmp_path / "other.jsonl"
+    replaying = Client(replay(file))
+    with recording(other, live):
+        assert replaying.chat(APP, "Hello").text == "You said Hello"
+        with pytest.raises(NotRecordedError):
+            replaying.chat(APP, "More")
+    assert len(lines(other)) == 1
+
+
+def test_errors_of_the_notebook_are_not_recorded(file):
+    class WithoutTimeout:
+        def chat(self, app, text, session_id):
+            raise NotRecordedError("not in another recording")
+
+    with recording(file, WithoutTimeout()) as client:
+        with pytest.raises(UserError, match="no timeout option"):
+            client.chat(APP, "Hello", timeout=1)
+        with pytest.raises(NotRecordedError):
+            client.chat(APP, "Hello")
+    assert len(lines(file)) == 1
+
+
+# Two kernels.
+
+OTHER_KERNEL = """
+import sys
+from cpsl_notebook import recording
+recording(sys.argv[1]).start()
+print("started", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_file_that_another_kernel_records_is_refused(root, live, file):
+    with subprocess.Popen(
+        [sys.executable, "-c", OTHER_KERNEL, str(file)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    ) as other:
+        assert other.stdout.readline() == b"started\n"
+        before = file.read_bytes()
+        with pytest.raises(UserError) as raised:
+            recording(file, live).start()
+        assert str(raised.value) == (
+            f"Another kernel is recording to {file}. Stop that recording, or choose another file."
+        )
+        assert file.read_bytes() == before and current_recording() is None
+        other.stdin.close()
+    for _ in range(2):  # `stop` gives the file up
+        with recording(file, live) as client:
+            client.chat(APP, "Hello")
+    assert len(lines(file)) == 2
 
 
 def test_recorded_at_is_that_of_the_answer(file, live):

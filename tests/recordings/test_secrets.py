@@ -11,10 +11,11 @@ import pytest
 from gateway import APP, DONE, TOKEN, Gateway, as_json, event, failed, streamed
 
 import cpsl
-from cpsl_notebook import Client, recording, replay
+from cpsl_notebook import Client, UserError, recording, replay
+from cpsl_notebook.errors import UsageError
+from cpsl_notebook.recordings.known_tokens import known_tokens
 from cpsl_notebook.recordings.redaction import Redactor
 from cpsl_notebook.recordings.replayer import NotRecordedError
-from cpsl_notebook.recordings.tokens import known_tokens
 
 SECRETS = 1_000
 _random = random.Random(23)
@@ -208,6 +209,40 @@ def test_further_secrets_are_redacted(gateway, live, tmp_path):
     assert replay(file).chat(APP, "What is Project Falcon?").text == "You said What is [redacted]?"
     with pytest.raises(NotRecordedError):
         replay(file).chat(APP, "Who is Project Falcon?")
+
+
+@pytest.mark.parametrize("secrets", ["hunter2-password", " hunter2-password\n"])
+def test_string_is_one_secret(secrets, gateway, live, tmp_path):
+    file = tmp_path / "answers.jsonl"
+    with recording(file, live, secrets=secrets) as client:
+        client.chat(APP, "Is it hunter2-password, or word?")
+    entry = json.loads(file.read_text().splitlines()[1])
+    assert entry["text"] == "Is it [redacted], or word?"
+
+
+@pytest.mark.parametrize(
+    ("secrets", "message"),
+    [
+        ([1], "Each of the secrets must be a str, not int."),
+        ([b"long enough"], "Each of the secrets must be a str, not bytes."),
+        (b"long enough", "Each of the secrets must be a str, not int."),
+        (None, "secrets must be a str or an iterable of str, not NoneType."),
+        (5, "secrets must be a str or an iterable of str, not int."),
+        ("abc", "A secret is too short: each must have at least 4 characters"),
+        (["long enough", "   a   "], "A secret is too short: each must have at least 4 characters"),
+        ("", "A secret is too short: each must have at least 4 characters"),
+    ],
+)
+def test_invalid_secrets_are_refused_and_not_shown(secrets, message, tmp_path):
+    with pytest.raises(UsageError) as raised:
+        recording(tmp_path / "answers.jsonl", secrets=secrets)
+    assert str(raised.value).startswith(message)
+
+
+def test_mask_without_a_usable_key_says_what_to_do(tmp_path):
+    (tmp_path / "capsule").touch()
+    with pytest.raises(UserError, match=r'mask-key .* or pass a secret: mask="a long secret"'):
+        recording(tmp_path / "answers.jsonl", mask=True)
 
 
 def test_tokens_of_the_environment_and_of_the_login_are_known(monkeypatch, tmp_path):

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import hmac
 import re
-import secrets
 from typing import Any
 
-from cpsl_notebook.errors import UserError
-from cpsl_notebook.files import create_private
-from cpsl_notebook.paths import capsule_home
+from cpsl_notebook.pseudonyms import DIGITS, machine_key, pseudonym
 
 __all__ = ["Mask", "without_payers"]
 
@@ -21,8 +16,7 @@ _PAYER_FIELD = re.compile(
     rf"(?:.*_)?{_PERSON}{_OF_PERSON}|(?:.*_)?e_?mails?(?:_address)?|(?:.*_)?phone(?:_number)?"
 )
 _EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
-_DIGITS = 16  # 64 bits, as the pseudonyms of `payments.capsule`
-_PSEUDONYM = re.compile(rf"payer-[0-9a-f]{{{_DIGITS}}}")
+_PSEUDONYM = re.compile(rf"payer-[0-9a-f]{{{DIGITS}}}")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -37,7 +31,7 @@ class Mask:
     """
 
     def __init__(self, secret: str | None = None) -> None:
-        self._key = _machine_key() if secret is None else secret.encode()
+        self._key = machine_key("mask") if secret is None else secret.encode()
 
     def records(self, value: Any) -> Any:
         """Return payments or earnings with pseudonyms in the fields that identify a person."""
@@ -72,8 +66,7 @@ class Mask:
         return value if value in (None, "") else self._pseudonym(str(value))
 
     def _pseudonym(self, payer: str) -> str:
-        data = payer.encode("utf-8", "surrogatepass")
-        return f"payer-{hmac.new(self._key, data, hashlib.sha256).hexdigest()[:_DIGITS]}"
+        return pseudonym(payer, self._key)
 
 
 def without_payers(text: str) -> str:
@@ -85,18 +78,3 @@ def without_payers(text: str) -> str:
 def _is_of_payer(field: str) -> bool:
     words = re.sub(r"[^a-z0-9]+", "_", _CAMEL.sub("_", field).lower()).strip("_")
     return bool(_PAYER_FIELD.fullmatch(words))
-
-
-def _machine_key() -> bytes:
-    path = capsule_home() / "mask-key"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        key = create_private(path, secrets.token_hex(32)).strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"Cannot read or create the key for pseudonyms in {path} ({error}). Fix or remove the "
-            'file, or pass a secret: mask="a long secret".'
-        ) from None
-    if not key:
-        raise UserError(f"The key for pseudonyms in {path} is empty. Remove the file.")
-    return key.encode()
