@@ -98,7 +98,7 @@ def test_exploring_notebook_keeps_its_conversations(tmp_path, monkeypatch):
 
 def test_notebooks_in_the_repository_have_no_outputs_and_no_urls(root):
     paths = sorted((root / "notebooks").glob("*.ipynb"))
-    assert [path.stem for path in paths] == ["earnings", "exploring", "quickstart"]
+    assert [path.stem for path in paths] == ["earnings", "exploring", "quickstart", "sweeps"]
     for path in paths:
         notebook = nbformat.read(path, as_version=4)
         nbformat.validate(notebook)

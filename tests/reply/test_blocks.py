@@ -15,6 +15,7 @@ from cpsl_notebook.reply.blocks import block_html, block_text
 from cpsl_notebook.reply.cell_source import cell_source
 from cpsl_notebook.reply.rendering import html, plain
 from cpsl_notebook.reply.style import CELL, TABLE
+from cpsl_notebook.sanitize import clean
 
 PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42m"
@@ -195,7 +196,7 @@ PROMPTS = st.text(
     st.one_of(
         st.characters(exclude_categories=["C", "Z"]), st.sampled_from(" ?;#$\"'{}\\-%!()[]n>")
     )
-).map(lambda text: " ".join(text.split()))
+).map(lambda text: " ".join(clean(text).split()))
 
 
 @settings(deadline=None)
