@@ -324,10 +324,10 @@ def test_recording_is_not_overwritten_while_it_is_replayed(shell, file, monkeypa
         f"Not recording: CAPSULE_REPLAY replays {file}.\n"
     )
     assert shell.run("%capsule local").value.list_apps is not None
-    from cpsl_notebook import recording
-
     with recording(file) as client:
         assert client is replay_from_environment()
+    recording(file).start()
+    assert current_recording() is None
     assert file.read_bytes() == before
 
 
