@@ -10,10 +10,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import ipykernel
 import ipywidgets as widgets
-from ipywidgets.widgets.widget_string import HTMLStyle
 
+from cpsl_notebook.compat import delivers_clicks, html_style
 from cpsl_notebook.display.incremental import BlockGroups, GrowingMarkdown
 from cpsl_notebook.reply.markdown import to_html
 from cpsl_notebook.reply.style import STYLE, framed, quiet_line
@@ -54,7 +53,7 @@ class Panel:
         self._painted_blocks: list[Any] = []
         self._groups = BlockGroups()
         # Shared by all widgets: a layout and a style of its own would be two more widgets for each.
-        self._shared = {"layout": widgets.Layout(margin="0"), "style": HTMLStyle()}
+        self._shared = {"layout": widgets.Layout(margin="0"), "style": html_style()}
         self._status = self._html_widget(self._status_html())
         self._rest = self._html_widget()
         self._text = widgets.VBox([self._rest], layout=self._shared["layout"])
@@ -122,7 +121,7 @@ class Panel:
             layout=widgets.Layout(width="auto", margin="2px 10px 2px 0"),
         )
         button.on_click(lambda _: stop())
-        if not _deliver_clicks_at_once(button.comm):
+        if not delivers_clicks(button):
             return self._status
         return widgets.HBox([button, self._status], layout=widgets.Layout(align_items="center"))
 
@@ -143,18 +142,6 @@ def _page(content: str, attributes: str = "") -> str:
     """Return HTML that looks the same in a widget as in an output."""
     style = ' style="line-height:var(--jp-content-line-height,1.6)"'
     return f'<div class="jp-RenderedHTMLCommon"{style}>{framed(content, attributes)}</div>'
-
-
-def _deliver_clicks_at_once(comm: Any) -> bool:
-    """Make clicks arrive while the cell runs; return whether they can."""
-    if ipykernel.version_info < (7,):  # type: ignore[attr-defined]
-        return False
-    # ipykernel 7.4 handles a comm's messages in the subshell that last wrote to the comm, which is
-    # the one that is busy with the cell. It has no public setting; the browser tests of the Stop
-    # button fail if this stops working.
-    if hasattr(comm, "_reply_subshell_for"):
-        comm._reply_subshell_for = lambda data, default: default
-    return True
 
 
 def _close(widget: Any) -> None:

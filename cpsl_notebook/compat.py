@@ -1,0 +1,75 @@
+"""Everything that depends on the version of another package, with the version and the reason.
+
+Hosted notebooks preinstall old versions of the packages that this extension runs in, and installing it
+must not replace them. An entry can be removed when the oldest supported version has the newer way.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from IPython.core import completer
+
+__all__ = [
+    "context_matcher",
+    "delivers_clicks",
+    "html_style",
+    "live_widgets",
+    "parent_message",
+]
+
+context_matcher: Any = getattr(completer, "context_matcher", None)
+"""IPython's decorator for completion that sees the whole line.
+
+``None`` before IPython 8.6 (Colab and Kaggle have 7.34); the magics are not completed there.
+"""
+
+
+def html_style() -> Any:
+    """Return a new style for `ipywidgets.HTML`.
+
+    ipywidgets 7 (Colab and Databricks) has no ``HTMLStyle`` and uses the style of every widget with
+    a description.
+    """
+    from ipywidgets.widgets import widget_description, widget_string
+
+    if hasattr(widget_string, "HTMLStyle"):
+        return widget_string.HTMLStyle()
+    return widget_description.DescriptionStyle()
+
+
+def live_widgets() -> list[Any]:
+    """Return the widgets that exist and are not closed.
+
+    ipywidgets 8 keeps them in a private dict of the module, and the public ``Widget.widgets`` is
+    deprecated. ipywidgets 7 has only the latter.
+    """
+    from ipywidgets.widgets import widget
+
+    instances = widget._instances if hasattr(widget, "_instances") else widget.Widget.widgets
+    return list(instances.values())
+
+
+def delivers_clicks(button: Any) -> bool:
+    """Make a click on a button arrive while the cell runs; return whether it can.
+
+    ipykernel before 7 handles all messages after the running cell. From 7.4 on, it handles a comm's
+    messages in the subshell that last wrote to the comm, which is the one that is busy with the
+    cell. There is no public setting for that.
+    """
+    import ipykernel
+
+    if ipykernel.version_info < (7,):  # type: ignore[attr-defined]
+        return False
+    if hasattr(button.comm, "_reply_subshell_for"):
+        button.comm._reply_subshell_for = lambda data, default: default
+    return True
+
+
+def parent_message(shell: Any) -> dict[str, Any]:
+    """Return the message that made the kernel run the current cell; empty if it is unknown.
+
+    ipykernel before 6 and kernels of other projects have no ``get_parent``. ipykernel before 7 has
+    no message before the first cell.
+    """
+    return (shell.get_parent() if hasattr(shell, "get_parent") else None) or {}
