@@ -12,6 +12,7 @@ from IPython.core import completer
 
 __all__ = [
     "context_matcher",
+    "deliver_at_once",
     "delivers_clicks",
     "html_style",
     "live_widgets",
@@ -50,20 +51,25 @@ def live_widgets() -> list[Any]:
     return list(instances.values())
 
 
-def delivers_clicks(button: Any) -> bool:
-    """Make a click on a button arrive while the cell runs; return whether it can.
+def delivers_clicks() -> bool:
+    """Return whether a click on a widget arrives while the cell runs.
 
-    ipykernel before 7 handles all messages after the running cell. From 7.4 on, it handles a comm's
-    messages in the subshell that last wrote to the comm, which is the one that is busy with the
-    cell. There is no public setting for that.
+    ipykernel before 7 handles all messages after the running cell, so there is no Stop button.
     """
     import ipykernel
 
-    if ipykernel.version_info < (7,):  # type: ignore[attr-defined]
-        return False
-    if hasattr(button.comm, "_reply_subshell_for"):
-        button.comm._reply_subshell_for = lambda data, default: default
-    return True
+    return ipykernel.version_info >= (7,)  # type: ignore[attr-defined,no-any-return]
+
+
+def deliver_at_once(comm: Any) -> None:
+    """Make the messages of a widget arrive while the cell runs.
+
+    ipykernel 7.4 and later handle a comm's messages in the subshell that last wrote to the comm,
+    which is the one that is busy with the cell. There is no public setting for that. 7.0 to 7.3
+    deliver them anyway.
+    """
+    if hasattr(comm, "_reply_subshell_for"):
+        comm._reply_subshell_for = lambda data, default: default
 
 
 def parent_message(shell: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from cpsl_notebook.compat import delivers_clicks, html_style
+from cpsl_notebook.compat import deliver_at_once, delivers_clicks, html_style
 from cpsl_notebook.display.incremental import BlockGroups, GrowingMarkdown
 from cpsl_notebook.reply.markdown import to_html
 from cpsl_notebook.reply.style import STYLE, framed, quiet_line
@@ -114,6 +114,8 @@ class Panel:
         return to_html(text, remote_images=self._reply.remote_images)
 
     def _top_row(self, stop: Callable[[], None]) -> Any:
+        if not delivers_clicks():
+            return self._status
         button = widgets.Button(
             description="Stop",
             icon="stop",
@@ -121,8 +123,7 @@ class Panel:
             layout=widgets.Layout(width="auto", margin="2px 10px 2px 0"),
         )
         button.on_click(lambda _: stop())
-        if not delivers_clicks(button):
-            return self._status
+        deliver_at_once(button.comm)
         return widgets.HBox([button, self._status], layout=widgets.Layout(align_items="center"))
 
     def _status_html(self) -> str:
