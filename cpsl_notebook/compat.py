@@ -1,4 +1,4 @@
-"""Everything that depends on the version of another package, with the version and the reason.
+"""Everything that depends on the version of another package or on the platform, with the reason.
 
 Hosted notebooks preinstall old versions of the packages that this extension runs in, and installing it
 must not replace them. An entry can be removed when the oldest supported version has the newer way.
@@ -6,6 +6,11 @@ must not replace them. An entry can be removed when the oldest supported version
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
 from typing import Any
 
 from IPython.core import completer
@@ -15,6 +20,8 @@ __all__ = [
     "deliver_at_once",
     "delivers_clicks",
     "html_style",
+    "interruptible",
+    "interruptible_iterator",
     "live_widgets",
     "parent_message",
 ]
@@ -79,3 +86,51 @@ def parent_message(shell: Any) -> dict[str, Any]:
     no message before the first cell.
     """
     return (shell.get_parent() if hasattr(shell, "get_parent") else None) or {}
+
+
+_POLL = 0.1  # seconds; how late an interrupt may be noticed where signals do not end a wait
+_END = object()
+
+
+def interruptible(function: Callable[[], Any]) -> Any:
+    """Return what a function returns; an interrupt of the main thread ends the wait for it.
+
+    Windows has no `signal.pthread_kill`, and an interrupt does not end a read from a socket there.
+    So the function runs in another thread, and the main thread waits in short steps, between which
+    Python handles interrupts. If the function returns after that, its result is closed.
+    """
+    if not _needs_polling():
+        return function()
+    result: Future[Any] = Future()
+    threading.Thread(target=_set_result, args=(result, function), daemon=True).start()
+    try:
+        while not wait_for([result], _POLL).done:
+            pass
+    except KeyboardInterrupt:
+        result.add_done_callback(_close_result)
+        raise
+    return result.result()
+
+
+def interruptible_iterator(iterator: Iterator[Any]) -> Iterator[Any]:
+    """Return an iterator whose items are produced by `interruptible`."""
+    if not _needs_polling():
+        return iterator
+    return iter(lambda: interruptible(lambda: next(iterator, _END)), _END)
+
+
+def _needs_polling() -> bool:
+    is_main = threading.current_thread() is threading.main_thread()
+    return is_main and not hasattr(signal, "pthread_kill")
+
+
+def _set_result(result: Future[Any], function: Callable[[], Any]) -> None:
+    try:
+        result.set_result(function())
+    except BaseException as error:
+        result.set_exception(error)
+
+
+def _close_result(result: Future[Any]) -> None:
+    if result.exception() is None and hasattr(result.result(), "close"):
+        result.result().close()
