@@ -65,7 +65,7 @@ def delivers_clicks() -> bool:
     """
     import ipykernel
 
-    return ipykernel.version_info >= (7,)  # type: ignore[attr-defined,no-any-return]
+    return ipykernel.version_info >= (7,)  # type: ignore[attr-defined]
 
 
 def deliver_at_once(comm: Any) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 __all__ = ["create_private", "replacing", "write_private"]
 
 _CLAIM_TIMEOUT = 1.0  # seconds; how long a file that another process creates may stay empty
-_OPEN_TIMEOUT = 1.0  # seconds; how long to wait until nobody has a file open that is to be replaced
+_OPEN_TIMEOUT = 1.0  # seconds; how long Windows may refuse to replace a file that is open
 
 
 @contextlib.contextmanager
@@ -153,13 +153,13 @@ def _move_to_unused(scratch: Path, path: Path) -> None:
 
 
 def _replace(scratch: Path, path: Path) -> None:
-    """Move a file to *path*; where that fails while another program has *path* open, wait for it."""
-    deadline = time.monotonic() + _OPEN_TIMEOUT
+    """Move a file to *path*; on Windows, wait until no program has that file open."""
+    deadline = time.monotonic() + (_OPEN_TIMEOUT if sys.platform == "win32" else 0)
     while True:
         try:
             scratch.replace(path)
             return
-        except PermissionError:  # Windows, if it is open
-            if sys.platform != "win32" or time.monotonic() > deadline:
+        except PermissionError:
+            if time.monotonic() >= deadline:
                 raise
         time.sleep(0.01)
