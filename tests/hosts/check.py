@@ -38,7 +38,8 @@ class Kernel:
 
     def send(self, code, *, allow_stdin=True):
         """Start a cell; return the id of its message."""
-        return self.client.execute(code, allow_stdin=allow_stdin)
+        # Otherwise, old kernels skip a cell that comes soon after one that failed.
+        return self.client.execute(code, allow_stdin=allow_stdin, stop_on_error=False)
 
     def messages(self, message_id):
         """Yield the outputs of a cell as they come, until it ends."""
