@@ -69,7 +69,7 @@ lock: $(READY)
 		--no-emit-package cpsl-client --custom-compile-command "make lock" \
 		--extra demo --group dev cpsl/pyproject.toml pyproject.toml -o requirements.lock
 
-generate: $(DESCRIPTIONS) cpsl_notebook/local/messages.py cpsl_notebook/sanitize.py
+generate: $(DESCRIPTIONS) cpsl_notebook/local/messages.py cpsl_notebook/sanitize.py cpsl/LICENSE
 
 $(DESCRIPTIONS): cpsl/capsule.proto
 	$(BIN)/python -m grpc_tools.protoc -Icpsl --descriptor_set_out=$@ $<
@@ -79,6 +79,9 @@ cpsl_notebook/local/messages.py: cpsl/messages.py
 	cp $< $@
 
 cpsl_notebook/sanitize.py: cpsl/sanitize.py
+	cp $< $@
+
+cpsl/LICENSE: LICENSE
 	cp $< $@
 
 clean:
