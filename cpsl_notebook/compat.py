@@ -6,6 +6,7 @@ must not replace them. An entry can be removed when the oldest supported version
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from typing import Any
 from IPython.core import completer
 
 __all__ = [
+    "cell_name",
     "context_matcher",
     "deliver_at_once",
     "delivers_clicks",
@@ -31,6 +33,18 @@ context_matcher: Any = getattr(completer, "context_matcher", None)
 
 ``None`` before IPython 8.6 (Colab and Kaggle have 7.34); the magics are not completed there.
 """
+
+
+def cell_name(shell: Any, path: str) -> str:
+    """Return how a traceback names a cell, from the path of its code; empty for another file.
+
+    IPython before 8 (Colab and Kaggle have 7.34) does not know which cell has a path, so the name
+    has no number there.
+    """
+    if hasattr(shell.compile, "format_code_name"):
+        return " ".join(shell.compile.format_code_name(path) or ())
+    is_cell = path.startswith("<ipython-input-") or f"ipykernel_{os.getpid()}" in path
+    return "a cell" if is_cell else ""
 
 
 def html_style() -> Any:

@@ -1,10 +1,12 @@
 """Old versions of other packages and missing parts of platforms, simulated one by one."""
 
 import _thread
+import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
@@ -28,7 +30,7 @@ OLD_COMPLETER = """
     from IPython.core.interactiveshell import InteractiveShell
 
     for name in ("CompletionContext", "SimpleCompletion", "SimpleMatcherResult", "context_matcher"):
-        delattr(completer, name)
+        vars(completer).pop(name, None)
     shell = InteractiveShell.instance()
     shell.run_cell("%load_ext cpsl_notebook").raise_error()
     shell.run_cell("%capsule help").raise_error()
@@ -44,9 +46,21 @@ def test_extension_loads_without_completion_where_ipython_cannot_complete_a_line
     assert ran.returncode == 0, ran.stderr
 
 
+def test_cell_has_a_name_where_ipython_does_not_know_its_number():
+    compiler = SimpleNamespace(format_code_name=lambda path: {"3.py": ("Cell", "In[3]")}.get(path))
+    assert compat.cell_name(SimpleNamespace(compile=compiler), "3.py") == "Cell In[3]"
+    assert compat.cell_name(SimpleNamespace(compile=compiler), "app.py") == ""
+    old = SimpleNamespace(compile=SimpleNamespace())
+    assert compat.cell_name(old, "<ipython-input-3-0123456789ab>") == "a cell"
+    assert (
+        compat.cell_name(old, f"{tempfile.gettempdir()}/ipykernel_{os.getpid()}/12.py") == "a cell"
+    )
+    assert compat.cell_name(old, "app.py") == ""
+
+
 def test_html_style_without_its_class_is_that_of_any_description(monkeypatch):
-    assert isinstance(compat.html_style(), widget_string.HTMLStyle)
-    monkeypatch.delattr(widget_string, "HTMLStyle")
+    assert type(compat.html_style()) is type(HTML().style)
+    monkeypatch.delattr(widget_string, "HTMLStyle", raising=False)
     assert type(compat.html_style()) is widget_description.DescriptionStyle
 
 

@@ -73,7 +73,10 @@ def _is_bound(descriptor: int, host: str, ports: set[int]) -> bool:
             address = found.getsockname()
     except OSError:
         return False
-    return isinstance(address, tuple) and address[0] == host and address[1] in ports
+    if not isinstance(address, tuple):
+        return False
+    # gRPC before 1.70 or so binds an IPv4 address as an IPv6 one.
+    return str(address[0]).removeprefix("::ffff:") == host and address[1] in ports
 
 
 def _silence() -> int | None:

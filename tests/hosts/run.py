@@ -16,7 +16,16 @@ from environments import ROOT, NotInstalledError, environment, find_python, inst
 FOLDER = Path(__file__).resolve().parent
 OURS = ("./cpsl", ".[excel,plots]")
 MISSING = "not checked, because this machine does not have Python"
-TOOLS = ("pytest", "pytest-timeout", "hypothesis", "trustme", "pyyaml", "playwright", "uv")
+TOOLS = (
+    "pytest",
+    "pytest-timeout",
+    "hypothesis",
+    "trustme",
+    "pyyaml",
+    "playwright",
+    "uv",
+    "grpcio-tools",
+)
 
 
 def main() -> int:
