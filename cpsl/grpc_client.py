@@ -34,7 +34,7 @@ __all__ = ["call", "list_apps"]
 _MAX_ANSWER_BYTES = 64 * 1024 * 1024
 _MAX_INT32 = (1 << 31) - 1  # gRPC's largest option, in bytes or milliseconds
 # gRPC has no codes for these: only the details of UNAVAILABLE tell them apart.
-# Before 1.76 or so, they are those of the last two lines.
+# Those of the last two lines are from versions before 1.78.
 _UNTRUSTED = re.compile(
     "SSL_ERROR_SSL|Hostname Verification Check|security handshaker"
     "|is not in peer certificate"  # another host
