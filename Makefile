@@ -1,5 +1,6 @@
 # make demo    run the quickstart on the built-in local workspace
 # make test    run every test
+# make hosts   check the packages of hosted notebooks; make lowest tests the lowest versions
 # make lab     open JupyterLab on the quickstart
 # make lint    check style, types, docstrings and the direction of imports
 # make bench   measure the client against the official SDK, the frames against pandas and others
@@ -15,7 +16,7 @@ SOURCES := $(shell find cpsl cpsl_notebook -name '*.py')
 DESCRIPTIONS := cpsl/capsule.binpb cpsl_notebook/local/capsule.binpb
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test cover lab lint bench lock generate clean
+.PHONY: help demo test cover hosts lowest lab lint bench lock generate clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -28,6 +29,13 @@ test: $(READY)
 
 cover: $(READY)
 	$(BIN)/python -m pytest $(PARALLEL) --cov=cpsl --cov=cpsl_notebook --cov-branch
+
+# The environments are built under build/, each with the Python that its host has.
+hosts: $(READY)
+	PYTHONPATH=tests/support $(BIN)/python tests/hosts/run.py
+
+lowest: $(READY)
+	PYTHONPATH=tests/support $(BIN)/python tests/hosts/run.py --lowest
 
 lab: $(READY)
 	$(BIN)/jupyter lab notebooks/quickstart.ipynb
@@ -64,7 +72,7 @@ lock: $(READY)
 		--no-emit-package cpsl-client --custom-compile-command "make lock" \
 		--extra demo --group dev cpsl/pyproject.toml pyproject.toml -o requirements.lock
 
-generate: $(DESCRIPTIONS) cpsl_notebook/local/messages.py cpsl_notebook/sanitize.py
+generate: $(DESCRIPTIONS) cpsl_notebook/local/messages.py cpsl_notebook/sanitize.py cpsl/LICENSE
 
 $(DESCRIPTIONS): cpsl/capsule.proto
 	$(BIN)/python -m grpc_tools.protoc -Icpsl --descriptor_set_out=$@ $<
@@ -74,6 +82,9 @@ cpsl_notebook/local/messages.py: cpsl/messages.py
 	cp $< $@
 
 cpsl_notebook/sanitize.py: cpsl/sanitize.py
+	cp $< $@
+
+cpsl/LICENSE: LICENSE
 	cp $< $@
 
 clean:

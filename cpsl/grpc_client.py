@@ -55,7 +55,12 @@ __all__ = ["call", "list_apps"]
 _MAX_ANSWER_BYTES = 64 * 1024 * 1024
 _MAX_INT32 = (1 << 31) - 1  # gRPC's largest option, in bytes or milliseconds
 # gRPC has no codes for these: only the details of UNAVAILABLE tell them apart.
-_UNTRUSTED = re.compile("SSL_ERROR_SSL|Hostname Verification Check|security handshaker")
+# Those of the last two lines are from versions before 1.78.
+_UNTRUSTED = re.compile(
+    "SSL_ERROR_SSL|Hostname Verification Check|security handshaker"
+    "|is not in peer certificate"  # another host
+    "|empty address list"  # the file of certificates is invalid
+)
 _NOT_CONNECTED = re.compile("failed to connect|resolv|resolution", re.IGNORECASE)
 # From google/rpc/code.proto; every other code is a failure of the gateway.
 _HTTP_STATUS = {

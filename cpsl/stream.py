@@ -360,7 +360,8 @@ def _parse_data(text: str) -> dict[str, Any]:
     value: Any = None
     try:
         value = _decode(text)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    # Errors of msgspec are a ValueError only from 0.21 on.
+    except (ValueError, msgspec.MsgspecError, RecursionError):
         # msgspec also refuses NaN, lone surrogates and numbers that exceed a double.
         with contextlib.suppress(ValueError, RecursionError):
             value = json.loads(text)

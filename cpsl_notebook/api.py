@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 
 from IPython.core.getipython import get_ipython
 
+from cpsl_notebook.compat import parent_message
 from cpsl_notebook.conversation import exchange
 from cpsl_notebook.conversation.context import current_context
 from cpsl_notebook.conversation.registry import ConversationRecord
@@ -258,9 +259,8 @@ def running_cell() -> dict[str, Any]:
     shell: Any = get_ipython()
     if shell is None:
         return {}
-    parent = shell.get_parent() if hasattr(shell, "get_parent") else {}
     return {
-        "cell_id": (parent or {}).get("metadata", {}).get("cellId", ""),
+        "cell_id": parent_message(shell).get("metadata", {}).get("cellId", ""),
         "execution_count": shell.execution_count,
     }
 

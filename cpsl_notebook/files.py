@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import secrets
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 __all__ = ["create_private", "replacing", "write_private"]
 
 _CLAIM_TIMEOUT = 1.0  # seconds; how long a file that another process creates may stay empty
+_OPEN_TIMEOUT = 1.0  # seconds; how long Windows may refuse to replace a file that is open
 
 
 @contextlib.contextmanager
@@ -56,7 +58,7 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
     try:
         yield scratch
         if overwrite:
-            scratch.replace(path)
+            _replace(scratch, path)
         else:
             _move_to_unused(scratch, path)
     finally:
@@ -139,11 +141,25 @@ def _move_to_unused(scratch: Path, path: Path) -> None:
         return
     except FileExistsError:
         raise
-    except OSError:
-        # FAT and some network file systems have no hard links: claim the name with an empty file.
+    except (OSError, AttributeError):
+        # FAT, some network file systems and some platforms have no hard links: claim the name with
+        # an empty file.
         path.touch(mode=0o600, exist_ok=False)
     try:
-        scratch.replace(path)
+        _replace(scratch, path)
     except OSError:
         path.unlink()
         raise
+
+
+def _replace(scratch: Path, path: Path) -> None:
+    """Move a file to *path*; on Windows, wait until no program has that file open."""
+    deadline = time.monotonic() + (_OPEN_TIMEOUT if sys.platform == "win32" else 0)
+    while True:
+        try:
+            scratch.replace(path)
+            return
+        except PermissionError:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(0.01)

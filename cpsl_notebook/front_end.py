@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from IPython.core.getipython import get_ipython
 
+from cpsl_notebook.compat import live_widgets, parent_message
+
 __all__ = ["FrontEnd", "front_end"]
 
 FrontEnd = Literal["widget", "console", "text", "captured", "headless", "marimo"]
@@ -35,7 +37,7 @@ def front_end() -> FrontEnd:
         return "marimo" if _is_marimo() else "text"
     if threading.current_thread() is not threading.main_thread():
         return "headless"  # another thread has no cell whose output it could update
-    parent = shell.get_parent()
+    parent = parent_message(shell)
     if _is_captured(parent.get("header", {}).get("msg_id")):
         return "captured"
     # nbclient and similar runners do not allow input, because there is nobody to ask.
@@ -69,8 +71,5 @@ def _is_captured(message_id: Any) -> bool:
         return False
     from ipywidgets import Output
 
-    # ipywidgets has no public list of widgets; a test with an ``Output`` fails if it is removed.
-    from ipywidgets.widgets.widget import _instances
-
-    outputs = [widget for widget in list(_instances.values()) if isinstance(widget, Output)]
+    outputs = [widget for widget in live_widgets() if isinstance(widget, Output)]
     return any(output.msg_id == message_id for output in outputs)

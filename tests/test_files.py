@@ -15,7 +15,7 @@ from cpsl_notebook.files import create_private, replacing, write_private
 from cpsl_notebook.paths import capsule_home
 
 
-@pytest.fixture(params=["hard links", "no hard links"])
+@pytest.fixture(params=["hard links", "no hard links", "no os.link"])
 def links(request, monkeypatch):
     """Run a test on a file system with hard links, and on one without."""
 
@@ -24,6 +24,8 @@ def links(request, monkeypatch):
 
     if request.param == "no hard links":
         monkeypatch.setattr(os, "link", unsupported)
+    if request.param == "no os.link":
+        monkeypatch.delattr(os, "link")
     return request.param
 
 
@@ -62,6 +64,42 @@ def test_replacing_removes_scratch_file_on_failure(tmp_path):
         scratch.write_text("half")
         raise ZeroDivisionError
     assert path.read_text() == "old" and names(tmp_path) == ["report.txt"]
+
+
+def test_replacing_waits_until_other_programs_have_closed_the_file_on_windows(
+    tmp_path, monkeypatch
+):
+    path = tmp_path / "report.txt"
+    path.write_text("old")
+    attempts = []
+
+    def replace(scratch, target):
+        attempts.append(target)
+        if len(attempts) < 3:
+            raise PermissionError(errno.EACCES, "The file is open")
+        scratch.rename(target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    with pytest.raises(PermissionError):  # elsewhere, waiting is useless
+        write_private(path, "new")
+    assert len(attempts) == 1
+    monkeypatch.setattr(sys, "platform", "win32")
+    write_private(path, "new")
+    assert path.read_text() == "new" and names(tmp_path) == ["report.txt"]
+
+
+def test_replacing_fails_if_a_file_stays_open_on_windows(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_OPEN_TIMEOUT", 0.05)
+    monkeypatch.setattr(sys, "platform", "win32")
+    (tmp_path / "folder").mkdir()
+
+    def replace(scratch, target):
+        raise PermissionError(errno.EACCES, "The file is open")
+
+    monkeypatch.setattr(Path, "replace", replace)
+    with pytest.raises(PermissionError):
+        write_private(tmp_path / "folder" / "report.txt", "new")
+    assert names(tmp_path / "folder") == []
 
 
 def test_replacing_writes_target_of_symbolic_link(tmp_path):

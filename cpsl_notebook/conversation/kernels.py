@@ -35,10 +35,12 @@ def _identity(pid: int) -> str:
 
 
 def _start_time(pid: int) -> float | None:
-    """Return when a process started, in seconds since 1970; ``None`` if it does not exist."""
-    import psutil
-
+    """Return when a process started, in seconds since 1970; ``None`` if there is no such kernel."""
+    try:
+        import psutil
+    except ImportError:  # Pyodide, where there are no other processes
+        return None
     try:
         return float(psutil.Process(pid).create_time())
-    except psutil.NoSuchProcess:
+    except psutil.Error:  # it does not exist, or belongs to another user
         return None

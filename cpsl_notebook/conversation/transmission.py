@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from cpsl_notebook.compat import interruptible, interruptible_iterator
 from cpsl_notebook.cpsl_package import takes
 from cpsl_notebook.errors import StoppedError, UserError
 from cpsl_notebook.reply.expected_format import format_error
@@ -73,7 +75,7 @@ def receive(reply: Reply, display: Display, send: Callable[[], Any], stopper: St
     try:
         try:
             stopper.arm()
-            answer = send()
+            answer = interruptible(send)
             if hasattr(answer, "raw"):
                 reply.add_response(answer)
                 reply.status = "complete"
@@ -94,12 +96,14 @@ def receive(reply: Reply, display: Display, send: Callable[[], Any], stopper: St
         reply.error = StoppedError(f"the {kept} is kept.")
     finally:
         if hasattr(answer, "close"):
-            answer.close()
+            # A generator cannot be closed while another thread waits for its next chunk.
+            with contextlib.suppress(ValueError):
+                answer.close()
     reply.total_s = time.perf_counter() - started
 
 
 def _read(reply: Reply, chunks: Any, display: Display, started: float) -> None:
-    for chunk in chunks:
+    for chunk in interruptible_iterator(iter(chunks)):
         if reply.first_chunk_s is None and chunk.text:
             reply.first_chunk_s = time.perf_counter() - started
         reply.add_event(chunk.data)

@@ -11,10 +11,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import ipykernel
 import ipywidgets as widgets
-from ipywidgets.widgets.widget_string import HTMLStyle
 
+from cpsl_notebook.compat import deliver_at_once, delivers_clicks, html_style
 from cpsl_notebook.display.incremental import GrowingReply
 from cpsl_notebook.reply.style import framed, quiet_line
 
@@ -51,7 +50,7 @@ class Panel:
         self._painted_rest = ""
         self._painted_at = self._next_paint = 0.0
         # Shared by all widgets: a layout and a style of its own would be two more widgets for each.
-        self._shared = {"layout": widgets.Layout(margin="0"), "style": HTMLStyle()}
+        self._shared = {"layout": widgets.Layout(margin="0"), "style": html_style()}
         self._status = self._html_widget(self._status_html())
         self._rest = self._html_widget()
         self._pages = widgets.VBox([self._rest], layout=self._shared["layout"])
@@ -99,7 +98,7 @@ class Panel:
             self._rest.value = _page(self._growing.rest_html(), ' role="status"')
 
     def _bottom_row(self, stop: Callable[[], None]) -> Any:
-        if not _delivers_clicks():
+        if not delivers_clicks():
             return self._status
         button = widgets.Button(
             description="Stop",
@@ -108,11 +107,7 @@ class Panel:
             layout=widgets.Layout(width="auto", flex="0 0 auto", margin="2px 10px 2px 0"),
         )
         button.on_click(lambda _: stop())
-        # ipykernel 7.4 handles a comm's messages in the subshell that last wrote to the comm, which
-        # is the one that is busy with the cell. It has no public setting; the browser tests of the
-        # Stop button fail if this stops working.
-        if hasattr(button.comm, "_reply_subshell_for"):
-            button.comm._reply_subshell_for = lambda data, default: default
+        deliver_at_once(button.comm)
         return widgets.HBox([button, self._status], layout=widgets.Layout(align_items="center"))
 
     def _status_html(self) -> str:
@@ -132,11 +127,6 @@ def _page(content: str, attributes: str = "") -> str:
     # Without the widths, a long line of code makes the whole panel wider than the window.
     style = ' style="width:0;min-width:100%;line-height:var(--jp-content-line-height,1.6)"'
     return f'<div class="jp-RenderedHTMLCommon"{style}>{framed(content, attributes)}</div>'
-
-
-def _delivers_clicks() -> bool:
-    """Return whether a click arrives while the cell runs."""
-    return bool(ipykernel.version_info >= (7,))  # type: ignore[attr-defined]
 
 
 def _close(widget: Any) -> None:

@@ -15,6 +15,8 @@ from cpsl_notebook.files import write_private
 from cpsl_notebook.local.samples.ledger import TODAY
 from cpsl_notebook.local.workspace import Workspace, start
 
+_POLL = 0.5  # seconds
+
 
 def main() -> int:
     """Serve until SIGINT or SIGTERM; return the exit status."""
@@ -29,7 +31,8 @@ def main() -> int:
             if options.env_file:
                 _write_environment(options.env_file, workspace)
             _show(workspace, options.env_file)
-            stopped.wait()
+            while not stopped.wait(_POLL):  # without a timeout, Windows would ignore Ctrl-C
+                pass
             if options.env_file:
                 options.env_file.unlink(missing_ok=True)  # the server is gone
     except UserError as error:

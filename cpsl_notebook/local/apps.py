@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from cpsl_notebook.compat import cell_name
 from cpsl_notebook.local.database import Database
 from cpsl_notebook.local.samples import SAMPLE_APPS
 from cpsl_notebook.local.samples.ledger import TODAY
@@ -253,8 +254,8 @@ def _file_name(path: str) -> str:
         from IPython.core.getipython import get_ipython
 
         shell: Any = get_ipython()
-        if shell is not None and (cell := shell.compile.format_code_name(path)):
-            return " ".join(cell)
+        if shell is not None and (name := cell_name(shell, path)):
+            return name
     return Path(path).name
 
 

@@ -74,8 +74,8 @@ class Folder:
 
     def remove_config(self, path: Path) -> None:
         """Remove a file that `add_config` wrote."""
+        self.release()  # before removing, because Windows does not remove files that are open
         shutil.rmtree(path.parent, ignore_errors=True)  # it may have been removed already
-        self.release()
 
     def release(self) -> None:
         """Give up the lock of `add_config`; a forked child does so, its parent still has it."""

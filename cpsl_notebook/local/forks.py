@@ -69,11 +69,19 @@ def close_sockets(host: str, ports: set[int]) -> None:
 def _is_bound(descriptor: int, host: str, ports: set[int]) -> bool:
     """Return whether a descriptor is a socket with one of these local addresses."""
     try:
-        with socket.fromfd(descriptor, socket.AF_INET, socket.SOCK_STREAM) as found:
-            address = found.getsockname()
+        duplicate = os.dup(descriptor)
     except OSError:
         return False
-    return isinstance(address, tuple) and address[0] == host and address[1] in ports
+    try:
+        found = socket.socket(fileno=duplicate)
+    except OSError:  # it is not a socket
+        os.close(duplicate)
+        return False
+    with found:
+        address = found.getsockname()
+    # gRPC may bind an IPv4 address as an IPv6 one.
+    is_inet = isinstance(address, tuple)
+    return is_inet and address[0].removeprefix("::ffff:") == host and address[1] in ports
 
 
 def _silence() -> int | None:

@@ -427,7 +427,10 @@ def _listening(port: int) -> socket.socket:
     # With the protocol named, asyncio sets TCP_NODELAY; without it, each answer is 40 ms late.
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # On Windows, SO_REUSEADDR would let another process take over the port.
+        exclusive = getattr(socket, "SO_EXCLUSIVEADDRUSE", None)
+        option = socket.SO_REUSEADDR if exclusive is None else exclusive
+        listening.setsockopt(socket.SOL_SOCKET, option, 1)
         listening.bind((_HOST, port))
         listening.listen(128)
     except OSError:

@@ -9,13 +9,9 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from IPython.core.completer import (
-    CompletionContext,
-    SimpleCompletion,
-    SimpleMatcherResult,
-    context_matcher,
-)
+from IPython.core import completer
 
+from cpsl_notebook.compat import context_matcher
 from cpsl_notebook.magics.subcommands import CELL, COMMANDS, LINE, Argument, Command
 
 if TYPE_CHECKING:
@@ -33,12 +29,13 @@ Suggestions = Iterable[tuple[str, str]]  # each with its kind
 
 
 def install(shell: InteractiveShell) -> None:
-    """Add the completion of the magics to a shell's completer."""
-    completer = _Completer(shell)
-
+    """Add the completion of the magics to a shell's completer, where IPython supports it."""
+    if context_matcher is None:
+        return
+    magics = _Completer(shell)
     matcher = context_matcher(identifier=_IDENTIFIER)
     # IPython sets attributes on the matcher, which a bound method does not have.
-    shell.Completer.custom_matchers.append(matcher(lambda context: completer.match(context)))
+    shell.Completer.custom_matchers.append(matcher(lambda context: magics.match(context)))
 
 
 def remove(shell: InteractiveShell) -> None:
@@ -53,18 +50,18 @@ class _Completer:
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
 
-    def match(self, context: CompletionContext) -> SimpleMatcherResult:
+    def match(self, context: completer.CompletionContext) -> completer.SimpleMatcherResult:
         """Return the completions of the last word of a line."""
         line = context.text_until_cursor
         typed = line.rpartition(" ")[2]
         # IPython replaces the token: the part of the word after its last delimiter.
         cut = len(typed) - len(context.token)
         completions = [
-            SimpleCompletion(word[cut:], type=kind)
+            completer.SimpleCompletion(word[cut:], type=kind)
             for word, kind in self._suggestions(line)
             if word.startswith(typed)
         ]
-        return SimpleMatcherResult(completions=completions, suppress=bool(completions))
+        return completer.SimpleMatcherResult(completions=completions, suppress=bool(completions))
 
     def _suggestions(self, line: str) -> Suggestions:
         in_cell = _CELL.match(line)

@@ -53,7 +53,7 @@ class Front:
 
     def open_widgets(self):
         """Return the number of widgets in the kernel."""
-        return int(self.value("len(ipywidgets.widgets.widget._instances)"))
+        return int(self.value("len(__import__('cpsl_notebook').compat.live_widgets())"))
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,10 @@ from gateway import Gateway
 from shells import new_shell
 
 import cpsl
-from cpsl_notebook import Client
+from cpsl_notebook import Client, compat
 from cpsl_notebook.conversation.context import current_context
+
+pytestmark = pytest.mark.skipif(compat.context_matcher is None, reason="IPython is older than 8.6")
 
 
 @pytest.fixture
