@@ -223,14 +223,14 @@ class Client:
 
             patient = client.with_options(max_retries=10)
         """
-        state = self.__getstate__() | {"token": self._transport.settings.token}
-        if max_retries is not None:
-            state["options"] = dataclasses.replace(state["options"], max_retries=max_retries)
-        if pickle_token is not None:
-            state["options"] = dataclasses.replace(state["options"], pickle_token=pickle_token)
+        given = {"max_retries": max_retries, "pickle_token": pickle_token}
+        options = dataclasses.replace(
+            self._options, **{name: value for name, value in given.items() if value is not None}
+        )
         other = object.__new__(type(self))
         vars(other).update(vars(self))
-        other.__setstate__(state)
+        other._options, other._ids = options, {}
+        other._connected = self._transport.with_options(options)
         return other
 
     def list_apps(

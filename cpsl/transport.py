@@ -194,6 +194,10 @@ class Transport:
             lambda: self._attempt("GET", path, None, call, False, _STREAM_HEADERS), call
         )
 
+    def with_options(self, options: Options) -> Transport:
+        """Return a transport for the same gateway that renews its token from the same source."""
+        return Transport(self.settings, options, self._reload)
+
     def with_renewed_token(self, request: Callable[[], T]) -> T:
         """Make a request; repeat it after a 401 if the token has changed at its source meanwhile.
 

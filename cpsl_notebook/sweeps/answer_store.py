@@ -21,7 +21,14 @@ from pathlib import Path
 from typing import Any
 
 from cpsl_notebook.errors import UsageError, UserError
-from cpsl_notebook.sweeps.outcomes import ANSWERED, FAILED, UNKNOWN, Outcome
+from cpsl_notebook.sweeps.outcomes import (
+    ANSWERED,
+    FAILED,
+    RATE_LIMITED,
+    REFUSED,
+    UNKNOWN,
+    Outcome,
+)
 
 __all__ = ["AnswerStore", "Claim", "Turn", "store_path", "stored_outcomes"]
 
@@ -30,6 +37,8 @@ _GROUP = 1_000  # operations in one transaction at most
 _APPLICATION_ID = 0x43505357  # marks a SQLite file as the store of a sweep
 _VERSION = 1
 _SENT = "sent"
+# Back to what was known of a row before it was sent again.
+_EARLIER = "state = coalesce(json_extract(outcome, '$.kind'), 'refused')"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (
     key BLOB PRIMARY KEY, state TEXT NOT NULL, run TEXT NOT NULL, app TEXT NOT NULL,
@@ -179,17 +188,15 @@ class AnswerStore:
                 case ("claim", (ticket, turns)):
                     claims.append((ticket, self._claim(database, turns, alive)))
                 case ("record", (key, outcome)):
-                    database.execute(
-                        "UPDATE answers SET state = ?, attempts = ?, outcome = ? WHERE key = ?",
-                        (outcome.kind, outcome.attempts, outcome.to_json(), key),
-                    )
+                    _record(database, key, outcome)
                 case ("release", keys):
                     database.executemany(
-                        "DELETE FROM answers WHERE key = ? AND state = 'sent' AND attempts = 0",
+                        "DELETE FROM answers WHERE key = ? AND state = 'sent' AND attempts = 0 "
+                        "AND outcome IS NULL",
                         [(key,) for key in keys],
                     )
                     database.executemany(
-                        "UPDATE answers SET state = 'refused' WHERE key = ? AND state = 'sent'",
+                        f"UPDATE answers SET {_EARLIER} WHERE key = ? AND state = 'sent'",  # noqa: S608
                         [(key,) for key in keys],
                     )
         database.execute("COMMIT")
@@ -202,6 +209,7 @@ class AnswerStore:
     ) -> Claim:
         known: list[Outcome] = []
         attempts: list[int] = []
+        earlier: list[Outcome | None] = []  # kept while the row is sent again
         for turn in turns:
             state, run, sent_before, outcome = _find(database, turn.key)
             if state == _SENT and run != self.run and _is_running(database, run, alive):
@@ -213,18 +221,40 @@ class AnswerStore:
             settled = settled or (state in (FAILED, UNKNOWN) and not self._resend_unknown)
             if not settled or outcome is None:
                 attempts.append(sent_before)
+                earlier.append(outcome if state in (ANSWERED, FAILED, UNKNOWN) else None)
                 continue
             if attempts:
                 break  # it has its answer already
             known.append(outcome)
             if state != ANSWERED:
                 break  # later turns need the answer to this one
-        for turn, before in zip(turns[len(known) :], attempts, strict=False):
+        for turn, before, kept in zip(turns[len(known) :], attempts, earlier, strict=False):
+            outcome_json = kept.to_json() if kept is not None else None
             database.execute(
-                "INSERT OR REPLACE INTO answers VALUES (?, 'sent', ?, ?, ?, ?, ?, NULL)",
-                (turn.key, self.run, turn.app, turn.prompt, before, time.time()),
+                "INSERT OR REPLACE INTO answers VALUES (?, 'sent', ?, ?, ?, ?, ?, ?)",
+                (turn.key, self.run, turn.app, turn.prompt, before, time.time(), outcome_json),
             )
         return Claim(known, attempts)
+
+
+def _record(database: sqlite3.Connection, key: bytes, outcome: Outcome) -> None:
+    """Write what happened to a row.
+
+    A row that was sent again but not acted on keeps what was known of it before: it may have been
+    acted on then, and an answer is never lost.
+    """
+    if outcome.kind in (REFUSED, RATE_LIMITED):
+        kept = database.execute(
+            f"UPDATE answers SET {_EARLIER}, attempts = ? "  # noqa: S608
+            "WHERE key = ? AND state = 'sent' AND outcome IS NOT NULL",
+            (outcome.attempts, key),
+        )
+        if kept.rowcount:
+            return
+    database.execute(
+        "UPDATE answers SET state = ?, attempts = ?, outcome = ? WHERE key = ?",
+        (outcome.kind, outcome.attempts, outcome.to_json(), key),
+    )
 
 
 def store_path(store: Any) -> Path:

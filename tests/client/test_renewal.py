@@ -71,6 +71,14 @@ def test_changed_token_is_used_after_a_401(gateway, rotate, source, call):
     )
 
 
+@pytest.mark.parametrize("source", ["file", "variable"])
+def test_client_with_other_options_renews_its_token(gateway, rotate, source):
+    rotate[source](OLD)
+    with cpsl.Client() as client, client.with_options(max_retries=1) as other:
+        rotate[source](NEW)
+        assert other.chat(APP, "hello").text
+
+
 def test_token_can_come_from_a_function(gateway):
     tokens = [NEW, OLD]
     with cpsl.Client(token=lambda: tokens.pop(), gateway_url=gateway.url) as client:

@@ -321,3 +321,15 @@ def start_sweep(store, *, rows, max_active, env=None):
         text=True,
         env=env,
     )
+
+
+def test_unknown_row_stays_unknown_if_it_is_refused_when_sent_again(client, gateway, store):
+    options = {"app": APP, "client": client, "store": store}
+    gateway.rule = lambda text, number: BROKEN
+    assert sweep(ROWS, "{{ n }}", **options)["status"].eq("unknown").all()
+    gateway.rule = lambda text, number: REFUSED
+    sweep(ROWS, "{{ n }}", resend_unknown=True, **options)
+    gateway.rule = lambda text, number: "fine"
+    again = sweep(ROWS, "{{ n }}", **options)
+    assert again["status"].eq("unknown").all()
+    assert gateway.received == dict.fromkeys("012345", 2)
