@@ -17,7 +17,7 @@ __all__ = ["live_client", "record", "start_replay", "verify"]
 def record(file: str = "", *, stop: bool = False, mask: bool = False) -> str:
     """Start or stop a recording, and return the line to print.
 
-    Recording to the same file again starts it anew, so that a cell can be run twice.
+    Recording to the same file again replaces the recording, so that a cell can be run twice.
 
     Parameters
     ----------
@@ -48,7 +48,8 @@ def record(file: str = "", *, stop: bool = False, mask: bool = False) -> str:
         if running is None:
             return "No recording is running."
         running.stop()
-        return f"Recorded {running.file.appended} calls in {running.file.path}."
+        calls = f"{running.file.appended} call{'' if running.file.appended == 1 else 's'}"
+        return f"Recorded {calls} in {running.file.path}."
     if running is not None and running.file.path == Path(file).expanduser().absolute():
         running.stop()
     started = recording(file, mask=mask)

@@ -32,9 +32,9 @@ def recording(
     magics, `ask`, `sweep` and clients of your own, on all threads. The value of the ``with``
     statement is a client with the methods of `cpsl.Client` that is recorded too.
 
-    Recorded are the answers of all documented methods, streams chunk by chunk with their times, and
-    errors. Each answer is written when it is complete. Answers to other processes, such as those of
-    a process pool, are not recorded. While ``CAPSULE_REPLAY`` is set, nothing is recorded.
+    The recording contains the answers of all documented methods, streams chunk by chunk with their
+    times, and errors. Each answer is written when it is complete. Calls of other processes, such as
+    those of a process pool, are not recorded. While ``CAPSULE_REPLAY`` is set, nothing is recorded.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def recording(
         The client that the value of the ``with`` statement uses; by default ``cpsl.Client()``,
         created at its first call.
     mask : bool or str, default False
-        Whether to replace payers by pseudonyms: the fields of payments and earnings that identify a
+        Whether to replace payers with pseudonyms: the fields of payments and earnings that identify a
         person, also in what the caller receives, and, in the file, email addresses everywhere. A
         string is the key of the pseudonyms; `True` uses the key of this machine.
     secrets : iterable of str, optional
@@ -123,8 +123,8 @@ class Recording:
         with _changing:
             if _running:
                 raise UserError(
-                    f"{_running[0].file.path} is being recorded. Stop that first, with "
-                    "`%capsule record --stop`."
+                    f"A recording to {_running[0].file.path} is running. Stop it first with "
+                    "`%capsule record --stop` or its stop() method."
                 )
             self.file.create(**self.log.header())
             _running.append(self)

@@ -29,7 +29,7 @@ class InputRows:
     Raises
     ------
     UsageError
-        The data are not rows, or two columns have the same name.
+        *data* cannot be read as rows, or two columns have the same name.
 
     Examples
     --------
@@ -66,7 +66,7 @@ class InputRows:
         return len(self.frame)
 
     def name(self, number: int) -> str:
-        """Return what a message calls a row: by its label in the index."""
+        """Return the name of a row in messages: its label in the index."""
         (label,) = self.frame.index[[number]].tolist()
         return f"Row {label!r}"
 

@@ -38,7 +38,7 @@ __all__ = ["SweepError", "sweep"]
 
 
 class SweepError(UserError):
-    """A row failed, and the sweep was to end with an error.
+    """A row failed in a sweep with ``on_error="raise"``.
 
     Attributes
     ----------
@@ -127,7 +127,7 @@ def sweep(
         ``client.get_executor()``; by default a thread pool. It is not shut down. The clients of
         other processes use the credentials of those processes.
     max_active : int
-        The number of tasks in flight; for an executor, best its number of workers.
+        The number of tasks in flight; for an executor, use its number of workers.
     rpm : float, optional
         The largest number of requests per minute.
     on_error : {"continue", "raise"}
@@ -141,13 +141,13 @@ def sweep(
     client : cpsl_notebook.Client or cpsl.Client, optional
         The client to use; by default that of this notebook.
     send_token : bool
-        Let the client that is sent to other processes carry the token.
+        Include the token in the client that is sent to other processes.
     namespace : mapping, optional
         The other variables of the prompt; by default those of this notebook.
     raw : bool
         Send ``{{ }}`` unchanged.
     progress : bool
-        Show a progress bar, or a line each minute where nobody can see a bar.
+        Show a progress bar, or one line per minute where a bar cannot be shown.
     dry_run : bool
         Print what would be sent and how long it may take; send nothing, and return ``None``.
 
@@ -206,7 +206,7 @@ def sweep(
     connected = _connected(client)
     apps = [_default_app(app)] if isinstance(app, str) else list(app)
     if not apps or len(set(apps)) < len(apps):
-        raise UsageError("app must be one or more different apps.")
+        raise UsageError(f"app must name one or more different apps, not {app!r}.")
     requests, labels = _requests(rows, prompt, apps, app, session, repeat, namespace, raw)
     if keep:
         check_names(rows, labels, prefix)
@@ -259,7 +259,7 @@ def sweep(
 
 def _form(json: bool, table: bool) -> Form | None:
     if json and table:
-        raise UsageError("An answer is either json or a table: leave out one of them.")
+        raise UsageError("json= cannot be combined with table=: leave out one of them.")
     return "json" if json else "table" if table else None
 
 
@@ -329,7 +329,7 @@ def _known(
     resend_unknown: bool,
     again: bool,
 ) -> tuple[bytearray, frozenset[int]]:
-    """Take the answers that the store has; return what is settled, and what to send again."""
+    """Take the answers that the store has; return which requests are done, and which to send again."""
     settled = bytearray(len(requests))
     resend = set()
     if path is None:
@@ -366,11 +366,13 @@ def _send(
     stream: bool,
     timeout: float | None,
 ) -> tuple[str, tuple[int, str] | None]:
-    """Send what is not settled; return why it ended early, and the first failure."""
+    """Send the remaining requests; return why it ended early, and the first failure."""
     options: tuple[tuple[str, Any], ...] = ()
     if timeout is not None:
         if not takes(client.core.stream if stream else client.core.chat, "timeout"):
-            raise UserError("The official SDK has no timeout to set: install cpsl-client.")
+            raise UserError(
+                "The official SDK has no timeout setting. Use cpsl-client, or omit the timeout."
+            )
         options = (("timeout", timeout),)
     ids = [_app_id(client, app) for app in requests.apps]
     sender = client_for(client.core, in_process=runner.in_process, send_token=send_token)
@@ -398,7 +400,7 @@ def _send(
 
 
 def _app_id(client: Client, app: str) -> str:
-    """Return an app's id; ask for it now, so that a wrong name costs nothing."""
+    """Return an app's id; look it up before anything is sent, so that a wrong name is found early."""
     if len(app) == 36 and app.count("-") == 4:
         return client.reference(app)
     return str(client.get_app(app).get("id") or client.reference(app))
