@@ -37,13 +37,13 @@ class Call:
     Attributes
     ----------
     sent : bool
-        Whether any of the last request may have reached the service.
+        Whether any part of the last request may have reached the service.
     repeatable : bool
         Whether the last request may be sent again although the service may have acted on it.
     requested : bool
         Whether the call was cancelled.
     expired : bool
-        Whether the call was cancelled because `max_seconds` were over.
+        Whether the call was cancelled because `max_seconds` had passed.
     """
 
     def __init__(self, timeout: Timeout, max_seconds: float | None = None) -> None:
@@ -95,7 +95,7 @@ class Call:
                 self._end_wait()
 
     def finish(self) -> None:
-        """End the supervision: another call may use the connection now."""
+        """Stop watching: another call may use the connection now."""
         with self._lock:
             self._abort = None
         _watchdog.discard(self)
@@ -108,12 +108,12 @@ class Call:
             self._end_wait()
 
     def expire(self) -> None:
-        """Cancel the call because its time is over."""
+        """Cancel the call because its time limit has passed."""
         self.expired = not self.requested
         self.cancel()
 
     def wait(self, seconds: float) -> bool:
-        """Sleep until the time is over or the call is cancelled; return whether it is."""
+        """Sleep for some seconds or until the call is cancelled; return whether it is."""
         return self._cancelled.wait(seconds)
 
     def _end_wait(self) -> None:
@@ -128,13 +128,13 @@ def current_call() -> Call | None:
 
 
 class _Watchdog:
-    """One thread that cancels calls whose time is over."""
+    """One thread that cancels calls whose time limit has passed."""
 
     def __init__(self) -> None:
         self._due: dict[Call, float] = {}
         self._changed = threading.Condition()
         self._running = False
-        self._wakes = math.inf  # when the thread looks next
+        self._wakes = math.inf  # when the thread wakes up next
 
     def add(self, call: Call, deadline: float) -> None:
         with self._changed:
@@ -174,7 +174,7 @@ _watchdog = _Watchdog()
 
 
 def _forget_watchdog() -> None:
-    """Start anew in a forked process, which has no thread and perhaps a held lock."""
+    """Reset the watchdog in a forked process, which has no thread and perhaps a held lock."""
     global _watchdog
     _watchdog = _Watchdog()
 

@@ -135,6 +135,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
             f"unknown option {names[0]}"
             if names
             else "too many arguments: put the message in quotes"
+            if "text" in options
+            else "too many arguments"
         )
     if options.command is None:
         parser.error("no command given: try `cpsl apps`")
@@ -262,15 +264,16 @@ def _text(value: str) -> str:
     except UnicodeError:
         raise argparse.ArgumentTypeError("the text is not valid UTF-8") from None
     if not value.strip():
-        raise argparse.ArgumentTypeError("empty text")
+        raise argparse.ArgumentTypeError("the text is empty")
     return value
 
 
 def _seconds(value: str) -> float:
-    seconds = float(value)
-    if not (math.isfinite(seconds) and seconds > 0):
-        raise argparse.ArgumentTypeError("the number of seconds must be above 0")
-    return seconds
+    with contextlib.suppress(ValueError):
+        seconds = float(value)
+        if math.isfinite(seconds) and seconds > 0:
+            return seconds
+    raise argparse.ArgumentTypeError(f"{value!r} is not a number of seconds above 0")
 
 
 def _regex(value: str) -> re.Pattern[str]:

@@ -43,7 +43,7 @@ __all__ = ["CancellableAdapter", "finish"]
 
 MAX_INTERIM_RESPONSES = 20  # 1xx responses before the final one
 # Seconds that a connection may be idle and still be used. A NAT or load balancer may have dropped it
-# without telling, and a message on it would wait for the whole read timeout.
+# silently, and a message on it would wait for the whole read timeout.
 MAX_IDLE = 30.0
 
 
@@ -60,7 +60,7 @@ def _socket_options() -> list[tuple[int, int, int]]:
 
 
 class _Response(http.client.HTTPResponse):
-    """A response that skips every interim response, and notices what follows it.
+    """A response that skips interim responses, and detects bytes after its end.
 
     It overrides two private methods, because `http.client` has no hooks for this. The tests of
     interim responses and stray bytes fail if `http.client` stops calling them.
@@ -288,13 +288,14 @@ def finish(connection: Any, response: requests.Response, *, complete: bool) -> N
     Parameters
     ----------
     connection : object
-        The connection on which the response arrived; ``None`` if a tool made the response up.
+        The connection on which the response arrived; ``None`` if a tool such as vcrpy made
+        the response.
     response : requests.Response
         The response.
     complete : bool
         Whether the response was read to its end and is valid.
     """
-    # With two lengths, the next server on the way may see another end than this client.
+    # With two lengths, another server on the way may disagree about where the response ends.
     ambiguous = {"Transfer-Encoding", "Content-Length"} <= set(map(str.title, response.headers))
     complete = complete and response.status_code == 200 and not ambiguous
     if complete and isinstance(connection, _Connection):

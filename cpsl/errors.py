@@ -139,7 +139,7 @@ class CannotConnectError(CapsuleError, ConnectionError):
     Attributes
     ----------
     sent : bool
-        Whether any of the request may have reached the service. If not, the service cannot have
+        Whether any part of the request may have reached the service. If not, the service cannot have
         acted on it.
     """
 
@@ -152,7 +152,7 @@ class TimedOutError(CapsuleError, TimeoutError):
     Attributes
     ----------
     sent : bool
-        Whether any of the request may have reached the service. If not, the service cannot have
+        Whether any part of the request may have reached the service. If not, the service cannot have
         acted on it.
     """
 

@@ -55,7 +55,7 @@ def sender(
     if timeout is not None:
         if not takes(getattr(client.core, method.__name__), "timeout"):
             raise UserError(
-                "The official SDK has no timeout setting. Install cpsl-client, or omit the timeout."
+                "The official SDK has no timeout setting. Use cpsl-client, or omit the timeout."
             )
         options["timeout"] = timeout
 

@@ -61,7 +61,7 @@ def choose(kind: str = "auto") -> Display:
         "headless": _FinalDisplay,
     }
     front = front_end()
-    # Only a console may be a notebook that is not recognised, where a setting is right.
+    # A notebook that is not recognised looks like a console, so a setting is obeyed there too.
     if kind == "auto" or (kind in ("widget", "html") and front not in ("widget", "console")):
         kind = front
     return makers[kind]()

@@ -1,4 +1,4 @@
-"""Keeps forked children of a process, such as those of ``!command``, apart from its workspaces."""
+"""Isolates forked children of a process, such as those of ``!command``, from its workspaces."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 __all__ = ["close_sockets", "watch_forks"]
 
 _lock = threading.RLock()  # two threads may fork at once
-_stderr: list[int | None] = []  # what file descriptor 2 was before each fork that is under way
+_stderr: list[int | None] = []  # copies of file descriptor 2, one per fork in progress
 
 
 def watch_forks(serving: Callable[[], bool], in_child: Callable[[], None]) -> None:
@@ -20,8 +20,8 @@ def watch_forks(serving: Callable[[], bool], in_child: Callable[[], None]) -> No
 
     While a gRPC server runs, gRPC's C library writes a line to file descriptor 2 in every fork,
     because its own fork handlers are skipped. Its log level cannot be changed after ``import
-    grpc``, so the descriptor leads to the null device for the moment of the fork. If
-    ``GRPC_VERBOSITY`` is set, the user wants the messages, and they are left alone.
+    grpc``, so the descriptor points to the null device during the fork. If
+    ``GRPC_VERBOSITY`` is set, the user wants the messages, and they are not silenced.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def watch_forks(serving: Callable[[], bool], in_child: Callable[[], None]) -> No
     def after() -> None:
         original = _stderr.pop()
         if original is not None:
-            if _leads_to_null(2):  # pty.fork() has replaced it in the child
+            if _is_null_device(2):  # pty.fork() has replaced it in the child
                 os.dup2(original, 2)
             os.close(original)
         _lock.release()
@@ -55,8 +55,8 @@ def watch_forks(serving: Callable[[], bool], in_child: Callable[[], None]) -> No
 def close_sockets(host: str, ports: set[int]) -> None:
     """Close the sockets of servers on these ports, their connections included.
 
-    The descriptors stay in use, by the null device: objects of the servers may close them later,
-    when their numbers could belong to something else.
+    The descriptors point to the null device afterwards: objects of the servers may close them later,
+    when the same numbers could belong to other files.
     """
     null = os.open(os.devnull, os.O_RDWR)
     with contextlib.suppress(OSError):  # not every system has the folder
@@ -85,7 +85,7 @@ def _is_bound(descriptor: int, host: str, ports: set[int]) -> bool:
 
 
 def _silence() -> int | None:
-    """Let file descriptor 2 lead to the null device; return a copy of it, if it is open."""
+    """Point file descriptor 2 to the null device; return a copy of it, if it is open."""
     try:
         original = os.dup(2)
     except OSError:
@@ -96,7 +96,7 @@ def _silence() -> int | None:
     return original
 
 
-def _leads_to_null(descriptor: int) -> bool:
+def _is_null_device(descriptor: int) -> bool:
     try:
         return os.path.samestat(os.fstat(descriptor), Path(os.devnull).stat())
     except OSError:

@@ -14,7 +14,7 @@ __all__ = ["Payments"]
 
 
 class Payments:
-    """The payments and refunds until a day; they are drawn when they are first read.
+    """The payments and refunds until a day; they are generated when they are first read.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class Payments:
 
     def __init__(self, today: date | str) -> None:
         self._lock = threading.Lock()
-        self._drawn: tuple[date, list[dict[str, Any]]] | None = None
+        self._generated: tuple[date, list[dict[str, Any]]] | None = None
         self.today = today
 
     @property
@@ -40,9 +40,9 @@ class Payments:
         """Return the payments and refunds of an app, oldest first."""
         today = self._today
         with self._lock:
-            if self._drawn is None or self._drawn[0] != today:
-                self._drawn = (today, [_as_json(row) for row in ledger.sample_payments(today)])
-            return [row for row in self._drawn[1] if row["app"] == app]
+            if self._generated is None or self._generated[0] != today:
+                self._generated = (today, [_as_json(row) for row in ledger.sample_payments(today)])
+            return [row for row in self._generated[1] if row["app"] == app]
 
     def earnings(self, app: str) -> dict[str, Any]:
         """Return the sums of an app's payments."""

@@ -33,7 +33,7 @@ class CapsuleMagics(Magics):
     shell: InteractiveShell
     app = Unicode(
         "",
-        help="The app of cells that name none: the one that `%capsule use` or a cell named last.",
+        help="The app for cells without an app name: the one that `%capsule use` or a cell named last.",
     ).tag(config=True)
     timeout = Float(
         None,

@@ -87,9 +87,9 @@ def send_cell(
 
 
 def use(magics: CapsuleMagics, options: argparse.Namespace) -> None:
-    """Choose the app of the cells that name none."""
+    """Choose the app for cells without an app name."""
     magics.app = magics.context.existing_app(options.app)
-    print(f"Cells that name no app now use {options.app}.")  # noqa: T201
+    print(f"Cells without an app name now use {options.app}.")  # noqa: T201
 
 
 def apps(magics: CapsuleMagics, options: argparse.Namespace) -> pd.DataFrame:

@@ -316,7 +316,7 @@ COMMANDS = {
         ),
         Command(
             "use",
-            "choose the app of the cells that name none",
+            "choose the app for cells without an app name",
             handlers.use,
             (_APP,),
             examples="%capsule use support-ops",
@@ -409,9 +409,15 @@ payments.groupby("payout_state", observed=True)["net_cents"].sum()""",
             "record what the service answers",
             handlers.record,
             (
-                Argument("file", metavar="FILE", nargs="?", default="", help="the file to write"),
+                Argument(
+                    "file",
+                    metavar="FILE",
+                    nargs="?",
+                    default="",
+                    help="file to write, such as answers.jsonl",
+                ),
                 Argument("--stop", action="store_true", help="stop recording"),
-                Argument("--mask", action="store_true", help="replace payers by pseudonyms"),
+                Argument("--mask", action="store_true", help="replace payers with pseudonyms"),
             ),
             examples="%capsule record answers.jsonl\n%capsule record --stop",
             notes="Every answer from now on is written to FILE, in JSON Lines format, without tokens "
@@ -422,8 +428,10 @@ payments.groupby("payout_state", observed=True)["net_cents"].sum()""",
             "answer from a recording",
             handlers.replay,
             (
-                Argument("file", metavar="FILE", nargs="?", default="", help="the recording"),
-                Argument("--stop", action="store_true", help="ask the service again"),
+                Argument("file", metavar="FILE", nargs="?", default="", help="recording to replay"),
+                Argument(
+                    "--stop", action="store_true", help="stop replaying; use the service again"
+                ),
                 Argument(
                     "--speed",
                     metavar="N",
@@ -436,13 +444,13 @@ payments.groupby("payout_state", observed=True)["net_cents"].sum()""",
                     metavar="live",
                     choices=["error", "live"],
                     default="error",
-                    help="ask the service what was not recorded, and add it to FILE",
+                    help="send requests that were not recorded to the service, and add them to FILE",
                 ),
                 Argument("--strict", action="store_true", help="give each answer only once"),
                 Argument(
                     "--verify",
                     action="store_true",
-                    help="only ask the service again, and show what differs",
+                    help="send the recorded requests to the service again, and show what differs",
                 ),
             ),
             examples="""\

@@ -105,7 +105,7 @@ class DocumentedMethods(abc.ABC):
 
 
 class LiveClient:
-    """A client of the live service, and what knows the names of its apps.
+    """A client of the live service, and the lookup of its apps.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ class LiveClient:
         Raises
         ------
         UserError
-            There is a time-out, and the client has no such option.
+            *timeout* is set, but the client has no such option.
         Exception
             What the client raises.
         """
@@ -182,5 +182,7 @@ class LiveClient:
         if timeout is None:
             return method(*arguments.values())
         if not takes(method, "timeout"):
-            raise UserError("The official SDK has no timeout option. Install cpsl-client.")
+            raise UserError(
+                "The official SDK has no timeout setting. Use cpsl-client, or omit the timeout."
+            )
         return method(*arguments.values(), timeout=timeout)

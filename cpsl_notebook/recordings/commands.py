@@ -19,7 +19,7 @@ _REPLAY_USAGE = "Usage: `%capsule replay FILE` or `%capsule replay --stop`."
 def record(file: str = "", client: Any = None, *, stop: bool = False, mask: bool = False) -> str:
     """Start or stop a recording, and return the line to print.
 
-    Recording to the same file again starts it anew, so that a cell can be run twice.
+    Recording to the same file again replaces the recording, so that a cell can be run twice.
 
     Parameters
     ----------
@@ -52,7 +52,8 @@ def record(file: str = "", client: Any = None, *, stop: bool = False, mask: bool
         if running is None:
             return "No recording is running."
         running.stop()
-        return f"Recorded {running.file.appended} calls in {running.file.path}."
+        calls = f"{running.file.appended} call{'' if running.file.appended == 1 else 's'}"
+        return f"Recorded {calls} in {running.file.path}."
     replayed = replaying(client)
     if replayed is not None:
         raise UserError(

@@ -10,7 +10,7 @@ from cpsl_notebook.cpsl_package import cpsl_class
 
 __all__ = ["describe_error", "make_error"]
 
-# What the errors of `cpsl-client` say besides their message.
+# The attributes of `cpsl-client` errors.
 _ATTRIBUTES = (
     *("status", "request_id", "detail", "retry_after", "sent", "text", "matches"),
     "from_gateway",

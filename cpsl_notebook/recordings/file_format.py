@@ -51,7 +51,7 @@ class Entry:
     read_at : datetime.datetime or None
         For payments and earnings, the time that the client considered to be now.
     session_id : str
-        The conversation that the service named in its answer; empty if it named none.
+        The session id in the service's answer; empty if there is none.
     line : bytes
         The line of the file; `fields` decodes it, so that every answer is a new object.
     """

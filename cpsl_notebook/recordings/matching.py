@@ -94,7 +94,7 @@ class Matcher:
             if nearest is None:
                 counts = Counter(entry.call.method for entry in self._entries)
                 found = ", ".join(f"{method} ({n})" for method, n in sorted(counts.items()))
-                return f"It has no call of {call.method}; it has {found or 'no calls'}."
+                return f"The recording has no call of {call.method}; it has {found or 'no calls'}."
             lines = diff(_described(nearest.call), _described(self._redacted(call)))
             title = "The nearest recorded request differs (- recorded, + requested):"
             return "\n".join([title, *lines])

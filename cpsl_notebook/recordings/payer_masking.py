@@ -21,7 +21,7 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 class Mask:
-    """Replaces payers by pseudonyms, which are keyed hashes.
+    """Replaces payers with pseudonyms, which are keyed hashes.
 
     Parameters
     ----------

@@ -32,7 +32,7 @@ class Log:
     append : callable
         Receives the fields of each line.
     mask : bool or str
-        Whether to replace payers by pseudonyms, or the key for that.
+        Whether to replace payers with pseudonyms, or the key for that.
     secrets : iterable of str
         Texts that are replaced wherever they occur.
     first : int
@@ -110,7 +110,7 @@ class RecordingClient(DocumentedMethods):
 
     @property
     def gateway_url(self) -> str:
-        """The address of the gateway; empty if the client does not say it."""
+        """The address of the gateway; empty if the client does not provide it."""
         return str(getattr(self._live.core, "gateway_url", ""))
 
     def close(self) -> None:
@@ -121,7 +121,7 @@ class RecordingClient(DocumentedMethods):
 
     def __reduce__(self) -> Any:
         raise UserError(
-            "Answers to other processes cannot be recorded. Use threads, or stop recording."
+            "Calls of other processes cannot be recorded. Use threads, or stop recording."
         )
 
     def with_options(self, **options: Any) -> RecordingClient:

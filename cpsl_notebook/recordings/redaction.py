@@ -18,9 +18,9 @@ SHORTEST_TOKEN = 4
 """Tokens with fewer characters are not looked for: they would match ordinary text."""
 
 # What is replaced wherever it occurs; the group, if a pattern has one, is all that is replaced.
-# Beside each pattern, texts of which one is in everything that it matches, in lower case: to look
-# for them first takes a tenth of the time. A search takes time in proportion to the length of the
-# text, whatever it is.
+# Each pattern comes with lower-case texts; every match contains at least one of them. Searching for
+# these first takes a tenth of the time. The time of a search is proportional to the length of the
+# text, whatever its content.
 _RUN = r"(?<![\w-])"
 _PATTERNS = {
     # The values have a digit, so that "basic information" and "the secret: patience" are left alone.
@@ -58,7 +58,7 @@ Path = tuple[str | int, ...]
 
 
 class Redactor:
-    """Replaces workspace tokens and everything that looks like a secret by ``[redacted]``.
+    """Replaces workspace tokens and everything that looks like a secret with ``[redacted]``.
 
     These are replaced in all texts, in names of fields too:
 

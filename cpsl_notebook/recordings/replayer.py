@@ -208,7 +208,10 @@ class ReplayClient(DocumentedMethods):
             if self._live is not None:
                 return self._live.answer(call, timeout)
             reason = self._matcher.explain(call)
-            raise NotRecordedError(f"{call} is not recorded in {self.file.path}. {reason}")
+            raise NotRecordedError(
+                f"{call} is not recorded in {self.file.path}. Record it again, or ask the service with "
+                f'missing="live". {reason}'
+            )
         fields = entry.fields()
         error = _recorded_error(fields)
         if "chunks" in fields:

@@ -46,7 +46,7 @@ def recording(
         The client that the value of the ``with`` statement uses; by default ``cpsl.Client()``,
         created at its first call.
     mask : bool or str, default False
-        Whether to replace payers by pseudonyms: the fields of payments and earnings that identify a
+        Whether to replace payers with pseudonyms: the fields of payments and earnings that identify a
         person, also in what the caller receives, and, in the file, email addresses everywhere. A
         string is the key of the pseudonyms; `True` uses the key of this machine.
     secrets : str or iterable of str, optional
@@ -135,8 +135,8 @@ class Recording:
         with _changing:
             if _running:
                 raise UserError(
-                    f"{_running[0].file.path} is being recorded. Stop that first, with "
-                    "`%capsule record --stop`."
+                    f"A recording to {_running[0].file.path} is running. Stop it first with "
+                    "`%capsule record --stop` or its stop() method."
                 )
             self.file.create(**self.log.header())
             _running.append(self)

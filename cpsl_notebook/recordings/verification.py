@@ -78,7 +78,7 @@ def verify(file: RecordingFile, live: LiveClient) -> Verification:
 
 
 def _make(client: RecordingClient, call: Call) -> None:
-    """Make a call; its outcome is in the log, also if it is an error."""
+    """Make a call; its outcome is in the log, even if it is an error."""
     try:
         answer = client.answer(call)
         if call.method == "stream":
@@ -95,7 +95,7 @@ def _continued(entry: Entry, sessions: dict[str, str]) -> Call:
 
 
 def _comparable(fields: dict[str, Any]) -> str:
-    """Return what a call was answered, without ids and times, as lines."""
+    """Return the answer to a call as lines, without ids and times."""
     if "error" in fields:
         return f"error {fields['error']['type']}: {fields['error']['message']}"
     if "chunks" in fields:
@@ -109,7 +109,7 @@ def _comparable(fields: dict[str, Any]) -> str:
 
 
 def _reply(parts: list[Any]) -> list[str]:
-    """Return the text of a reply and then, a line each, what else its parts say."""
+    """Return the text of a reply and then the other content of its parts, one line each."""
     texts = [str(part.get("text") or "") for part in parts if isinstance(part, dict)]
     return ["".join(texts), *map(_others, parts)]
 

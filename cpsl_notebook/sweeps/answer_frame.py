@@ -92,18 +92,18 @@ class Answers:
         return [seconds for seconds in self._columns["total_s"] if seconds == seconds]
 
     def stop(self, position: int, reason: str) -> None:
-        """Say why a request was not sent."""
+        """Record why a request was not sent."""
         self._columns["error"][position] = reason
 
     def stop_rest(self, reason: str) -> None:
-        """Say why all other requests were not sent."""
+        """Record why all other requests were not sent."""
         errors = self._columns["error"]
         for position, status in enumerate(self._columns["status"]):
             if status == "stopped" and errors[position] is None:
                 errors[position] = reason
 
     def can_parse(self, outcome: Outcome) -> bool:
-        """Return whether an answer has the form that was asked for."""
+        """Return whether an answer has the requested format."""
         try:
             return not self._form or _parse(_reply(outcome), self._form) is not None
         except UserError:
@@ -127,7 +127,7 @@ class Answers:
         requests : Requests
             What was sent.
         labels : dict
-            For ``variant``, ``app`` and ``repeat``, as far as the sweep varies them, the labels.
+            The labels of ``variant``, ``app`` and ``repeat``, for those that the sweep varies.
         keep : bool
             Whether to put the columns of the input in front.
         prefix : str
@@ -174,7 +174,7 @@ class Answers:
 
 
 def check_names(rows: InputRows, labels: dict[str, Any], prefix: str) -> None:
-    """Make sure that the columns of the answers can be joined to those of the input.
+    """Check that the columns of the answers can be joined to those of the input.
 
     Raises
     ------
@@ -211,14 +211,14 @@ def _parse(reply: Reply, form: Form) -> dict[str, Any]:
     Raises
     ------
     UserError
-        The reply is not JSON, or does not hold exactly one table.
+        The reply is not JSON, or does not contain exactly one table.
     """
     if form == "json":
         value = reply.json()
         return value if isinstance(value, dict) else {"value": value}
     tables = reply.tables
     if len(tables) != 1:
-        raise UserError(f"The reply holds {len(tables)} tables instead of one.")
+        raise UserError(f"The reply contains {len(tables)} tables. Ask for exactly one.")
     (table,) = tables
     columns: dict[str, Any] = {}
     for place, name in enumerate(table.columns):
@@ -240,5 +240,5 @@ def _typed(values: list[Any]) -> Any:
     dtype: Any = dtypes.get(kind, "object")
     try:
         return pd.Series(values, dtype=dtype).array
-    except (TypeError, ValueError, OverflowError):  # an integer of more than 64 bits, say
+    except (TypeError, ValueError, OverflowError):  # for example, an integer of more than 64 bits
         return pd.Series(values, dtype="object").array

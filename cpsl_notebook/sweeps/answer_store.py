@@ -61,7 +61,7 @@ _DIED = "This row was in flight when its process ended; it may have been sent."
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A row as the store knows it.
+    """A row as the store keeps it.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class Turn:
     prompt : str
         The text to send.
     resend : bool
-        Whether to send it again although it has an answer.
+        Whether to send it again even if it has an answer.
     """
 
     key: bytes
@@ -83,7 +83,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What the store says to a claim of turns that follow each other in one conversation.
+    """The result of claiming consecutive turns of one conversation.
 
     Attributes
     ----------
@@ -161,7 +161,10 @@ class AnswerStore:
         self._queue.put(None)
         self._thread.join()
         if self._error is not None:
-            raise UserError(f"The store {self.path} could not be written: {self._error}")
+            raise UserError(
+                f"The store {self.path} could not be written ({self._error}): free disk space or "
+                "make the file writable, then run the same sweep again."
+            )
 
     def _write(self) -> None:
         try:
@@ -287,7 +290,7 @@ def store_path(store: Any) -> Path:
 
 
 def stored_outcomes(path: Path, keys: Iterable[bytes]) -> Iterator[Outcome | None]:
-    """Return what a store knows of rows, in their order; ``None`` for one that may be sent.
+    """Return what a store contains about rows, in their order; ``None`` for one that may be sent.
 
     A store that does not exist yet gives nothing. Rows in flight are ``None`` too: only a claim can
     tell whether their process still runs.
@@ -359,7 +362,7 @@ def _create(path: Path) -> None:
 
 
 def _check_content(database: sqlite3.Connection, path: Path) -> bool:
-    """Make sure that a file is not another program's; return whether it has answers."""
+    """Check that a file is not another program's; return whether it has answers."""
     (mark,) = database.execute("PRAGMA application_id").fetchone()
     (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
     (version,) = database.execute("PRAGMA user_version").fetchone()
@@ -372,7 +375,7 @@ def _check_content(database: sqlite3.Connection, path: Path) -> bool:
 
 @contextlib.contextmanager
 def _usable(path: Path) -> Iterator[None]:
-    """Turn the errors of a file that cannot be used into one that says so."""
+    """Raise a `UserError` for the errors of a file that cannot be used."""
     try:
         yield
     except (sqlite3.Error, OSError) as error:
@@ -383,7 +386,7 @@ def _usable(path: Path) -> Iterator[None]:
 
 
 def _check_locks(path: Path) -> None:
-    """Make sure that the file system has locks; without them two processes damage a store."""
+    """Check that the file system has locks; without them two processes damage a store."""
     if sys.platform == "win32":
         return  # where files without locks cannot be opened by SQLite
     import fcntl

@@ -19,7 +19,7 @@ _ROOT = "capsule-sweeps"
 def claim(run: str, task: str) -> bool:
     """Return whether this execution of a task may send its requests.
 
-    Elsewhere than on a Dask worker, the answer is always true.
+    Outside a Dask worker, this is always true.
     """
     if not _on_dask_worker():
         return True

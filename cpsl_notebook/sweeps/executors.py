@@ -14,11 +14,11 @@ from cpsl_notebook.sweeps.worker import Plan, Task, run_task
 __all__ = ["DEFAULT_ACTIVE", "Runner", "client_for"]
 
 DEFAULT_ACTIVE = 8  # tasks in flight
-_READY = 4  # one task in so many waits in the pool, so that no thread waits for the store
+_READY = 4  # a quarter of the tasks wait in the pool, so that no thread waits for the store
 
 
 class Runner:
-    """Runs tasks on the caller's executor, or on a thread pool of its own.
+    """Runs tasks on the caller's executor, or on its own thread pool.
 
     Parameters
     ----------
@@ -59,8 +59,8 @@ class Runner:
     def recall(self, future: Future[Any]) -> bool:
         """Take back a task that has not started; return whether that worked.
 
-        Only the pool of our own tells truly whether a task has started: a future of Dask's can
-        always be cancelled, even while its task runs.
+        Only our own pool reliably reports whether a task has started: a Dask future can always be
+        cancelled, even while its task runs.
         """
         return self._own is not None and future.cancel()
 
@@ -84,7 +84,7 @@ class Runner:
 def client_for(core: Any, *, in_process: bool, send_token: bool) -> Any:
     """Return the client that tasks use, in the form in which a `Plan` carries it.
 
-    It never waits and tries again by itself: the sweep does, for all rows together.
+    It does not retry: the sweep retries, at one pace for all rows.
 
     Parameters
     ----------

@@ -67,7 +67,7 @@ class InputRows:
         return len(self.frame)
 
     def name(self, number: int) -> str:
-        """Return what a message calls a row: by its label in the index."""
+        """Return the name of a row in messages: its label in the index."""
         (label,) = self.frame.index[[number]].tolist()
         return f"Row {label!r}"
 

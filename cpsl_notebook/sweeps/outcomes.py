@@ -29,11 +29,11 @@ class Outcome:
     error : str
         What failed; empty for an answer.
     session_id : str
-        The conversation that the service named; empty if it named none.
+        The session id that the service sent; empty if it sent none.
     first_text_s, total_s : float or None
         Seconds from sending until the first text, and until the end.
     retry_after : float or None
-        Seconds that the service asks to wait, if it is known.
+        Seconds that the service asks to wait; ``None`` if it does not say.
     attempts : int
         How many times the row has been sent, in all runs.
     """

@@ -8,7 +8,7 @@ from cpsl_notebook.sweeps.variants import Requests
 
 __all__ = ["ASSUMED_SECONDS", "preview"]
 
-ASSUMED_SECONDS = 5.0  # for a reply, where no earlier reply tells how long one takes
+ASSUMED_SECONDS = 5.0  # for a reply, if there is no earlier reply to estimate from
 _PROMPTS = 3  # shown in full
 
 

@@ -24,13 +24,13 @@ from cpsl_notebook.sweeps.worker import Plan, Task
 __all__ = ["MAX_ATTEMPTS", "Scheduler"]
 
 MAX_ATTEMPTS = 20  # times that a row is sent in one sweep while the service answers 429
-_TICK = 0.25  # seconds between two looks at the progress, and at rows of another sweep
+_TICK = 0.25  # seconds between updates of the progress, and checks of rows of another sweep
 _NOT_RUN = (ImportError, pickle.PicklingError)  # raised by an executor before a task runs
 
 
 @dataclass
 class _Active:
-    """A task on its way: its rows, and where it is."""
+    """A task that is not finished: its rows and its state."""
 
     positions: tuple[int, ...]
     session_id: str = ""
@@ -140,7 +140,7 @@ class Scheduler:
         keys : bytes, optional
             The keys of all positions in the store, one after the other.
         resend : frozenset of int, optional
-            The positions to send again though they have an answer.
+            The positions to send again even if they have an answer.
         """
         self._waiting, self._store = tasks, store
         self._keys, self._resend = keys, resend
@@ -204,7 +204,7 @@ class Scheduler:
         try:
             future = self._runner.submit(self._plan, Task(name, app, task.session_id, prompts))
         except Exception as error:  # a broken executor, or one that was shut down
-            self._stop_for(f"The executor takes no more rows ({error}).")
+            self._stop_for(f"The executor accepts no more rows ({error}): pass a new one.")
             self._release(self._active.pop(number).positions)
             return
         task.future = future
@@ -255,7 +255,7 @@ class Scheduler:
             described = f"{type(error).__name__}: {' '.join(str(error).split())}"
             outcomes = [Outcome(kind, error=described) for _ in task.positions]
             if isinstance(error, BrokenExecutor):
-                self._stop_for(f"The executor is broken ({described}).")
+                self._stop_for(f"The executor is broken ({described}): pass a new one.")
         now = time.monotonic()
         flight = (now - task.submitted_at) / len(outcomes)
         for position, outcome in zip(task.positions, outcomes, strict=False):
@@ -273,7 +273,7 @@ class Scheduler:
         status = self._answers.set(position, outcome)
         failed = status in ("error", "unknown")
         took = flight if outcome.total_s is None else outcome.total_s
-        # In a pool of our own, rows wait only so that its threads never do.
+        # In our own pool, a row waits only to keep a thread busy, so its wait does not count.
         self._progress.finished(failed, took, took if self._runner.owns_pool else flight)
         if outcome.kind != RATE_LIMITED:
             self._pace.answered()

@@ -39,7 +39,7 @@ __all__ = ["SweepError", "sweep"]
 
 
 class SweepError(UserError):
-    """A row failed, and the sweep was to end with an error.
+    """A row failed in a sweep with ``on_error="raise"``.
 
     Attributes
     ----------
@@ -130,7 +130,7 @@ def sweep(
         ``client.get_executor()``; by default a thread pool. It is not shut down. The clients of
         other processes use the credentials of those processes.
     max_active : int
-        The number of tasks in flight; for an executor, best its number of workers.
+        The number of tasks in flight; for an executor, use its number of workers.
     rpm : float, optional
         The largest number of requests per minute.
     on_error : {"continue", "raise"}
@@ -144,13 +144,13 @@ def sweep(
     client : cpsl_notebook.Client or cpsl.Client, optional
         The client to use; by default that of this notebook.
     send_token : bool
-        Let the client that is sent to other processes carry the token.
+        Include the token in the client that is sent to other processes.
     namespace : mapping, optional
         The other variables of the prompt; by default those of this notebook.
     raw : bool
         Send ``{{ }}`` unchanged. Otherwise, double braces without an expression are an error.
     progress : bool
-        Show a progress bar, or a line each minute where nobody can see a bar.
+        Show a progress bar, or one line per minute where a bar cannot be shown.
     dry_run : bool
         Print what would be sent and how long it may take; send nothing, and return ``None``.
 
@@ -324,7 +324,7 @@ def _known(
     resend_unknown: bool,
     again: bool,
 ) -> tuple[bytearray, frozenset[int]]:
-    """Take the answers that the store has; return what is settled, and what to send again."""
+    """Take the answers that the store has; return which requests are done, and which to send again."""
     settled = bytearray(len(requests))
     resend = set()
     if path is None:
@@ -361,11 +361,13 @@ def _send(
     stream: bool,
     timeout: float | None,
 ) -> tuple[str, tuple[int, str] | None]:
-    """Send what is not settled; return why it ended early, and the first failure."""
+    """Send the remaining requests; return why it ended early, and the first failure."""
     options: tuple[tuple[str, Any], ...] = ()
     if timeout is not None:
         if not takes(client.core.stream if stream else client.core.chat, "timeout"):
-            raise UserError("The official SDK has no timeout to set: install cpsl-client.")
+            raise UserError(
+                "The official SDK has no timeout setting. Use cpsl-client, or omit the timeout."
+            )
         options = (("timeout", timeout),)
     ids = [_app_id(client, app) for app in requests.apps]
     sender = client_for(client.core, in_process=runner.in_process, send_token=send_token)
@@ -393,7 +395,7 @@ def _send(
 
 
 def _app_id(client: Client, app: str) -> str:
-    """Return an app's id; ask for it now, so that a wrong name costs nothing."""
+    """Return an app's id; look it up before anything is sent, so that a wrong name is found early."""
     if len(app) == 36 and app.count("-") == 4:
         return client.reference(app)
     return str(client.get_app(app).get("id") or client.reference(app))

@@ -1,4 +1,4 @@
-"""The progress of a sweep: a bar where somebody watches, else a line of text each minute."""
+"""The progress of a sweep: a bar where one can be shown, otherwise one line per minute."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from cpsl_notebook.front_end import front_end
 
 __all__ = ["SweepProgress", "duration"]
 
-LINE_INTERVAL = 60.0  # seconds between two lines of text
-_BAR_INTERVAL = 0.1  # seconds between two updates of the bar
-_QUEUED = 1.2  # a row in flight for so many times its request's time has waited for a worker
+LINE_INTERVAL = 60.0  # seconds between lines of text
+_BAR_INTERVAL = 0.1  # seconds between updates of the bar
+_QUEUED = 1.2  # a row in flight this many times longer than its request has waited for a worker
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} rows{postfix}"
 
 
@@ -23,7 +23,7 @@ class _Bar(tqdm):  # type: ignore[type-arg]
 
 
 class SweepProgress:
-    """Counts rows and shows how far a sweep is.
+    """Counts rows and shows the progress of a sweep.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ class SweepProgress:
 
     @property
     def seconds_left(self) -> float | None:
-        """The time until the end, in seconds; ``None`` while there is nothing to tell it by."""
+        """The time until the end, in seconds; ``None`` until it can be estimated."""
         return (self._total - self.done) / self.rate if self._sent else None
 
     @property
@@ -116,7 +116,7 @@ class SweepProgress:
         return ", ".join([*parts, *([self.note] if self.note else [])])
 
     def show(self) -> None:
-        """Show the numbers, if it is time to; called often."""
+        """Show the numbers, unless the last update was too recent."""
         now = time.monotonic()
         if self._bar is not None and now - self._shown_at >= _BAR_INTERVAL:
             self._shown_at = now
@@ -142,7 +142,7 @@ class SweepProgress:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration for people.
+    """Return a duration as readable text.
 
     Examples
     --------

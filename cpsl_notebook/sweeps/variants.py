@@ -63,7 +63,7 @@ class Requests:
     repeat : int
         How many times each prompt is sent to each app.
     sessions : list or None
-        For each input row, the conversation that it belongs to; ``None`` in it for its own.
+        For each input row, the conversation that it belongs to; ``None`` for a row with its own.
     """
 
     prompts: list[list[str]]
@@ -110,7 +110,7 @@ class Requests:
 
         It is made of the workspace, the app, the filled prompt, the conversation with its earlier
         prompts, and the occurrence among requests that are equal in all of these. So it does not
-        depend on the order of the rows, nor on rows that are added or removed.
+        depend on the order of the rows, or on rows that are added or removed.
 
         Parameters
         ----------

@@ -30,7 +30,7 @@ __all__ = ["MAX_URL_BYTES", "Plan", "Task", "run_task"]
 
 MAX_URL_BYTES = 7_000  # of the encoded prompt; a stream sends it in its URL, longer ones use chat
 _WORKER_DIED = "This row was on a worker that died; it may have been sent."
-_NO_SESSION = "The service named no session, so the conversation cannot be continued."
+_NO_SESSION = "The service sent no session id, so the conversation cannot continue."
 _SEND_TOKEN = "Or pass send_token=True to sweep(), which sends its own token to the workers."  # noqa: S105
 _NOT_SENT = {"CredentialsError", "TLSError", "InvalidRequestError", "AppNotFoundError"}
 _ANSWERED_BADLY = {"GatewayError", "ProtocolError", "TooLargeError"}
@@ -138,7 +138,7 @@ def _ask(client: Any, plan: Plan, app: str, prompt: str, session_id: str) -> Out
             outcome.session_id = str(response.session_id or "")
             names = ("text", "session_id", "request_id", "raw")
             outcome.payload = {"whole": {name: getattr(response, name, "") for name in names}}
-    except BaseException as error:  # an interrupt too leaves it open whether the row was answered
+    except BaseException as error:  # even after an interrupt, the row may have been answered
         outcome.kind, outcome.retry_after = _classify(error)
         outcome.error = _described(error, plan)
     outcome.total_s = time.perf_counter() - began
@@ -148,7 +148,7 @@ def _ask(client: Any, plan: Plan, app: str, prompt: str, session_id: str) -> Out
 
 
 def _read(stream: Any, outcome: Outcome, began: float) -> None:
-    """Read a stream into an outcome; texts that follow each other become one event."""
+    """Read a stream into an outcome; consecutive texts become one event."""
     events: list[list[Any]] = []
     outcome.payload = {"events": events}
     pieces: list[str] = []
@@ -194,7 +194,7 @@ def _classify(error: BaseException) -> tuple[str, float | None]:
 
 
 def _status(error: BaseException) -> int | None:
-    """Return the HTTP status of an error; the official SDK's have it in what urllib raised."""
+    """Return the HTTP status of an error; an error of the official SDK has it in its cause."""
     for found in (error, error.__cause__):
         for name in ("status", "code"):
             value = getattr(found, name, None)

@@ -44,7 +44,7 @@ def press_tab(notebook, index):
     notebook.page.keyboard.press("Tab")
 
 
-def test_lab_completes_shows_earlier_run_and_one_line_error(page, tmp_path, pictures):
+def test_lab_completes_names_and_shows_earlier_turns_and_one_line_errors(page, tmp_path, pictures):
     cells = [nbformat.v4.new_code_cell(cell) for cell in CELLS]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), tmp_path / "test.ipynb")

@@ -127,4 +127,4 @@ def test_not_recorded_is_a_readable_error(recorded):
         recorded().list_apps()
     (shown,) = raised.value._render_traceback_()
     assert shown.startswith("NotRecordedError: list_apps is not recorded in ")
-    assert shown.endswith("It has no call of list_apps; it has no calls.")
+    assert shown.endswith("The recording has no call of list_apps; it has no calls.")

@@ -263,7 +263,7 @@ def test_name_that_the_directory_does_not_have_is_recorded_as_an_error(workspace
 
 def test_second_recording_is_refused_while_one_is_running(live, file, tmp_path):
     other = recording(tmp_path / "other.jsonl", live)
-    with recording(file, live), pytest.raises(UserError, match="is being recorded"):
+    with recording(file, live), pytest.raises(UserError, match="is running"):
         other.start()
     assert not (tmp_path / "other.jsonl").exists()
 

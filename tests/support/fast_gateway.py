@@ -78,9 +78,9 @@ class FastGateway:
         return {"CAPSULE_TOKEN": TOKEN, "CAPSULE_HTTP_URL": self.url}
 
     def wait_for(self, true: Callable[[], Any]) -> None:
-        """Wait until something holds of what was received."""
+        """Wait until a condition on what was received is true."""
         with self._changed:
-            assert self._changed.wait_for(true, 60), "it never came to that"
+            assert self._changed.wait_for(true, 60), "the condition was not met in time"
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)

@@ -1,4 +1,4 @@
-"""Threads, processes and Dask: the same frame, no token that nobody sent, and workers that die."""
+"""Sweeps on threads, processes and Dask: the same frame, tokens only on request, killed workers."""
 
 import asyncio
 import concurrent.futures
@@ -26,7 +26,7 @@ ROWS = pd.DataFrame({"who": list("abab"), "n": [3, 4, 5, 6]}, index=[4, 3, 2, 1]
 
 @pytest.fixture(scope="module", autouse=True)
 def main_module():
-    """Undo what an IPython shell of another test has done: processes cannot be started after it."""
+    """Undo a change by the IPython shell of another test that prevents starting processes."""
     with pytest.MonkeyPatch.context() as patch:
         if not hasattr(sys.modules["__main__"], "__spec__"):
             patch.setattr(sys.modules["__main__"], "__spec__", None, raising=False)
@@ -136,7 +136,7 @@ def test_a_dask_worker_that_is_killed_sends_no_row_twice(client, gateway, dask, 
     assert twice <= set(map(str, unknown)) and max(gateway.received.values()) <= 2
 
 
-def test_the_claims_on_the_scheduler_end_with_the_sweep(client, gateway, dask):
+def test_claims_on_the_scheduler_are_deleted_when_the_sweep_ends(client, gateway, dask):
     sweep(range(20), "{{ value }}", APP, client=client, executor=dask.get_executor())
 
     async def wait_for_no_claims(dask_scheduler):
@@ -214,7 +214,7 @@ if __name__ == "__main__":
 """
 
 
-def test_the_token_travels_only_on_request(client):
+def test_workers_get_the_token_only_with_send_token(client):
     sent = client_for(client, in_process=False, send_token=False)
     assert TOKEN.encode() not in sent
     assert TOKEN.encode() in client_for(client, in_process=False, send_token=True)
@@ -223,7 +223,7 @@ def test_the_token_travels_only_on_request(client):
     assert same.gateway_url == client.gateway_url
 
 
-def test_a_worker_without_credentials_sends_nothing_unless_the_token_travels(
+def test_a_worker_without_credentials_sends_nothing_without_send_token(
     client, gateway, monkeypatch
 ):
     monkeypatch.delenv("CAPSULE_TOKEN")

@@ -277,7 +277,7 @@ def test_tables_become_columns_and_several_rows_become_lists(client, gateway):
     gateway.rule = lambda text, number: head + "| x | 1 |\n\nand\n\n" + head + "| y | 2 |"
     answers = sweep(["a"], "{{ value }}", APP, client=client, table=True)
     assert answers["status"].tolist() == ["unparsed"]
-    assert answers["error"].tolist() == ["The reply holds 2 tables instead of one."]
+    assert answers["error"].tolist() == ["The reply contains 2 tables. Ask for exactly one."]
 
 
 def test_several_prompts_and_apps_give_a_row_for_each_combination(client):
@@ -376,7 +376,7 @@ def test_without_streaming_the_answers_are_the_same(client):
         ({"max_failures": 0}, "max_failures must be an integer of at least 1"),
         ({"rpm": 0}, "rpm must be a number above 0, not 0"),
         ({"on_error": "ignore"}, "on_error must be 'continue' or 'raise'"),
-        ({"json": True, "table": True}, "either json or a table"),
+        ({"json": True, "table": True}, "json= cannot be combined with table="),
         ({"app": []}, "one or more different apps"),
         ({"app": [APP, APP]}, "one or more different apps"),
         ({"prompt": []}, "There is no prompt to send"),

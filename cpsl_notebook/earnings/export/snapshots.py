@@ -1,4 +1,4 @@
-"""Snapshots: a ledger saved at the close of a month, and what has changed since."""
+"""Snapshots: a ledger saved when a month is closed, and what has changed since."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def ledger(
     amounts : {"cents", "currency"}, optional
         Unit of the amount columns whose names do not state it.
     mask_payers : bool or str, default False
-        Whether to replace payers and subscriptions by pseudonyms. ``True`` uses a key stored on this
+        Whether to replace payers and subscriptions with pseudonyms. ``True`` uses a key stored on this
         machine, so that a payer always gets the same pseudonym here. A secret string gives the same
         pseudonyms on every machine where it is used.
     strict : bool, default False

@@ -63,7 +63,7 @@ class Ledger:
     reasons : mapping of str to str
         Why a column is missing and what to do about it, for error messages.
     notes : tuple of Note
-        Payments that were left out, and what stays doubtful.
+        Payments that were left out, and what remains uncertain.
     terms : mapping of str to int
         Months that a payment pays for, by its kind; 0 for a purchase.
     in_past : bool

@@ -1,4 +1,4 @@
-"""Notes on a ledger: payments that are left out of it, and what stays doubtful."""
+"""Notes on a ledger: payments that are left out of it, and what remains uncertain."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def merge_payers(
     payers : pandas.Series
         Strings; missing where nothing is known.
     notes : list of Note
-        What stays doubtful.
+        What remains uncertain.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def _lower_emails(column: pd.Series[Any]) -> pd.Series[Any]:
 def _fill_from_emails(
     rows: pd.DataFrame, payer: pd.Series[Any], email: pd.Series[Any]
 ) -> tuple[pd.Series[Any], pd.Series[bool]]:
-    """Replace missing payers by those with the same address, and mark addresses of several."""
+    """Replace missing payers with those with the same address, and mark addresses of several."""
     order = rows.sort_values(["paid_at", "payment_id"], kind="stable").index
     pairs = pd.DataFrame({"payer": payer, "email": email}).astype(object)
     pairs = pairs.where(pairs.notna(), None)
@@ -103,7 +103,7 @@ def _fill_from_emails(
 def _one_per_subscription(
     rows: pd.DataFrame, payer: pd.Series[Any]
 ) -> tuple[pd.Series[Any], pd.Series[bool]]:
-    """Replace the payers of a subscription by the first one that is known, and mark those rows."""
+    """Replace the payers of a subscription with the first one that is known, and mark those rows."""
     unchanged = pd.Series(False, rows.index)
     names = pd.factorize(rows["subscription"])[0].astype(np.int64)
     people = pd.factorize(payer)[0].astype(np.int64)

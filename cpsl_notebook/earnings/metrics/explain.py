@@ -117,7 +117,7 @@ def _origin(rows: pd.DataFrame) -> tuple[str, dict[str, Any]]:
     if name not in _LINES:
         raise UserError(
             f"explain() needs rows of the result of {', '.join(_LINES)}. Select them with a mask or "
-            "query(); merge() and concat() lose where they come from."
+            "query(); merge() and concat() may lose their origin."
         )
     return name, origin
 
@@ -160,8 +160,8 @@ def _whole(found: pd.DataFrame, scale: int) -> pd.Series[Any]:
     """Return contributions in whole cents.
 
     A payment for several months contributes a part of a cent to some months. The running sum of the
-    contributions to a figure is rounded, and the last one takes up what the rounding of the figure
-    itself makes a difference, which is at most a cent.
+    contributions to a figure is rounded, and the last one absorbs the rounding of the figure itself,
+    which is at most a cent.
     """
     counted = found[_COUNTED].fillna(0)
     if scale == 1:

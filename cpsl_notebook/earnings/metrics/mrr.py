@@ -93,7 +93,7 @@ def mrr(
     Raises
     ------
     UserError
-        The payments were cut to a window or may lack rows, the payer, the kind or an amount is
+        The payments are limited to a window or may lack rows, the payer, the kind or an amount is
         missing, the months of a kind are unknown, or *basis*, *unit*, *tz*, *since* or *as_of* is
         invalid.
 

@@ -94,7 +94,7 @@ def metrics(
     Raises
     ------
     UserError
-        The payments were cut to a window, the payer, the kind or an amount is missing, a kind is
+        The payments are limited to a window, the payer, the kind or an amount is missing, a kind is
         not supported, or *basis*, *tz*, *since* or *as_of* is invalid.
 
     See Also

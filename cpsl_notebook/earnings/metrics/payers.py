@@ -80,7 +80,7 @@ def payers(
         - ``currency`` (category).
         - ``active_payers`` (Int64): payers with a sale in the period. A payment of 0 is not a sale.
         - ``new_payers`` (Int64): payers whose first sale is in the period. Missing if the payments
-          were cut to a window, and, with a warning, if rows may be missing.
+          are limited to a window, and, with a warning, if rows may be missing.
         - ``returning_payers`` (Int64): the other active payers. Missing in the same case.
         - ``revenue_cents`` (Int64): revenue from all payments that have a payer.
         - ``arpp_cents`` (Int64): average revenue per active payer, rounded half up to a cent.

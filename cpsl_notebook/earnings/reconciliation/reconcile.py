@@ -109,7 +109,7 @@ def reconcile(
     Raises
     ------
     UserError
-        The payments were cut to a window or may lack rows, *earnings* has no column ``app``, or
+        The payments are limited to a window or may lack rows, *earnings* has no column ``app``, or
         *strict* is true and the payments are not balanced.
 
     Examples
