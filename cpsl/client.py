@@ -223,10 +223,11 @@ class Client:
 
             patient = client.with_options(max_retries=10)
         """
-        given = {"max_retries": max_retries, "pickle_token": pickle_token}
-        options = dataclasses.replace(
-            self._options, **{name: value for name, value in given.items() if value is not None}
-        )
+        options = self._options
+        if max_retries is not None:
+            options = dataclasses.replace(options, max_retries=max_retries)
+        if pickle_token is not None:
+            options = dataclasses.replace(options, pickle_token=pickle_token)
         other = object.__new__(type(self))
         vars(other).update(vars(self))
         other._options, other._ids = options, {}

@@ -36,9 +36,9 @@ def status_frame(context: NotebookContext) -> pd.DataFrame:
     pandas.DataFrame
         One row per item, with the item as the index and the column ``value`` (``string``). The items
         are ``workspace`` (its gateway), ``token from``, ``token valid``, ``app`` (for cells
-        without an app name), ``notebook`` (its path), ``conversations`` and ``replies`` (their numbers), ``replay``
-        and ``recording`` (the file that is replayed or recorded), and the versions of Python and of
-        packages. A value is missing if it is not known.
+        without an app name), ``notebook`` (its path), ``conversations`` and ``replies`` (their
+        numbers), ``replay`` and ``recording`` (the file that is replayed or recorded), and the
+        versions of Python and of packages. A value is missing if it is not known.
     """
     name, is_known = context.notebook
     recording = current_recording()
