@@ -164,7 +164,7 @@ cell("%%capsule -o second --no-stream\nMore")
 cell('''
 from cpsl_notebook import Client, ask, local
 assert local.running() is workspace
-third = ask("How many threads are waiting for review?", "support-ops", quiet=True)
+third = ask("How many threads are waiting for review?", app="support-ops", quiet=True)
 payments = workspace.client().list_payments()
 replies = [reply.text for reply in (first, second, third)]
 print("RESULT", replies, len(payments), payments["net_cents"].sum(), payments.attrs)
