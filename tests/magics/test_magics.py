@@ -72,7 +72,8 @@ def test_last_is_the_last_reply_with_content(shell, workspace):
     workspace.app("silent")(lambda session, text: "")
     shell.run("%%capsule diet-coach -o kept\nan apple")
     shell.run("%%capsule silent\nx")
-    shell.error("%%capsule diet-coach --timeout 0.000001\nx")
+    workspace.app("failing")(lambda session, text: str(1 / 0))
+    shell.error("%%capsule failing\nx")
     assert last(shell) is shell.variables["kept"]
 
 
