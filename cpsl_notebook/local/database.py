@@ -6,6 +6,7 @@ import contextlib
 import json
 import secrets
 import sqlite3
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from cpsl_notebook.local.session import Session, Turn
 
 __all__ = ["Database"]
 
+_WAL_TIMEOUT = 10.0  # seconds to wait for other processes that open the database
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS workspace (id TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS conversations (
@@ -48,7 +50,7 @@ class Database:
         self._path = path
         path.touch(mode=0o600)
         with self._connection() as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
+            _use_wal(connection)
             with _transaction(connection):  # two processes may start at once
                 for statement in _SCHEMA.split(";"):
                     connection.execute(statement)
@@ -168,6 +170,20 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("BEGIN IMMEDIATE")
     yield
     connection.execute("COMMIT")  # closing the connection rolls back
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch to write-ahead logging; SQLite itself does not wait for others that do so too."""
+    deadline = time.monotonic() + _WAL_TIMEOUT
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _new_workspace_id(connection: sqlite3.Connection) -> str:
