@@ -40,7 +40,7 @@ def mrr(
     """Return the monthly recurring revenue (MRR) at the end of each month, and its movements.
 
     Payments of plans form subscriptions, by the rules in
-    `cpsl_notebook.earnings.subscriptions.chains`. The MRR of a month is the sum of the amounts paid
+    `cpsl_notebook.earnings.subscriptions.renewals`. The MRR of a month is the sum of the amounts paid
     for periods that include its last day. A payment for several months, such as one of the kind
     ``yearly``, counts in each of them with an equal part. The parts are summed exactly, and the sums
     are rounded once. While a renewal is late, the previous amount counts for 15 days of grace, so a

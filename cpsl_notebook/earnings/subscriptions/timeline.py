@@ -16,7 +16,7 @@ from cpsl_notebook.earnings.calendar import PROVISIONAL_DAYS, Calendar
 from cpsl_notebook.earnings.ledger.ledger import Ledger
 from cpsl_notebook.earnings.ledger.segments import SEGMENT
 from cpsl_notebook.earnings.ledger.transactions import recurring_sales
-from cpsl_notebook.earnings.subscriptions.chains import (
+from cpsl_notebook.earnings.subscriptions.renewals import (
     EARLY_DAYS,
     NEVER,
     Chain,

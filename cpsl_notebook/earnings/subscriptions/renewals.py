@@ -1,4 +1,4 @@
-"""Chains of recurring payments: which payment renews which, and which belong to no chain.
+"""Renewals: which recurring payment renews which, in chains, and which belong to no chain.
 
 The rules apply to the payments of one payer to one app in one currency, in order of time. A payment
 pays for a number of months, its term.
