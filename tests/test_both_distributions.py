@@ -3,7 +3,7 @@
 import subprocess
 
 import pytest
-from environments import CI, SDK, NotInstalledError, environment
+from environments import CI, SDK, NotInstalledError, environment, install
 
 LINE = (
     "cpsl: the packages cpsl and cpsl-client are both installed and overwrite each other's files: run "
@@ -21,8 +21,7 @@ def python(request):
             raise
         pytest.skip(str(error))
     if request.param == "cpsl":
-        pip = [found, "-m", "pip", "install", "--quiet", "--no-compile", "--no-deps"]
-        subprocess.run([*pip, "--force-reinstall", SDK], check=True, cwd=found.parent)
+        install(found, "--no-deps", "--reinstall", SDK)
     return found
 
 
