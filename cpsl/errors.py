@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 __all__ = [
     "AppNotFoundError",
     "AuthenticationError",
@@ -143,6 +145,9 @@ class CannotConnectError(CapsuleError, ConnectionError):
         acted on it.
     """
 
+    if not TYPE_CHECKING:  # tblib, for one, looks `__new__` up to copy an error
+        __new__ = ConnectionError.__new__
+
     sent: bool = False
 
 
@@ -155,6 +160,9 @@ class TimedOutError(CapsuleError, TimeoutError):
         Whether any part of the request may have reached the service. If not, the service cannot have
         acted on it.
     """
+
+    if not TYPE_CHECKING:  # tblib, for one, looks `__new__` up to copy an error
+        __new__ = TimeoutError.__new__
 
     sent: bool = True
 

@@ -341,7 +341,7 @@ SHOWN += [("stream", fault, given) for fault, given in STREAM_FAULTS.items()]
 def test_errors_logs_and_tracebacks_do_not_show_the_token(gateway, caplog, call, given):
     caplog.set_level(logging.DEBUG)
     for name in list(logging.root.manager.loggerDict):
-        logging.getLogger(name).setLevel(logging.DEBUG)
+        caplog.set_level(logging.DEBUG, logger=name)
     gateway.on(call, *[given] * 3)
     read = 0.1 if HOLD in given.parts else TEST_TIMEOUT
     client = client_of(gateway, timeout=(5, read), max_event_bytes=100_000)

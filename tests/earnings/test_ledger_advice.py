@@ -163,8 +163,9 @@ def test_times_that_are_text_in_a_csv_file_get_advice(tmp_path):
 
 def test_apply_on_groups_without_the_app_gets_advice():
     known = payments_frame([("shop", [{"paid_at": "2026-01-05", "gross_cents": 1}])])
-    with pytest.raises(UserError, match=r"apply\(\) drops the column that it groups by: use pay"):
-        known.groupby("app", observed=True).apply(lambda own: own.capsule.ledger())
+    if pd.__version__ >= "3":  # pandas 2.2 keeps the column that it groups by
+        with pytest.raises(UserError, match=r"apply\(\) drops the column that it groups by: use"):
+            known.groupby("app", observed=True).apply(lambda own: own.capsule.ledger())
     groups = known.groupby("app", observed=True)[list(known.columns)]
     assert len(groups.apply(lambda own: own.capsule.ledger())) == 1
 

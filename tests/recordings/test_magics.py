@@ -217,7 +217,9 @@ def test_reply_that_was_stopped_is_replayed_as_stopped(shell, file):
     assert stopped.text == stream["chunks"][0]["data"].get("text", "")
 
 
-@pytest.mark.parametrize(("name", "text"), [("record", "the file to write"), ("replay", "the rec")])
+@pytest.mark.parametrize(
+    ("name", "text"), [("record", "file to write"), ("replay", "recording to replay")]
+)
 def test_help_describes_the_file(shell, name, text):
     assert text in shell.run(f"%capsule help {name}").text
 

@@ -462,7 +462,7 @@ def test_errors_of_the_notebook_are_not_recorded(file):
             raise NotRecordedError("not in another recording")
 
     with recording(file, WithoutTimeout()) as client:
-        with pytest.raises(UserError, match="no timeout option"):
+        with pytest.raises(UserError, match="no timeout setting"):
             client.chat(APP, "Hello", timeout=1)
         with pytest.raises(NotRecordedError):
             client.chat(APP, "Hello")

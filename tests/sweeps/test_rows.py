@@ -376,7 +376,7 @@ def test_without_streaming_the_answers_are_the_same(client):
         ({"max_failures": 0}, "max_failures must be an integer of at least 1"),
         ({"rpm": 0}, "rpm must be a number above 0, not 0"),
         ({"on_error": "ignore"}, "on_error must be 'continue' or 'raise'"),
-        ({"json": True, "table": True}, "json= cannot be combined with table="),
+        ({"json": True, "table": True}, "An answer is either json or a table"),
         ({"app": []}, "one or more different apps"),
         ({"app": [APP, APP]}, "one or more different apps"),
         ({"prompt": []}, "There is no prompt to send"),

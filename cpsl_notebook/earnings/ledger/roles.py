@@ -119,7 +119,7 @@ _PATTERNS = {
 }
 _UNIT_WORDS = {"in", "cent", "cents", "minor", "unit", "units", "usd", "eur", "gbp", "dollars"}
 _AMOUNT_WORDS = {"amount", "amounts", "money", "payment", "sum", "total", "totals", "value"}
-_TIME_ROLES = ("time", "payout_time")
+_TIME_ROLES = ("time", "payout_time", "refund_time")
 _STATES = ("payment_status", "payout_state")
 _PAYOUT_STATES = {"paidout", "needsonboarding"}  # values that no payment status has
 _WRAPPERS = {"attributes", "charge", "data", "payment", "sale", "transaction"}
