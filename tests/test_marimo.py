@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import threading
+import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
@@ -55,6 +57,20 @@ def python():
         pytest.skip(str(error))
 
 
+def wait_until_open(address):
+    """Wait until a server accepts connections."""
+    host, port = address.split(":")
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            socket.create_connection((host, int(port)), timeout=5).close()
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
 @pytest.fixture
 def server(python, workspace, tmp_path):
     """The address of the running app, without a scheme."""
@@ -71,7 +87,9 @@ def server(python, workspace, tmp_path):
     ) as process:
         try:
             found = (re.search(r"http://([\w.]+:\d+)", line) for line in process.stdout)
-            yield next(match[1] for match in found if match)
+            address = next(match[1] for match in found if match)
+            wait_until_open(address)  # marimo prints the address before it listens
+            yield address
         finally:
             process.terminate()
 
