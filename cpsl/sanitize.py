@@ -25,7 +25,7 @@ _LINE_END = re.compile("\r\n?|[\u2028\u2029]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # C0 and C1 controls except tab and line feed, and characters that reorder or hide text or are
 # invisible (Unicode Technical Report 36): soft hyphen, fillers, zero-width space, tags. Not U+200D,
-# which joins emoji, nor U+200C, which Persian needs.
+# which joins emoji, and not U+200C, which Persian needs.
 _CONTROLS = (
     "\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f"
     "\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff"
