@@ -70,7 +70,7 @@ bench: $(READY)
 lock: $(READY)
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 \
 		--no-emit-package cpsl-client --custom-compile-command "make lock" \
-		--extra demo --group dev cpsl/pyproject.toml pyproject.toml -o requirements.lock
+		--extra demo --group dev --group docs cpsl/pyproject.toml pyproject.toml -o requirements.lock
 
 generate: $(DESCRIPTIONS) cpsl_notebook/local/messages.py cpsl_notebook/sanitize.py cpsl/LICENSE
 
