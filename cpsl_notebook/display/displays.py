@@ -20,7 +20,7 @@ from cpsl_notebook.display.marimo_output import MarimoDisplay
 from cpsl_notebook.front_end import front_end
 from cpsl_notebook.reply.block_types import is_transient
 from cpsl_notebook.reply.footer import footer
-from cpsl_notebook.reply.rendering import EMPTY, PartRenderer, bundle, plain
+from cpsl_notebook.reply.rendering import EMPTY, PartRenderer, bundle, plain, unformatted
 from cpsl_notebook.sanitize import clean, one_line, split_complete
 
 if TYPE_CHECKING:
@@ -89,11 +89,8 @@ class _FinalDisplay(Display):
 
     def _final(self, reply: Reply) -> dict[str, str]:
         """Return the final MIME bundle."""
-        final: dict[str, str] | None = self._render(reply, bundle, None)
-        if final is None:
-            lines = [clean(reply.text), *map(clean, reply.notices)]
-            return {"text/plain": "\n\n".join(filter(None, lines))}
-        return final
+        reply.join_pieces()
+        return self._render(reply, bundle) or {"text/plain": unformatted(reply)}
 
 
 class _LiveDisplay(_FinalDisplay, abc.ABC):
@@ -167,17 +164,18 @@ class _HtmlDisplay(_LiveDisplay):
     """Shows the reply as HTML, updated when it has grown by a tenth or pauses."""
 
     def _open(self, reply: Reply) -> dict[str, Any]:
-        self._last_size = self._painted_size = _size(reply)
+        self._pieces = self._painted_pieces = 0
+        self._length = self._painted_length = 0
         return bundle(reply)
 
     def _paint(self, reply: Reply) -> None:
-        size = _size(reply)
-        is_pausing = size == self._last_size
-        has_grown = size[0] >= self._painted_size[0] * _MIN_GROWTH
-        if size != self._painted_size and (is_pausing or has_grown):
+        new = reply.pieces[self._pieces :]
+        self._pieces += len(new)
+        self._length += sum(len(piece) for piece in new if isinstance(piece, str))
+        has_grown = self._length >= self._painted_length * _MIN_GROWTH
+        if self._pieces != self._painted_pieces and (not new or has_grown):
             self._handle.update(bundle(reply), raw=True)
-            self._painted_size = size
-        self._last_size = size
+            self._painted_pieces, self._painted_length = self._pieces, self._length
 
 
 class _TextDisplay(Display):
@@ -218,9 +216,8 @@ class _TextDisplay(Display):
             return
         self._update(reply)
         self._write_pending()
-        for text in self._render(
-            reply, self._last_texts, [clean(reply.text)] if reply.form else []
-        ):
+        texts = self._render(reply, self._last_texts)
+        for text in [unformatted(reply)] if texts is None and reply.form else texts or []:
             self._write_paragraph(text)
         is_empty = reply.status == "complete" and reply.is_empty
         notes = [EMPTY if is_empty else "", self._renderer.budget.note, *reply.notices]
@@ -281,16 +278,11 @@ def _is_empty_failure(reply: Reply) -> bool:
     return reply.status == "failed" and reply.is_empty
 
 
-def _size(reply: Reply) -> tuple[int, int]:
-    """Return the number of characters, and of texts and blocks."""
-    return sum(len(p) for p in reply.pieces if isinstance(p, str)), len(reply.pieces)
-
-
 def _metadata(reply: Reply) -> dict[str, Any]:
     return {
         "app": reply.app,
         "session_id": reply.session_id,
         "request_id": reply.request_id,
-        "seconds": reply.total_s,
+        "seconds": reply.total_s if reply.total_s is None else round(reply.total_s, 4),
         "complete": reply.status == "complete",
     }

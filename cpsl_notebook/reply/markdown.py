@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
 from markdown_it.rules_block import table
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
@@ -23,8 +24,8 @@ from cpsl_notebook.reply.formulas import formula_html, math_block, math_inline
 from cpsl_notebook.reply.highlighting import highlight
 from cpsl_notebook.reply.images import image_html, is_embedded_image
 from cpsl_notebook.reply.limits import Budget
-from cpsl_notebook.reply.style import CELL, TABLE, code_block, plain_block
-from cpsl_notebook.sanitize import clean
+from cpsl_notebook.reply.style import TABLE, code_block, plain_block
+from cpsl_notebook.sanitize import clean, split_complete
 
 __all__ = ["close_fence", "code_blocks", "has_table", "settled_length", "table_cells", "to_html"]
 
@@ -35,6 +36,37 @@ _DELIMITERS = re.compile(r"^[ \t>]*\|?[ \t]*:?-", re.MULTILINE)
 _DIRECTED = {"paragraph_open", "heading_open", "list_item_open", "th_open", "td_open"}
 _UNLIMITED = 1 << 60
 _CHECK_BOXES = {"[ ] ": "☐ ", "[x] ": "☑ ", "[X] ": "☑ "}
+_NEEDS_NO_QUOTES = re.compile(r"[\w.:;#%-]+")  # a value of an attribute
+_OPTIONAL_ENDS = {"thead", "tbody", "tr", "th", "td"}
+
+
+class _Renderer(RendererHTML):
+    """Writes HTML as short as HTML 5 allows: without line breaks and optional end tags and quotes."""
+
+    def renderToken(self, tokens: Any, idx: int, options: Any, env: Any) -> str:
+        token = tokens[idx]
+        if token.hidden or (token.nesting < 0 and token.tag in _OPTIONAL_ENDS):
+            return ""
+        return f"</{token.tag}>" if token.nesting < 0 else f"<{token.tag}{self.renderAttrs(token)}>"
+
+    @staticmethod
+    def renderAttrs(token: Token) -> str:
+        attributes = []
+        for name, value in token.attrItems():
+            text = escape(str(value))
+            attributes.append(f" {name}={text}" if _NEEDS_NO_QUOTES.fullmatch(text) else f' {name}="{text}"')
+        return "".join(attributes)
+
+    def softbreak(self, tokens: Any, idx: int, options: Any, env: Any) -> str:
+        return "<br>"
+
+    hardbreak = softbreak
+
+    def text(self, tokens: Any, idx: int, options: Any, env: Any) -> str:
+        return escape(tokens[idx].content, quote=False)
+
+    def code_inline(self, tokens: Any, idx: int, options: Any, env: Any) -> str:
+        return f"<code>{escape(tokens[idx].content, quote=False)}</code>"
 
 
 def to_html(
@@ -63,17 +95,21 @@ def to_html(
     Examples
     --------
     >>> to_html("**4** threads <script>")
-    '<p dir="auto"><strong>4</strong> threads &lt;script&gt;</p>\n'
+    '<p dir=auto><strong>4</strong> threads &lt;script&gt;</p>'
     """
     parser, budget = _parser(), budget or Budget()
-    formatted, plain = budget.split(clean(text))
+    formatted, plain = budget.split(text)
+    if plain:
+        formatted, pending = split_complete(formatted)
+        plain = clean(pending + plain)
+    formatted = clean(formatted)
     env = {"remote_images": remote_images, "math": math, "budget": budget}
     tokens = parser.parse(formatted, env)
     if any(token.level >= _MAX_NESTING - 2 for token in tokens):
-        return plain_block(formatted + plain)
+        return _one_line(plain_block(formatted + plain))
     # Cleaned again, because an HTML entity may stand for a control character.
     html = clean(parser.renderer.render(tokens, parser.options, env))
-    return html + (plain_block(plain) if plain else "")
+    return _one_line(html + (plain_block(plain) if plain else ""))
 
 
 def settled_length(text: str) -> int:
@@ -155,10 +191,13 @@ def close_fence(text: str) -> str:
     return text if end.startswith(mark) and set(end) == {mark[0]} else f"{text}\n{mark}"
 
 
+def _one_line(html: str) -> str:
+    return html.replace("\n", "&#10;")
+
+
 @functools.cache
 def _parser() -> MarkdownIt:
     parser = _new_parser().enable(["table", "strikethrough"])
-    parser.options["breaks"] = True
     parser.core.ruler.at("inline", _parse_inline)
     parser.core.ruler.push("details", _add_details)
     parser.inline.ruler.before("escape", "math", math_inline)
@@ -180,7 +219,8 @@ def _new_parser() -> MarkdownIt:
     logger = logging.getLogger("markdown_it")
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.INFO)  # at DEBUG, it writes a line for every rule that it tries
-    parser = MarkdownIt("commonmark", {"html": False, "maxNesting": _MAX_NESTING})
+    options = {"html": False, "maxNesting": _MAX_NESTING}
+    parser = MarkdownIt("commonmark", options, renderer_cls=_Renderer)
     parser.block.ruler.at("table", _parse_table, {"alt": ["paragraph", "reference"]})
     parser.block.ruler.before(
         "fence", "math", math_block, {"alt": ["paragraph", "reference", "blockquote", "list"]}
@@ -280,19 +320,21 @@ def _render_code(renderer: Any, tokens: Any, position: int, options: Any, env: A
     return code_block(code or escape(token.content, quote=False))
 
 
-def _render_styled(style: str) -> Any:
-    def render(renderer: Any, tokens: Any, position: int, options: Any, env: Any) -> str:
-        token = tokens[position]
-        token.attrSet("style", token.attrGet("style") or style)
-        rendered: str = renderer.renderToken(tokens, position, options, env)
-        return rendered
+def _render_table(renderer: Any, tokens: Any, position: int, options: Any, env: Any) -> str:
+    return f"<table style={TABLE}>"
 
-    return render
+
+def _render_cell(renderer: Any, tokens: Any, position: int, options: Any, env: Any) -> str:
+    cell = tokens[position]
+    if cell.attrGet("style") == "text-align:right":  # what front ends that drop styles show, too
+        del cell.attrs["style"]
+        cell.attrSet("align", "right")
+    return f"<{cell.tag}{renderer.renderAttrs(cell)}>"
 
 
 def _render_formula(renderer: Any, tokens: Any, position: int, options: Any, env: Any) -> str:
     html = formula_html(tokens[position].content, typeset=env.get("math", False))
-    return f'<p dir="auto">{html}</p>\n' if tokens[position].block else html
+    return f"<p dir=auto>{html}</p>" if tokens[position].block else html
 
 
 _RENDER_RULES = {
@@ -301,9 +343,9 @@ _RENDER_RULES = {
     "image": _render_image,
     "fence": _render_code,
     "code_block": _render_code,
-    "table_open": _render_styled(TABLE),
-    "th_open": _render_styled(CELL),
-    "td_open": _render_styled(CELL),
+    "table_open": _render_table,
+    "th_open": _render_cell,
+    "td_open": _render_cell,
     "math": _render_formula,
 }
 
