@@ -86,7 +86,7 @@ class Panel:
         return has_grown or not is_large or now - self._painted_at > _MAX_DELAY
 
     def _paint_pages(self) -> None:
-        pages = [_page(html, ' role="status"') for html in self._growing.pages()]
+        pages = [_page(html, " role=status") for html in self._growing.pages()]
         shown = list(self._pages.children[:-1])
         for widget, page in zip(shown, pages, strict=False):
             widget.value = page  # sends nothing if the value is the same
@@ -95,7 +95,7 @@ class Panel:
             self._pages.children = (*shown, *added, self._rest)
         if self._growing.rest != self._painted_rest:
             self._painted_rest, self._painted_at = self._growing.rest, time.monotonic()
-            self._rest.value = _page(self._growing.rest_html(), ' role="status"')
+            self._rest.value = _page(self._growing.rest_html(), " role=status")
 
     def _bottom_row(self, stop: Callable[[], None]) -> Any:
         if not delivers_clicks():
@@ -115,7 +115,7 @@ class Panel:
         doing = f"{reply.app} is replying" if reply.pieces else f"Connecting to {reply.app}…"
         seconds = int(time.monotonic() - self._started)
         # The seconds are outside the status, so that a screen reader does not read each of them.
-        status = quiet_line(reply.notification or doing, 'role="status"')
+        status = quiet_line(reply.notification or doing, "role=status")
         return f'<div style="display:flex;gap:.6em">{status}{quiet_line(f"{seconds} s")}</div>'
 
     def _html_widget(self, value: str = "") -> Any:

@@ -67,18 +67,17 @@ def block_text(block: Block, app: str, *, limit: int = MAX_BLOCK_LENGTH) -> str:
 
 def table_html(table: ShownTable) -> str:
     """Return a table as HTML, with columns of numbers aligned to the right."""
-    alignments = [" align=right" if is_number else "" for is_number in table.numeric]
+    heads = ["<th dir=auto align=right>" if number else "<th dir=auto>" for number in table.numeric]
+    cells = ["<td align=right>" if number else "<td dir=auto>" for number in table.numeric]
 
-    def row(tag: str, texts: list[str]) -> str:
-        cells = zip(alignments, texts, strict=True)
-        return "<tr>" + "".join(
-            f"<{tag} dir=auto{alignment}>{escape(text, quote=False)}" for alignment, text in cells
-        )
+    def row(tags: list[str], texts: list[str]) -> str:
+        filled = zip(tags, texts, strict=True)
+        return "<tr>" + "".join(f"{tag}{escape(text, quote=False)}" for tag, text in filled)
 
-    body = "".join(row("td", texts) for texts in table.rows)
+    body = "".join(row(cells, texts) for texts in table.rows)
     note = table.note(len(table.rows))
     return (
-        f"<table style={TABLE}><thead>{row('th', table.names)}<tbody>{body}</table>"
+        f"<table style={TABLE}><thead>{row(heads, table.names)}<tbody>{body}</table>"
         f"{quiet_line(note) if note else ''}"
     )
 

@@ -81,10 +81,10 @@ def _span(name: str, text: str) -> str:
 
 @functools.cache
 def _colour(kind: Any) -> str:
-    """Return the colour of a Pygments token: k(eyword), s(tring), c(omment), (nu)m(ber), n(ame)."""
+    """Return the colour of a Pygments token: k(eyword), s(tring), c(omment), n(ame), or none."""
     from pygments.token import STANDARD_TYPES
 
     short = next(STANDARD_TYPES[part] for part in reversed(kind.split()) if part in STANDARD_TYPES)
     if short in ("nf", "nc", "nb"):
         return "n"
-    return short[0] if short and short[0] in "kscm" else ""
+    return short[0] if short and short[0] in "ksc" else ""

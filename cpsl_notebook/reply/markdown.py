@@ -37,7 +37,8 @@ _DIRECTED = {"paragraph_open", "heading_open", "list_item_open", "th_open", "td_
 _UNLIMITED = 1 << 60
 _CHECK_BOXES = {"[ ] ": "☐ ", "[x] ": "☑ ", "[X] ": "☑ "}
 _NEEDS_NO_QUOTES = re.compile(r"[\w.:;#%-]+")  # a value of an attribute
-_OPTIONAL_ENDS = {"thead", "tbody", "tr", "th", "td"}
+_OPTIONAL_ENDS = {"p", "li", "thead", "tbody", "tr", "th", "td"}
+_NUMBER = re.compile(r"[-+−]?[$€£]?\d[\d.,]*(?: ?%)?")
 
 
 class _Renderer(RendererHTML):
@@ -95,7 +96,7 @@ def to_html(
     Examples
     --------
     >>> to_html("**4** threads <script>")
-    '<p dir=auto><strong>4</strong> threads &lt;script&gt;</p>'
+    '<p dir=auto><strong>4</strong> threads &lt;script&gt;'
     """
     parser, budget = _parser(), budget or Budget()
     formatted, plain = budget.split(text)
@@ -199,6 +200,7 @@ def _one_line(html: str) -> str:
 def _parser() -> MarkdownIt:
     parser = _new_parser().enable(["table", "strikethrough"])
     parser.core.ruler.at("inline", _parse_inline)
+    parser.core.ruler.push("numbers", _align_numbers)
     parser.core.ruler.push("details", _add_details)
     parser.inline.ruler.before("escape", "math", math_inline)
     parser.validateLink = _is_allowed_link  # type: ignore[method-assign]
@@ -268,7 +270,7 @@ def _add_details(state: StateCore) -> None:
     """Add text directions and check boxes."""
     kinds = ("", "")
     for token in state.tokens:
-        if token.type in _DIRECTED:
+        if token.type in _DIRECTED and not token.meta.get("is_number"):
             token.attrSet("dir", "auto")
         is_item = kinds == ("list_item_open", "paragraph_open")
         if token.type == "inline" and is_item and token.children:
@@ -277,6 +279,33 @@ def _add_details(state: StateCore) -> None:
             if box:
                 text.content = box + text.content[4:]
         kinds = (kinds[1], token.type)
+
+
+def _align_numbers(state: StateCore) -> None:
+    """Align the columns that contain only numbers to the right, unless the Markdown aligns them."""
+    columns: list[list[Token]] = []
+    column = 0
+    texts: dict[int, str] = {}  # of the cells
+    previous: Token | None = None
+    for token in state.tokens:
+        if token.type == "table_open":
+            columns = []
+        elif token.type == "tr_open":
+            column = 0
+        elif token.type in ("th_open", "td_open"):
+            columns += [[]] if column == len(columns) else []
+            columns[column].append(token)
+            column += 1
+        elif token.type == "inline" and previous is not None and previous.type == "td_open":
+            texts[id(previous)] = token.content
+        elif token.type == "table_close":
+            for header, *cells in columns:
+                filled = [text for text in (texts.get(id(cell)) for cell in cells) if text]
+                if filled and not header.attrs and all(map(_NUMBER.fullmatch, filled)):
+                    for cell in (header, *cells):
+                        cell.attrSet("style", "text-align:right")
+                        cell.meta["is_number"] = cell is not header  # a number needs no direction
+        previous = token
 
 
 def _is_allowed_link(url: str) -> bool:
@@ -292,7 +321,7 @@ def _render_link(renderer: Any, tokens: Any, position: int, options: Any, env: A
     if is_embedded_image(str(link.attrGet("href"))):
         del link.attrs["href"]
     link.attrSet("target", "_blank")
-    link.attrSet("rel", "noopener noreferrer")
+    link.attrSet("rel", "noreferrer")
     return _render_nested(renderer, tokens, position, options, env)
 
 
@@ -334,7 +363,7 @@ def _render_cell(renderer: Any, tokens: Any, position: int, options: Any, env: A
 
 def _render_formula(renderer: Any, tokens: Any, position: int, options: Any, env: Any) -> str:
     html = formula_html(tokens[position].content, typeset=env.get("math", False))
-    return f"<p dir=auto>{html}</p>" if tokens[position].block else html
+    return f"<p dir=auto>{html}" if tokens[position].block else html
 
 
 _RENDER_RULES = {

@@ -94,11 +94,11 @@ def html(reply: Reply) -> str:
     else:
         rendered = [renderer.html(part) for part in reply.unconverted_parts()]
     if reply.status == "running":
-        lines = [quiet_line(reply.notification or "…", 'role="status"')]
+        lines = [quiet_line(reply.notification or "…", "role=status")]
     else:
         empty = EMPTY if reply.status == "complete" and reply.is_empty else ""
         notes = filter(None, [empty, renderer.budget.note, *reply.notices])
-        lines = [*map(quiet_line, notes), quiet_line(footer(reply), 'class="capsule-footer"')]
+        lines = [*map(quiet_line, notes), quiet_line(footer(reply), "class=capsule-footer")]
     return framed("".join([*rendered, *lines]))
 
 

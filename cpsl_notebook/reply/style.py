@@ -26,20 +26,15 @@ __all__ = [
 
 # The colours of code, each mixed with the colour of the text, so that they suit light and dark pages.
 # Each has a contrast of at least 4.5 to its background (WCAG 2.2, 1.4.3).
-COLOURS = {
-    "k": ("#e5534b", 40),
-    "s": ("#4493f8", 45),
-    "c": ("#808080", 45),
-    "m": ("#0b8a9e", 40),
-    "n": ("#986ee2", 40),
-}  # of keyword, string, comment, number, name; and the text's share in percent
+COLOURS = {"k": "#e54", "s": "#49f", "c": "#888", "n": "#96e"}  # keyword, string, comment, name
+TEXT_SHARE = 40  # percent
 MAX_STYLED = 150  # cells and coloured tokens with styles of their own; more of them get a style sheet
 _PRE = "padding:.5em;margin-bottom:1em;background:#8882;overflow-x:auto"
-TABLE = "margin-left:0;overflow-wrap:normal"
+TABLE = "overflow-wrap:normal"
 _QUIET = "opacity:.75;font-size:.85em"
 _MIXED = {
-    kind: f"color-mix(in srgb,currentColor {share}%,{colour})"
-    for kind, (colour, share) in COLOURS.items()
+    kind: f"color-mix(in srgb,currentColor {TEXT_SHARE}%,{colour})"
+    for kind, colour in COLOURS.items()
 }
 # JupyterLab aligns cells to the right.
 _STYLED = {
@@ -77,9 +72,10 @@ def framed(content: str, attributes: str = "", *, has_sheet: bool = False) -> st
         used = [kind for kind in COLOURS if f"var(--{kind})>" in content]
         variables = "".join(f"--{kind}:{_MIXED[kind]};" for kind in used)
     # Without these classes, MathJax turns "$5 and $10" into a formula.
-    opening = f'class="capsule-reply mathjax_ignore tex2jax_ignore"{attributes}'
+    opening = f'<div class="capsule-reply mathjax_ignore tex2jax_ignore"{attributes}'
+    style = f'"{variables}overflow-wrap:anywhere"' if variables else "overflow-wrap:anywhere"
     content = content.replace("\n", "&#10;")
-    return f'<div {opening} style="{variables}overflow-wrap:anywhere">{content}</div>'
+    return f"{opening} style={style}>{content}</div>"
 
 
 def code_block(code: str) -> str:

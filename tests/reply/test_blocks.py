@@ -110,8 +110,8 @@ def test_table_has_title_header_and_aligned_numbers():
     assert shown == (
         "<p dir=auto><strong>By queue</strong></p>"
         f"<table style={TABLE}><thead><tr><th dir=auto>Queue<th dir=auto align=right>Threads"
-        "<tbody><tr><td dir=auto>billing<td dir=auto align=right>33"
-        "<tr><td dir=auto>mobile<td dir=auto align=right>15</table>"
+        "<tbody><tr><td dir=auto>billing<td align=right>33"
+        "<tr><td dir=auto>mobile<td align=right>15</table>"
     )
     assert (
         block_text(block, "shop").split() == "By queue Queue Threads billing 33 mobile 15".split()
@@ -182,7 +182,7 @@ def test_image_with_other_url_is_never_shown(url):
 def test_notification_is_the_status_until_text_follows():
     reply = reply_with("", "running")
     reply.add_event({"block": {"type": "notification", "payload": {"text": "Reading…"}}})
-    assert '<div role="status" style=opacity:.75;font-size:.85em>Reading…</div>' in html(reply)
+    assert '<div role=status style=opacity:.75;font-size:.85em>Reading…</div>' in html(reply)
     reply.add_event({"text": "Done."})
     assert "Reading…" not in html(reply) and "Reading…" not in plain(reply)
 

@@ -32,14 +32,14 @@ BLOCKS = [
 def test_markdown_is_formatted_and_dollars_are_not_formulas():
     shown = html(reply_with("**$5** and $10\n\n1. one\n2. two\n\n| a |\n|---|\n| b |"))
     assert 'class="capsule-reply mathjax_ignore tex2jax_ignore"' in shown
-    for piece in ("<strong>$5</strong> and $10", ">two</li>", "<td dir=auto style=text-align:start>b"):
+    for piece in ("<strong>$5</strong> and $10", ">two</ol>", "<td dir=auto style=text-align:start>b"):
         assert piece in shown
 
 
 def test_links_open_in_a_new_tab_without_referrer():
     shown = to_html("[site](https://ok.example/a?b=c)")
     assert 'href="https://ok.example/a?b=c"' in shown
-    assert 'rel="noopener noreferrer"' in shown and "target=_blank" in shown
+    assert "target=_blank rel=noreferrer>" in shown
 
 
 @pytest.mark.parametrize("depth", [15, 60])
@@ -62,12 +62,12 @@ def test_settled_text_renders_the_same_whatever_follows(blocks, data):
 
 
 def test_line_breaks_are_kept():
-    assert to_html("one\ntwo") == "<p dir=auto>one<br>two</p>"
+    assert to_html("one\ntwo") == "<p dir=auto>one<br>two"
 
 
 def test_task_list_has_check_boxes():
     shown = to_html("- [x] done\n- [ ] open\n- [y] other\n\n[x] no item")
-    for piece in (">☑ done</li>", ">☐ open</li>", ">[y] other</li>", ">[x] no item</p>"):
+    for piece in (">☑ done<li", ">☐ open<li", ">[y] other</ul>", ">[x] no item"):
         assert piece in shown
 
 
@@ -150,7 +150,7 @@ def test_html_is_one_line():
         "# a\n\ntext\n\n```python\nx = 1\n\n  \n\ny = 2\n```\n\n> b\n\n\n| c |\n|---|\n\n- d\n  - e\n\n***"
     )
     assert "\n" not in html(reply)
-    assert "1</span>&#10;&#10;  &#10;&#10;y" in html(reply)
+    assert "1&#10;&#10;  &#10;&#10;y" in html(reply)
 
 
 def test_first_line_of_code_may_be_blank():
@@ -159,17 +159,18 @@ def test_first_line_of_code_may_be_blank():
 
 
 def test_cells_are_aligned_as_the_markdown_says():
-    shown = html(reply_with("| a | b | c | d |\n|---|:--|:-:|--:|\n| 1 | 2 | 3 | 4 |"))
+    shown = html(reply_with("| a | b | c | d | e |\n|---|:--|:-:|--:|---|\n| x | 2 | 3 | 4 | 5 % |"))
     assert re.findall("<td ([^>]*)>", shown) == [
         "dir=auto style=text-align:start",
         "style=text-align:left dir=auto",
         "style=text-align:center dir=auto",
         "dir=auto align=right",
+        "align=right",
     ]
 
 
 def test_long_table_has_one_short_style_sheet_instead_of_many_styles():
-    short, long = (html(reply_with("| a |\n|---|\n" + "| 1 |\n" * rows)) for rows in (100, 1_000))
+    short, long = (html(reply_with("| a |\n|---|\n" + "| x |\n" * rows)) for rows in (100, 1_000))
     assert "<style>" not in short and short.count("<td dir=auto style=text-align:start>") == 100
     assert long.count(f"<style>{SHEET}</style>") == 1 and long.count("<td dir=auto>") == 1_000
     assert len(SHEET) < 500
