@@ -11,7 +11,7 @@ import logging
 import re
 import time
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from markdown_it import MarkdownIt
@@ -27,7 +27,16 @@ from cpsl_notebook.reply.limits import Budget
 from cpsl_notebook.reply.style import TABLE, code_block, plain_block
 from cpsl_notebook.sanitize import clean, split_complete
 
-__all__ = ["close_fence", "code_blocks", "has_table", "settled_length", "table_cells", "to_html"]
+__all__ = [
+    "LastBlock",
+    "are_numbers",
+    "close_fence",
+    "code_blocks",
+    "has_table",
+    "last_block",
+    "table_cells",
+    "to_html",
+]
 
 _LINK_SCHEMES = {"http", "https", "mailto"}
 _MAX_NESTING = 40  # blocks within blocks; a text with deeper nesting is shown unformatted
@@ -36,6 +45,7 @@ _DELIMITERS = re.compile(r"^[ \t>]*\|?[ \t]*:?-", re.MULTILINE)
 _DIRECTED = {"paragraph_open", "heading_open", "list_item_open", "th_open", "td_open"}
 _UNLIMITED = 1 << 60
 _CHECK_BOXES = {"[ ] ": "☐ ", "[x] ": "☑ ", "[X] ": "☑ "}
+_SHOWN_IN_PARTS = {"fence", "table_open"}  # see `cpsl_notebook.reply.open_block`
 _NEEDS_NO_QUOTES = re.compile(r"[\w.:;#%-]+")  # a value of an attribute
 _OPTIONAL_ENDS = {"p", "li", "thead", "tbody", "tr", "th", "td"}
 _NUMBER = re.compile(r"[-+−]?[$€£]?\d[\d.,]*(?: ?%)?")
@@ -113,27 +123,48 @@ def to_html(
     return _one_line(html + (plain_block(plain) if plain else ""))
 
 
-def settled_length(text: str) -> int:
-    r"""Return how many characters of a growing Markdown text are final, whatever follows.
+class LastBlock(NamedTuple):
+    """The last block of a growing Markdown text, such as a paragraph, which may continue.
 
-    The last block is not final: a paragraph, list, table or fence may continue.
+    Attributes
+    ----------
+    start, end : int
+        Its position in the text; what is in front of it is final, whatever follows.
+    kind : str
+        The type of its token, such as ``"paragraph_open"`` or ``"fence"``.
+    info : str
+        What follows the opening fence.
+    """
+
+    start: int
+    end: int
+    kind: str
+    info: str
+
+
+def last_block(text: str) -> LastBlock:
+    r"""Return the last block of a growing text.
 
     Examples
     --------
-    >>> settled_length("First.\n\nSecond, wh")
+    >>> last_block("First.\n\nSecond, wh").start
     0
-    >>> settled_length("First.\n\nSecond.\n\nThird, wh")
+    >>> last_block("First.\n\nSecond.\n\nThird, wh").start
     8
     """
     complete = text[: text.rfind("\n") + 1]  # an unfinished line may still become anything
-    starts = [
-        token.map[0]
+    blocks = [
+        token
         for token in _block_parser().parse(complete, {"unfinished": True})
         if token.level == 0 and token.map and token.nesting >= 0
     ]
-    if len(starts) < 2:
-        return 0
-    return sum(len(line) + 1 for line in complete.split("\n")[: starts[-1]])
+    if not blocks:
+        return LastBlock(0, 0, "", "")
+    lines, (first, after) = [f"{line}\n" for line in complete.split("\n")], blocks[-1].map or [0, 0]
+    is_only = len(blocks) == 1 and blocks[-1].type not in _SHOWN_IN_PARTS
+    start = 0 if is_only else sum(map(len, lines[:first]))
+    end = sum(map(len, lines[:after]))
+    return LastBlock(start, end, blocks[-1].type, blocks[-1].info)
 
 
 def table_cells(text: str) -> list[list[list[str]]]:
@@ -164,6 +195,12 @@ def has_table(text: str) -> bool:
     if not _DELIMITERS.search(text):
         return False
     return any(token.type == "table_open" for token in _block_parser().parse(clean(text)))
+
+
+def are_numbers(cells: list[str]) -> bool:
+    """Return whether the cells of a column are numbers or empty, and at least one is a number."""
+    filled = list(filter(None, cells))
+    return bool(filled) and all(map(_NUMBER.fullmatch, filled))
 
 
 def code_blocks(text: str) -> list[str]:
@@ -300,8 +337,8 @@ def _align_numbers(state: StateCore) -> None:
             texts[id(previous)] = token.content
         elif token.type == "table_close":
             for header, *cells in columns:
-                filled = [text for text in (texts.get(id(cell)) for cell in cells) if text]
-                if filled and not header.attrs and all(map(_NUMBER.fullmatch, filled)):
+                contents = [texts.get(id(cell), "") for cell in cells]
+                if not header.attrs and are_numbers(contents):
                     for cell in (header, *cells):
                         cell.attrSet("style", "text-align:right")
                         cell.meta["is_number"] = cell is not header  # a number needs no direction

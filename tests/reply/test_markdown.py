@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from replies import reply_with
 
-from cpsl_notebook.reply.markdown import settled_length, to_html
+from cpsl_notebook.reply.markdown import last_block, to_html
 from cpsl_notebook.reply.rendering import html
 from cpsl_notebook.reply.style import SHEET
 
@@ -57,7 +57,7 @@ def test_deeply_nested_quote_is_shown_as_it_came():
 def test_settled_text_renders_the_same_whatever_follows(blocks, data):
     text = "\n\n".join(blocks)
     part = text[: data.draw(st.integers(0, len(text)))]
-    length = settled_length(part)
+    length = last_block(part).start
     assert to_html(text) == to_html(text[:length]) + to_html(text[length:])
 
 
