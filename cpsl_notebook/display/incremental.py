@@ -36,7 +36,7 @@ class GrowingReply:
     rest : str
         The text at the end that may still change, as Markdown.
     has_lines : bool
-        Whether the rest ends with a fence or table, whose finished lines become pages.
+        Whether the rest ends with a fence or table.
     """
 
     def __init__(self, reply: Reply) -> None:
@@ -80,6 +80,11 @@ class GrowingReply:
         return self._open.part_html(html, is_first=False, is_last=True) if self._open else html
 
     @property
+    def is_continued(self) -> bool:
+        """Whether the pages end with the first lines of a fence or table, which the rest continues."""
+        return self._open is not None
+
+    @property
     def _head(self) -> str:
         return self._open.head if self._open else ""
 
@@ -91,8 +96,8 @@ class GrowingReply:
     def _settle(self) -> None:
         """Move text that is final to the pages."""
         budget, head = self._renderer.budget, len(self._head)
+        self.has_lines = False
         if head + len(self.rest) > budget.formatted:  # what follows is plain text
-            self.has_lines = False
             if len(self.rest) >= _MIN_PIECE:
                 self._move(self.rest.rfind("\n") + 1 or len(self.rest))
             return
@@ -102,7 +107,7 @@ class GrowingReply:
         self.has_lines = block is not None
         is_new = last.start > 0 or self._open is None
         lines = text[last.start + len(block.head) : last.end] if block else ""
-        cut = (block if is_new else self._open or block).cut(lines) if block else 0
+        cut = block.cut(lines, is_first=is_new) if block else 0
         if last.start - head >= _MIN_PIECE or (last.start > head and (cut or self._open)):
             self._move(last.start - head)
         if block is not None and cut:

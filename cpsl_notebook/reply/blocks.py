@@ -256,7 +256,9 @@ class _Image(_BlockView):
     def text(self) -> str:
         alt = self.shorten(self.payload.get("alt"))
         if len(self._url) > self.limit:
-            return f"[image: {alt or 'no description'}; not shown, because it is too large: {_PLACE}]"
+            return (
+                f"[image: {alt or 'no description'}; not shown, because it is too large: {_PLACE}]"
+            )
         return image_text(self._url, alt)
 
     @property
@@ -308,7 +310,6 @@ class _Suggestions(_BlockView):
 
         The prompt is empty if it is too long to show: a part of it would be another prompt.
         """
-
         longest = min(_MAX_PROMPT, self.limit)
 
         def read(item: dict[str, Any]) -> tuple[str, str]:

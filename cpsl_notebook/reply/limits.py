@@ -16,7 +16,9 @@ MAX_LINES = 10_000  # lines of Markdown; the rest is shown as plain text
 MAX_PLAIN = 1_000_000  # characters of plain text after that; the rest is counted
 MAX_BLOCKS = 200  # the rest is counted
 MAX_BLOCK_LENGTH = 1_000_000  # characters of all blocks as HTML or text, images not included
-BLOCK_SHARE = 4  # a block may use a fourth of what is left of these characters, so that later ones fit
+BLOCK_SHARE = (
+    4  # a block may use a fourth of what is left of these characters, so that later ones fit
+)
 MIN_BLOCK_LENGTH = 1_000  # characters that every block may use
 MAX_IMAGES = 20_000_000  # characters of all image blocks
 MAX_CELLS = 20_000  # cells of Markdown tables; further rows stay text

@@ -65,7 +65,9 @@ class _Renderer(RendererHTML):
         attributes = []
         for name, value in token.attrItems():
             text = escape(str(value))
-            attributes.append(f" {name}={text}" if _NEEDS_NO_QUOTES.fullmatch(text) else f' {name}="{text}"')
+            attributes.append(
+                f" {name}={text}" if _NEEDS_NO_QUOTES.fullmatch(text) else f' {name}="{text}"'
+            )
         return "".join(attributes)
 
     def softbreak(self, tokens: Any, idx: int, options: Any, env: Any) -> str:

@@ -11,12 +11,17 @@ from cpsl_notebook.reply.style import TABLE
 
 __all__ = ["OpenBlock"]
 
-_MIN_LINES = 1_000  # characters of finished lines; fewer are not worth a part of their own
-_MAX_LINES = 4_000  # characters after which code is cut, whatever its colours
+# Characters of finished lines in the first part and in later ones; fewer are not worth a part.
+_MIN_FIRST, _MIN_LINES = 900, 2_000
+_MAX_LINES = 5_000  # characters after which code is cut, whatever its colours
 _MAX_TRIES = 8  # line ends at which code may be cut
 _COLUMN = (3, 40)  # the smallest and the largest number of characters that give a column its width
 _PADDING = 3  # characters
 _HEADER = re.compile("<thead>.*?(?=<tbody>)")
+_CELLS = {  # shorter; the style sheet of the panel does the same
+    "<td style=text-align:left dir=auto>": "<td>",
+    "<td dir=auto align=right>": "<td align=right>",
+}
 _TABLE = f"<table style={TABLE}>"
 
 
@@ -46,13 +51,15 @@ class OpenBlock:
             return cls(f"{lines[0]}\n", (block.info.split() or [""])[0])
         return cls(f"{lines[0]}\n{lines[1]}\n", None) if block.kind == "table_open" else None
 
-    def cut(self, lines: str) -> int:
+    def cut(self, lines: str, *, is_first: bool) -> int:
         """Return how many characters of the lines below the head are final and a part of their own.
 
         Code is cut where its colours do not depend on what is above.
         """
-        ends = [found.end() for found in re.finditer("\n", lines)][:-1]  # the last may end the block
-        if not ends or ends[-1] < _MIN_LINES:
+        ends = [found.end() for found in re.finditer("\n", lines)][
+            :-1
+        ]  # the last may end the block
+        if not ends or ends[-1] < (_MIN_FIRST if is_first else _MIN_LINES):
             return 0
         if self.language is None:  # rows have two backgrounds by turns
             return ends[len(ends) // 2 * 2 - 1] if len(ends) > 1 else 0
@@ -84,7 +91,9 @@ class OpenBlock:
         """Return the HTML of the head and some lines as a part, which joins its neighbours."""
         if self.table:
             html = html.replace(_TABLE, self.table, 1)
-        if not is_first:
+        if self.language is None and not is_first:
             html = _HEADER.sub("", html, 1)
+            for cell, short in _CELLS.items():
+                html = html.replace(cell, short)
         names = ["capsule-more"] * (not is_first) + ["capsule-open"] * (not is_last)
         return f'<div class="{" ".join(names)}">{html}</div>'

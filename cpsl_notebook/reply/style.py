@@ -28,7 +28,9 @@ __all__ = [
 # Each has a contrast of at least 4.5 to its background (WCAG 2.2, 1.4.3).
 COLOURS = {"k": "#e54", "s": "#49f", "c": "#888", "n": "#96e"}  # keyword, string, comment, name
 TEXT_SHARE = 40  # percent
-MAX_STYLED = 150  # cells and coloured tokens with styles of their own; more of them get a style sheet
+MAX_STYLED = (
+    150  # cells and coloured tokens with styles of their own; more of them get a style sheet
+)
 _PRE = "padding:.5em;margin-bottom:1em;background:#8882;overflow-x:auto"
 TABLE = "overflow-wrap:normal"
 _QUIET = "opacity:.75;font-size:.85em"
@@ -44,35 +46,25 @@ _STYLED = {
 }
 _SHORT = re.compile("|".join(_STYLED))
 # For the cells and the code of a long reply, or of a reply that still grows.
-SHEET = (
-    ".capsule-reply :is(td,th):not([align],[style]){text-align:start!important}"
-    + "".join(f".capsule-reply .{kind}{{color:{mixed}}}" for kind, mixed in _MIXED.items())
+SHEET = ".capsule-reply :is(td,th):not([align],[style]){text-align:start!important}" + "".join(
+    f".capsule-reply .{kind}{{color:{mixed}}}" for kind, mixed in _MIXED.items()
 )
 
 
-def framed(content: str, attributes: str = "", *, has_sheet: bool = False) -> str:
+def framed(content: str) -> str:
     """Return HTML inside the element of every reply; it contains no line break.
 
     A blank line would end the HTML in an export to Markdown, and what follows would be Markdown.
-
-    Parameters
-    ----------
-    content : str
-        The HTML.
-    attributes : str
-        Further attributes of the element.
-    has_sheet : bool
-        Whether the page has `SHEET` already.
     """
     variables = ""
-    if not has_sheet and len(_SHORT.findall(content)) > MAX_STYLED:
+    if len(_SHORT.findall(content)) > MAX_STYLED:
         content = f"<style>{SHEET}</style>{content}"
-    elif not has_sheet:
+    else:
         content = _SHORT.sub(lambda found: _STYLED[found[0]], content)
         used = [kind for kind in COLOURS if f"var(--{kind})>" in content]
         variables = "".join(f"--{kind}:{_MIXED[kind]};" for kind in used)
     # Without these classes, MathJax turns "$5 and $10" into a formula.
-    opening = f'<div class="capsule-reply mathjax_ignore tex2jax_ignore"{attributes}'
+    opening = '<div class="capsule-reply mathjax_ignore tex2jax_ignore"'
     style = f'"{variables}overflow-wrap:anywhere"' if variables else "overflow-wrap:anywhere"
     content = content.replace("\n", "&#10;")
     return f"{opening} style={style}>{content}</div>"
@@ -101,4 +93,4 @@ def quiet_line(text: str, attributes: str = "") -> str:
 
 def _preformatted(html: str, style: str) -> str:
     first = "\n" if html.startswith("\n") else ""  # browsers drop a line end after <pre>
-    return f'<pre style={_PRE};{style}>{first}{html}</pre>'
+    return f"<pre style={_PRE};{style}>{first}{html}</pre>"

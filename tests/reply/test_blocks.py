@@ -182,7 +182,7 @@ def test_image_with_other_url_is_never_shown(url):
 def test_notification_is_the_status_until_text_follows():
     reply = reply_with("", "running")
     reply.add_event({"block": {"type": "notification", "payload": {"text": "Reading…"}}})
-    assert '<div role=status style=opacity:.75;font-size:.85em>Reading…</div>' in html(reply)
+    assert "<div role=status style=opacity:.75;font-size:.85em>Reading…</div>" in html(reply)
     reply.add_event({"text": "Done."})
     assert "Reading…" not in html(reply) and "Reading…" not in plain(reply)
 
@@ -203,7 +203,9 @@ def test_suggestion_is_one_line_with_the_cell_that_sends_it():
         "By queue",
         "Is {{ x }} open?",
     ]
-    assert [html_module.unescape(cell) for cell in re.findall("<pre [^>]*>([^<]*)</pre>", shown)] == [
+    assert [
+        html_module.unescape(cell) for cell in re.findall("<pre [^>]*>([^<]*)</pre>", shown)
+    ] == [
         "%%capsule shop\nWhich are <urgent>?",
         "%%capsule shop\nCount the threads of each queue.",
         "%%capsule shop --raw\nIs {{ x }} open?",
@@ -231,7 +233,9 @@ def test_suggestions_that_are_left_out_are_counted():
 
 
 def test_very_long_prompt_is_not_cut_off_in_its_cell():
-    block = suggestions({"label": "Try", "value": "x" * 10_001}, {"label": "a", "value": "x" * 10_000})
+    block = suggestions(
+        {"label": "Try", "value": "x" * 10_001}, {"label": "a", "value": "x" * 10_000}
+    )
     for shown in (block_html(block, "shop"), block_text(block, "shop")):
         assert "Try (its prompt is too long: see `blocks` of the reply (`%capsule last`))" in shown
         assert "x" * 10_000 in shown and "x" * 10_001 not in shown and "…" not in shown

@@ -89,7 +89,9 @@ def test_any_blocks_are_shown_in_bounded_time(block):
 
 LONG_BLOCKS = {
     "table": table_block([["x" * 1_000] * 50] * 100),
-    "wide table": table_block([[f"{row} " * (row == column) * 500 for column in range(50)] for row in range(50)]),
+    "wide table": table_block(
+        [[f"{row} " * (row == column) * 500 for column in range(50)] for row in range(50)]
+    ),
     "suggestions": BLOCKS["suggestions"],
 }
 

@@ -32,7 +32,11 @@ BLOCKS = [
 def test_markdown_is_formatted_and_dollars_are_not_formulas():
     shown = html(reply_with("**$5** and $10\n\n1. one\n2. two\n\n| a |\n|---|\n| b |"))
     assert 'class="capsule-reply mathjax_ignore tex2jax_ignore"' in shown
-    for piece in ("<strong>$5</strong> and $10", ">two</ol>", "<td dir=auto style=text-align:start>b"):
+    for piece in (
+        "<strong>$5</strong> and $10",
+        ">two</ol>",
+        "<td dir=auto style=text-align:start>b",
+    ):
         assert piece in shown
 
 
@@ -159,7 +163,9 @@ def test_first_line_of_code_may_be_blank():
 
 
 def test_cells_are_aligned_as_the_markdown_says():
-    shown = html(reply_with("| a | b | c | d | e |\n|---|:--|:-:|--:|---|\n| x | 2 | 3 | 4 | 5 % |"))
+    shown = html(
+        reply_with("| a | b | c | d | e |\n|---|:--|:-:|--:|---|\n| x | 2 | 3 | 4 | 5 % |")
+    )
     assert re.findall("<td ([^>]*)>", shown) == [
         "dir=auto style=text-align:start",
         "style=text-align:left dir=auto",
