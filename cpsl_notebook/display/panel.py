@@ -41,8 +41,9 @@ _PAUSE = 2.0  # seconds without new text, after which each second is shown
 # The widths make sure that a long line of code does not make the panel wider than the window. The
 # other rules join the parts of a fence or table.
 _LIVE_SHEET = (
-    f"<style>{SHEET}.capsule-live{{width:0;min-width:100%;overflow-wrap:anywhere;"
-    "line-height:var(--jp-content-line-height,1.6)}.capsule-live table{margin-left:0}"
+    f"<style>{SHEET}.capsule-live{{width:0;min-width:100%;"
+    "overflow-wrap:anywhere;line-height:var(--jp-content-line-height,1.6)}"
+    ".capsule-live table{margin-left:0}"
     ".capsule-live td{unicode-bidi:plaintext}"
     ".capsule-more>pre:first-child{margin-top:0!important;padding-top:0!important}"
     ".capsule-open>:last-child{margin-bottom:0!important}"
@@ -158,9 +159,11 @@ class Panel:
 
 def _page(content: str) -> str:
     """Return HTML that looks the same in a widget as in an output."""
-    classes = "jp-RenderedHTMLCommon capsule-reply capsule-live mathjax_ignore tex2jax_ignore"
+    if not content:
+        return ""
     content = content.replace("<td dir=auto>", "<td>")  # the style sheet does the same
-    return f'<div class="{classes}" role=status>{content}</div>' if content else ""
+    reply = f'<div class="capsule-reply mathjax_ignore tex2jax_ignore" role=status>{content}</div>'
+    return f'<div class="jp-RenderedHTMLCommon capsule-live">{reply}</div>'
 
 
 def _close(widget: Any) -> None:

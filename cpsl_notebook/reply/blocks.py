@@ -5,7 +5,7 @@ To add a block type, write a subclass of `_BlockView` and enter it in ``_VIEWS``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from textwrap import indent
 from typing import Any, TypeVar
@@ -21,7 +21,7 @@ from cpsl_notebook.sanitize import clean
 __all__ = ["block_html", "block_text", "table_html", "table_text"]
 
 Block = dict[str, Any]
-Entry = TypeVar("Entry")
+Entry = TypeVar("Entry", bound=Sequence[str])
 
 # What a block leaves out is counted in the output, and stays in `Reply.blocks`.
 _MAX_FIELD = 2_000  # characters of a field
@@ -279,7 +279,8 @@ class _Suggestions(_BlockView):
     def html(self) -> str:
         items, more = self._items()
         lines = [
-            f"<details dir=auto><summary>{escape(label)}</summary>{cell_block(self._cell(prompt))}</details>"
+            f"<details dir=auto><summary>{escape(label)}</summary>"
+            f"{cell_block(self._cell(prompt))}</details>"
             if prompt
             else f"<div dir=auto>{escape(label)}</div>"
             for label, prompt in items

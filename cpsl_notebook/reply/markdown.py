@@ -54,14 +54,16 @@ _NUMBER = re.compile(r"[-+−]?[$€£]?\d[\d.,]*(?: ?%)?")
 class _Renderer(RendererHTML):
     """Writes HTML as short as HTML 5 allows: without line breaks and optional end tags and quotes."""
 
-    def renderToken(self, tokens: Any, idx: int, options: Any, env: Any) -> str:
+    def renderToken(  # noqa: N802
+        self, tokens: Any, idx: int, options: Any, env: Any
+    ) -> str:
         token = tokens[idx]
         if token.hidden or (token.nesting < 0 and token.tag in _OPTIONAL_ENDS):
             return ""
         return f"</{token.tag}>" if token.nesting < 0 else f"<{token.tag}{self.renderAttrs(token)}>"
 
     @staticmethod
-    def renderAttrs(token: Token) -> str:
+    def renderAttrs(token: Token) -> str:  # noqa: N802
         attributes = []
         for name, value in token.attrItems():
             text = escape(str(value))

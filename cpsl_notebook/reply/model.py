@@ -319,7 +319,8 @@ def _joined(pieces: list[str | dict[str, Any]]) -> list[str | dict[str, Any]]:
     """Return pieces with the texts that follow one another joined."""
     joined: list[str | dict[str, Any]] = []
     for is_text, run in itertools.groupby(pieces, lambda piece: isinstance(piece, str)):
-        joined += ["".join(map(str, run))] if is_text else run
+        part = list(run)
+        joined += ["".join(map(str, part))] if is_text else part
     return joined
 
 

@@ -58,8 +58,8 @@ GROWING_BLOCKS = [
 ]
 
 
-SEAM = re.compile(
-    r'(?:</pre></div><div class="capsule-more[^>]*><pre [^>]*>(?:&#10;)?'  # a line end after <pre> is dropped
+SEAM = re.compile(  # a browser drops a line end after <pre>
+    r'(?:</pre></div><div class="capsule-more[^>]*><pre [^>]*>(?:&#10;)?'
     r'|</table></div><div class="capsule-more[^>]*><table [^>]*><colgroup>.*?</colgroup><tbody>)'
 )
 FIXED_TABLE = re.compile("<table [^>]*table-layout[^>]*><colgroup>.*?</colgroup>")

@@ -126,8 +126,9 @@ def test_mathematics_is_typeset(formula):
 OTHER = r"""
     \def \Def \DEF \newcommand \let \require \href \HREF \html \htmlData \includegraphics \rule \Rule
     \Space \hspace \hskip \mspace \kern \mkern \hphantom \phantom \vphantom \raise \lower \moveleft
-    \raisebox \llap \rlap \mathllap \smash \color \colorbox \fcolorbox \bbox \style \class \cssId \unicode
-    \char \label \tag \ref \eqref \mmlToken \enclose \newenvironment \begingroup \vcenter \large \Huge \@
+    \raisebox \llap \rlap \mathllap \smash \color \colorbox \fcolorbox \bbox \style \class \cssId
+    \unicode \char \label \tag \ref \eqref \mmlToken \enclose \newenvironment \begingroup \vcenter
+    \large \Huge \@
 """.split()
 TRICKS = [
     r"a \\[900em] b",
@@ -151,7 +152,8 @@ def test_formula_with_other_than_mathematics_stays_text(content):
 
 def test_html_is_one_line():
     reply = reply_with(
-        "# a\n\ntext\n\n```python\nx = 1\n\n  \n\ny = 2\n```\n\n> b\n\n\n| c |\n|---|\n\n- d\n  - e\n\n***"
+        "# a\n\ntext\n\n```python\nx = 1\n\n  \n\ny = 2\n```\n\n"
+        "> b\n\n\n| c |\n|---|\n\n- d\n  - e\n\n***"
     )
     assert "\n" not in html(reply)
     assert "1&#10;&#10;  &#10;&#10;y" in html(reply)
