@@ -26,7 +26,7 @@ from cpsl_notebook.sanitize import clean, one_line, split_complete
 if TYPE_CHECKING:
     from cpsl_notebook.reply.model import Reply
 
-__all__ = ["choose"]
+__all__ = ["choose", "output_metadata"]
 
 _logger = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class _FinalDisplay(Display):
         if not _is_empty_failure(reply):
             final = self._final(reply)
             try:
-                display(final, raw=True, metadata={"capsule": _metadata(reply)})
+                display(final, raw=True, metadata={"capsule": output_metadata(reply)})
             except Exception:  # for example, a terminal that cannot encode the text
                 _logger.debug("Showing a reply failed", exc_info=True)
                 _write(f"{final['text/plain']}\n")
@@ -119,7 +119,7 @@ class _LiveDisplay(_FinalDisplay, abc.ABC):
             if self._handle is None:
                 super()._finish(reply)
             else:
-                metadata = {"capsule": _metadata(reply)}
+                metadata = {"capsule": output_metadata(reply)}
                 self._handle.update(self._final(reply), raw=True, metadata=metadata)
         finally:
             self._close()
@@ -278,7 +278,8 @@ def _is_empty_failure(reply: Reply) -> bool:
     return reply.status == "failed" and reply.is_empty
 
 
-def _metadata(reply: Reply) -> dict[str, Any]:
+def output_metadata(reply: Reply) -> dict[str, Any]:
+    """Return the metadata of the output of a reply, which a saved notebook contains."""
     return {
         "app": reply.app,
         "session_id": reply.session_id,

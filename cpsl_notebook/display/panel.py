@@ -8,6 +8,7 @@ while the text grows.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ import ipywidgets as widgets
 
 from cpsl_notebook.compat import deliver_at_once, delivers_clicks, html_style
 from cpsl_notebook.display.incremental import GrowingReply
-from cpsl_notebook.reply.style import SHEET, quiet_line
+from cpsl_notebook.reply.style import quiet_line, sheet
 
 if TYPE_CHECKING:
     from cpsl_notebook.reply.model import Reply
@@ -29,24 +30,25 @@ _MIN_GROWTH = 1.1
 _MAX_DELAY = 0.25  # seconds
 # A growing fence or table is repainted when lines have been added, or after a delay: often at first,
 # and less often when lines are on pages already, because a long one would need very many messages.
-_MIN_LINES, _MIN_FURTHER_LINES = 300, 1_200  # characters
-_MAX_LINES_DELAY, _MAX_FURTHER_LINES_DELAY = 0.8, 2.4  # seconds; half of it if few lines arrive
+_MIN_LINES, _MIN_FURTHER_LINES = 300, 1_300  # characters
+_MAX_LINES_DELAY, _MAX_FURTHER_LINES_DELAY = 0.8, 2.6  # seconds; half of it if few lines arrive
 # After a repaint that took t seconds, the next one waits max(4 t, min(40 t, 0.2 s)): painting takes
 # at most a quarter of the time, and much less when it is fast.
 _MIN_IDLE_FACTOR, _MAX_IDLE_FACTOR = 4, 40
 _IDLE_LIMIT = 0.2  # seconds
 # While text arrives, the seconds are shown in steps: each change is a message of a kilobyte.
-_EACH_SECOND, _STEP = 5, 5  # seconds
+_EACH_SECOND, _STEP = 10, 10  # seconds
 _PAUSE = 2.0  # seconds without new text, after which each second is shown
 # The widths make sure that a long line of code does not make the panel wider than the window. The
 # other rules join the parts of a fence or table.
+_COLOURED = re.compile("<span class=([a-z])>([^<]*)</span>")
 _LIVE_SHEET = (
-    f"<style>{SHEET}.capsule-live{{width:0;min-width:100%;"
+    f"<style>{sheet('i[{}]')}.capsule-live i{{font-style:normal}}.capsule-live{{width:0;min-width:100%;"
     "overflow-wrap:anywhere;line-height:var(--jp-content-line-height,1.6)}"
     ".capsule-live table{margin-left:0}"
     ".capsule-live td{unicode-bidi:plaintext}"
     ".capsule-more>pre:first-child{margin-top:0!important;padding-top:0!important}"
-    ".capsule-open>:last-child{margin-bottom:0!important}"
+    ".capsule-open>:last-child,.capsule-live>:has(>.capsule-open:last-child){margin-bottom:0!important}"
     ".capsule-open>pre:last-child{padding-bottom:0!important;scrollbar-width:none}</style>"
 )
 
@@ -161,7 +163,8 @@ def _page(content: str) -> str:
     """Return HTML that looks the same in a widget as in an output."""
     if not content:
         return ""
-    content = content.replace("<td dir=auto>", "<td>")  # the style sheet does the same
+    # Shorter; the style sheet does the same.
+    content = _COLOURED.sub(r"<i \1>\2</i>", content.replace("<td dir=auto>", "<td>"))
     reply = f'<div class="capsule-reply mathjax_ignore tex2jax_ignore" role=status>{content}</div>'
     return f'<div class="jp-RenderedHTMLCommon capsule-live">{reply}</div>'
 

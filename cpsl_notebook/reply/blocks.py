@@ -286,7 +286,8 @@ class _Suggestions(_BlockView):
             for label, prompt in items
         ]
         note = quiet_line(more) if more else ""
-        return f"<p dir=auto>{escape(self._title)}:</p>{''.join(lines)}{note}" if items else ""
+        content = f"<p dir=auto>{escape(self._title)}:</p>{''.join(lines)}{note}"
+        return f'<div style="margin:1em 0">{content}</div>' if items else ""
 
     def text(self) -> str:
         items, more = self._items()

@@ -12,10 +12,10 @@ from cpsl_notebook.reply.style import TABLE
 __all__ = ["OpenBlock"]
 
 # Characters of finished lines in the first part and in later ones; fewer are not worth a part.
-_MIN_FIRST, _MIN_LINES = 900, 2_000
+_MIN_FIRST, _MIN_LINES = 900, 2_400
 _MAX_LINES = 5_000  # characters after which code is cut, whatever its colours
 _MAX_TRIES = 8  # line ends at which code may be cut
-_COLUMN = (3, 40)  # the smallest and the largest number of characters that give a column its width
+_COLUMN = (3, 120)  # the smallest and the largest number of characters that give a column its width
 _PADDING = 3  # characters
 _HEADER = re.compile("<thead>.*?(?=<tbody>)")
 _CELLS = {  # shorter; the style sheet of the panel does the same

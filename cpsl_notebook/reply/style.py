@@ -22,6 +22,7 @@ __all__ = [
     "framed",
     "plain_block",
     "quiet_line",
+    "sheet",
 ]
 
 # The colours of code, each mixed with the colour of the text, so that they suit light and dark pages.
@@ -45,10 +46,24 @@ _STYLED = {
     **{f"<span class={kind}>": f"<span style=color:var(--{kind})>" for kind in COLOURS},
 }
 _SHORT = re.compile("|".join(_STYLED))
-# For the cells and the code of a long reply, or of a reply that still grows.
-SHEET = ".capsule-reply :is(td,th):not([align],[style]){text-align:start!important}" + "".join(
-    f".capsule-reply .{kind}{{color:{mixed}}}" for kind, mixed in _MIXED.items()
-)
+
+
+def sheet(coloured: str) -> str:
+    """Return the style sheet of cells and coloured code.
+
+    Parameters
+    ----------
+    coloured : str
+        The selector of a coloured token, with ``{}`` for its kind.
+    """
+    cells = ".capsule-reply :is(td,th):not([align],[style]){text-align:start!important}"
+    colours = (
+        f".capsule-reply {coloured.format(k)}{{color:{mixed}}}" for k, mixed in _MIXED.items()
+    )
+    return cells + "".join(colours)
+
+
+SHEET = sheet(".{}")  # of a long reply
 
 
 def framed(content: str) -> str:
