@@ -31,6 +31,7 @@ class MarimoDisplay(Display):
     def __init__(self) -> None:
         self._position = 0
         self._next_update = 0.0
+        self._shown = (0, "")
 
     def _start(self, reply: Reply) -> None:
         """Add the reply to the output; marimo's own button stops the cell."""
@@ -42,8 +43,8 @@ class MarimoDisplay(Display):
         self._next_update = 0.0  # the first text is shown at once
 
     def _update(self, reply: Reply) -> None:
-        """Update the output, unless the last update was too recent."""
-        if time.monotonic() >= self._next_update:
+        """Update the output, unless nothing was added or the last update was too recent."""
+        if time.monotonic() >= self._next_update and _content(reply) != self._shown:
             self._show(reply)
 
     def _finish(self, reply: Reply) -> None:
@@ -58,8 +59,12 @@ class MarimoDisplay(Display):
         started = time.monotonic()
         page = _marimo().Html(html or reply_html(reply))
         _marimo().output.replace_at_index(page, self._position)
-        shown = time.monotonic()
+        self._shown, shown = _content(reply), time.monotonic()
         self._next_update = shown + max(_MIN_INTERVAL, _IDLE_FACTOR * (shown - started))
+
+
+def _content(reply: Reply) -> tuple[int, str]:
+    return len(reply.pieces), reply.notification
 
 
 def _marimo() -> Any:
