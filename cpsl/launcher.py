@@ -10,7 +10,6 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 __all__ = ["main"]
 
@@ -60,4 +59,5 @@ def _open_closed_streams() -> None:
 
 def _sdk_is_installed() -> bool:
     """Return whether the official SDK is installed, too; importlib.metadata is slow to import."""
-    return any(True for path in sys.path for _ in Path(path).glob("cpsl-*.dist-info"))
+    names = (name for path in sys.path if os.path.isdir(path) for name in os.listdir(path))  # noqa: PTH112, PTH208
+    return any(name.startswith("cpsl-") and name.endswith(".dist-info") for name in names)

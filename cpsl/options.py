@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cpsl import __version__
 from cpsl.timeouts import Timeout
 
 __all__ = ["Options"]
 
-_AGENT = "cpsl-client/0.1"
+_AGENT = f"cpsl-client/{__version__}"
 
 
 @dataclass(frozen=True, kw_only=True)

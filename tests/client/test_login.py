@@ -525,7 +525,8 @@ def test_folder_without_permission_is_refused_before_the_login_starts():
     for path, mode in ((folder, 0o555), (folder.parent, 0o755)):
         path.chmod(mode)
     code = (
-        "import os, sys; from cpsl import cli\n"
+        "import os, sys; from cpsl import cli, commands\n"
+        "cli.parse(['login'])\n"  # imports what it needs while the interpreter's files can be read
         "if os.getuid() == 0: os.setuid(65534)\n"  # root can write everywhere
         "sys.exit(cli.run(['login']))"
     )
