@@ -185,14 +185,42 @@ def test_calls_within_their_deadline_succeed(client):
         assert run(client, max_seconds=TEST_TIMEOUT), call
 
 
-@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), "5", b"5", [5]])
-def test_invalid_time_limits_are_value_errors(client, seconds):
-    with pytest.raises(ValueError, match="max_seconds"):
-        client.chat(APP, "hello", max_seconds=seconds)
-    with pytest.raises(ValueError, match="timeout"):
-        client.chat(APP, "hello", timeout=seconds)
-    with pytest.raises(ValueError, match="timeout"):
-        client.chat(APP, "hello", timeout=(seconds, 1))
+INVALID = [0, -1, float("nan"), float("inf"), "5", b"5", [5], True, 1_000_001, 10**400, 1e300]
+
+
+@pytest.mark.parametrize("seconds", INVALID)
+def test_invalid_time_limit_is_refused(gateway, client, seconds):
+    advice = "use a number of seconds above 0, up to 1,000,000"
+    timeouts = [seconds, (seconds, 1), (1, seconds)]
+    for run in (*CALLS.values(), lambda client, **limit: client.list_apps(**limit)):
+        with pytest.raises(cpsl.InvalidRequestError, match=f"^Invalid max_seconds .*: {advice}"):
+            run(client, max_seconds=seconds)
+        for timeout in timeouts:
+            with pytest.raises(cpsl.InvalidRequestError, match=f"^Invalid timeout .*: {advice}"):
+                run(client, timeout=timeout)
+    for timeout in timeouts:
+        with pytest.raises(ValueError, match="Invalid timeout") as caught:
+            cpsl.Client(TOKEN, gateway.url, timeout=timeout)
+        assert "\n" not in str(caught.value)
+    assert gateway.accepted == 0
+
+
+@pytest.mark.parametrize("timeout", [(), (1, 2, 3)])
+def test_timeout_has_one_or_two_numbers(client, timeout):
+    with pytest.raises(cpsl.InvalidRequestError, match=r"use seconds, or \(connect, read\)"):
+        client.chat(APP, "hello", timeout=timeout)
+
+
+def test_longest_time_limit_can_be_used(client):
+    for run in CALLS.values():
+        assert run(client, timeout=1_000_000, max_seconds=1_000_000)
+
+
+def test_refused_stream_is_not_watched(client):
+    for app, text in (("..", "hello"), (APP, "x" * 9000)):
+        with pytest.raises(cpsl.InvalidRequestError):
+            client.stream(app, text, max_seconds=TEST_TIMEOUT)
+    assert call_module._watchdog._due == {}
 
 
 def test_trailers_after_done_do_not_delay_the_end(gateway, client):
