@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import difflib
 import functools
+import pickle
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, Self, TypeVar
@@ -73,8 +74,9 @@ class Client:
         Whether the token may be sent unencrypted to another machine; by default whether
         ``CAPSULE_ALLOW_INSECURE`` is ``1``.
     pickle_token : bool
-        Whether a pickled client contains the token. Without it, an unpickled client reads the
-        credentials of its own process, which must belong to the same gateway.
+        Whether a pickled client contains the token, and the function for the token if that can be
+        pickled. Without it, an unpickled client reads the credentials of its own process, which must
+        belong to the same gateway.
     user_agent : str
         What identifies the program, such as ``my-service/1.2``; it precedes the name of this client
         in the ``User-Agent`` header.
@@ -159,12 +161,17 @@ class Client:
         self.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {
+        state: dict[str, Any] = {
             "options": self._options,
-            "token": self._transport.settings.token if self._options.pickle_token else None,
             "gateway_url": self._gateway_url,
             "grpc_target": self._grpc_target,
         }
+        if self._options.pickle_token:
+            state["settings"] = self._transport.settings
+            with contextlib.suppress(Exception):  # pickle raises errors of many classes
+                pickle.dumps(self._transport.reload)
+                state["reload"] = self._transport.reload
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._options = state["options"]
@@ -172,7 +179,9 @@ class Client:
         self._ids = {}
         # Without a token, the credentials are read at the first use: an error while unpickling
         # would break a whole pool of processes.
-        self._connected = self._connect(state["token"]) if state["token"] else None
+        self._connected = None
+        if "settings" in state:
+            self._connected = Transport(state["settings"], self._options, state.get("reload"))
 
     def __copy__(self) -> Self:
         return self
@@ -635,14 +644,14 @@ class Client:
     @property
     def _transport(self) -> Transport:
         if self._connected is None:
-            self._connected = self._connect(None)
+            self._connected = self._connect()
         return self._connected
 
-    def _connect(self, token: str | None) -> Transport:
-        """Return the transport of an unpickled client."""
-        read = functools.partial(load, token, self._gateway_url, grpc_target=self._grpc_target)
+    def _connect(self) -> Transport:
+        """Return the transport of a client that was unpickled without its token."""
+        read = functools.partial(load, None, self._gateway_url, grpc_target=self._grpc_target)
         try:
-            return Transport(read(), self._options, None if token else read)
+            return Transport(read(), self._options, read)
         except CredentialsError as caught:
             problem = str(caught)
         raise CredentialsError(

@@ -18,7 +18,7 @@ from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
 from cpsl import config_file
-from cpsl.errors import CredentialsError, InvalidRequestError, TLSError
+from cpsl.errors import CannotConnectError, CredentialsError, InvalidRequestError, TLSError
 
 __all__ = [
     "Settings",
@@ -28,6 +28,7 @@ __all__ = [
     "insecure_allowed",
     "is_loopback",
     "load",
+    "proxy_refused",
 ]
 
 PRODUCTION_GRPC = "gateway.capsule.new:443"
@@ -160,6 +161,32 @@ def _certificate_problem(path: str, changed: int) -> str:
     except OSError as error:
         return getattr(error, "reason", "") or error.strerror or type(error).__name__
     return ""
+
+
+def proxy_refused(url: str, where: str, reason: str) -> CannotConnectError:
+    """Return the error of a proxy that requires a user and password (407).
+
+    Parameters
+    ----------
+    url : str
+        The URL for which the proxy was chosen.
+    where : str
+        The gateway, for the message.
+    reason : str
+        What the proxy answered.
+
+    Returns
+    -------
+    CannotConnectError
+        The error, which names the variable that sets the proxy.
+    """
+    names = [f"{urlsplit(url).scheme.upper()}_PROXY", "ALL_PROXY"]
+    name = next((n for n in names if {n, n.lower()} & os.environ.keys()), names[0])
+    return CannotConnectError(
+        f"The proxy refused to connect to {where} ({reason}): put its user and password into "
+        f"{name}, as in http://USER:PASSWORD@HOST:PORT.",
+        status=407,
+    )
 
 
 def load(

@@ -13,7 +13,7 @@ from typing import Any
 from requests.utils import get_environ_proxies, select_proxy
 
 from cpsl.call import Call
-from cpsl.config import Settings, Token, ca_bundle, is_loopback
+from cpsl.config import Settings, Token, ca_bundle, is_loopback, proxy_refused
 from cpsl.errors import (
     CannotConnectError,
     CapsuleError,
@@ -32,7 +32,7 @@ from cpsl.network_errors import (
     read_timed_out,
     set_proxy_status,
 )
-from cpsl.options import Options
+from cpsl.options import AGENT, Options
 from cpsl.responses import error_from_status, parse_retry_after
 from cpsl.retry import Failure, with_retries, without_frames
 from cpsl.sanitize import brief
@@ -96,6 +96,7 @@ def list_apps(settings: Settings, options: Options, limits: Call) -> list[dict[s
             options.allow_insecure,
             options.max_answer_bytes,
             seconds,
+            options.agent,
         )
         if isinstance(error, TimedOutError) and limits.seconds_left <= 0:
             limits.sent = error.sent
@@ -122,6 +123,7 @@ def call(
     allow_insecure: bool,
     limit: int = _MAX_ANSWER_BYTES,
     max_seconds: float = math.inf,
+    agent: str = AGENT,
 ) -> tuple[CapsuleError | None, Any]:
     """Make one unary call.
 
@@ -141,6 +143,8 @@ def call(
         The largest answer, in bytes.
     max_seconds : float
         A further limit of the whole call, in seconds.
+    agent : str
+        What precedes gRPC's own name in the user agent.
 
     Returns
     -------
@@ -159,7 +163,7 @@ def call(
     try:
         # In a thread: gRPC can lose an interrupt that arrives while it waits. Leaving the block
         # closes the channel, which ends the call.
-        with ThreadPoolExecutor(1) as pool, _channel(settings, limit, timeout) as channel:
+        with ThreadPoolExecutor(1) as pool, _channel(settings, limit, timeout, agent) as channel:
             rpc: Any = channel.unary_unary(
                 f"/{SERVICE}/{method}",
                 request_serializer=lambda request: request.SerializeToString(),
@@ -169,7 +173,12 @@ def call(
             seconds = min(timeout.connect + timeout.read, max_seconds)
             return None, pool.submit(rpc, request, metadata=metadata, timeout=seconds).result()
     except grpc.RpcError as caught:
-        return _map_error(caught, settings, timeout, time.monotonic() - began), None
+        error = _map_error(caught, settings, timeout, time.monotonic() - began)
+        if isinstance(error, CannotConnectError | TimedOutError | TLSError):
+            # Not the caught exception, whose frames and text may hold the token.
+            details = brief(settings.redact(caught.details() or ""))
+            error.__cause__ = grpc.RpcError(f"{caught.code().name}: {details}")
+        return error, None
     except CapsuleError as caught:
         return without_frames(caught), None
     except BaseException as caught:  # for example an interrupt
@@ -177,8 +186,9 @@ def call(
     raise escaped
 
 
-def _channel(settings: Settings, limit: int, timeout: Timeout) -> grpc.Channel:
+def _channel(settings: Settings, limit: int, timeout: Timeout, agent: str) -> grpc.Channel:
     options: list[tuple[str, Any]] = [
+        ("grpc.primary_user_agent", agent),
         ("grpc.max_receive_message_length", min(limit, _MAX_INT32)),
         # This also limits an attempt to connect.
         ("grpc.min_reconnect_backoff_ms", min(int(timeout.connect * 1000), _MAX_INT32)),
@@ -230,11 +240,14 @@ def _map_error(
         if seconds >= timeout.connect:
             return connect_timed_out(target, timeout)
         reason = detail.rpartition("last error: ")[2]
-        unreachable = CannotConnectError(
-            f"No gRPC gateway answers at {target} ({reason}): check that it is running, the "
-            "address and the network.",
-            detail=detail or None,
-        )
+        if "response code 407" in reason:
+            unreachable = proxy_refused(f"https://{target}", target, reason)
+        else:
+            unreachable = CannotConnectError(
+                f"No gRPC gateway answers at {target} ({reason}): check that it is running, the "
+                "address and the network."
+            )
+        unreachable.detail = detail or None
         set_proxy_status(unreachable, reason)
         return unreachable
     error = _map_answer(code, detail, caught, settings, timeout)

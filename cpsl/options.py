@@ -10,9 +10,9 @@ from cpsl import __version__
 from cpsl.errors import InvalidRequestError
 from cpsl.timeouts import Timeout
 
-__all__ = ["Options"]
+__all__ = ["AGENT", "Options"]
 
-_AGENT = f"cpsl-client/{__version__}"
+AGENT = f"cpsl-client/{__version__}"
 
 _LOWEST = {
     "max_retries": 0,
@@ -53,4 +53,4 @@ class Options:
     @property
     def agent(self) -> str:
         """The value of the ``User-Agent`` header."""
-        return f"{self.user_agent} {_AGENT}".strip()
+        return f"{self.user_agent} {AGENT}".strip()
