@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import re
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,9 @@ from cpsl.errors import (
 )
 from cpsl.messages import SERVICE, message
 from cpsl.network_errors import (
+    CLIENT_CERTIFICATE,
+    NO_TLS,
+    UNTRUSTED,
     call_timed_out,
     connect_timed_out,
     connection_broken,
@@ -38,28 +43,45 @@ from cpsl.retry import Failure, with_retries, without_frames
 from cpsl.sanitize import brief
 from cpsl.timeouts import Timeout
 
-if "GRPC_VERBOSITY" in os.environ:
-    import grpc
-else:
-    # gRPC reads the variable once, when it is loaded. Its own log lines would repeat on standard
-    # error what the errors of this package say.
+
+@contextlib.contextmanager
+def _without_log_lines() -> Iterator[None]:
+    """Silence the log of gRPC, unless the user has set its variable.
+
+    Its lines would repeat on standard error what the errors of this package say. gRPC reads the
+    variable once: when it is imported, or up to version 1.70 when the first channel is created.
+    """
+    if "GRPC_VERBOSITY" in os.environ:
+        yield
+        return
     os.environ["GRPC_VERBOSITY"] = "NONE"
     try:
-        import grpc
-
+        yield
     finally:
-        del os.environ["GRPC_VERBOSITY"]
+        os.environ.pop("GRPC_VERBOSITY", None)
+
+
+with _without_log_lines():
+    import grpc
 
 __all__ = ["call", "list_apps"]
 
 _MAX_ANSWER_BYTES = 64 * 1024 * 1024
 _MAX_INT32 = (1 << 31) - 1  # gRPC's largest option, in bytes or milliseconds
-# gRPC has no codes for these: only the details of UNAVAILABLE tell them apart.
-# Those of the last two lines are from versions before 1.78.
-_UNTRUSTED = re.compile(
-    "SSL_ERROR_SSL|Hostname Verification Check|security handshaker"
-    "|is not in peer certificate"  # another host
-    "|empty address list"  # the file of certificates is invalid
+# gRPC has no codes for these: only the details of UNAVAILABLE tell them apart. The last row has also
+# what versions before 1.78 say.
+_TLS_FAILURES = (
+    (re.compile("WRONG_VERSION_NUMBER|HTTP_REQUEST"), NO_TLS),
+    # With TLS 1.3, the refusal arrives after the handshake, and gRPC cannot decrypt it.
+    (re.compile("HANDSHAKE_FAILURE|CERTIFICATE_REQUIRED|Unwrap failed"), CLIENT_CERTIFICATE),
+    (
+        re.compile(
+            "SSL_ERROR_SSL|Hostname Verification Check|security handshaker"
+            "|is not in peer certificate"  # another host
+            "|empty address list"  # the file of certificates is invalid
+        ),
+        UNTRUSTED,
+    ),
 )
 _NOT_CONNECTED = re.compile("failed to connect|resolv|resolution", re.IGNORECASE)
 # From google/rpc/code.proto; every other code is a failure of the gateway.
@@ -197,13 +219,13 @@ def _channel(settings: Settings, limit: int, timeout: Timeout, agent: str) -> gr
     url = f"https://{settings.grpc_target}"
     proxy = None if is_loopback(_host(settings)) else select_proxy(url, get_environ_proxies(url))
     options.append(("grpc.http_proxy", proxy) if proxy else ("grpc.enable_http_proxy", 0))
-    if not _is_secure(settings):
-        return grpc.insecure_channel(settings.grpc_target, options)
-    bundle = ca_bundle()
-    roots = _certificates(Path(bundle)) if bundle else None
-    return grpc.secure_channel(
-        settings.grpc_target, grpc.ssl_channel_credentials(root_certificates=roots), options
-    )
+    with _without_log_lines():
+        if not _is_secure(settings):
+            return grpc.insecure_channel(settings.grpc_target, options)
+        bundle = ca_bundle()
+        roots = _certificates(Path(bundle)) if bundle else None
+        credentials = grpc.ssl_channel_credentials(root_certificates=roots)
+        return grpc.secure_channel(settings.grpc_target, credentials, options)
 
 
 def _certificates(path: Path) -> bytes | None:
@@ -231,15 +253,13 @@ def _map_error(
         return TooLargeError(
             f"The response from {target} is too large ({detail}): raise max_answer_bytes."
         )
-    if code is grpc.StatusCode.UNAVAILABLE and _UNTRUSTED.search(details):
-        return TLSError(
-            f"Cannot verify the certificate of {target}: check the address, or set "
-            "REQUESTS_CA_BUNDLE to your CA's certificates."
-        )
+    reason = detail.rpartition("last error: ")[2]
+    for pattern, text in _TLS_FAILURES:
+        if code is grpc.StatusCode.UNAVAILABLE and pattern.search(details):
+            return TLSError(text.format(where=target, reason=reason), detail=detail)
     if code is grpc.StatusCode.UNAVAILABLE and _NOT_CONNECTED.search(details):
         if seconds >= timeout.connect:
             return connect_timed_out(target, timeout)
-        reason = detail.rpartition("last error: ")[2]
         if "response code 407" in reason:
             unreachable = proxy_refused(f"https://{target}", target, reason)
         else:

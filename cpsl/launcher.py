@@ -59,5 +59,8 @@ def _open_closed_streams() -> None:
 
 def _sdk_is_installed() -> bool:
     """Return whether the official SDK is installed, too; importlib.metadata is slow to import."""
-    names = (name for path in sys.path if os.path.isdir(path) for name in os.listdir(path))  # noqa: PTH112, PTH208
-    return any(name.startswith("cpsl-") and name.endswith(".dist-info") for name in names)
+    for path in sys.path:
+        with contextlib.suppress(OSError):  # some entries are no folders, or cannot be read
+            if any(n.startswith("cpsl-") and n.endswith(".dist-info") for n in os.listdir(path)):  # noqa: PTH208
+                return True
+    return False

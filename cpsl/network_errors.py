@@ -28,7 +28,10 @@ from cpsl.sanitize import brief
 from cpsl.timeouts import Timeout
 
 __all__ = [
+    "CLIENT_CERTIFICATE",
+    "NO_TLS",
     "TIMEOUTS",
+    "UNTRUSTED",
     "call_timed_out",
     "connect_timed_out",
     "connection_broken",
@@ -48,9 +51,15 @@ _CONNECT_TIMED_OUT = (
 _READ_TIMED_OUT = "{where} sent nothing for {timeout.read:g} s: try again, or use a longer timeout."
 _BROKEN = "The connection to {where} broke before the response was complete: try again."
 
-_CLIENT_CERTIFICATE = (
+CLIENT_CERTIFICATE = (
     "{where} refused the TLS handshake ({reason}); it may require a client certificate, which this "
     "client cannot send: connect through a proxy or sidecar that sends one."
+)
+
+NO_TLS = "{where} does not use TLS ({reason}): check the scheme and port of the gateway's address."
+UNTRUSTED = (
+    "Cannot make a trusted connection to {where} ({reason}): check the address, or set "
+    "REQUESTS_CA_BUNDLE to your CA's certificates."
 )
 
 # Rows: classes of what was raised, a pattern in its text, class of the error, message.
@@ -74,15 +83,14 @@ _BEFORE_SENDING: _Table = (
         (ssl.SSLError,),
         "WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|HTTP_REQUEST",
         TLSError,
-        "{where} does not use TLS ({reason}): check the scheme and port of the gateway's address.",
+        NO_TLS,
     ),
-    ((ssl.SSLError,), "CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE", TLSError, _CLIENT_CERTIFICATE),
+    ((ssl.SSLError,), "CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE", TLSError, CLIENT_CERTIFICATE),
     (
         (ssl.SSLError, requests.exceptions.SSLError),
         "",
         TLSError,
-        "Cannot make a trusted connection to {where} ({reason}): check the address, or set "
-        "REQUESTS_CA_BUNDLE to your CA's certificates.",
+        UNTRUSTED,
     ),
     (
         (requests.exceptions.InvalidSchema,),
@@ -126,7 +134,7 @@ _AFTER_SENDING: _Table = (
         "Cannot decompress the response from {where}: check the gateway's address.",
     ),
     # With TLS 1.3, the refusal arrives after the handshake.
-    ((ssl.SSLError,), "CERTIFICATE_REQUIRED", TLSError, _CLIENT_CERTIFICATE),
+    ((ssl.SSLError,), "CERTIFICATE_REQUIRED", TLSError, CLIENT_CERTIFICATE),
     ((Exception,), "", CannotConnectError, _BROKEN),
 )
 

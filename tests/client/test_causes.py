@@ -193,6 +193,31 @@ def test_required_client_certificate_is_named(authority, version):
     assert "client certificate" in str(error)
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_required_client_certificate_is_named_for_grpc(authority, monkeypatch, version):
+    with Gateway(authority) as gateway, Proxy(gateway.port) as proxy:
+        gateway._context.verify_mode = ssl.CERT_REQUIRED
+        gateway._context.maximum_version = version
+        gateway._context.set_alpn_protocols(["h2"])
+        authority.configure_trust(gateway._context)
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        with pytest.raises(cpsl.TLSError, match="client certificate") as caught:
+            cpsl.Client(TOKEN, "https://gateway.example").list_apps()
+        assert proxy.accepted == 1
+    assert caught.value.detail in str(caught.value.__cause__)
+
+
+def test_untrusted_certificate_is_named_for_grpc(authority, monkeypatch):
+    grpc_gateway = GrpcGateway()
+    with (
+        grpc_gateway.serving(trustme.CA()),
+        Proxy(int(grpc_gateway.target.split(":")[1])) as proxy,
+    ):
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        with pytest.raises(cpsl.TLSError, match="CERTIFICATE_VERIFY_FAILED"):
+            cpsl.Client(TOKEN, "https://gateway.example").list_apps()
+
+
 @pytest.mark.parametrize("content", ["", "nonsense", "-----BEGIN CERTIFICATE-----\nx\n"])
 def test_damaged_ca_file_is_named(monkeypatch, tmp_path, content):
     (tmp_path / "broken.pem").write_text(content)

@@ -230,6 +230,16 @@ def test_command_line_is_parsed_before_slow_imports(arguments):
     assert loaded & slow == set()
 
 
+def test_path_entries_that_are_not_folders_are_skipped(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "file"), str(tmp_path / "none"), *sys.path])
+    assert main(["--version"]) == 0
+    (tmp_path / "cpsl-0.3.181.dist-info").mkdir()
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    assert main(["--version"]) == 2
+    assert "are both installed" in capsys.readouterr().err
+
+
 def test_import_of_the_package_imports_nothing_slow():
     script = "import sys, cpsl; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
