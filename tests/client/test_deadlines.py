@@ -247,6 +247,15 @@ def test_one_thread_watches_all_calls_and_ends_when_idle():
     assert again.wait(TEST_TIMEOUT)
 
 
+def test_watching_thread_ends_after_a_call_with_a_distant_deadline():
+    call = Call(Timeout(), 1_000_000)
+    (watchdog,) = [t for t in threading.enumerate() if t.name == "cpsl deadlines"]
+    assert not call.wait(0.1)
+    call.finish()
+    watchdog.join(TEST_TIMEOUT)
+    assert not watchdog.is_alive()
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_deadline_works_in_a_forked_process():
     before = Call(Timeout(), TEST_TIMEOUT)
