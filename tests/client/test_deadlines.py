@@ -90,8 +90,10 @@ def test_slow_answer_ends_at_the_deadline(gateway, client, call, slow):
 def test_stream_keeps_its_text_at_the_deadline(gateway, client):
     event = words("x")[0]
     gateway.on("stream", dripping(EVENTS, b"%x\r\n%b\r\n" % (len(event), event)))
-    stream = client.stream(APP, "hello", max_seconds=0.5)
-    with pytest.raises(cpsl.StreamTimedOut, match=r"longer than 0\.5 s") as caught:
+    stream = client.stream(APP, "hello", max_seconds=TEST_TIMEOUT)
+    assert next(stream).text == "x"
+    stream._call.limit(0.3)
+    with pytest.raises(cpsl.StreamTimedOut, match=f"longer than {TEST_TIMEOUT} s") as caught:
         list(stream)
     assert caught.value.text == stream.text == "x" * len(stream.text) != ""
     assert not stream.complete
@@ -100,8 +102,9 @@ def test_stream_keeps_its_text_at_the_deadline(gateway, client):
 
 def test_deadline_includes_the_time_between_two_chunks(gateway, client):
     gateway.on("stream", streamed(*words("one"), HOLD))
-    stream = client.stream(APP, "hello", max_seconds=0.2)
+    stream = client.stream(APP, "hello", max_seconds=TEST_TIMEOUT)
     assert next(stream).text == "one"
+    stream._call.limit(0.1)
     assert stream._call.wait(TEST_TIMEOUT)
     with pytest.raises(cpsl.StreamTimedOut):
         next(stream)
@@ -109,9 +112,10 @@ def test_deadline_includes_the_time_between_two_chunks(gateway, client):
 
 def test_closed_stream_does_not_raise_at_its_deadline(gateway, client):
     gateway.on("stream", streamed(*words("one"), HOLD))
-    stream = client.stream(APP, "hello", max_seconds=0.2)
+    stream = client.stream(APP, "hello", max_seconds=TEST_TIMEOUT)
     assert next(stream).text == "one"
     stream.close()
+    stream._call.expire()
     assert list(stream) == []
     assert not stream._call.expired
 
