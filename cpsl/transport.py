@@ -214,7 +214,7 @@ class Transport:
             failed = self._renew()
         if self.settings.token == used:
             if failed is not None:
-                reason = brief(self.settings.redact(f"{type(failed).__name__}: {failed}"))
+                reason = brief(f"{type(failed).__name__}: {failed}")
                 refused.args = (f"{refused} Reading the token once more failed ({reason}).",)
             try:
                 raise refused from failed
@@ -226,14 +226,15 @@ class Transport:
     def _renew(self) -> Exception | None:
         """Read the settings once more, and use them if they are for the same gateway.
 
-        Return the error if they cannot be read, for example after a logout.
+        Return the error if they cannot be read, for example after a logout; it does not hold the token.
         """
         if self.reload is None:
             return None
         try:
             settings = self.reload()
         except Exception as caught:  # that of a function for the token may be of any class
-            return without_frames(caught)
+            text = self.settings.redact(str(caught))
+            return without_frames(caught) if text == str(caught) else Exception(text)
         if settings.http_url == self.settings.http_url:
             self._auth = _BearerAuth(settings, self.options.allow_insecure)
             self.settings = settings

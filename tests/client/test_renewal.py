@@ -2,6 +2,7 @@
 
 import pickle
 import threading
+import traceback
 
 import pytest
 from gateway import (
@@ -151,7 +152,7 @@ def test_function_that_fails_is_named_in_the_error_of_the_refusal(gateway, call)
     def read_secret():
         if gateway.requests:
             secret = "the vault's own token"  # noqa: F841
-            raise LookupError(f"no version after {OLD}\nof the secret")
+            raise LookupError("no new version\nof the secret")
         return OLD
 
     client = cpsl.Client(read_secret, gateway.url)
@@ -159,12 +160,29 @@ def test_function_that_fails_is_named_in_the_error_of_the_refusal(gateway, call)
         CALLS[call](client)
     error = caught.value
     assert "refused the token from the arguments" in str(error)
-    reason = "LookupError: no version after [token] of the secret"
+    reason = "LookupError: no new version of the secret"
     assert str(error).endswith(f" Reading the token once more failed ({reason}).")
     assert (error.status, error.detail) == (401, "it is broken")
     assert isinstance(error.__cause__, LookupError)
     assert error.__cause__.__traceback__ is None  # its frames hold secrets
     assert len(gateway.requests) == 1
+
+
+def test_token_in_the_error_of_the_function_is_not_shown(gateway):
+    def read_secret():
+        if gateway.requests:
+            raise LookupError(f"no version after {OLD}")
+        return OLD
+
+    client = cpsl.Client(read_secret, gateway.url)
+    with (
+        client,
+        pytest.raises(cpsl.AuthenticationError, match=r"no version after \[token\]") as caught,
+    ):
+        client.chat(APP, "hello")
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert OLD not in "".join(shown.format())
+    assert str(caught.value.__cause__) == "no version after [token]"
 
 
 def test_interrupt_of_the_function_is_not_replaced(gateway):
