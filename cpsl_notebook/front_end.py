@@ -43,20 +43,34 @@ def front_end() -> FrontEnd:
     # nbclient and similar runners do not allow input, because there is nobody to ask.
     if parent.get("content", {}).get("allow_stdin") is False:
         return "headless"
-    return "widget" if _is_notebook(shell, parent.get("metadata", {})) else "console"
+    return "widget" if _is_notebook(shell, parent) else "console"
 
 
-def _is_notebook(shell: Any, metadata: Any) -> bool:
-    """Return whether the front end is known to show updates of outputs.
+def _is_notebook(shell: Any, request: dict[str, Any]) -> bool:
+    """Return whether the front end that sent a request is known to show updates of outputs.
 
-    Notebooks name the cell that runs; Jupyter Server, VS Code and Colab leave other traces.
+    Notebooks name the cell that runs. The traces of Jupyter Server, VS Code and Colab in the kernel
+    tell about a request without a cell only if it does not come from jupyter_client: ``jupyter
+    console``, qtconsole and Spyder can be attached to the kernel of a notebook.
     """
+    if "cellId" in request.get("metadata", {}):
+        return True
+    if _is_from_jupyter_client(request.get("header", {})):
+        return False
     return (
-        "cellId" in metadata
-        or bool(os.environ.get("JPY_SESSION_NAME"))
+        bool(os.environ.get("JPY_SESSION_NAME"))
         or "__vsc_ipynb_file__" in shell.user_ns
         or "google.colab" in sys.modules
     )
+
+
+def _is_from_jupyter_client(header: dict[str, Any]) -> bool:
+    """Return whether a message was sent by Python's jupyter_client.
+
+    It numbers its messages, after the id of the session; front ends in a browser use random ids.
+    """
+    session = str(header.get("session", ""))
+    return bool(session) and str(header.get("msg_id", "")).startswith(f"{session}_")
 
 
 def _is_marimo() -> bool:
