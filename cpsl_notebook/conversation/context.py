@@ -67,8 +67,15 @@ class NotebookContext:
         return self._client is not None
 
     def connect(self, client: Client | None) -> None:
-        """Use another client from now on; ``None`` for one with the user's own credentials."""
+        """Use another client from now on; ``None`` for one with the user's own credentials.
+
+        In a notebook, ``Client()`` uses its workspace or recording too.
+        """
+        from cpsl_notebook.client import use_in_notebook
+
         self._client = client
+        if self.is_notebook:
+            use_in_notebook(client)
 
     @property
     def conversations(self) -> ConversationRegistry:

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 from environments import CI, NotInstalledError, environment
+from front_ends import Frontend
 from jupyter_client.manager import start_new_kernel
 from terminal import Terminal
 
@@ -86,38 +87,6 @@ def test_jupyter_console_attached_to_the_kernel_of_a_notebook_shows_the_whole_re
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
-
-
-class Frontend:
-    """A client of a kernel that shows outputs, as a user sees them.
-
-    Parameters
-    ----------
-    client : BlockingKernelClient
-        The client.
-    look : callable
-        Called with each message about a cell.
-    """
-
-    def __init__(self, client, look=lambda message: None):
-        self._client = client
-        self._look = look
-
-    def run(self, code, **metadata):
-        """Run a cell; return its messages."""
-        content = {"code": code, "silent": False, "store_history": True, "allow_stdin": True}
-        content |= {"user_expressions": {}, "stop_on_error": True}
-        sent = self._client.session.msg("execute_request", content, metadata=metadata)
-        self._client.shell_channel.send(sent)
-        found = []
-        while True:
-            message = self._client.get_iopub_msg(timeout=60)
-            if message["parent_header"].get("msg_id") != sent["header"]["msg_id"]:
-                continue
-            if message["content"].get("execution_state") == "idle":
-                return found
-            found.append(message)
-            self._look(message)
 
 
 def test_front_end_that_ignores_updates_shows_the_reply_once(workspace, resume, tmp_path):
