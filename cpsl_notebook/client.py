@@ -98,9 +98,9 @@ class Client:
                 f"core must be a cpsl.Client, not {core!r}. Call Client() without arguments for the "
                 "credentials of the environment."
             )
-        self._core = core
-        self.scope = scope or str(getattr(self._core, "scope", "")) or self._gateway
-        self._directory = directory
+        self._core: Any = core
+        self.scope: str = scope or str(getattr(self._core, "scope", "")) or self._gateway
+        self._directory: Directory | None = directory
         self._clock: Clock = getattr(self._core, "clock", _now) if clock is None else clock
         self._ids: dict[str, str] = {}
         self._listed: list[str] = []

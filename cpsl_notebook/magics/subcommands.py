@@ -281,11 +281,11 @@ _SESSION_COMMANDS = (
         session_command.forget,
         (
             Argument(
-                "session_ids",
-                metavar="ID",
+                "conversations",
+                metavar="ID_OR_NAME",
                 nargs="*",
                 completes="session",
-                help="session ids; their first characters are enough",
+                help="session ids, of which the first characters are enough, or names",
             ),
             Argument(
                 "--all", action="store_true", help="forget all conversations of this notebook"

@@ -70,5 +70,5 @@ def test_client_refuses_what_is_not_a_client(core):
 
 
 def test_client_refuses_a_client_that_is_wrapped_already(workspace):
-    with pytest.raises(UserError, match="core must be a cpsl.Client, not <cpsl_notebook.Client of"):
+    with pytest.raises(UserError, match=r"core must be a cpsl\.Client, not <cpsl_notebook\.Client"):
         Client(workspace.client())
