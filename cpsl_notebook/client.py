@@ -6,6 +6,7 @@ pandas, and what needs it, is imported when the first table is made.
 from __future__ import annotations
 
 import json
+import reprlib
 import weakref
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -239,7 +240,7 @@ class Client:
 
         window = Window.of(since, until, month, tz)
         read_at = self._clock()
-        names = list(dict.fromkeys(apps)) or self.app_names()
+        names = _distinct(apps) or self.app_names()
         with reading_progress(len(names)) as progress:
             frame = payments_frame((app, self._payments(app, progress)) for app in names)
         return window.cut(self._with_prices(self._with_origin(frame, read_at)))
@@ -261,7 +262,7 @@ class Client:
         from cpsl_notebook.frames import earnings_frame
 
         read_at = self._clock()
-        names = list(dict.fromkeys(apps)) or self.app_names()
+        names = _distinct(apps) or self.app_names()
         answers = ((app, self.core.get_earnings(self.reference(app))) for app in names)
         return self._with_origin(earnings_frame(answers), read_at)
 
@@ -331,8 +332,9 @@ class Client:
         Raises
         ------
         cpsl_notebook.UserError
-            If the directory has no such app.
+            If the directory has no such app, or *app* is not a string.
         """
+        _check_name(app)
         # A recording has the names; it looks the id up itself.
         return app if current_recording() else self._reference(app)
 
@@ -381,6 +383,22 @@ class Client:
             known = {app: price for app, price in prices.items() if type(price) is int}
             frame.attrs["prices"] = json.dumps(known)
         return frame
+
+
+def _distinct(apps: tuple[str, ...]) -> list[str]:
+    """Return names of apps without repetition."""
+    for app in apps:
+        _check_name(app)
+    return list(dict.fromkeys(apps))
+
+
+def _check_name(app: object) -> None:
+    if not isinstance(app, str):
+        raise UsageError(
+            f"Invalid app: {reprlib.repr(app)}. Pass a name or id as a string, and several as separate "
+            "arguments.",
+            label="TypeError",
+        )
 
 
 def connect(

@@ -9,7 +9,7 @@ import textwrap
 
 import pandas as pd
 
-from cpsl_notebook.sanitize import one_line
+from cpsl_notebook.sanitize import clean, one_line
 
 __all__ = ["WIDTH", "LeadingColumns", "WholeValues", "shorten"]
 
@@ -23,7 +23,7 @@ class WholeValues(pd.DataFrame):
     def __repr__(self) -> str:
         width = max(map(len, map(str, self.index)), default=0)
         lines = (f"{name!s:<{width}}  {value}" for name, value in self.iloc[:, 0].items())
-        return "\n".join(lines)
+        return clean("\n".join(lines))
 
     def _repr_html_(self) -> str:
         with pd.option_context("display.max_colwidth", None):
@@ -62,7 +62,7 @@ class LeadingColumns(pd.DataFrame):
         others = ", ".join(map(str, self.columns[self.SHOWN :]))
         size = f"[{len(self):,} rows x {len(self.columns)} columns]"
         note = f"{size}, also: {others}" if others else size
-        return f"{shown.to_string(na_rep='')}\n{textwrap.fill(note, WIDTH)}"
+        return clean(f"{shown.to_string(na_rep='')}\n{textwrap.fill(note, WIDTH)}")
 
 
 def shorten(text: str, length: int) -> str:

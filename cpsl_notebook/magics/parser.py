@@ -13,6 +13,7 @@ from cpsl_notebook.magics.line import read_line
 from cpsl_notebook.magics.printing import say
 from cpsl_notebook.magics.subcommands import CELL, LINE, Command
 from cpsl_notebook.reply.cell_source import cell_source
+from cpsl_notebook.sanitize import brief
 
 __all__ = ["help_text", "parse_cell_line", "parse_line"]
 
@@ -95,7 +96,7 @@ class _Parser(argparse.ArgumentParser):
         self.color = False  # Python 3.14 would put escape sequences into the docstring
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{self.prog}: {message}. {_help_hint(self.prog.split())}")
+        raise UsageError(f"{self.prog}: {brief(message)}. {_help_hint(self.prog.split())}")
 
 
 @functools.cache
@@ -179,7 +180,7 @@ def _parse(
         hint = did_you_mean(word.partition("=")[0], known, _help_hint(call), limit=1)
         if kind == "argument" and vars(options).get("each"):
             hint = 'Put quotes around an expression with spaces, as in --each "df[df.n > 2]".'
-        raise UsageError(f"{' '.join(call)}: unknown {kind}: {word}. {hint}")
+        raise UsageError(f"{' '.join(call)}: unknown {kind}: {brief(word)}. {hint}")
     return options
 
 
@@ -188,7 +189,7 @@ def _unknown_subcommand(call: list[str], name: str, known: list[str]) -> UsageEr
     if call == [LINE.name]:
         otherwise += " To send a prompt to an app, begin a cell with %%capsule APP."
     hint = did_you_mean(name, known, otherwise)
-    return UsageError(f"There is no subcommand `{' '.join([*call, name])}`. {hint}")
+    return UsageError(f"There is no subcommand `{' '.join([*call, brief(name)])}`. {hint}")
 
 
 def _ask_error(text: str) -> UsageError:

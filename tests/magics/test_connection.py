@@ -72,3 +72,13 @@ def test_client_refuses_what_is_not_a_client(core):
 def test_client_refuses_a_client_that_is_wrapped_already(workspace):
     with pytest.raises(UserError, match=r"core must be a cpsl\.Client, not <cpsl_notebook\.Client"):
         Client(workspace.client())
+
+
+@pytest.mark.parametrize("method", ["list_payments", "get_earnings", "get_app", "create_checkout"])
+@pytest.mark.parametrize("app", [5, None, b"support-ops", ["support-ops"]])
+def test_client_refuses_apps_of_wrong_types(workspace, method, app):
+    with pytest.raises(UserError) as caught:
+        getattr(workspace.client(), method)(app)
+    assert str(caught.value) == (
+        f"Invalid app: {app!r}. Pass a name or id as a string, and several as separate arguments."
+    )

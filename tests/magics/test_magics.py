@@ -302,7 +302,15 @@ INVALID = {
         "UsageError: %capsule: put the subcommand before its options. Run `%capsule help`.",
     ),
     "a session of an unknown app": ("%capsule session new nope", "No app 'nope'"),
-    "a lone surrogate": ("%%capsule support-ops\n\ud800", "lone surrogate"),
+    "a lone surrogate": ("%%capsule support-ops\n\ud800", "The prompt contains a lone surrogate"),
+    "a lone surrogate in a name": (
+        "%%capsule support-ops -s \ud800\nx",
+        "UsageError: The line contains a lone surrogate. Remove it.",
+    ),
+    "a table in the line": (
+        "%capsule last {{ __import__('pandas').DataFrame({'n': [1]}) }}",
+        "UsageError: %capsule last: unknown argument: | n | | --- | | 1 |. Run `%capsule help last`.",
+    ),
     "invalid seconds": ("%%capsule support-ops --timeout soon\nx", "'soon' is not a number"),
     "an open quote": ("%%capsule 'support-ops\nx", "Check its quotes"),
     "an unknown app": ("%%capsule suport-ops\nx", "Did you mean 'support-ops'?"),
