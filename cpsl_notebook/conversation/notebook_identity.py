@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ __all__ = ["PROCESS_NAMES", "notebook_name"]
 PROCESS_NAMES = "kernel "
 """The beginning of the names of processes without a notebook."""
 
-_process_name = f"{PROCESS_NAMES}{uuid.uuid4().hex[:12]}"
+_process_name = f"{PROCESS_NAMES}{os.urandom(6).hex()}"
 
 
 def notebook_name(

@@ -17,6 +17,8 @@ from cpsl_notebook.sanitize import brief
 
 __all__ = ["help_text", "parse_cell_line", "parse_line"]
 
+_WIDTH = 100  # characters of a line of the notes in a help text
+
 
 def parse_cell_line(text: str, namespace: Mapping[str, Any]) -> argparse.Namespace | None:
     """Parse the line of ``%%capsule``.
@@ -114,8 +116,9 @@ def _line_parser() -> _Parser:
 def _help_texts(command: Command) -> dict[str, Any]:
     summary = command.summary[0].upper() + command.summary[1:].rstrip(".") + "."
     examples = f"examples:\n{textwrap.indent(command.examples, '  ')}"
-    notes = [command.notes] if command.notes else []
-    return {"description": summary, "epilog": "\n\n".join([*notes, examples])}
+    notes = command.notes.split("\n\n") if command.notes else []
+    paragraphs = (textwrap.fill(text, _WIDTH, break_on_hyphens=False) for text in notes)
+    return {"description": summary, "epilog": "\n\n".join([*paragraphs, examples])}
 
 
 def _with_arguments(parser: _Parser, command: Command) -> _Parser:
