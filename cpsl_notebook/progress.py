@@ -77,5 +77,5 @@ def reading_progress(parts: int) -> Iterator[ReadingProgress]:
         "text": {"disable": None, "leave": False},  # None disables it if stderr is not a terminal
         "widget": {"file": sys.stdout},  # notebooks show stderr like an error
     }
-    with _Bar(**_OPTIONS, **options[front_end()]) as bar:
+    with _Bar(**_OPTIONS, **options.get(front_end(), options["text"])) as bar:
         yield ReadingProgress(bar, parts)
