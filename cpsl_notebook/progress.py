@@ -9,7 +9,7 @@ import contextlib
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, wait
 from functools import partial
 from itertools import islice
@@ -134,7 +134,7 @@ def read_apps(
 
 def _in_order(
     names: Sequence[str], read: Callable[[str, Report], T], progress: _Progress
-) -> Iterator[tuple[str, T]]:
+) -> Generator[tuple[str, T]]:
     reads: SimpleQueue[tuple[Future[T], str] | None] = SimpleQueue()
     waiting: deque[tuple[str, Future[T]]] = deque()
     rest = iter(names[1:])
