@@ -249,7 +249,7 @@ def sweep(
     answers = Answers(len(requests), form)
     show = SweepProgress(len(requests), max_active, rpm, shown=progress and not dry_run)
     with contextlib.closing(show):
-        keys = b"" if path is None else b"".join(requests.keys(connected.scope))
+        keys = b"" if path is None else requests.keys(connected.scope)
         settled, resend = _known(
             answers,
             show,
