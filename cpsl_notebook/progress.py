@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from cpsl_notebook.front_end import front_end
+from cpsl_notebook.front_end import FrontEnd, front_end
 
 __all__ = ["MAX_READS", "Report", "read_apps"]
 
@@ -117,16 +117,15 @@ def read_apps(
     ...     list(answers)
     [('shop', 4), ('blog', 4)]
     """
-    options: dict[str, dict[str, Any]] = {
-        "captured": {"disable": True},
-        "headless": {"disable": True},
+    options: dict[FrontEnd, dict[str, Any]] = {
         "text": {"disable": None, "leave": False},  # None disables it if stderr is not a terminal
         "widget": {"file": sys.stdout},  # notebooks show stderr like an error
+        "console": {"file": sys.stdout},
     }
     units: dict[str, Any] = {"total": len(names), "unit": " apps", "desc": f"Reading {what}"}
     if len(names) == 1:
         units = {"unit": "B", "unit_scale": True, "desc": f"Reading {names[0]}"}
-    with _Bar(**_OPTIONS, **units, **options[front_end()]) as bar:
+    with _Bar(**_OPTIONS, **units, **options.get(front_end(), {"disable": True})) as bar:
         progress = _Progress(bar, len(names))
         with contextlib.closing(_in_order(names, read, progress)) as answers:
             yield answers

@@ -3,6 +3,7 @@
 import datetime as dt
 import pickle
 import threading
+from typing import get_args
 
 import pandas as pd
 import pytest
@@ -11,6 +12,7 @@ from gateway import APP, TOKEN, Answer, Gateway, as_json, failed, interrupted_wh
 import cpsl
 from cpsl_notebook import Client, UserError, progress, recording, replay
 from cpsl_notebook.frames.schema import PAYMENT_COLUMNS
+from cpsl_notebook.front_end import FrontEnd
 
 
 def types(df):
@@ -151,6 +153,16 @@ def test_long_reading_of_several_apps_shows_one_bar(workspace, monkeypatch, caps
     assert (" MB]" in shown) == (what == "payments")
     assert shown.endswith(" \r")
     assert shown.count("\n") == 0
+
+
+@pytest.mark.parametrize("where", get_args(FrontEnd))
+def test_reading_shows_its_progress_where_output_is_updated(workspace, monkeypatch, capsys, where):
+    show_bar_at_once(monkeypatch)
+    monkeypatch.setattr(progress, "front_end", lambda: where)
+    workspace.client().get_earnings()
+    shown = capsys.readouterr()
+    assert ("Reading earnings: 100%" in shown.out) == (where in ("widget", "console"))
+    assert ("Reading earnings: 100%" in shown.err) == (where == "text")
 
 
 def test_short_reading_shows_nothing(workspace, monkeypatch, capsys):
