@@ -355,6 +355,7 @@ class Workspace:
         self._server.should_exit = True
         self._thread.join(_TIMEOUT)
         stopped.wait(_TIMEOUT)
+        self._database.close()
         self._files.remove_config(self.config_path)
 
     def _bind(self, port: int) -> tuple[Any, socket.socket, int]:

@@ -184,6 +184,16 @@ def _count(session):
     yield str(len(session.history))
 
 
+def test_turns_do_not_wait_until_the_disk_is_synced(tmp_path):
+    """The write-ahead log stays while the workspace runs, and is merged when it stops."""
+    with local.start(tmp_path, pace=0) as workspace, workspace.client() as client:
+        log = tmp_path / "workspace.sqlite-wal"
+        for _ in range(2):
+            client.chat("diet-coach", "two eggs")
+            assert log.stat().st_size > 0
+    assert not log.exists()
+
+
 def test_error_in_an_app_leaves_its_data_unchanged(workspace, client):
     @workspace.app("careful")
     def careful(session, text):
