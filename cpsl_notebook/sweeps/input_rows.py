@@ -140,8 +140,9 @@ class InputRows:
         if any(mappings) and not all(mappings):
             first, other = mappings.index(True), mappings.index(False)
             raise UsageError(
-                f"The rows are a mixture: item {first} is a {type(items[first]).__name__}, item "
-                f"{other} is a {type(items[other]).__name__}. Pass only mappings, or none."
+                "The rows mix mappings and other values: item "
+                f"{first} is of type {type(items[first]).__name__}, item {other} of type "
+                f"{type(items[other]).__name__}. Pass rows of one kind."
             )
 
 

@@ -47,7 +47,7 @@ def test_an_edited_prompt_another_app_or_workspace_is_sent(client, gateway, stor
         assert elsewhere.received["0"] == 1
 
 
-def test_equal_rows_are_told_apart_by_their_occurrence(client, gateway, store):
+def test_equal_rows_are_distinguished_by_occurrence(client, gateway, store):
     first = sweep(["a", "a", "b"], "{{ value }}", APP, client=client, store=store)
     assert first["session_id"].nunique() == 3
     second = sweep(["b", "a", "a", "a"], "{{ value }}", APP, client=client, store=store)
@@ -279,7 +279,7 @@ def test_a_file_system_without_locks_is_refused_before_the_first_request(gateway
     process = start_sweep(tmp_path / "answers.db", rows=2, max_active=1, env=environ)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "has no file locks" in errors and "name a file on a local disk in store=" in errors
+    assert "has no file locks" in errors and "Pass a file on a local disk as store=" in errors
     assert not gateway.received
 
 
