@@ -16,7 +16,7 @@ from IPython.core.getipython import get_ipython
 
 from cpsl_notebook.cpsl_package import make_client, same_class
 from cpsl_notebook.errors import ClientError, UsageError, did_you_mean
-from cpsl_notebook.progress import ReadingProgress, reading_progress
+from cpsl_notebook.progress import Report, read_apps
 from cpsl_notebook.recordings.calls import METHODS, LiveClient
 from cpsl_notebook.recordings.environment import replay_from_environment
 from cpsl_notebook.recordings.running import current_recording, in_use
@@ -48,7 +48,8 @@ class Client:
         ``%capsule local`` or ``%capsule replay`` has connected the notebook, as in its cells and for
         `ask`; elsewhere, it is the recording that ``CAPSULE_REPLAY`` names or ``cpsl.Client()``,
         which finds its credentials itself: in the environment, or else in the file that
-        ``capsule login`` writes.
+        ``capsule login`` writes. Several threads use it at the same time when several apps are
+        read.
     directory : callable, optional
         Function that lists the apps of the workspace, to use instead of ``core.list_apps``. The
         official client's ``list_apps`` ignores the token and the gateway that it was created with.
@@ -189,6 +190,8 @@ class Client:
     ) -> pd.DataFrame:
         r"""Read the payments of one app, of several apps, or of all.
 
+        Up to 8 apps are read at the same time. If one of them cannot be read, its error is raised.
+
         Parameters
         ----------
         \*apps : str
@@ -241,12 +244,14 @@ class Client:
         window = Window.of(since, until, month, tz)
         read_at = self._clock()
         names = _distinct(apps) or self.app_names()
-        with reading_progress(len(names)) as progress:
-            frame = payments_frame((app, self._payments(app, progress)) for app in names)
+        with read_apps(names, self._payments, "payments") as answers:
+            frame = payments_frame(answers)
         return window.cut(self._with_prices(self._with_origin(frame, read_at)))
 
     def get_earnings(self, *apps: str) -> pd.DataFrame:
         r"""Read the earnings summaries of one app, of several apps, or of all.
+
+        Up to 8 apps are read at the same time. If one of them cannot be read, its error is raised.
 
         Parameters
         ----------
@@ -263,8 +268,9 @@ class Client:
 
         read_at = self._clock()
         names = _distinct(apps) or self.app_names()
-        answers = ((app, self.core.get_earnings(self.reference(app))) for app in names)
-        return self._with_origin(earnings_frame(answers), read_at)
+        with read_apps(names, self._earnings, "earnings") as answers:
+            frame = earnings_frame(answers)
+        return self._with_origin(frame, read_at)
 
     def chat(self, app: str, text: str, session_id: str | None = None, **options: Any) -> Any:
         r"""Send a message and wait for the whole reply.
@@ -361,12 +367,18 @@ class Client:
         self._listed = [str(app["name"]) for app in apps]
         return apps
 
-    def _payments(self, app: str, progress: ReadingProgress) -> Any:
+    def _payments(self, app: str, report: Report) -> Any:
         """Return an app's payments: as bytes if the client offers them, otherwise decoded."""
-        progress.begin(app)
-        if same_class(self.core.list_payments, getattr(self.core, "read_payments", None)):
-            return self.core.read_payments(self.reference(app), progress=progress.update)
-        return self.core.list_payments(self.reference(app))
+        core = self.core
+        if same_class(core.list_payments, getattr(core, "read_payments", None)):
+            return core.read_payments(self.reference(app), progress=report)
+        return core.list_payments(self.reference(app))
+
+    def _earnings(self, app: str, report: Report) -> Any:
+        return self.core.get_earnings(self.reference(app))
+
+    def _price(self, app: str, report: Report) -> Any:
+        return self.get_app(app).get("price_in_cents")
 
     def _with_origin(self, frame: pd.DataFrame, read_at: datetime) -> pd.DataFrame:
         """Add to a frame's attributes where and when it was read."""
@@ -379,8 +391,8 @@ class Client:
         from cpsl_notebook.earnings.ledger.roles import needs_prices
 
         if needs_prices(frame):
-            prices = {app: self.get_app(app).get("price_in_cents") for app in frame["app"].unique()}
-            known = {app: price for app, price in prices.items() if type(price) is int}
+            with read_apps(list(frame["app"].unique()), self._price, "prices") as prices:
+                known = {app: price for app, price in prices if type(price) is int}
             frame.attrs["prices"] = json.dumps(known)
         return frame
 
