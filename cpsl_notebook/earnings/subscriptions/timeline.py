@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cpsl_notebook.earnings.calendar import PROVISIONAL_DAYS, Calendar
+from cpsl_notebook.earnings.calendar import Calendar
 from cpsl_notebook.earnings.ledger.ledger import Ledger
 from cpsl_notebook.earnings.ledger.segments import SEGMENT
 from cpsl_notebook.earnings.ledger.transactions import recurring_sales
-from cpsl_notebook.earnings.subscriptions.renewals import (
-    EARLY_DAYS,
-    NEVER,
-    Chain,
-    chains,
-    due_dates,
-    month_ends,
-    one_chain,
-)
+from cpsl_notebook.earnings.subscriptions.due_dates import NEVER, month_ends
+from cpsl_notebook.earnings.subscriptions.periods import find_periods
 
 __all__ = ["Timeline", "build_timeline", "first_days"]
 
@@ -178,7 +169,7 @@ def build_timeline(ledger: Ledger, metric: str, *, tz: str, basis: str) -> Timel
     """
     calendar = Calendar(ledger.as_of, tz)
     sales = _sorted_sales(recurring_sales(ledger, metric, basis), calendar)
-    timeline = _timeline(sales, _find_chains(sales), calendar)
+    timeline = _timeline(sales, calendar)
     if SEGMENT in ledger.rows:
         for table in (timeline.periods, timeline.unclassified):
             table[SEGMENT] = (
@@ -212,81 +203,14 @@ def _sorted_sales(sales: pd.DataFrame, calendar: Calendar) -> pd.DataFrame:
     return table.iloc[order].reset_index(drop=True)
 
 
-def _find_chains(sales: pd.DataFrame) -> list[Chain]:
-    """Group the sales of each payer into chains, without those of unknown payers."""
-    columns = ("month", "day", "gross_cents", "subscription", "term", "refund")
-    payments = list(
-        zip(range(len(sales)), *(sales[name].tolist() for name in columns), strict=True)
-    )
-    starts = np.flatnonzero(np.diff(sales["owner"].to_numpy(), prepend=-1))
-    bounds = pairwise([*starts.tolist(), len(payments)])
-    unknown_payers = sales["payer"].isna().to_numpy()[starts].tolist()
-    single = _form_one_chain(sales, starts).tolist()
-    return [
-        chain
-        for (start, end), unknown, is_one in zip(bounds, unknown_payers, single, strict=True)
-        if not unknown
-        for chain in (one_chain if is_one else chains)(payments[start:end])
-    ]
-
-
-def _form_one_chain(sales: pd.DataFrame, starts: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Return for each payer whether each payment settles the due date of the one before.
-
-    That is so for most payers, and it is much faster to find out for all at once. *starts* are the
-    rows of the payers' first payments.
-    """
-    if not len(starts):
-        return np.array([], dtype=bool)
-    month, day, name, term = (
-        sales[key].to_numpy() for key in ("month", "day", "subscription", "term")
-    )
-    lengths = np.diff([*starts, len(sales)])
-    first = np.repeat(starts, lengths)
-    paid_before = np.cumsum(term) - term
-    due_month = month[first] + paid_before - paid_before[first]
-    due = due_dates(due_month, day[first] - month_ends(month[first] - 1))
-    on_time = (due - EARLY_DAYS <= day) & (day <= due + PROVISIONAL_DAYS)
-    same_name = (name < 0) | (name == np.repeat(np.maximum.reduceat(name, starts), lengths))
-    is_plain = on_time & same_name & (sales["refund"].to_numpy() == NEVER)
-    is_plain[starts] &= sales["gross_cents"].to_numpy(np.int64)[starts] != 0
-    single: npt.NDArray[np.bool_] = np.logical_and.reduceat(is_plain, starts)
-    return single
-
-
-def _timeline(sales: pd.DataFrame, found: list[Chain], calendar: Calendar) -> Timeline:
-    """Convert chains to the tables of a `Timeline`."""
-    kept = [chain for chain in found if not chain.unclassified]
-    rows = np.array([row for chain in kept for row in chain.rows], dtype=np.int64)
-    length = [len(chain.rows) for chain in kept]
-
-    def of_chains(values: Iterable[int]) -> npt.NDArray[np.int64]:
-        return np.repeat(np.fromiter(values, np.int64, len(kept)), length)
-
-    periods = sales.loc[rows, [*_IDENTITY, "term", *_BASES]].reset_index(drop=True)
-    term = periods["term"].to_numpy()
-    number, first_row = of_chains(range(len(kept))), of_chains(chain.rows[0] for chain in kept)
-    paid_before = np.cumsum(term) - term
-    is_first = rows == first_row
-    paid_before -= np.maximum.accumulate(np.where(is_first, paid_before, 0))
-    month, day = (
-        of_chains(chain.start for chain in kept) + paid_before,
-        of_chains(chain.day for chain in kept),
-    )
-    periods["month"], periods["due"] = month, due_dates(month, day)
-    is_last = np.diff(number, append=-1) != 0
-    until = np.where(
-        is_last, of_chains(chain.until for chain in kept), due_dates(month + term, day) - 1
-    )
-    cuts = {row: last for chain in kept for row, last in chain.cuts.items()}
-    cut = np.full(len(sales), NEVER)
-    cut[list(cuts)] = list(cuts.values())
-    periods["until"] = np.minimum(until, cut[rows])
-    in_chain = ~(is_first & of_chains(chain.extra for chain in kept).astype(bool))
-    periods = periods[in_chain].reset_index(drop=True)
-    outside = np.ones(len(sales), dtype=bool)
-    outside[rows[in_chain]] = False
-    unclassified = sales.loc[outside & (sales["gross_cents"] != 0), [*_IDENTITY, "month", *_BASES]]
+def _timeline(sales: pd.DataFrame, calendar: Calendar) -> Timeline:
+    """Return the timeline of sorted sales."""
+    found = find_periods(sales)
+    periods = sales.loc[found.in_chain, [*_IDENTITY, "term", *_BASES]].reset_index(drop=True)
+    for name in ("month", "due", "until"):
+        periods[name] = getattr(found, name)[found.in_chain]
+    outside = ~found.in_chain & (sales["gross_cents"] != 0)
+    unclassified = sales.loc[outside, [*_IDENTITY, "month", *_BASES]]
     unclassified["month"] = first_days(unclassified["month"])
     scale = math.lcm(*periods["term"].unique().tolist())
     return Timeline(periods, unclassified, calendar, scale)
