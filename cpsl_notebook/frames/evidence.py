@@ -19,7 +19,7 @@ import pandas as pd
 from cpsl_notebook.frames.field_names import words
 from cpsl_notebook.frames.schema import ID_PATTERNS, UNPARSED
 
-__all__ = ["ATTRIBUTE", "evidence", "evidence_columns", "find_gap"]
+__all__ = ["ATTRIBUTE", "evidence", "find_gap"]
 
 ATTRIBUTE = "read"
 """Name of the attribute of a frame that holds the `evidence`."""
@@ -47,12 +47,6 @@ def evidence(frame: pd.DataFrame, app: Hashable = "app", columns: Sequence[str] 
     named = [str(name) for name in columns or _id_column(frame) or _plain_columns(frame)]
     found = {"app": str(app), "columns": named, "apps": _fingerprints(frame, str(app), named)}
     return json.dumps(found)
-
-
-def evidence_columns(frame: pd.DataFrame) -> list[str]:
-    """Return the columns on which `find_gap` depends."""
-    read = json.loads(frame.attrs.get(ATTRIBUTE, "{}"))
-    return [read["app"], *read["columns"]] if read else []
 
 
 def find_gap(frame: pd.DataFrame) -> str:

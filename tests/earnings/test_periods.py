@@ -73,7 +73,7 @@ def test_periods_of_all_payers_at_once_are_those_of_the_rules(names):
         rows += [[owner, *payment] for payment in payments]
         expected += [[row + first, *period] for row, *period in paid_periods(payments)]
     columns = ["owner", "row", "month", "day", "gross_cents", "subscription", "term", "refund"]
-    sales = pd.DataFrame(rows, columns=columns).assign(payer="ada")
+    sales = pd.DataFrame(rows, columns=columns).assign(payer=0)
     found = find_periods(sales)
     row = np.flatnonzero(found.in_chain)
     periods = np.column_stack([row, found.month[row], found.due[row], found.until[row]])

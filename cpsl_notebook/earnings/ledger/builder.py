@@ -61,8 +61,8 @@ from cpsl_notebook.earnings.ledger.roles import (
 )
 from cpsl_notebook.earnings.ledger.segments import SEGMENT, segments
 from cpsl_notebook.errors import UserError
-from cpsl_notebook.frames.evidence import evidence_columns, find_gap
-from cpsl_notebook.frames.schema import AMOUNT_COLUMNS, UNPARSED
+from cpsl_notebook.frames.evidence import find_gap
+from cpsl_notebook.frames.schema import AMOUNT_COLUMNS
 from cpsl_notebook.frames.unparsed import unparsed_fields
 
 __all__ = ["CLOCK_SKEW_DAYS", "build", "find_roles", "terms"]
@@ -205,10 +205,7 @@ _kept = Kept[_Whole]()
 
 def _whole_history(frame: pd.DataFrame, found: Roles, amounts: Unit | None) -> _Whole:
     """Return the ledger of all payments: the one that was built before if the frame is unchanged."""
-    named = dict.fromkeys([*found.columns.values(), *evidence_columns(frame), UNPARSED])
-    used = [name for name in named if name in frame.columns]
-    facts = str(found), amounts, tuple(frame.columns), str(frame.attrs)
-    key = *facts, contents(frame, used)
+    key = str(found), amounts, str(frame.attrs), contents(frame)
     whole = _kept.get(frame, key)
     if whole is None:
         whole, is_lasting = _build_whole(frame, found, amounts)

@@ -1,15 +1,14 @@
 """Ledgers that were built, kept while their DataFrames exist.
 
-All analyses of a DataFrame share one ledger. It is built again if the DataFrame has changed since: its
-columns, their types, its attributes, or a value in a column that the ledger uses. A checksum of each
-of these columns shows that, in a small fraction of the time of building.
+All analyses of a DataFrame share one ledger. It is built again if the DataFrame has changed since. A
+checksum of every column shows that, in a small fraction of the time of building.
 """
 
 from __future__ import annotations
 
 import weakref
 import zlib
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from typing import Any, Generic, TypeVar
 
 import pandas as pd
@@ -61,30 +60,29 @@ class Kept(Generic[_T]):
             values.pop(next(iter(values)), None)
 
 
-def contents(frame: pd.DataFrame, columns: Iterable[Hashable]) -> Hashable:
-    """Return a key that changes if a value in one of the columns changes.
+def contents(frame: pd.DataFrame) -> Hashable:
+    """Return a key that changes if a DataFrame changes.
 
     Parameters
     ----------
     frame : pandas.DataFrame
         Any DataFrame.
-    columns : iterable of hashable
-        Names of some of its columns.
 
     Returns
     -------
     hashable
-        Number of rows, and type and checksum of each column.
+        Number of rows, and name, type and checksum of each column, in their order.
 
     Examples
     --------
     >>> frame = pd.DataFrame({"cents": [1500, 2500]})
-    >>> before = contents(frame, ["cents"])
+    >>> before = contents(frame)
     >>> frame.loc[1, "cents"] = 2501
-    >>> contents(frame, ["cents"]) == before
+    >>> contents(frame) == before
     False
     """
-    return len(frame), *((str(frame[name].dtype), _checksum(frame[name])) for name in columns)
+    columns = ((name, str(column.dtype), _checksum(column)) for name, column in frame.items())
+    return len(frame), *columns
 
 
 def _checksum(column: pd.Series[Any]) -> Hashable:

@@ -40,9 +40,13 @@ def due_date(month: int, day: int) -> int:
 
 
 def _first_days(months: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    return months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
+    """Return the first day of each month; each distinct month is converted once."""
+    first = months.min(initial=0)
+    every = np.arange(first, months.max(initial=0) + 1).astype("datetime64[M]")
+    days: npt.NDArray[np.int64] = every.astype("datetime64[D]").astype(np.int64)[months - first]
+    return days
 
 
 @functools.cache
 def _first_day(month: int) -> int:
-    return int(_first_days(np.array(month)))
+    return int(_first_days(np.array([month]))[0])

@@ -9,6 +9,7 @@ handles the rest, payer by payer.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -55,32 +56,25 @@ def find_periods(sales: pd.DataFrame) -> Periods:
     Parameters
     ----------
     sales : pandas.DataFrame
-        Payments by ``owner`` (number of the payer in an app and currency) and time, with ``payer``,
-        ``month``, ``day``, ``gross_cents``, ``subscription``, ``term`` and ``refund``, see
-        `cpsl_notebook.earnings.subscriptions.renewals.Payment`. Payments of unknown payers pay for
-        no period.
+        Payments by ``owner`` (number of the payer in an app and currency) and time, with ``payer``
+        (number of the payer, -1 if unknown), ``month``, ``day``, ``gross_cents``, ``subscription``,
+        ``term`` and ``refund``, see `cpsl_notebook.earnings.subscriptions.open_chains.Payment`.
+        Payments of unknown payers pay for no period.
     """
     payments = [sales[name].to_numpy(np.int64) for name in _PAYMENT]
     owner = sales["owner"].to_numpy()
     starts = np.flatnonzero(np.diff(owner, prepend=-1))
     ends = np.append(starts[1:], len(owner))
-    is_known = sales["payer"].notna().to_numpy()[starts]
+    is_known = sales["payer"].to_numpy()[starts] >= 0
     heads, rest = _plain_chains(payments, starts[is_known], ends[is_known])
     periods = _plain_periods(payments, heads)
-    rows = [values.tolist() for values in payments]
-    found = np.array(
-        [
-            period
-            for start, end in rest
-            for period in paid_periods(
-                list(zip(range(start, end), *(each[start:end] for each in rows), strict=True))
-            )
-        ],
-        dtype=np.int64,
-    ).reshape(-1, 4)
-    row = found[:, 0]
+    rows = np.concatenate([np.arange(start, end) for start, end in rest] or [np.arange(0)])
+    listed = list(zip(rows.tolist(), *(each[rows].tolist() for each in payments), strict=True))
+    bounds = pairwise(np.cumsum([0, *(end - start for start, end in rest)]).tolist())
+    found = [period for start, end in bounds for period in paid_periods(listed[start:end])]
+    row, *others = np.array(found, dtype=np.int64).reshape(-1, 4).T
     periods.in_chain[row] = True
-    periods.month[row], periods.due[row], periods.until[row] = found[:, 1:].T
+    periods.month[row], periods.due[row], periods.until[row] = others
     return periods
 
 

@@ -38,8 +38,8 @@ class Timeline:
     Attributes
     ----------
     periods : pandas.DataFrame
-        One row for each payment in a chain: ``row``, its row in the ledger; ``app, currency,
-        payer``; ``month``, in which the paid period begins, in months since January 1970; ``term``,
+        One row for each payment in a chain: ``row``, its row in the ledger; ``app, currency``;
+        ``payer``, a number; ``month``, in which the paid period begins, in months since January 1970; ``term``,
         in months; ``due`` and ``until``, the first and the last day on which the amount is in force,
         in days since 1970; ``gross_cents``, ``net_cents``. With a column ``segment``, payers are
         counted by it too.
@@ -62,35 +62,47 @@ class Timeline:
         """The last month that the ledger covers, in months since January 1970."""
         return int(self.calendar.last_day.to_numpy().astype("datetime64[M]").astype(np.int64))
 
-    def closings(self, amount: str) -> pd.DataFrame:
+    def closings(self, groups: list[str], amount: str) -> pd.DataFrame:
         """Return the amounts in force at the end of each month.
 
         For the running month, that is its last known day. While a due date is open, the previous
         amount stays in force for the days of grace.
 
+        Parameters
+        ----------
+        groups : list of str
+            Columns within which a payer is counted once: ``currency``, with or without ``app``.
+        amount : {"gross_cents", "net_cents"}
+            Amount that counts.
+
         Returns
         -------
         pandas.DataFrame
-            ``row, app, currency, payer, month, cents``, and ``segment`` if the periods have it: one
-            row for each subscription and month. The amounts for a month are in units of
+            ``row``, the groups, ``unit`` (number of the payer in the group), ``month`` and ``cents``:
+            one row for each subscription and month. The amounts for a month are in units of
             ``1 / scale`` cents.
         """
         today = int(self.calendar.last_day.to_numpy().astype("datetime64[D]").astype(np.int64))
         first, term, due, until = (
             self.periods[name].to_numpy() for name in ("month", "term", "due", "until")
         )
-        amounts = self._monthly(amount)
-        parts = []
-        columns = [*_IDENTITY, *self.periods.columns.intersection([SEGMENT])]
+        found: list[npt.NDArray[np.int64]] = []
         # A payment can be in force at the end of each month of its term, of the next month (in
         # grace), and on the last known day of the month after that (in grace).
         for later in range(int(term.max(initial=0)) + 2):
             month = first + later
             day = np.minimum(month_ends(month), today)
             in_force = (due <= day) & (day <= until) & (month <= self.this_month)
-            part = self.periods.loc[in_force, columns]
-            parts.append(part.assign(month=month[in_force], cents=amounts[in_force]))
-        return pd.concat(parts, ignore_index=True)
+            found.append(np.flatnonzero(in_force))
+        place = np.concatenate(found)
+        later = np.repeat(np.arange(len(found)), [len(places) for places in found])
+        return (
+            self.periods[["row", *groups]]
+            .assign(unit=self._units(groups))
+            .take(place)
+            .reset_index(drop=True)
+            .assign(month=first[place] + later, cents=self._monthly(amount)[place])
+        )
 
     def changes(self, groups: list[str], amount: str) -> pd.DataFrame:
         """Compare what each payer's subscriptions are worth with the month before.
@@ -105,38 +117,49 @@ class Timeline:
         Returns
         -------
         pandas.DataFrame
-            The groups, ``unit`` (the number of the payer in `units`), ``month`` (its first day),
+            The groups, ``unit`` (the number of the payer in `closings`), ``month`` (its first day),
             ``before`` and ``after`` (in units of ``1 / scale`` cents), ``was_active`` and ``active``
             (whether a subscription was in force), and ``first``, the first month that the payer
             closed with a subscription. One row for each payer and month in which the payer is or was
             active.
         """
-        closings = self.closings(amount)
-        closings = closings.assign(unit=self.units(closings, groups))
-        units = closings.drop_duplicates("unit").set_index("unit")[groups]
-        after = closings.groupby(["unit", "month"])["cents"].sum().reset_index()
-        before = after[after["month"] < self.this_month]
-        before = before.assign(month=before["month"] + 1)
-        both: pd.DataFrame = pd.concat(
-            [
-                after.rename(columns={"cents": "after"}).assign(before=0, active=1, was_active=0),
-                before.rename(columns={"cents": "before"}).assign(after=0, active=0, was_active=1),
-            ]
+        closings = self.closings(groups, amount)
+        active = closings.groupby(["unit", "month"])["cents"].sum().reset_index()
+        unit, month, cents = (active[name].to_numpy() for name in ("unit", "month", "cents"))
+        # The rows are in order of payer and month.
+        is_first = np.diff(unit, prepend=-1) != 0
+        was_active = ~is_first & (np.diff(month, prepend=0) == 1)
+        goes_on = np.append(was_active[1:], False)[: len(unit)]
+        left = np.flatnonzero(~goes_on & (month < self.this_month))
+        first = month[np.flatnonzero(is_first)[np.cumsum(is_first) - 1]]
+        place = np.append(np.arange(len(unit)), left)
+        has_left = np.arange(len(place)) >= len(unit)
+        before = np.where(was_active, np.append(0, cents)[:-1], 0)
+        changes = pd.DataFrame(
+            {
+                "unit": unit[place],
+                "month": month[place] + has_left,
+                "before": np.where(has_left, cents[place], before[place]),
+                "after": np.where(has_left, 0, cents[place]),
+                "was_active": has_left | was_active[place],
+                "active": ~has_left,
+                "first": first[place],
+            }
         )
-        numbers = ["before", "after", "was_active", "active"]
-        changes = both.groupby(["unit", "month"], as_index=False)[numbers].sum()
-        changes = changes.astype({"was_active": bool, "active": bool})
-        first = after.groupby("unit")["month"].min()
-        changes["first"] = first_days(changes["unit"].map(first))
-        changes["month"] = first_days(changes["month"])
-        named: pd.DataFrame = changes.join(units, on="unit")
-        return named
+        changes = changes.assign(
+            month=first_days(changes["month"]), first=first_days(changes["first"])
+        )
+        units = closings.drop_duplicates("unit")
+        places = np.zeros(unit.max(initial=-1) + 1, np.int64)
+        places[units["unit"]] = np.arange(len(units))
+        named = units[groups].take(places[unit[place]]).set_axis(changes.index)
+        return pd.concat([changes, named], axis=1)
 
-    @staticmethod
-    def units(closings: pd.DataFrame, groups: list[str]) -> pd.Series:
-        """Return the number of the payer of each row of `closings`, distinct in each group."""
+    def _units(self, groups: list[str]) -> npt.NDArray[np.int64]:
+        """Return the number of the payer of each period, distinct in each group."""
         keys = [*groups, "payer"]
-        return closings.groupby(keys, observed=True, dropna=False, sort=False).ngroup()
+        by = self.periods.groupby(keys, observed=True, dropna=False, sort=False)
+        return by.ngroup().to_numpy()
 
     def _monthly(self, amount: str) -> npt.NDArray[Any]:
         """Return the part of each payment that counts for a month, in units of 1 / scale cents."""
@@ -187,20 +210,25 @@ def first_days(months: pd.Series) -> pd.Series:
 def _sorted_sales(sales: pd.DataFrame, calendar: Calendar) -> pd.DataFrame:
     """Return the sales by payer and time, in an order that does not depend on the input's."""
     local = calendar.local(sales["paid_at"]).to_numpy()
-    table = sales[[*_OWNER, *_BASES]].reset_index(names="row")
+    table = sales[["app", "currency", *_BASES]].reset_index(names="row")
+    table["payer"] = pd.factorize(sales["payer"])[0]
     table["term"] = sales["months"].to_numpy()
     table["month"] = local.astype("datetime64[M]").astype(np.int64)
     table["day"] = local.astype("datetime64[D]").astype(np.int64)
     refunded = calendar.local(sales["refunded_at"])
     days = refunded.to_numpy().astype("datetime64[D]").astype(np.int64)
     table["refund"] = np.where(refunded.isna(), NEVER, days)
-    table["subscription"] = pd.factorize(sales["subscription"], sort=True)[0]
-    table["owner"] = table.groupby(_OWNER, observed=True, dropna=False, sort=False).ngroup()
+    table["subscription"] = pd.factorize(sales["subscription"])[0]
+    table["owner"] = table["payer"] + 1
+    for name in ("app", "currency"):
+        # Missing values have the code -1.
+        codes, count = sales[name].cat.codes.to_numpy(), len(sales[name].cat.categories)
+        table["owner"] = table["owner"] * (count + 1) + (codes + 1)
     time = sales["paid_at"].dt.tz_localize(None).to_numpy()
     amounts = [table[name].fillna(0).to_numpy(np.int64) for name in reversed(_BASES)]
     # Rows that are equal so far stay in the order of their ids.
     order = np.lexsort([*amounts, time, table["owner"]])
-    return table.iloc[order].reset_index(drop=True)
+    return table.take(order).reset_index(drop=True)
 
 
 def _timeline(sales: pd.DataFrame, calendar: Calendar) -> Timeline:
