@@ -39,10 +39,10 @@ class Timeline:
     ----------
     periods : pandas.DataFrame
         One row for each payment in a chain: ``row``, its row in the ledger; ``app, currency``;
-        ``payer``, a number; ``month``, in which the paid period begins, in months since January 1970; ``term``,
-        in months; ``due`` and ``until``, the first and the last day on which the amount is in force,
-        in days since 1970; ``gross_cents``, ``net_cents``. With a column ``segment``, payers are
-        counted by it too.
+        ``payer``, a number; ``month``, in which the paid period begins, in months since January 1970;
+        ``term``, in months; ``due`` and ``until``, the first and the last day on which the amount is
+        in force, in days since 1970; ``gross_cents``, ``net_cents``. With a column ``segment``,
+        payers are counted by it too.
     unclassified : pandas.DataFrame
         One row for each payment in no chain: ``row, app, currency, payer``, ``month`` (its first
         day), ``gross_cents``, ``net_cents``.
@@ -89,19 +89,19 @@ class Timeline:
         found: list[npt.NDArray[np.int64]] = []
         # A payment can be in force at the end of each month of its term, of the next month (in
         # grace), and on the last known day of the month after that (in grace).
-        for later in range(int(term.max(initial=0)) + 2):
-            month = first + later
+        for age in range(int(term.max(initial=0)) + 2):
+            month = first + age
             day = np.minimum(month_ends(month), today)
             in_force = (due <= day) & (day <= until) & (month <= self.this_month)
             found.append(np.flatnonzero(in_force))
         place = np.concatenate(found)
-        later = np.repeat(np.arange(len(found)), [len(places) for places in found])
+        ages = np.repeat(np.arange(len(found)), [len(places) for places in found])
         return (
             self.periods[["row", *groups]]
             .assign(unit=self._units(groups))
             .take(place)
             .reset_index(drop=True)
-            .assign(month=first[place] + later, cents=self._monthly(amount)[place])
+            .assign(month=first[place] + ages, cents=self._monthly(amount)[place])
         )
 
     def changes(self, groups: list[str], amount: str) -> pd.DataFrame:
@@ -159,7 +159,8 @@ class Timeline:
         """Return the number of the payer of each period, distinct in each group."""
         keys = [*groups, "payer"]
         by = self.periods.groupby(keys, observed=True, dropna=False, sort=False)
-        return by.ngroup().to_numpy()
+        units: npt.NDArray[np.int64] = by.ngroup().to_numpy().astype(np.int64)
+        return units
 
     def _monthly(self, amount: str) -> npt.NDArray[Any]:
         """Return the part of each payment that counts for a month, in units of 1 / scale cents."""
