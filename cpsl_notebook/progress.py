@@ -1,22 +1,21 @@
-"""Progress bar for reading payments, shown only if reading is slow and the output is visible."""
+"""Progress bars, shown only if the work is slow and the output is visible."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from tqdm import tqdm
 
 from cpsl_notebook.front_end import front_end
 
-__all__ = ["ReadingProgress", "reading_progress"]
+__all__ = ["ReadingProgress", "reading_progress", "row_progress"]
 
 _OPTIONS: dict[str, Any] = {
     "delay": 1.0,  # seconds before the bar appears
     "miniters": 0,  # update however few bytes arrived
-    "unit": "B",
     "unit_scale": True,
 }
 
@@ -71,11 +70,36 @@ def reading_progress(parts: int) -> Iterator[ReadingProgress]:
     ReadingProgress
         Progress to report to.
     """
-    options: dict[str, dict[str, Any]] = {
+    with _bar(unit="B") as bar:
+        yield ReadingProgress(bar, parts)
+
+
+@contextlib.contextmanager
+def row_progress(description: str, rows: int) -> Iterator[Callable[[int], object]]:
+    """Show a progress bar while the block handles rows.
+
+    Parameters
+    ----------
+    description : str
+        What the block does, such as ``"Writing"``.
+    rows : int
+        Number of rows.
+
+    Yields
+    ------
+    callable
+        Function to call with the number of rows that have been handled since the last call.
+    """
+    with _bar(unit=" rows", desc=description, total=rows) as bar:
+        yield bar.update
+
+
+def _bar(**options: Any) -> _Bar:
+    """Return a bar for this front end."""
+    by_front_end: dict[str, dict[str, Any]] = {
         "captured": {"disable": True},
         "headless": {"disable": True},
         "text": {"disable": None, "leave": False},  # None disables it if stderr is not a terminal
         "widget": {"file": sys.stdout},  # notebooks show stderr like an error
     }
-    with _Bar(**_OPTIONS, **options[front_end()]) as bar:
-        yield ReadingProgress(bar, parts)
+    return _Bar(**_OPTIONS, **options, **by_front_end[front_end()])
