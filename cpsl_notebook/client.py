@@ -16,7 +16,7 @@ from IPython.core.getipython import get_ipython
 
 from cpsl_notebook.cpsl_package import make_client, same_class
 from cpsl_notebook.errors import ClientError, UsageError, did_you_mean
-from cpsl_notebook.progress import Report, read_apps
+from cpsl_notebook.reading import Report, read_apps
 from cpsl_notebook.recordings.calls import METHODS, LiveClient
 from cpsl_notebook.recordings.environment import replay_from_environment
 from cpsl_notebook.recordings.running import current_recording, in_use
