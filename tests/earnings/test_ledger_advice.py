@@ -184,3 +184,28 @@ def test_summaries_that_are_a_dict_are_an_error():
         UserError, match=r"summaries must be a DataFrame, not dict\. Pass the result"
     ):
         known.capsule.reconcile({"app": "shop", "gross_cents": 4900})
+
+
+def test_types_that_a_csv_file_changes_get_one_advice(tmp_path):
+    rows = [ROW | {"payer": 1, "payout_at": "2026-02-01"}, ROW | {"payer": None}]
+    payments(*rows).to_csv(tmp_path / "payments.csv", index=False)
+    read = pd.read_csv(tmp_path / "payments.csv", parse_dates=["paid_at"])
+    advice = (
+        "`payout_at` holds text instead of times and `payer` holds floats instead of ids: read a CSV "
+        "file with pd.read_csv(..., parse_dates=['payout_at'], dtype={'payer': 'string'})"
+    )
+    assert error_of(read.capsule.revenue) == (
+        f"Cannot read every column: {advice}. To ignore a column, use payments = "
+        'payments.capsule.declare(roles={"payer": None}).'
+    )
+    assert read.capsule.roles.set_index("role")["note"]["payer"] == advice
+    ignored = read.capsule.declare(roles={"payer": None, "payout_time": None})
+    assert len(ignored.capsule.revenue())
+    read = pd.read_csv(
+        tmp_path / "payments.csv", parse_dates=["paid_at", "payout_at"], dtype={"payer": "string"}
+    )
+    assert read.capsule.ledger()["payer"].dropna().tolist() == ["1"]
+
+
+def test_empty_frame_has_no_columns_to_choose_from():
+    assert error_of(pd.DataFrame().capsule.ledger).endswith("Columns: none.")

@@ -35,6 +35,7 @@ from cpsl_notebook.earnings.ledger.amounts import Unit, cents, unit
 from cpsl_notebook.earnings.ledger.column_values import (
     KINDS,
     PAYOUT_STATES,
+    are_paid,
     canonical,
     key,
     text,
@@ -43,6 +44,11 @@ from cpsl_notebook.earnings.ledger.column_values import (
 from cpsl_notebook.earnings.ledger.ledger import COLUMNS, DETAILS, TERMS, Ledger
 from cpsl_notebook.earnings.ledger.notes import Note, notes_by_app
 from cpsl_notebook.earnings.ledger.payers import merge_payers
+from cpsl_notebook.earnings.ledger.refund_columns import (
+    dispute_marks,
+    listed_refunds,
+    refund_hints,
+)
 from cpsl_notebook.earnings.ledger.refunds import add_refund_rows
 from cpsl_notebook.earnings.ledger.roles import (
     ADJUSTING_ROLES,
@@ -64,14 +70,6 @@ __all__ = ["CLOCK_SKEW_DAYS", "build", "find_roles", "terms"]
 CLOCK_SKEW_DAYS = 1
 """Days after the time of reading from which a payment's date is a mistake."""
 
-_PAID = set(
-    "paid succeeded success successful complete completed captured settled "
-    "refund refunded fullyrefunded partiallyrefunded partialrefund".split()
-)
-_UNPAID = set(
-    "failed pending canceled cancelled declined void voided expired open unpaid processing "
-    "incomplete authorized requiresaction requirespaymentmethod".split()
-)
 _TYPES = COLUMNS | DETAILS
 _GROUPED = (
     " groupby(...).apply() drops the column that it groups by: use payments.groupby(...)"
@@ -131,6 +129,7 @@ def build(
     """
     found = find_roles(frame, roles)
     missing = _missing_columns(frame, found)
+    found.check()
     units = _units(frame, found, amounts or frame.attrs.get("amounts"))
     known_terms = terms(frame)
     columns, unread = _convert_columns(frame, found, units, known_terms)
@@ -140,16 +139,19 @@ def build(
         rows[SEGMENT] = segments(frame, by)
     derived = _derive_amount(rows, missing)
     rows["payer"], notes = merge_payers(rows, columns.get("email"))
-    paid, is_payment = _paid(rows), _is_payment(rows)
+    paid, is_payment = are_paid(rows["payment_status"]), _is_payment(rows)
     read, latest = _latest(frame, rows)
     is_late = rows["paid_at"] > latest
     kept = paid & is_payment & ~is_late
     if not kept.all():
         notes += _notes_on_left_out(rows, paid, is_payment, is_late)
         rows = rows[kept]
-    roles_of_refunds = ("refunded", "refund_status", "refund_time", "dispute")
+    of_refunds = ("refunded", "refund_status", "refund_time", "dispute")
     rows = add_refund_rows(
-        rows, *(columns[role][rows.index] if role in columns else None for role in roles_of_refunds)
+        rows,
+        {role: columns[role] for role in of_refunds if role in columns},
+        _listed_refunds(frame, found, units, amounts, columns["currency"]),
+        refund_hints(frame, found.columns, found.given),
     )
     until = latest if as_of is None else _as_of(as_of, tz, read, latest)
     if as_of is not None:
@@ -194,9 +196,10 @@ def terms(frame: pd.DataFrame) -> dict[str, int]:
 
 def _missing_columns(frame: pd.DataFrame, found: Roles) -> dict[str, str]:
     """Return the ledger columns without a source, with the reason; raise if one is required."""
+    known = listed(frame.columns) or "none"
     missing = {
         column: f"{found.why_not(role)}. Set it with payments = payments.capsule.declare("
-        f'roles={{"{role}": "COLUMN"}}). Columns: {listed(frame.columns)}.'
+        f'roles={{"{role}": "COLUMN"}}). Columns: {known}.'
         for role, column in ROLES.items()
         if role not in found.columns
     }
@@ -245,13 +248,15 @@ def _convert_columns(
         if name == "currency":
             continue
         dtype = _TYPES.get(name, "datetime64[us, UTC]" if role == "refund_time" else "string")
-        if role not in found.columns:
+        if role not in found.columns or role == "refunds":
             if name in _TYPES:
                 columns[name] = pd.Series([None] * len(frame), dtype=types.pandas_dtype(dtype))
             continue
         source = found.columns[role]
         given = frame[source].reset_index(drop=True)
-        if role in units:
+        if role == "dispute":
+            columns[name] = dispute_marks(given)
+        elif role in units:
             columns[name] = cents(given, units[role], columns["currency"])
         elif dtype.startswith("datetime"):
             columns[name] = times(given)
@@ -265,6 +270,24 @@ def _convert_columns(
         if count:
             unread[name] = count
     return columns, unread
+
+
+def _listed_refunds(
+    frame: pd.DataFrame,
+    found: Roles,
+    units: Mapping[str, Unit],
+    amounts: Unit | None,
+    currency: pd.Series[Any],
+) -> pd.DataFrame | None:
+    """Return the refunds that payments have in lists; ``None`` if no column has any."""
+    if "refunds" not in found.columns:
+        return None
+    name = found.columns["refunds"]
+    gross = found.columns.get("gross")
+    unit = amounts or frame.attrs.get("amounts")
+    if gross is not None and not name_implies_cents(gross):
+        unit = units["gross"]
+    return listed_refunds(frame[name].reset_index(drop=True), name, unit, currency)
 
 
 def _currency(frame: pd.DataFrame, found: Roles) -> pd.Series[Any]:
@@ -294,19 +317,6 @@ def _derive_amount(rows: pd.DataFrame, missing: Mapping[str, str]) -> frozenset[
     for name in absent:
         rows[name] = formulas[name]
     return absent
-
-
-def _paid(rows: pd.DataFrame) -> pd.Series[Any]:
-    """Return for each payment whether money moved."""
-    states = {value: key(value) for value in rows["payment_status"].cat.categories}
-    unknown = [value for value, known in states.items() if known not in _PAID | _UNPAID]
-    if unknown:
-        raise UserError(
-            f"Unknown payment status: {listed(unknown)}. Leave those rows out, or count every payment "
-            'as paid with payments = payments.capsule.declare(roles={"payment_status": None}).'
-        )
-    unpaid = [value for value, known in states.items() if known in _UNPAID]
-    return ~rows["payment_status"].isin(unpaid)
 
 
 def _is_payment(rows: pd.DataFrame) -> pd.Series[Any]:

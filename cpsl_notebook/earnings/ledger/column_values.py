@@ -9,7 +9,9 @@ from typing import Any
 import pandas as pd
 from pandas.api import types
 
-__all__ = ["KINDS", "PAYOUT_STATES", "canonical", "key", "text", "times"]
+from cpsl_notebook.errors import UserError
+
+__all__ = ["KINDS", "PAYOUT_STATES", "are_paid", "canonical", "key", "text", "times"]
 
 KINDS = {
     "onetime": "one_time",
@@ -39,6 +41,15 @@ PAYOUT_STATES = {
     "failed": "Failed",
 }
 """Payout states that the service documents by `key`; other states keep their spelling."""
+
+_PAID = set(
+    "paid succeeded success successful complete completed captured settled "
+    "refund refunded fullyrefunded partiallyrefunded partialrefund".split()
+)
+_UNPAID = set(
+    "failed pending canceled cancelled declined void voided expired open unpaid processing "
+    "incomplete authorized requiresaction requirespaymentmethod".split()
+)
 
 
 def key(value: str) -> str:
@@ -84,6 +95,45 @@ def canonical(
     values = values.str.upper() if upper else values
     names = {value: spellings.get(key(value), value) for value in values.dropna().unique()}
     return values.map(names).astype("category")
+
+
+def are_paid(states: pd.Series[Any], what: str = "payment") -> pd.Series[Any]:
+    """Return whether money moved, judging by the status of a payment or of a refund.
+
+    Parameters
+    ----------
+    states : pandas.Series
+        Categories; a missing one means that money moved.
+    what : {"payment", "refund"}, default "payment"
+        What has the status, for the error message.
+
+    Returns
+    -------
+    pandas.Series
+        ``bool``.
+
+    Raises
+    ------
+    cpsl_notebook.UserError
+        If a status is unknown.
+
+    Examples
+    --------
+    >>> are_paid(pd.Series(["paid", "failed", None], dtype="category")).tolist()
+    [True, False, True]
+    """
+    known = {value: key(value) for value in states.cat.categories}
+    unknown = [value for value, name in known.items() if name not in _PAID | _UNPAID]
+    if unknown:
+        role, means = {
+            "payment": ("payment_status", "count every payment as paid"),
+            "refund": ("refunds", "ignore the lists of refunds"),
+        }[what]
+        raise UserError(
+            f"Unknown {what} status: {', '.join(f'`{value}`' for value in unknown)}. Leave those rows "
+            f'out, or {means} with payments = payments.capsule.declare(roles={{"{role}": None}}).'
+        )
+    return ~states.isin([value for value, name in known.items() if name in _UNPAID])
 
 
 def times(column: pd.Series[Any]) -> pd.Series[Any]:
