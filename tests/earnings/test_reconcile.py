@@ -269,3 +269,8 @@ def test_refunds_that_name_their_payment_are_no_finding(workspace):
     unnamed = payments.drop(columns="refund_of").capsule.declare(complete=True)
     found = unnamed.capsule.reconcile(workspace.client().get_earnings())
     assert (found["check"] == "negatives").sum() == (payments["gross_cents"] < 0).sum()
+
+
+def test_no_payments_are_reconciled_without_a_warning(recwarn):
+    table, _ = findings([])
+    assert table.attrs["balanced"] == "no" and not recwarn.list

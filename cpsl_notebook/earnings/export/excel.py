@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from pandas.api import types
 
+from cpsl_notebook.earnings.arguments import as_path
 from cpsl_notebook.earnings.dates import zone
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.files import replacing
@@ -79,7 +80,7 @@ def to_excel(self: Earnings, path: str | Path, *, tz: str = "UTC") -> Path:
             f"The table has {len(frame):,} rows, and an Excel sheet holds {_MOST_ROWS:,}. "
             "Write fewer rows, or use to_parquet()."
         )
-    path = Path(path).expanduser()
+    path = as_path(path, "payments.xlsx")
     table = pd.DataFrame(
         {_heading(frame, name, tz): _cells(frame[name], tz) for name in frame.columns}
     )

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 
-from cpsl_notebook.earnings.dates import Moment
+from cpsl_notebook.earnings.arguments import as_path
+from cpsl_notebook.earnings.dates import Moment, moment
 from cpsl_notebook.earnings.ledger.builder import build
 from cpsl_notebook.earnings.ledger.ledger import COLUMNS, DETAILS, Ledger
 from cpsl_notebook.earnings.result_table import result_table
@@ -69,8 +70,13 @@ def snapshot(
     0  changed  fee_cents    150   140
     1  changed  net_cents   1350  1360
     """
+    path = as_path(path, "2026-10.parquet")
     ledger = build(self._frame, as_of=as_of, tz=tz)
-    path = Path(path).expanduser()
+    if as_of is not None and ledger.as_of < moment(as_of, tz):
+        raise UserError(
+            f"Cannot close {as_of}, which is not over: the payments are known up to "
+            f"{ledger.as_of:%Y-%m-%d %H:%M} UTC. Omit as_of to save those, or read the payments later."
+        )
     frame = ledger.rows.copy()
     frame.attrs = {
         _MARK: "1",
@@ -79,8 +85,8 @@ def snapshot(
         "missing": " ".join(sorted(ledger.missing)),
     }
     try:
-        with replacing(path, overwrite=False) as scratch:
-            frame.to_parquet(scratch)
+        with replacing(path, overwrite=False) as scratch, scratch.open("xb") as file:
+            frame.to_parquet(file)
     except FileExistsError:
         _check_same(ledger, path)
     except OSError as error:
@@ -132,7 +138,8 @@ def diff(self: Earnings, path: str | Path) -> pd.DataFrame:
       change payment_id      field after
     0  added         p0  net_cents  1350
     """
-    now, then = build(self._frame), _read(path)
+    then = _read(as_path(path, "2026-10.parquet"))
+    now = build(self._frame)
     now.need("diff", "payment_id")
     if now.cut != then.cut:
         raise UserError(
@@ -159,14 +166,15 @@ def _check_same(now: Ledger, path: Path) -> None:
     )
 
 
-def _read(path: str | Path) -> Ledger:
+def _read(path: Path) -> Ledger:
     """Return the ledger that a snapshot holds."""
     try:
-        frame = pd.read_parquet(Path(path).expanduser())
+        with path.open("rb") as file:
+            frame = pd.read_parquet(file)
     except (OSError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())
+        reason = getattr(error, "strerror", None) or "it is not a Parquet file"
         raise UserError(
-            f"Cannot read the snapshot {path}: {reason} "
+            f"Cannot read the snapshot {path}: {reason}. "
             "Pass a file that payments.capsule.snapshot() wrote."
         ) from None
     if _MARK not in frame.attrs or not set(COLUMNS) <= set(frame.columns):

@@ -30,8 +30,9 @@ from typing import Any
 import pandas as pd
 from pandas.api import types
 
+from cpsl_notebook.earnings.arguments import check_mapping
 from cpsl_notebook.earnings.dates import Moment, first_day, in_utc, moment
-from cpsl_notebook.earnings.ledger.amounts import Unit, cents, unit
+from cpsl_notebook.earnings.ledger.amounts import Unit, cents, check_unit, unit
 from cpsl_notebook.earnings.ledger.column_values import (
     KINDS,
     PAYOUT_STATES,
@@ -41,7 +42,7 @@ from cpsl_notebook.earnings.ledger.column_values import (
     text,
     times,
 )
-from cpsl_notebook.earnings.ledger.ledger import COLUMNS, DETAILS, TERMS, Ledger
+from cpsl_notebook.earnings.ledger.ledger import COLUMNS, DETAILS, TERMS, Ledger, Unread
 from cpsl_notebook.earnings.ledger.notes import Note, notes_by_app
 from cpsl_notebook.earnings.ledger.payers import merge_payers
 from cpsl_notebook.earnings.ledger.refund_columns import (
@@ -60,6 +61,7 @@ from cpsl_notebook.earnings.ledger.roles import (
     name_implies_cents,
 )
 from cpsl_notebook.earnings.ledger.segments import SEGMENT, segments
+from cpsl_notebook.earnings.overflow import check_amounts
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.frames.evidence import find_gap
 from cpsl_notebook.frames.schema import AMOUNT_COLUMNS
@@ -153,7 +155,7 @@ def build(
         _listed_refunds(frame, found, units, amounts, columns["currency"]),
         refund_hints(frame, found.columns, found.given),
     )
-    until = latest if as_of is None else _as_of(as_of, tz, read, latest)
+    until = latest if as_of is None else _as_of(as_of, tz, read, latest, "read_at" in frame.attrs)
     if as_of is not None:
         rows = rows[~(rows["paid_at"] >= until)]
     return Ledger(
@@ -167,6 +169,7 @@ def build(
         notes=(*json.loads(frame.attrs.get("notes", "[]")), *notes),
         terms=known_terms,
         in_past=until < latest,
+        columns=found.columns,
         find_gap=lambda: find_gap(frame),
     )
 
@@ -186,6 +189,7 @@ def find_roles(frame: pd.DataFrame, roles: Mapping[str, str | None] | None = Non
     Roles
         The columns, set or found.
     """
+    check_mapping("roles", roles, '{"gross": "total"}')
     return infer(frame, json.loads(frame.attrs.get("roles", "{}")) | dict(roles or {}))
 
 
@@ -214,8 +218,8 @@ def _missing_columns(frame: pd.DataFrame, found: Roles) -> dict[str, str]:
 
 def _units(frame: pd.DataFrame, found: Roles, amounts: Unit | None) -> dict[str, Unit]:
     """Return the unit of each amount role: by its name, or else as given, or else by prices."""
-    if amounts not in (None, "cents", "currency"):
-        raise UserError(f'amounts must be "cents" or "currency", not {amounts!r}.')
+    if amounts is not None:
+        check_unit(amounts)
     amount_roles = (*AMOUNTS, "refunded")
     columns = {role: found.columns[role] for role in amount_roles if role in found.columns}
     unnamed = {role: name for role, name in columns.items() if not name_implies_cents(name)}
@@ -232,8 +236,8 @@ def _units(frame: pd.DataFrame, found: Roles, amounts: Unit | None) -> dict[str,
 
 def _convert_columns(
     frame: pd.DataFrame, found: Roles, units: Mapping[str, Unit], known_terms: Mapping[str, int]
-) -> tuple[dict[str, pd.Series[Any]], dict[str, int]]:
-    """Return the columns of the ledger, and the number of unreadable values of those with any.
+) -> tuple[dict[str, pd.Series[Any]], dict[str, Unread]]:
+    """Return the columns of the ledger, and the unreadable values of those with any.
 
     Columns of adjusting roles have the names of their roles.
     """
@@ -242,7 +246,7 @@ def _convert_columns(
         "kind": KINDS | {key(kind): kind for kind in known_terms},
         "payout_state": PAYOUT_STATES,
     }
-    unread: dict[str, int] = {}
+    unread: dict[str, Unread] = {}
     unparsed = unparsed_fields(frame)
     for role, name in (ROLES | {role: role for role in ADJUSTING_ROLES}).items():
         if name == "currency":
@@ -264,11 +268,11 @@ def _convert_columns(
             columns[name] = text(given)
         else:
             columns[name] = canonical(given, spellings.get(name, {}))
-        unreadable = given[columns[name].isna() & given.notna()]
-        count = int((unreadable.astype("string") != "").sum())
-        count += sum(str(source) in fields for fields in unparsed)
-        if count:
-            unread[name] = count
+        unreadable = given[columns[name].isna() & given.notna()].astype("string")
+        values = [*unreadable[unreadable != ""]]
+        values += [fields[str(source)] for fields in unparsed if str(source) in fields]
+        if values:
+            unread[name] = Unread(len(values), values[0])
     return columns, unread
 
 
@@ -316,6 +320,8 @@ def _derive_amount(rows: pd.DataFrame, missing: Mapping[str, str]) -> frozenset[
         return frozenset()
     for name in absent:
         rows[name] = formulas[name]
+        sizes = [rows[each].abs().astype("float64") for each in AMOUNT_COLUMNS if each != name]
+        check_amounts({name: sizes[0] + sizes[1]})
     return absent
 
 
@@ -342,39 +348,50 @@ def _notes_on_left_out(
     return notes + notes_by_app(rows[paid & is_payment & is_late], "dates", finding)
 
 
-def _latest(frame: pd.DataFrame, rows: pd.DataFrame) -> tuple[Any, pd.Timestamp]:
-    """Return the time of reading, if known, and the moment up to which the rows are complete.
+def _latest(frame: pd.DataFrame, rows: pd.DataFrame) -> tuple[pd.Timestamp, pd.Timestamp]:
+    """Return the time of reading, and the moment up to which the rows are complete.
 
-    The clock of the service may be ahead of ours, so the last payment may be after the reading, but
-    by no more than `CLOCK_SKEW_DAYS`.
+    If the time of reading is unknown, it is now, and the rows are complete up to the last payment. The
+    clock of the service may be ahead of ours, so the last payment may be after the reading, but by no
+    more than `CLOCK_SKEW_DAYS`.
     """
-    now = pd.Timestamp.now("UTC").as_unit("us")
-    read = moment(frame.attrs["read_at"]) if "read_at" in frame.attrs else pd.NaT
-    end = now if pd.isna(read) else read
+    is_known = "read_at" in frame.attrs
+    read = moment(frame.attrs["read_at"]) if is_known else pd.Timestamp.now("UTC").as_unit("us")
     paid_at = rows["paid_at"]
-    last = paid_at[paid_at <= end + pd.Timedelta(days=CLOCK_SKEW_DAYS)].max()
-    known = [time for time in (read, last + pd.Timedelta(1, "us")) if not pd.isna(time)]
-    return read, max(known, default=now)
+    last = paid_at[paid_at <= read + pd.Timedelta(days=CLOCK_SKEW_DAYS)].max()
+    known = [read] * is_known + [last + pd.Timedelta(1, "us")] * (not pd.isna(last))
+    return read, max(known, default=read)
 
 
-def _as_of(as_of: Moment, tz: str, read: Any, latest: pd.Timestamp) -> pd.Timestamp:
-    """Return the end of *as_of*, but not after the reading."""
+def _as_of(
+    as_of: Moment, tz: str, read: pd.Timestamp, latest: pd.Timestamp, is_known: bool
+) -> pd.Timestamp:
+    """Return the end of *as_of*, but not after the reading, with a warning if that is much earlier."""
     asked = moment(as_of, tz)
-    if pd.isna(read) or asked <= latest:
+    end = max(read, latest)
+    if asked <= end:
         return asked
-    if in_utc(first_day(as_of, tz), tz) > latest:
+    when = f"{'the payments were read at' if is_known else 'it is'} {read:%Y-%m-%d %H:%M} UTC"
+    if in_utc(first_day(as_of, tz), tz) > end:
         raise UserError(
-            f"as_of ends at {asked:%Y-%m-%d %H:%M} UTC, but the payments were read at "
-            f"{read:%Y-%m-%d %H:%M} UTC. Read them again after that, or choose an earlier as_of."
+            f"as_of ends at {asked:%Y-%m-%d %H:%M} UTC, but {when}. Read them again after that, or "
+            "choose an earlier as_of."
         )
-    return latest  # as_of is in the day, month or year of the reading, which was not over
+    # as_of is in the day, month or year of the reading, which was not over
+    if asked - end > pd.Timedelta(days=1):
+        warnings.warn(
+            f"as_of={as_of} is not over: {when}. The result holds for that moment; omit as_of to "
+            "ask for it.",
+            stacklevel=4,
+        )
+    return end
 
 
-def _report(unread: Mapping[str, int], strict: bool) -> None:
+def _report(unread: Mapping[str, Unread], strict: bool) -> None:
     """Warn once about all values that could not be read, or raise an error if *strict*."""
     if not unread:
         return
-    counts = ", ".join(f"{count:,} of {name}" for name, count in unread.items())
+    counts = ", ".join(f"{found.count:,} of {name} ({found})" for name, found in unread.items())
     message = f"Some values could not be read and are missing from the ledger: {counts}."
     if strict:
         raise UserError(message)

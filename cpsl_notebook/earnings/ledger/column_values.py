@@ -50,6 +50,7 @@ _UNPAID = set(
     "failed pending canceled cancelled declined void voided expired open unpaid processing "
     "incomplete authorized requiresaction requirespaymentmethod".split()
 )
+_EPOCH = pd.Timestamp(0, tz="UTC")
 
 
 def key(value: str) -> str:
@@ -147,7 +148,8 @@ def times(column: pd.Series[Any]) -> pd.Series[Any]:
     Returns
     -------
     pandas.Series
-        ``datetime64[us, UTC]``; values that are not times, and all numbers, are missing.
+        ``datetime64[us, UTC]``; values that are not times, all numbers, and times before 1970, which
+        some services send for no time, are missing.
     """
     if types.is_numeric_dtype(column.dtype):
         return pd.Series(pd.NaT, column.index, dtype="datetime64[us, UTC]")
@@ -156,4 +158,4 @@ def times(column: pd.Series[Any]) -> pd.Series[Any]:
     if column.dt.tz is None:
         column = column.dt.tz_localize("UTC")
     utc: pd.Series[Any] = column.dt.tz_convert("UTC").astype("datetime64[us, UTC]")
-    return utc
+    return utc.where(utc >= _EPOCH)

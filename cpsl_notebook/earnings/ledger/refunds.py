@@ -127,7 +127,9 @@ def _with_rows(
     unknown = pd.Series(pd.NaT, refunds.index, dtype=rows["paid_at"].dtype)
     refunds["paid_at"] = made["time"].fillna(unknown if time is None else time[refunds.index])
     refunds["refund_of"] = refunds["payment_id"]
-    refunds["payment_id"] = made["id"].fillna(refunds["payment_id"] + "/refund")
+    number = made["id"].isna().groupby(made["row"]).cumsum().astype("string")
+    suffix = "/refund" + ("-" + number).mask(number == "1", "")
+    refunds["payment_id"] = made["id"].fillna(refunds["payment_id"] + suffix)
     # Whether a refund of a payment that was paid out has been deducted is unknown.
     refunds["payout_state"] = refunds["payout_state"].mask(refunds["payout_state"] == "Paid out")
     refunds["payout_id"], refunds["payout_at"] = pd.NA, unknown

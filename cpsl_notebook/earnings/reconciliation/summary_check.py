@@ -11,6 +11,7 @@ from cpsl_notebook.earnings.ledger.amounts import Unit, cents
 from cpsl_notebook.earnings.ledger.column_values import PAYOUT_STATES, key
 from cpsl_notebook.earnings.ledger.ledger import Ledger
 from cpsl_notebook.earnings.ledger.roles import AMOUNTS, ROLES, infer, name_implies_cents
+from cpsl_notebook.earnings.overflow import check_sums
 from cpsl_notebook.earnings.reconciliation.payment_checks import CannotRunError
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.frames.field_names import words
@@ -96,6 +97,7 @@ def compare_payout_states(ledger: Ledger, earnings: pd.DataFrame) -> list[dict[s
         rows = ledger.rows[(ledger.rows["app"] == app) & ledger.rows["payout_state"].notna()]
         if app not in summaries.index or rows["net_cents"].isna().any():
             continue
+        check_sums(rows[["net_cents"]], [rows["payout_state"]])
         sums = rows.groupby(rows["payout_state"].astype(str))["net_cents"].sum()
         summary = summaries.loc[app, list(columns)].fillna(0)
         stated = summary.astype("Int64").groupby(lambda name: columns[name]).sum()
@@ -171,4 +173,5 @@ def _summed(ledger: Ledger, app: str, column: str) -> int:
         raise CannotRunError("the payments are in several currencies")
     if rows[column].isna().any():
         raise CannotRunError(f"some payments have no {column}")
+    check_sums(rows[[column]])
     return int(rows[column].sum())
