@@ -174,8 +174,9 @@ def test_apply_on_groups_without_the_app_gets_advice():
 
 
 @pytest.mark.parametrize("n", [np.int64(1), 1])
-def test_number_of_top_payers_may_be_of_numpy(n):
+def test_numbers_may_be_of_numpy(n):
     known = ledger(buy("2026-01-05"), buy("2026-01-06", "bo")).rows
+    assert known.capsule.declare(kinds={"q": n}).attrs["kinds"] == '{"q": 1}'
     assert len(known.capsule.top_payers(n)) == 1
     with pytest.raises(UserError, match=r"Invalid n: True\."):
         known.capsule.top_payers(True)

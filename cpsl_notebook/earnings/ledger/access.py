@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from cpsl_notebook.earnings.arguments import check_flag, check_mapping
@@ -191,12 +192,13 @@ def declare(
 def _terms(kinds: Mapping[str, int]) -> dict[str, int]:
     """Return months by kind, in the spelling that a ledger has."""
     for kind, months in kinds.items():
-        if isinstance(months, bool) or not isinstance(months, int) or not 0 <= months <= MAX_MONTHS:
+        is_integer = isinstance(months, int | np.integer) and not isinstance(months, bool)
+        if not is_integer or not 0 <= months <= MAX_MONTHS:
             raise UserError(
                 f"Invalid number of months for the kind {kind!r}: {months!r}. "
                 f"Pass an integer from 0 (a purchase) to {MAX_MONTHS}."
             )
-    return {KINDS.get(key(kind), kind): months for kind, months in kinds.items()}
+    return {KINDS.get(key(kind), kind): int(months) for kind, months in kinds.items()}
 
 
 def _declare_complete(frame: pd.DataFrame, found: Roles) -> None:

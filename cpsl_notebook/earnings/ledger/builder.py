@@ -73,6 +73,7 @@ CLOCK_SKEW_DAYS = 1
 """Days after the time of reading from which a payment's date is a mistake."""
 
 _TYPES = COLUMNS | DETAILS
+_NO_CATEGORIES = pd.CategoricalDtype(pd.Index([], dtype="str"))  # polars needs the type of text
 _GROUPED = (
     " groupby(...).apply() drops the column that it groups by: use payments.groupby(...)"
     "[list(payments.columns)].apply(...)."
@@ -254,7 +255,8 @@ def _convert_columns(
         dtype = _TYPES.get(name, "datetime64[us, UTC]" if role == "refund_time" else "string")
         if role not in found.columns or role == "refunds":
             if name in _TYPES:
-                columns[name] = pd.Series([None] * len(frame), dtype=types.pandas_dtype(dtype))
+                known = types.pandas_dtype(dtype) if dtype != "category" else _NO_CATEGORIES
+                columns[name] = pd.Series([None] * len(frame), dtype=known)
             continue
         source = found.columns[role]
         given = frame[source].reset_index(drop=True)
