@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -117,6 +118,25 @@ class Ledger:
         """End of the rows: ``as_of``, or the end of the window if that is earlier."""
         end = self.cut.partition("/")[2]
         return min(self.as_of, pd.Timestamp(end).as_unit("us")) if end else self.as_of
+
+    @cached_property
+    def repeated(self) -> pd.DataFrame:
+        """The rows of payments and refunds that are in an earlier row already.
+
+        A refund may have the id of its payment, and several refunds of a payment at different times
+        may, too.
+        """
+        rows = self.rows
+        if "payment_id" in self.missing or rows["payment_id"].dropna().is_unique:
+            return rows[:0]
+        rows = rows[rows["payment_id"].notna()]
+        is_refund = (rows["gross_cents"] < 0).fillna(False).astype(bool)
+        same = [
+            rows[~is_refund].duplicated(["app", "payment_id"]),
+            rows[is_refund].duplicated(["app", "payment_id", "paid_at", "gross_cents"]),
+        ]
+        again: pd.DataFrame = rows[pd.concat(same).reindex(rows.index)]
+        return again
 
     def need(self, answer: str, *columns: str, whole: bool = False) -> None:
         r"""Raise an error if this ledger lacks something that an analysis needs.

@@ -61,20 +61,8 @@ def entries(ledger: Ledger) -> pd.DataFrame:
 
 
 def check_unique(ledger: Ledger) -> None:
-    """Raise an error if a payment or a refund occurs more than once.
-
-    A refund may have the id of its payment, and several refunds of a payment at different times too.
-    """
-    rows = ledger.rows
-    if "payment_id" in ledger.missing or rows["payment_id"].dropna().is_unique:
-        return
-    rows = rows[rows["payment_id"].notna()]
-    is_refund = (rows["gross_cents"] < 0).fillna(False).astype(bool)
-    same = [
-        rows[~is_refund].duplicated(["app", "payment_id"]),
-        rows[is_refund].duplicated(["app", "payment_id", "paid_at", "gross_cents"]),
-    ]
-    again = rows[pd.concat(same).reindex(rows.index)]
+    """Raise an error if a payment or a refund occurs more than once."""
+    again = ledger.repeated
     if again.empty:
         return
     columns = [
