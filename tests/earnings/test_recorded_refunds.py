@@ -235,6 +235,15 @@ def test_refunds_in_lists_survive_parquet_and_are_refused_as_text(tmp_path):
         text.capsule.revenue()
 
 
+def test_list_with_only_some_of_the_refunds_is_refused():
+    part = SALE | {"refunds": {"data": [PART], "has_more": True}}
+    with pytest.raises(
+        UserError, match=r"more refunds than `refunds\.data` shows \(`refunds\.has_mo"
+    ):
+        frame(part).capsule.revenue()
+    assert [row[1] for row in refunds_of(part | {"amount_refunded_cents": 900})] == [-500, -400]
+
+
 def test_unit_and_status_of_refunds_in_lists_must_be_known():
     payments = frame(SALE | {"refunds": [{"amount": 5}]})
     with pytest.raises(UserError, match=r"the amounts in `refunds` are cents or currency\. Set it"):

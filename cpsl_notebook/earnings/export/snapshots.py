@@ -39,8 +39,9 @@ def snapshot(
     path : str or pathlib.Path
         File to write. An existing file is never overwritten.
     as_of : str, date, datetime or Period, optional
-        The close, such as ``"2026-10"``. A day, a month or a year means its end. Later payments are
-        left out. Defaults to the time at which the payments were read.
+        The close, such as ``"2026-10"``. A day, a month or a year means its end, and must have been
+        over when the payments were read. Later payments are left out. Defaults to the time at which
+        the payments were read.
     tz : str, default "UTC"
         Time zone of *as_of*, such as ``"Europe/Berlin"``.
 
@@ -53,7 +54,7 @@ def snapshot(
     ------
     UserError
         The file exists and holds something else, it cannot be written, or *as_of* or *tz* is
-        invalid.
+        invalid or *as_of* was not over.
 
     Examples
     --------
@@ -158,7 +159,8 @@ def _check_same(now: Ledger, path: Path) -> None:
     elif now.cut != then.cut:
         reason = f"it holds {_window(then)}"
     elif changes:
-        reason = f"the payments have changed since: {changes:,} changes, which diff() lists"
+        counted = f"{changes:,} {'change' if changes == 1 else 'changes'}"
+        reason = f"the payments have changed since: {counted}, which diff() lists"
     else:
         return
     raise UserError(

@@ -73,7 +73,6 @@ CLOCK_SKEW_DAYS = 1
 """Days after the time of reading from which a payment's date is a mistake."""
 
 _TYPES = COLUMNS | DETAILS
-_NO_CATEGORIES = pd.CategoricalDtype(pd.Index([], dtype="str"))  # polars needs the type of text
 _GROUPED = (
     " groupby(...).apply() drops the column that it groups by: use payments.groupby(...)"
     "[list(payments.columns)].apply(...)."
@@ -102,7 +101,8 @@ def build(
         Unit of the amount columns whose names do not state it.
     as_of : str, datetime.date, pandas.Period or pandas.Timestamp, optional
         Moment up to which payments are included. A day, a month or a year means its end in *tz*, or
-        the time of reading if that is earlier. The default is the time of reading, or the last
+        the time of reading if that is earlier, with a warning if it is more than a day earlier. The
+        default is the time of reading, or the last
         payment if the frame does not have it.
     tz : str, default "UTC"
         Name of the time zone for *as_of*.
@@ -255,8 +255,7 @@ def _convert_columns(
         dtype = _TYPES.get(name, "datetime64[us, UTC]" if role == "refund_time" else "string")
         if role not in found.columns or role == "refunds":
             if name in _TYPES:
-                known = types.pandas_dtype(dtype) if dtype != "category" else _NO_CATEGORIES
-                columns[name] = pd.Series([None] * len(frame), dtype=known)
+                columns[name] = pd.Series([None] * len(frame), dtype=types.pandas_dtype(dtype))
             continue
         source = found.columns[role]
         given = frame[source].reset_index(drop=True)
@@ -289,6 +288,14 @@ def _listed_refunds(
     if "refunds" not in found.columns:
         return None
     name = found.columns["refunds"]
+    more = f"{str(name).rpartition('.')[0]}.has_more"
+    is_partial = more in frame and (frame[more].astype("boolean").fillna(False)).any()
+    if is_partial and "refunded" not in found.columns:
+        raise UserError(
+            f"Some payments have more refunds than `{name}` shows (`{more}`), so totals would be "
+            "wrong. Add a column with the refunded amount of each payment, and set its role with payments = "
+            'payments.capsule.declare(roles={"refunded": "COLUMN"}).'
+        )
     gross = found.columns.get("gross")
     unit = amounts or frame.attrs.get("amounts")
     if gross is not None and not name_implies_cents(gross):
