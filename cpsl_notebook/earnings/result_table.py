@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from cpsl_notebook.earnings.arguments import check_flag
+from cpsl_notebook.earnings.ledger.arguments import check_flag
 from cpsl_notebook.earnings.ledger.ledger import Ledger
 from cpsl_notebook.earnings.ledger.notes import left_out
 from cpsl_notebook.earnings.minor_units import exponent

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from pandas.api import types
 
-from cpsl_notebook.earnings.arguments import as_path
 from cpsl_notebook.earnings.dates import zone
+from cpsl_notebook.earnings.ledger.arguments import as_path
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.files import replacing
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 
-from cpsl_notebook.earnings.arguments import as_path
 from cpsl_notebook.earnings.dates import Moment, moment
+from cpsl_notebook.earnings.ledger.arguments import as_path
 from cpsl_notebook.earnings.ledger.builder import build
 from cpsl_notebook.earnings.ledger.ledger import COLUMNS, DETAILS, Ledger
 from cpsl_notebook.earnings.result_table import result_table

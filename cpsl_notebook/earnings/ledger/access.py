@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from cpsl_notebook.earnings.arguments import check_flag, check_mapping
 from cpsl_notebook.earnings.dates import Moment, first_moment
 from cpsl_notebook.earnings.ledger.amounts import Unit, check_unit
+from cpsl_notebook.earnings.ledger.arguments import check_flag, check_mapping
 from cpsl_notebook.earnings.ledger.builder import build, find_roles
 from cpsl_notebook.earnings.ledger.column_values import KINDS, key
 from cpsl_notebook.earnings.ledger.ledger import MAX_MONTHS

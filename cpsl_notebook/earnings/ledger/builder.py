@@ -30,9 +30,9 @@ from typing import Any
 import pandas as pd
 from pandas.api import types
 
-from cpsl_notebook.earnings.arguments import check_mapping
 from cpsl_notebook.earnings.dates import Moment, first_day, in_utc, moment
 from cpsl_notebook.earnings.ledger.amounts import Unit, cents, check_unit, unit
+from cpsl_notebook.earnings.ledger.arguments import check_mapping
 from cpsl_notebook.earnings.ledger.column_values import (
     KINDS,
     PAYOUT_STATES,
@@ -44,6 +44,7 @@ from cpsl_notebook.earnings.ledger.column_values import (
 )
 from cpsl_notebook.earnings.ledger.ledger import COLUMNS, DETAILS, TERMS, Ledger, Unread
 from cpsl_notebook.earnings.ledger.notes import Note, notes_by_app
+from cpsl_notebook.earnings.ledger.overflow import check_amounts
 from cpsl_notebook.earnings.ledger.payers import merge_payers
 from cpsl_notebook.earnings.ledger.refund_columns import (
     dispute_marks,
@@ -61,7 +62,6 @@ from cpsl_notebook.earnings.ledger.roles import (
     name_implies_cents,
 )
 from cpsl_notebook.earnings.ledger.segments import SEGMENT, segments
-from cpsl_notebook.earnings.overflow import check_amounts
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.frames.evidence import find_gap
 from cpsl_notebook.frames.schema import AMOUNT_COLUMNS
@@ -293,8 +293,8 @@ def _listed_refunds(
     if is_partial and "refunded" not in found.columns:
         raise UserError(
             f"Some payments have more refunds than `{name}` shows (`{more}`), so totals would be "
-            "wrong. Add a column with the refunded amount of each payment, and set its role with payments = "
-            'payments.capsule.declare(roles={"refunded": "COLUMN"}).'
+            "wrong. Add a column with the refunded amount of each payment, and set its role with "
+            'payments = payments.capsule.declare(roles={"refunded": "COLUMN"}).'
         )
     gross = found.columns.get("gross")
     unit = amounts or frame.attrs.get("amounts")

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from cpsl_notebook.earnings.ledger.ledger import Ledger
-from cpsl_notebook.earnings.overflow import check_sums
+from cpsl_notebook.earnings.ledger.overflow import check_sums
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.frames.schema import AMOUNT_COLUMNS as AMOUNTS
 

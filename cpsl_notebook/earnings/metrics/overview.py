@@ -9,10 +9,10 @@ import pandas as pd
 from cpsl_notebook.earnings.dates import Moment
 from cpsl_notebook.earnings.ledger.builder import build
 from cpsl_notebook.earnings.ledger.ledger import Ledger
+from cpsl_notebook.earnings.ledger.overflow import to_int64
 from cpsl_notebook.earnings.ledger.transactions import amount_of, groups_of
 from cpsl_notebook.earnings.metrics.churn import ratio
 from cpsl_notebook.earnings.metrics.payers import average
-from cpsl_notebook.earnings.overflow import to_int64
 from cpsl_notebook.earnings.result_table import answer, result_table
 from cpsl_notebook.earnings.subscriptions.movements import (
     MOVEMENTS,

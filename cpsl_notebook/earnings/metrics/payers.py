@@ -13,9 +13,9 @@ from cpsl_notebook.earnings.calendar import Calendar
 from cpsl_notebook.earnings.dates import Moment
 from cpsl_notebook.earnings.ledger.builder import build
 from cpsl_notebook.earnings.ledger.ledger import HOW_TO_DECLARE, Ledger
+from cpsl_notebook.earnings.ledger.overflow import check_sums
 from cpsl_notebook.earnings.ledger.segments import name_segments, segment_columns
 from cpsl_notebook.earnings.ledger.transactions import amount_of, entries, groups_of, totals
-from cpsl_notebook.earnings.overflow import check_sums
 from cpsl_notebook.earnings.result_table import answer, result_table
 from cpsl_notebook.errors import UserError
 

@@ -10,8 +10,8 @@ import pandas as pd
 from cpsl_notebook.earnings.dates import Moment, zone
 from cpsl_notebook.earnings.ledger.builder import build
 from cpsl_notebook.earnings.ledger.ledger import Ledger
+from cpsl_notebook.earnings.ledger.overflow import check_sums
 from cpsl_notebook.earnings.ledger.transactions import check_unique, entries, totals
-from cpsl_notebook.earnings.overflow import check_sums
 from cpsl_notebook.earnings.result_table import answer, result_table
 from cpsl_notebook.errors import UserError
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from cpsl_notebook.earnings.arguments import check_flag, check_mapping
 from cpsl_notebook.earnings.calendar import Calendar
 from cpsl_notebook.earnings.dates import Moment, in_utc
 from cpsl_notebook.earnings.ledger.amounts import Unit, check_unit
+from cpsl_notebook.earnings.ledger.arguments import check_flag, check_mapping
 from cpsl_notebook.earnings.ledger.builder import build
 from cpsl_notebook.earnings.ledger.ledger import Ledger
 from cpsl_notebook.earnings.reconciliation.payment_checks import PAYMENT_CHECKS, CannotRunError

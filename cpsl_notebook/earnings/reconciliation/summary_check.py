@@ -10,8 +10,8 @@ import pandas as pd
 from cpsl_notebook.earnings.ledger.amounts import Unit, cents
 from cpsl_notebook.earnings.ledger.column_values import PAYOUT_STATES, key
 from cpsl_notebook.earnings.ledger.ledger import Ledger
+from cpsl_notebook.earnings.ledger.overflow import check_sums
 from cpsl_notebook.earnings.ledger.roles import AMOUNTS, ROLES, infer, name_implies_cents
-from cpsl_notebook.earnings.overflow import check_sums
 from cpsl_notebook.earnings.reconciliation.payment_checks import CannotRunError
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.frames.field_names import words

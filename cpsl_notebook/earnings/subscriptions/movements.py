@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pandas as pd
 
-from cpsl_notebook.earnings.overflow import to_int64
+from cpsl_notebook.earnings.ledger.overflow import to_int64
 from cpsl_notebook.earnings.subscriptions.timeline import Timeline
 
 __all__ = ["MOVEMENTS", "in_cents", "movements", "rounded", "sum_by_month"]
