@@ -25,7 +25,9 @@ _TIME_WORDS = {
     *("created", "date", "day", "epoch", "on", "time", "ts", "updated", "when"),
 }
 _CATEGORY_WORDS = {"app", "currency", "interval", "kind", "mode", "state", "status", "type"}
-_ID_WORDS = {"id", "key", "ref", "reference", "uid", "uuid"}
+_ID_WORDS = {"id", "key", "ref", "reference", "uid", "uuid"} | {
+    *("buyer", "client", "customer", "payer", "purchaser", "subscriber", "subscription", "user")
+}
 _LARGEST_EXACT = 2**53  # floats represent every integer up to here
 _PANDAS_TYPES = {
     pa.int64(): pd.Int64Dtype(),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,13 +19,18 @@ import pandas as pd
 from cpsl_notebook.frames.field_names import words
 from cpsl_notebook.frames.schema import ID_PATTERNS, UNPARSED
 
-__all__ = ["ATTRIBUTE", "evidence", "find_gap"]
+__all__ = ["ATTRIBUTE", "evidence", "find_gap", "gaps"]
 
 ATTRIBUTE = "read"
 """Name of the attribute of a frame that holds the `evidence`."""
 
 
-def evidence(frame: pd.DataFrame, app: Hashable = "app", columns: Sequence[str] = ()) -> str:
+def evidence(
+    frame: pd.DataFrame,
+    app: Hashable = "app",
+    columns: Sequence[str] = (),
+    known_gaps: Mapping[str, str] | None = None,
+) -> str:
     """Return what identifies the rows of a frame.
 
     Parameters
@@ -37,6 +42,8 @@ def evidence(frame: pd.DataFrame, app: Hashable = "app", columns: Sequence[str] 
     columns : sequence of str, optional
         Columns that identify a payment; by default, the column with the id of a payment, or else
         all columns.
+    known_gaps : mapping of str to str, optional
+        What `gaps` returned, for a ledger of payments that may lack rows.
 
     Returns
     -------
@@ -45,8 +52,12 @@ def evidence(frame: pd.DataFrame, app: Hashable = "app", columns: Sequence[str] 
         does not depend on the order of the rows, as JSON.
     """
     named = [str(name) for name in columns or _id_column(frame) or _plain_columns(frame)]
-    found = {"app": str(app), "columns": named, "apps": _fingerprints(frame, str(app), named)}
-    return json.dumps(found)
+    apps = _fingerprints(frame, str(app), named)
+    known_gaps = known_gaps or {}
+    for name in apps:
+        gap = known_gaps.get(name) or known_gaps.get("")
+        apps[name] = {"gap": gap} if gap else apps[name]
+    return json.dumps({"app": str(app), "columns": named, "apps": apps})
 
 
 def find_gap(frame: pd.DataFrame) -> str:
@@ -72,19 +83,53 @@ def find_gap(frame: pd.DataFrame) -> str:
     >>> find_gap(frame[1:])
     'these payments have 2 of the 3 rows of shop that were read'
     """
+    return next(iter(gaps(frame).values()), "")
+
+
+def gaps(frame: pd.DataFrame) -> dict[str, str]:
+    """Return why a frame may lack rows, by app; with an empty key if nothing is known about any app.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Payments.
+
+    Returns
+    -------
+    dict of str to str
+        Clauses for an error message, for each app that is not known to be complete.
+
+    Examples
+    --------
+    >>> gaps(pd.DataFrame({"app": ["shop"]}))
+    {'': 'it is unknown whether these payments are all payments of their apps'}
+    """
     if frame.empty:
-        return ""
+        return {}
     read = json.loads(frame.attrs.get(ATTRIBUTE, "{}"))
     if not read or not {read["app"], *read["columns"]} <= set(frame.columns):
-        return "it is unknown whether these payments are all payments of their apps"
-    apps = _fingerprints(frame, read["app"], read["columns"])
-    for app, found in sorted(apps.items(), key=lambda item: -item[1]["rows"]):
-        count, rows = found["rows"], read["apps"].get(app, {"rows": 0})["rows"]
-        if rows != count:
-            return f"these payments have {count:,} of the {rows:,} rows of {app} that were read"
-    for app, found in apps.items():
-        if found != read["apps"][app]:
-            return f"these payments are not the rows of {app} that were read"
+        return {"": "it is unknown whether these payments are all payments of their apps"}
+    counts = frame[read["app"]].astype("string").value_counts()
+    found = {
+        str(app): _gap_of_app(app, count, read["apps"].get(app)) for app, count in counts.items()
+    }
+    if not any(found.values()):
+        for app, fingerprint in _fingerprints(frame, read["app"], read["columns"]).items():
+            if fingerprint != read["apps"][app]:
+                found[app] = f"these payments are not the rows of {app} that were read"
+    return {app: gap for app, gap in found.items() if gap}
+
+
+def _gap_of_app(app: Hashable, count: int, read: dict[str, Any] | None) -> str:
+    """Return why a number of rows cannot be all rows of an app, or an empty string."""
+    if read is None:
+        return f"these payments have {count:,} rows of {app}, of which none were read"
+    if "gap" in read:
+        return str(read["gap"])
+    if read["rows"] > count:
+        return f"these payments have {count:,} of the {read['rows']:,} rows of {app} that were read"
+    if read["rows"] < count:
+        return f"these payments have {count:,} rows of {app}, but {read['rows']:,} were read"
     return ""
 
 

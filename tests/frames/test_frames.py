@@ -491,3 +491,8 @@ def test_apps_frame_has_columns_without_apps():
     assert list(apps_frame([]).columns) == ["id", "name", "hostname"]
     df = apps_frame([{"id": "1", "name": "a", "hostname": "h"}])
     assert df.to_dict("records") == [{"id": "1", "name": "a", "hostname": "h"}]
+
+
+def test_payers_of_mixed_types_and_any_size_are_strings():
+    df = frame({"payer": 7}, {"payer": "b-8"}, {"payer": 2**70})
+    assert df["payer"].tolist() == ["7", "b-8", str(2**70)] and "_unparsed" not in df
