@@ -10,6 +10,7 @@ from cpsl_notebook.conversation.transmission import receive, sender
 from cpsl_notebook.display.interrupt import Stopper
 from cpsl_notebook.errors import ClientError, StoppedError
 from cpsl_notebook.reply.model import Reply
+from cpsl_notebook.reproducible import is_reproducible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,7 +86,7 @@ def preview(context: NotebookContext, request: Request) -> str:
     if request.once:
         where = "a temporary conversation"
     elif conversation.session_id:
-        where = f"turn {conversation.turns + 1} of conversation {conversation.label}"
+        where = f"turn {conversation.turns + 1} of {conversation.title}"
     else:
         where = f"a new conversation {conversation.label}".rstrip()
     size = f"{len(reply.prompt):,} characters, {len(reply.prompt.encode()):,} bytes"
@@ -163,7 +164,7 @@ def _settle(
         return
     if once:
         return
-    requested = conversation.label
+    requested = conversation.title
     record_turn = partial(known.record_turn, conversation) if known else conversation.add_turn
     if not (reply.session_id or conversation.session_id):
         if known:
@@ -173,7 +174,7 @@ def _settle(
         )
     elif record_turn(reply.session_id):
         reply.lost_conversation = (
-            f"The service did not continue conversation {requested} but started a new one, which "
+            f"The service did not continue {requested} but started a new one, which "
             "does not have the context of the earlier turns."
         )
     if reply.lost_conversation:
@@ -192,7 +193,7 @@ def _save(
     try:
         # The conversations of a replay cannot be resumed, even if the service answered.
         lasts = conversation.session_id and not context.client.live().is_replay
-        if lasts and known.is_current(conversation):
+        if lasts and known.is_current(conversation) and not is_reproducible():
             known.save(conversation)
     except KeyboardInterrupt:
         reply.error = StoppedError(
@@ -218,7 +219,7 @@ def _explain_unknown_session(
         return error
     start = f"run `%capsule session new {conversation.arguments}`"
     return ClientError(
-        f"{error} The service may no longer have conversation {conversation.label}. To start a new "
+        f"{error} The service may no longer have {conversation.title}. To start a new "
         f"one, {start if in_notebook else f'create a Conversation({conversation.app!r})'}.",
         label="NotFoundError",
     )

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from cpsl_notebook.errors import UsageError, UserError
+from cpsl_notebook.reproducible import is_reproducible
 from cpsl_notebook.sanitize import clean
 
 if TYPE_CHECKING:
@@ -165,7 +166,8 @@ def local_workspace(magics: CapsuleMagics, options: argparse.Namespace) -> Any:
     if options.action == "stop":
         if workspace is not None:
             workspace.stop()
-            print(f"Stopped the local workspace. Its data is kept in {workspace.folder}.")  # noqa: T201
+            kept = "" if is_reproducible() else f" Its data is kept in {workspace.folder}."
+            print(f"Stopped the local workspace.{kept}")  # noqa: T201
         magics.context.connect(None)
         return None
     workspace = workspace or local.start()

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from cpsl_notebook.errors import UsageError, UserError
+from cpsl_notebook.reproducible import is_reproducible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +72,8 @@ def use(magics: CapsuleMagics, options: argparse.Namespace) -> None:
     shared = _shared_notice(chosen)
     chosen = conversations.use(chosen, options.session)
     unlisted = "" if found else ", which is not in the list"
-    print(f"The next cell for {chosen.arguments} continues {chosen.session_id}{unlisted}.{shared}")  # noqa: T201
+    title = chosen.title if is_reproducible() else chosen.session_id
+    print(f"The next cell for {chosen.arguments} continues {title}{unlisted}.{shared}")  # noqa: T201
 
 
 def forget(magics: CapsuleMagics, options: argparse.Namespace) -> None:

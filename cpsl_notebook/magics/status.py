@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -12,6 +13,7 @@ from cpsl_notebook.cpsl_package import client_distribution, token_source
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.recordings.commands import replaying
 from cpsl_notebook.recordings.running import current_recording
+from cpsl_notebook.reproducible import is_reproducible, shown_path
 
 if TYPE_CHECKING:
     from cpsl_notebook.conversation.context import NotebookContext
@@ -45,9 +47,9 @@ def status_frame(context: NotebookContext) -> pd.DataFrame:
     values = {
         **_connection(context),
         "app": context.settings.app or None,
-        "notebook": name if is_known else None,
+        "notebook": shown_path(Path(name)) if is_known else None,
         "replies": str(len(context.replies)),
-        "recording": None if recording is None else str(recording.file.path),
+        "recording": None if recording is None else shown_path(recording.file.path),
         "python": platform.python_version(),
     }
     for package in filter(None, (client_distribution(), *_PACKAGES)):
@@ -70,12 +72,14 @@ def _connection(context: NotebookContext) -> dict[str, str | None]:
     replayed = replaying(client)
     is_local = client.scope.startswith(_LOCAL)
     gateway = getattr(client.core, "gateway_url", None) or client.scope
+    if is_local:
+        gateway = "local workspace" if is_reproducible() else f"{gateway} (local workspace)"
     return {
-        "workspace": f"{gateway} (local workspace)" if is_local else gateway,
+        "workspace": gateway,
         "token from": "the local workspace" if is_local else token_source(client.core),
         "token valid": _validity(context),
         "conversations": str(len(context.conversations.all())),
-        "replay": None if replayed is None else str(replayed.file.path),
+        "replay": None if replayed is None else shown_path(replayed.file.path),
     }
 
 

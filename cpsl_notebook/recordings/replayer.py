@@ -21,6 +21,7 @@ from cpsl_notebook.recordings.matching import Matcher
 from cpsl_notebook.recordings.recorder import Log, RecordingClient
 from cpsl_notebook.recordings.redaction import Redactor
 from cpsl_notebook.recordings.verification import Verification, verify
+from cpsl_notebook.reproducible import shown_path
 
 __all__ = ["NotRecordedError", "ReplayClient", "ReplayStream", "replay"]
 
@@ -150,7 +151,7 @@ class ReplayClient(DocumentedMethods):
             self._live = RecordingClient(log, live)
 
     def __repr__(self) -> str:
-        return f"<replay of {self.file.path}>"
+        return f"<replay of {shown_path(self.file.path)}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # In another process, the copy reads the file again.

@@ -13,6 +13,7 @@ from cpsl_notebook.recordings.environment import replay_from_environment
 from cpsl_notebook.recordings.file_format import RecordingFile
 from cpsl_notebook.recordings.recorder import Clock, Log, RecordingClient
 from cpsl_notebook.recordings.redaction import SHORTEST_TOKEN
+from cpsl_notebook.reproducible import shown_path
 
 __all__ = ["Recording", "current_recording", "in_use", "recording"]
 
@@ -106,7 +107,7 @@ class Recording:
 
     def __repr__(self) -> str:
         state = "recording" if self in _running else "stopped"
-        return f"<recording {self.file.path}, {state}, {self.file.appended} calls>"
+        return f"<recording {shown_path(self.file.path)}, {state}, {self.file.appended} calls>"
 
     def __enter__(self) -> Any:
         replayed = replay_from_environment()

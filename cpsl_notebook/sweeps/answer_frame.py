@@ -12,6 +12,7 @@ import pandas as pd
 
 from cpsl_notebook.errors import UsageError, UserError
 from cpsl_notebook.reply.model import Reply
+from cpsl_notebook.reproducible import hide_values
 from cpsl_notebook.sanitize import clean
 from cpsl_notebook.sweeps.input_rows import InputRows
 from cpsl_notebook.sweeps.outcomes import ANSWERED, UNKNOWN, Outcome
@@ -31,6 +32,7 @@ _COLUMNS: dict[str, Any] = {
     "session_id": "string",
     "request_id": "string",
 }
+_VARYING = ("first_text_s", "total_s", "session_id", "request_id")
 
 Form = Literal["json", "table"]
 
@@ -160,6 +162,7 @@ class Answers:
         }
         named = {f"{prefix}{name}": values for name, values in columns.items()}
         answers = pd.DataFrame({**named, **parsed}, index=index)
+        answers = hide_values(answers, *(f"{prefix}{name}" for name in _VARYING))
         return pd.concat([kept, answers], axis=1) if keep else answers
 
     def _parsed_columns(self) -> dict[str, Any]:

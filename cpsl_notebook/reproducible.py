@@ -1,0 +1,44 @@
+"""Reproducible outputs: without times, ids, ports and folders, so they are the same everywhere.
+
+Turned on by ``%config CapsuleMagics.reproducible = True`` in a notebook, or by the environment
+variable ``CAPSULE_REPRODUCIBLE=1`` for scripts and notebooks that should not be edited. The setting
+holds for the whole process. Code that shows one of these values asks `is_reproducible` first.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["hide_values", "is_reproducible", "set_reproducible", "shown_path"]
+
+_setting: bool | None = None  # what the notebook has set; None for what the environment says
+
+
+def is_reproducible() -> bool:
+    """Return whether outputs leave out what differs between two executions."""
+    if _setting is not None:
+        return _setting
+    return os.environ.get("CAPSULE_REPRODUCIBLE", "") not in ("", "0")
+
+
+def set_reproducible(value: bool | None) -> None:
+    """Turn reproducible outputs on or off; ``None`` for what ``CAPSULE_REPRODUCIBLE`` says."""
+    global _setting
+    _setting = value
+
+
+def shown_path(path: Path) -> str:
+    """Return a path to print: only the file name if outputs are reproducible."""
+    return path.name if is_reproducible() else str(path)
+
+
+def hide_values(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """Return a DataFrame whose values in *columns* are missing if outputs are reproducible."""
+    if not is_reproducible():
+        return frame
+    return frame.assign(**{name: frame[name].where(frame[name].isna()) for name in columns})
