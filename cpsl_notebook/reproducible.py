@@ -8,13 +8,14 @@ holds for the whole process. Code that shows one of these values asks `is_reprod
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["hide_values", "is_reproducible", "set_reproducible", "shown_path"]
+__all__ = ["hide_values", "is_reproducible", "set_reproducible", "shown_path", "warn"]
 
 _setting: bool | None = None  # what the notebook has set; None for what the environment says
 
@@ -42,3 +43,14 @@ def hide_values(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
     if not is_reproducible():
         return frame
     return frame.assign(**{name: frame[name].where(frame[name].isna()) for name in columns})
+
+
+def warn(message: str, stacklevel: int) -> None:
+    """Issue a warning as `warnings.warn` does; for reproducible outputs, without a line of code.
+
+    The file of a notebook's cell has the id of the kernel's process in its name.
+    """
+    if is_reproducible():
+        warnings.warn_explicit(message, UserWarning, "cpsl_notebook", 0)
+    else:
+        warnings.warn(message, stacklevel=stacklevel + 1)
