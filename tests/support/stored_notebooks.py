@@ -1,7 +1,7 @@
 """Executing notebooks in a kernel of their own; as a program, it renews the stored outputs.
 
-``python tests/support/notebooks.py`` executes every notebook of the project and stores its outputs in
-its file. The notebooks turn reproducible outputs on, so only real changes change the files.
+``python tests/support/stored_notebooks.py`` executes every notebook of the project and stores its
+outputs in its file. The notebooks turn reproducible outputs on, so only real changes change the files.
 """
 
 import json
@@ -77,7 +77,9 @@ def execute(notebook, folder, *, prefix=(), environ=(), startup=(), python=sys.e
 def outputs(notebook):
     """Return the outputs of a notebook's cells as text, in order."""
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    return [json.dumps(cell.outputs, indent=1, ensure_ascii=False) for cell in cells]
+    return [
+        json.dumps(cell.outputs, indent=1, sort_keys=True, ensure_ascii=False) for cell in cells
+    ]
 
 
 def renew(name):
