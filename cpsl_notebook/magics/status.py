@@ -72,8 +72,9 @@ def _connection(context: NotebookContext) -> dict[str, str | None]:
     replayed = replaying(client)
     is_local = client.scope.startswith(_LOCAL)
     gateway = getattr(client.core, "gateway_url", None) or client.scope
-    if is_local:
-        gateway = "local workspace" if is_reproducible() else f"{gateway} (local workspace)"
+    kind = "local workspace" if is_local else "recorded" if replayed else ""
+    if kind:
+        gateway = kind if is_reproducible() else f"{gateway} ({kind})"  # the address has a port
     return {
         "workspace": gateway,
         "token from": "the local workspace" if is_local else token_source(client.core),

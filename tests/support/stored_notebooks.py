@@ -46,7 +46,7 @@ def execute(notebook, folder, *, prefix=(), environ=(), startup=(), python=sys.e
     """
     environ = {"CAPSULE_HOME": str(folder / "capsule")} | dict(environ)
     specification = folder / "kernels" / "python3"
-    specification.mkdir(parents=True)
+    specification.mkdir(parents=True, exist_ok=True)
     command = [*prefix, str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     (specification / "kernel.json").write_text(
         json.dumps({"argv": command, "display_name": "Python 3", "env": environ})
