@@ -10,7 +10,6 @@ from cpsl_notebook.conversation.transmission import receive, sender
 from cpsl_notebook.display.interrupt import Stopper
 from cpsl_notebook.errors import ClientError, StoppedError
 from cpsl_notebook.reply.model import Reply
-from cpsl_notebook.reproducible import is_reproducible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -193,7 +192,7 @@ def _save(
     try:
         # The conversations of a replay cannot be resumed, even if the service answered.
         lasts = conversation.session_id and not context.client.live().is_replay
-        if lasts and known.is_current(conversation) and not is_reproducible():
+        if lasts and known.is_current(conversation):
             known.save(conversation)
     except KeyboardInterrupt:
         reply.error = StoppedError(

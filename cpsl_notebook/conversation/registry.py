@@ -197,7 +197,9 @@ class ConversationRegistry:
         return conversation.add_turn(session_id)
 
     def save(self, conversation: ConversationRecord) -> None:
-        """Write a conversation to the store, for later kernels."""
+        """Write a conversation to the store, for later kernels; not if outputs are reproducible."""
+        if is_reproducible():
+            return
         conversation.kernel = this_kernel()
         conversation.notebook, conversation.workspace = self._notebook, self._workspace
         values = vars(conversation)
