@@ -142,14 +142,16 @@ def stop_replay(file: str, client: Any) -> tuple[Any, str]:
     """
     if file:
         raise UsageError(_REPLAY_USAGE)
-    before = live_client(client)
+    before, replayed = live_client(client), replaying(client)
+    if replayed is not None:
+        replayed.file.release()
     still = replay_from_environment() if before is None else None
     if still is not None:
         line = (
             f"Still replaying {shown_path(still.file.path)}, because CAPSULE_REPLAY is set. To stop, "
             "restart the kernel without it."
         )
-    elif replaying(client) is None:
+    elif replayed is None:
         line = "Nothing is being replayed."
     else:
         line = "Stopped replaying."

@@ -26,7 +26,16 @@ def read(name):
     return nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
 
 
-def execute(notebook, folder, *, prefix=(), environ=(), startup=(), python=sys.executable):
+def execute(
+    notebook,
+    folder,
+    *,
+    prefix=(),
+    environ=(),
+    startup=(),
+    python=sys.executable,
+    cell_ids=(),
+):
     """Execute a notebook in place, in a folder, over sockets of the file system.
 
     Parameters
@@ -43,6 +52,8 @@ def execute(notebook, folder, *, prefix=(), environ=(), startup=(), python=sys.e
         Lines of code that the kernel executes first; they are not cells.
     python
         The Python of the kernel.
+    cell_ids
+        The ids of the cells that the kernel is told, as by JupyterLab; by default, none.
     """
     environ = {"CAPSULE_HOME": str(folder / "capsule")} | dict(environ)
     specification = folder / "kernels" / "python3"
@@ -63,14 +74,19 @@ def execute(notebook, folder, *, prefix=(), environ=(), startup=(), python=sys.e
             connection_file=f"{sockets}/k.json",
             config=Config(KernelManager={"transport": "ipc"}),
         )
-        nbclient.NotebookClient(
+        client = nbclient.NotebookClient(
             notebook,
             km=manager,
             timeout=TIMEOUT,
             record_timing=False,
             resources={"metadata": {"path": str(folder)}},
             extra_arguments=["--IPKernelApp.log_level=ERROR", *lines],
-        ).execute()
+        )
+        if cell_ids:
+            client.on_cell_execute = lambda cell, cell_index: client.kc.session.metadata.update(
+                cellId=cell_ids[cell_index]
+            )
+        client.execute()
     return notebook
 
 
