@@ -10,6 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from cpsl_notebook.front_end import front_end
+from cpsl_notebook.reproducible import is_reproducible
 
 __all__ = ["ReadingProgress", "reading_progress"]
 
@@ -75,7 +76,8 @@ def reading_progress(parts: int) -> Iterator[ReadingProgress]:
         "captured": {"disable": True},
         "headless": {"disable": True},
         "text": {"disable": None, "leave": False},  # None disables it if stderr is not a terminal
-        "widget": {"file": sys.stdout},  # notebooks show stderr like an error
+        # Notebooks show stderr like an error. Whether the bar appears depends on the time.
+        "widget": {"file": sys.stdout, "disable": is_reproducible()},
     }
     with _Bar(**_OPTIONS, **options[front_end()]) as bar:
         yield ReadingProgress(bar, parts)

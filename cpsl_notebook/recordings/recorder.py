@@ -158,8 +158,8 @@ class RecordingClient(DocumentedMethods):
             return RecordedStream(answer, write)
         answer = self._log.masked(call, answer)
         if call.method == "chat":
-            said = ("text", "session_id", "request_id", "raw")
-            write(answer={name: getattr(answer, name) for name in said})
+            names = ("text", "session_id", "request_id", "raw")
+            write(answer={name: getattr(answer, name) for name in names})
         else:
             write(answer=answer)
         return answer

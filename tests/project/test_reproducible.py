@@ -16,6 +16,7 @@ from cpsl_notebook import local
 from cpsl_notebook.earnings.ledger.masking import masked
 from cpsl_notebook.pseudonyms import sample_secret
 from cpsl_notebook.reproducible import set_reproducible
+from cpsl_notebook.sweeps.sweep_progress import SweepProgress
 
 YEAR = 366 * 24 * 3600  # seconds
 
@@ -293,6 +294,15 @@ def test_setting_applies_to_the_process_and_can_be_turned_off():
         footer = shell.run("%%capsule diet-coach\nan apple").text.splitlines()[-1]
         assert re.search(r"conversation [0-9a-f]{8} · turn 2 · .*total \d", footer)
         shell.run("%capsule local stop")
+
+
+def test_progress_of_a_sweep_has_no_times(reproducible):
+    progress = SweepProgress(10, 1, shown=False)
+    progress.start()
+    progress.finished(True, 0.5, 0.5)
+    assert progress.text == "1 failed"
+    set_reproducible(False)
+    assert progress.text == "1 failed, 2 rows/s, 4 s left"
 
 
 def test_workspace_shows_neither_port_nor_folder(tmp_path):
