@@ -35,9 +35,10 @@ def recording(
     statement is a client with the methods of `cpsl.Client` that is recorded too.
 
     Recorded are the answers of all documented methods, streams chunk by chunk with their times, and
-    errors; and with each, the id of the cell or the row of the sweep that asked. Each answer is written when it is complete. Answers to other processes, such as those of
-    a process pool, are not recorded, and neither are those of a client that replays a recording.
-    While ``CAPSULE_REPLAY`` is set, nothing is recorded.
+    errors; and with each, the id of the cell or the row of the sweep that asked. Each answer is
+    written when it is complete. Answers to other processes, such as those of a process pool, are not
+    recorded, and neither are those of a client that replays a recording. While ``CAPSULE_REPLAY`` is
+    set, nothing is recorded.
 
     Parameters
     ----------
