@@ -10,10 +10,7 @@ from __future__ import annotations
 import os
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import pandas as pd
+from typing import Any
 
 __all__ = ["hide_values", "is_reproducible", "set_reproducible", "shown_path", "warn"]
 
@@ -38,11 +35,14 @@ def shown_path(path: Path) -> str:
     return path.name if is_reproducible() else str(path)
 
 
-def hide_values(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
-    """Return a DataFrame whose values in *columns* are missing if outputs are reproducible."""
+def hide_values(columns: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Return columns of which those with the given names are missing if outputs are reproducible."""
     if not is_reproducible():
-        return frame
-    return frame.assign(**{name: frame[name].where(frame[name].isna()) for name in columns})
+        return columns
+    import pandas as pd
+
+    series = {name: pd.Series(columns[name]) for name in names}
+    return columns | {name: each.where(each.isna()).array for name, each in series.items()}
 
 
 def warn(message: str, stacklevel: int) -> None:

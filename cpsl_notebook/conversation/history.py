@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from cpsl_notebook.conversation.text_view import LeadingColumns
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.files import replacing
 from cpsl_notebook.reply.markdown import close_fence
@@ -39,6 +40,11 @@ _DTYPES = {
 _VARYING = ("sent_at", "total_s", "first_chunk_s", "cell_id", "session_id", "request_id")
 
 
+class _History(LeadingColumns):
+    SHOWN = 6
+    TEXTS = ("prompt", "reply")
+
+
 def history_frame(replies: list[Reply]) -> pd.DataFrame:
     """Return prompts and replies as a table.
 
@@ -62,14 +68,15 @@ def history_frame(replies: list[Reply]) -> pd.DataFrame:
         - ``cell_id`` (``string``), ``execution_count`` (``Int64``),
         - ``session_id`` and ``request_id`` (``string``).
 
-        If outputs are reproducible, times and ids are missing.
+        If outputs are reproducible, times and ids are missing. As text, it shows the columns up to
+        ``total_s``, with prompts and replies shortened.
     """
     # The reply is cleaned, because a terminal prints the texts of a table unchanged.
     rows = [vars(reply) | {"reply": clean(reply.text)} for reply in replies]
     columns = {
         name: pd.Series([row[name] for row in rows], dtype=dtype) for name, dtype in _DTYPES.items()
     }
-    return hide_values(pd.DataFrame(columns), *_VARYING)
+    return _History(hide_values(columns, *_VARYING))
 
 
 def save_history(frame: pd.DataFrame, name: str, *, force: bool = False) -> Path:

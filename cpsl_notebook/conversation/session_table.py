@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from cpsl_notebook.conversation.text_view import WIDTH, LeadingColumns, shorten
 from cpsl_notebook.reproducible import hide_values, shown_path
-from cpsl_notebook.sanitize import clean
+from cpsl_notebook.sanitize import one_line
 
 if TYPE_CHECKING:
     from cpsl_notebook.conversation.registry import ConversationRegistry
@@ -17,10 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["sessions_frame"]
 
 _ID_LENGTH = 8  # characters; more if conversations begin with the same ones
-_TABLE_WIDTH = 100  # characters of a row; titles get what the other columns leave
 _WIDTH_OF_OTHERS = 62  # characters of the columns except app, name and title, for 1,000 rows
 _VARYING = ("id", "last_at", "started_at", "session_id", "workspace")
 _TITLE_LENGTHS = (12, 40)  # characters, the fewest and the most
+
+
+class _Sessions(LeadingColumns):
+    SHOWN = 7
 
 
 def sessions_frame(
@@ -49,14 +53,15 @@ def sessions_frame(
           conversation that this kernel has not used, because prompts are not stored),
         - ``turns`` (``Int64``), ``last_at`` (``datetime64[us, UTC]``),
         - ``current`` (``boolean``; whether the next cell continues the conversation),
-        - with *everywhere*, also ``started_at`` (``datetime64[us, UTC]``), ``session_id``,
-          ``notebook`` and ``workspace`` (``string``).
+        - with *everywhere*, or if the workspace is not known, also ``started_at``
+          (``datetime64[us, UTC]``), ``session_id``, ``notebook`` and ``workspace`` (``string``).
 
         If outputs are reproducible, times and ids are missing, and notebooks have no folder.
     """
     known = conversations.everywhere() if everywhere else conversations.all()
+    has_workspaces = everywhere or conversations.workspace is None
     prompts = {(reply.app, reply.session_id): reply.prompt for reply in reversed(replies)}
-    room = _TABLE_WIDTH - _WIDTH_OF_OTHERS - _longest([c.app for c in known])
+    room = WIDTH - _WIDTH_OF_OTHERS - _longest([c.app for c in known])
     room -= _longest([c.name for c in known])
     titles = [_title(prompts.get((c.app, c.session_id)), room) for c in known]
     columns = {
@@ -68,14 +73,13 @@ def sessions_frame(
         "last_at": _times([c.last_at for c in known]),
         "current": pd.Series([conversations.is_current(c) for c in known], dtype="boolean"),
     }
-    if everywhere:
+    if has_workspaces:
         columns["started_at"] = _times([c.started_at for c in known])
         for name in ("session_id", "workspace"):
             columns[name] = pd.Series([getattr(c, name) for c in known], dtype="string")
         notebooks = [shown_path(Path(c.notebook)) for c in known]
         columns["notebook"] = pd.Series(notebooks, dtype="string")
-    varying = [name for name in _VARYING if name in columns]
-    return hide_values(pd.DataFrame(columns), *varying)
+    return _Sessions(hide_values(columns, *(name for name in _VARYING if name in columns)))
 
 
 def _longest(texts: list[str]) -> int:
@@ -86,9 +90,7 @@ def _title(prompt: str | None, room: int) -> str | None:
     if prompt is None:
         return None
     fewest, most = _TITLE_LENGTHS
-    length = max(fewest, min(room, most))
-    title = " ".join(clean(prompt).split())
-    return title if len(title) <= length else f"{title[: length - 1]}…"
+    return shorten(one_line(prompt), max(fewest, min(room, most)))
 
 
 def _short(session_ids: list[str]) -> list[str]:
