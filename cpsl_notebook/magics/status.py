@@ -80,9 +80,10 @@ def _connection(context: NotebookContext) -> dict[str, str | None]:
             "replay": shown_path(replayed.file.path),
         }
     is_local = client.scope.startswith(_LOCAL)
+    source = "the local workspace" if is_local else token_source(client.core)
     return {
         "workspace": _without_port("local workspace", gateway) if is_local else gateway,
-        "token from": "the local workspace" if is_local else token_source(client.core),
+        "token from": shown_path(Path(source)) if source else None,
         "token valid": _validity(context),
         "replay": None,
     }
