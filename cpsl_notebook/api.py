@@ -169,9 +169,9 @@ class Conversation:
         return current
 
     def __repr__(self) -> str:
-        session_id = f" {self.session_id[:8]}" if self.session_id else ""
+        label = f" {self._known_record().label}".rstrip()
         turns = f"{self.turns} turn{'' if self.turns == 1 else 's'}"
-        return f"<Conversation{session_id} with {self.app}, {turns}>"
+        return f"<Conversation{label} with {self.app}, {turns}>"
 
     @property
     def app(self) -> str:

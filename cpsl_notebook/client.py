@@ -20,6 +20,7 @@ from cpsl_notebook.reading import Report, read_apps
 from cpsl_notebook.recordings.calls import METHODS, LiveClient
 from cpsl_notebook.recordings.environment import replay_from_environment
 from cpsl_notebook.recordings.running import current_recording, in_use
+from cpsl_notebook.reproducible import is_reproducible, shown_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,8 +110,11 @@ class Client:
 
     def __repr__(self) -> str:
         if self.live().is_replay:
-            return f"<cpsl_notebook.Client of the recording {self._core.file.path}>"
-        return f"<cpsl_notebook.Client of {self._gateway or self.scope or 'a Capsule workspace'}>"
+            return f"<cpsl_notebook.Client of the recording {shown_path(self._core.file.path)}>"
+        where = self._gateway or self.scope or "a Capsule workspace"
+        if is_reproducible() and self.scope.startswith("local:"):
+            where = "the local workspace"  # the address has a port
+        return f"<cpsl_notebook.Client of {where}>"
 
     def __enter__(self) -> Self:
         return self

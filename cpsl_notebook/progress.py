@@ -10,6 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from cpsl_notebook.front_end import FrontEnd, front_end
+from cpsl_notebook.reproducible import is_reproducible
 
 __all__ = ["Bar", "progress_bar", "row_progress"]
 
@@ -43,7 +44,8 @@ def progress_bar(**options: Any) -> Bar:
     """
     by_front_end: dict[FrontEnd, dict[str, Any]] = {
         "text": {"disable": None, "leave": False},  # None disables it if stderr is not a terminal
-        "widget": {"file": sys.stdout},  # notebooks show stderr like an error
+        # Notebooks show stderr like an error. Whether the bar appears depends on the time.
+        "widget": {"file": sys.stdout, "disable": is_reproducible()},
         "console": {"file": sys.stdout},
     }
     return Bar(**_OPTIONS, **by_front_end.get(front_end(), {"disable": True}), **options)

@@ -85,7 +85,7 @@ def preview(context: NotebookContext, request: Request) -> str:
     if request.once:
         where = "a temporary conversation"
     elif conversation.session_id:
-        where = f"turn {conversation.turns + 1} of conversation {conversation.label}"
+        where = f"turn {conversation.turns + 1} of {conversation.title}"
     else:
         where = f"a new conversation {conversation.label}".rstrip()
     size = f"{len(reply.prompt):,} characters, {len(reply.prompt.encode()):,} bytes"
@@ -163,7 +163,7 @@ def _settle(
         return
     if once:
         return
-    requested = conversation.label
+    requested = conversation.title
     record_turn = partial(known.record_turn, conversation) if known else conversation.add_turn
     if not (reply.session_id or conversation.session_id):
         if known:
@@ -173,7 +173,7 @@ def _settle(
         )
     elif record_turn(reply.session_id):
         reply.lost_conversation = (
-            f"The service did not continue conversation {requested} but started a new one, which "
+            f"The service did not continue {requested} but started a new one, which "
             "does not have the context of the earlier turns."
         )
     if reply.lost_conversation:
@@ -208,7 +208,7 @@ def _explain_unknown_session(
         return error
     start = f"run `%capsule session new {conversation.arguments}`"
     return ClientError(
-        f"{error} The service may no longer have conversation {conversation.label}. To start a new "
+        f"{error} The service may no longer have {conversation.title}. To start a new "
         f"one, {start if in_notebook else f'create a Conversation({conversation.app!r})'}.",
         label="NotFoundError",
     )

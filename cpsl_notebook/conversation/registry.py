@@ -17,6 +17,7 @@ from cpsl_notebook.conversation.kernels import is_running_elsewhere, this_kernel
 from cpsl_notebook.conversation.notebook_identity import PROCESS_NAMES
 from cpsl_notebook.conversation.store import Store, is_valid
 from cpsl_notebook.errors import UserError
+from cpsl_notebook.reproducible import is_reproducible
 
 __all__ = ["MAX_STORED", "ConversationRecord", "ConversationRegistry"]
 
@@ -60,15 +61,25 @@ class ConversationRecord:
 
     @property
     def label(self) -> str:
-        """The name in a footer: the conversation's name, or the start of its session id."""
-        return self.name or self.session_id[:8]
+        """The name in a footer: the conversation's name, or the start of its session id.
+
+        Empty for a conversation without a name if outputs are reproducible.
+        """
+        return self.name or ("" if is_reproducible() else self.session_id[:8])
+
+    @property
+    def title(self) -> str:
+        """The conversation in a sentence: ``"conversation 0ec79c2f"``, ``"the conversation"``."""
+        return f"conversation {self.label}" if self.label else "the conversation"
 
     @property
     def description(self) -> str:
         """A description for a message: the start of the id, the name, the app, the last use."""
         turns = f"{self.turns} turn{'' if self.turns == 1 else 's'}"
-        last = f", last used {self.last_at.replace('T', ' ')[:16]} UTC" if self.last_at else ""
         name = f" named {self.name}" if self.name else ""
+        if is_reproducible():
+            return f"conversation{name} with {self.app} ({turns})"
+        last = f", last used {self.last_at.replace('T', ' ')[:16]} UTC" if self.last_at else ""
         return f"conversation {self.session_id[:8]}{name} with {self.app} ({turns}{last})"
 
     @property
@@ -200,7 +211,9 @@ class ConversationRegistry:
         return conversation.add_turn(session_id)
 
     def save(self, conversation: ConversationRecord) -> None:
-        """Write a conversation to the store, for later kernels."""
+        """Write a conversation to the store, for later kernels; not if outputs are reproducible."""
+        if is_reproducible():
+            return
         conversation.kernel = this_kernel()
         conversation.notebook, conversation.workspace = self._notebook, self.workspace or ""
         values = vars(conversation)

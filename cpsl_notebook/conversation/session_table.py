@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from cpsl_notebook.reproducible import hide_values, shown_path
 from cpsl_notebook.sanitize import one_line
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ __all__ = ["sessions_frame"]
 _ID_LENGTH = 8  # characters; more if conversations begin with the same ones
 _TABLE_WIDTH = 100  # characters of a row; titles get what the other columns leave
 _WIDTH_OF_OTHERS = 62  # characters of the columns except app, name and title, for 1,000 rows
+_VARYING = ("id", "last_at", "started_at", "session_id", "workspace")
 _TITLE_LENGTHS = (12, 40)  # characters, the fewest and the most
 
 
@@ -48,6 +51,8 @@ def sessions_frame(
         - ``current`` (``boolean``; whether the next cell continues the conversation),
         - with *everywhere*, or if the workspace is not known, also ``started_at``
           (``datetime64[us, UTC]``), ``session_id``, ``notebook`` and ``workspace`` (``string``).
+
+        If outputs are reproducible, times and ids are missing, and notebooks have no folder.
     """
     known = conversations.everywhere() if everywhere else conversations.all()
     has_workspaces = everywhere or conversations.workspace is None
@@ -66,9 +71,11 @@ def sessions_frame(
     }
     if has_workspaces:
         columns["started_at"] = _times([c.started_at for c in known])
-        for name in ("session_id", "notebook", "workspace"):
+        for name in ("session_id", "workspace"):
             columns[name] = pd.Series([getattr(c, name) for c in known], dtype="string")
-    return pd.DataFrame(columns)
+        notebooks = [shown_path(Path(c.notebook)) for c in known]
+        columns["notebook"] = pd.Series(notebooks, dtype="string")
+    return pd.DataFrame(hide_values(columns, *(name for name in _VARYING if name in columns)))
 
 
 def _longest(texts: list[str]) -> int:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from cpsl_notebook.compat import interruptible, interruptible_iterator
 from cpsl_notebook.cpsl_package import takes
 from cpsl_notebook.errors import StoppedError, UserError
+from cpsl_notebook.recordings.callers import calling
 from cpsl_notebook.reply.expected_format import format_error
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ def sender(
         options["timeout"] = timeout
 
     def send() -> Any:
-        answer = method(reply.app, reply.prompt, session_id or None, **options)
+        with calling(reply.cell_id, reply.execution_count):
+            answer = method(reply.app, reply.prompt, session_id or None, **options)
         reply.recorded_at = getattr(client.core, "recorded_at", None)
         return answer
 

@@ -21,6 +21,7 @@ from cpsl_notebook.front_end import front_end, write
 from cpsl_notebook.reply.block_types import is_transient
 from cpsl_notebook.reply.footer import footer
 from cpsl_notebook.reply.rendering import EMPTY, PartRenderer, bundle, plain
+from cpsl_notebook.reproducible import is_reproducible
 from cpsl_notebook.sanitize import clean, one_line, split_complete
 
 if TYPE_CHECKING:
@@ -277,10 +278,8 @@ def _size(reply: Reply) -> tuple[int, int]:
 
 
 def _metadata(reply: Reply) -> dict[str, Any]:
-    return {
-        "app": reply.app,
-        "session_id": reply.session_id,
-        "request_id": reply.request_id,
-        "seconds": reply.total_s,
-        "complete": reply.status == "complete",
-    }
+    metadata = {"app": reply.app, "complete": reply.status == "complete"}
+    if is_reproducible():
+        return metadata
+    ids = {"session_id": reply.session_id, "request_id": reply.request_id}
+    return metadata | ids | {"seconds": reply.total_s}

@@ -108,6 +108,8 @@ class Apps:
                 f"Invalid pricing_type {pricing_type!r}: pass 'one_time' or 'monthly'."
             )
         now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        if self._database.ids.seeded:
+            now = _SAMPLES_CREATED
         info = self._info(name, price_in_cents, pricing_type, now)
         if earlier := self.get(info["id"]):
             info["created_at"] = earlier["created_at"]
@@ -115,7 +117,7 @@ class Apps:
 
     def start_exchange(self, app_id: str, text: str, session_id: str | None) -> Exchange:
         """Start an exchange with an app that exists."""
-        session = self._database.session(app_id, session_id)
+        session = self._database.session(app_id, text, session_id)
         return Exchange(self._database, self._apps[app_id], session, text)
 
     def _info(self, name: str, price: int, pricing_type: str, now: str) -> dict[str, Any]:
@@ -145,7 +147,7 @@ class Exchange:
     """
 
     def __init__(self, database: Database, app: _App, session: Session, text: str) -> None:
-        self.request_id = f"req_{uuid.uuid4().hex}"
+        self.request_id = f"req_{database.ids.new('request', session.id, text).hex}"
         self.session = session
         self.paced = app.paced
         self._database = database

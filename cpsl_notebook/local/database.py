@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import secrets
 import sqlite3
 import time
-import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
 
+from cpsl_notebook.local.ids import Ids
 from cpsl_notebook.local.session import Session, Turn
 
 __all__ = ["Database"]
@@ -39,6 +38,8 @@ class Database:
     ----------
     path : pathlib.Path
         The SQLite file. It is created if it does not exist.
+    ids : Ids
+        What creates ids.
 
     Attributes
     ----------
@@ -46,7 +47,8 @@ class Database:
         The workspace's id.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, ids: Ids) -> None:
+        self.ids = ids
         self._path = path
         path.touch(mode=0o600)
         with self._connection() as connection:
@@ -55,7 +57,7 @@ class Database:
                 for statement in _SCHEMA.split(";"):
                     connection.execute(statement)
                 row = connection.execute("SELECT id FROM workspace").fetchone()
-                self.workspace_id = row[0] if row else _new_workspace_id(connection)
+                self.workspace_id = row[0] if row else self._new_workspace_id(connection)
         # Closing the last connection of a file syncs the disk, which takes up to 10 ms.
         self._kept_open = sqlite3.connect(path, check_same_thread=False)
         self._kept_open.execute("SELECT id FROM workspace").fetchone()  # opens the file
@@ -69,14 +71,15 @@ class Database:
         with self._connection() as connection, _transaction(connection):
             for table in ("workspace", "conversations", "turns", "pending_checkouts"):
                 connection.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
-            self.workspace_id = _new_workspace_id(connection)
+            self.ids.reset()
+            self.workspace_id = self._new_workspace_id(connection)
 
-    def session(self, app_id: str, session_id: str | None) -> Session:
-        """Return a conversation of an app; start one if the app does not know the id."""
+    def session(self, app_id: str, text: str, session_id: str | None) -> Session:
+        """Return a conversation of an app; if it does not know the id, start one with a message."""
         query = "SELECT data FROM conversations WHERE id = ? AND app_id = ?"
         if session_id and (found := self.row(query, session_id, app_id)):
             return Session(session_id, _History(self, session_id), json.loads(found[0]))
-        session = Session(str(uuid.uuid4()))
+        session = Session(str(self.ids.new("conversation", app_id, text)))
         with self._connection() as connection:
             connection.execute(
                 "INSERT INTO conversations (id, app_id) VALUES (?, ?)", (session.id, app_id)
@@ -100,7 +103,7 @@ class Database:
 
     def add_checkout(self, app_id: str, return_url: str) -> str:
         """Store a checkout and return its id."""
-        checkout_id = secrets.token_urlsafe(16)
+        checkout_id = self.ids.new("checkout", app_id, return_url).hex
         with self._connection() as connection:
             connection.execute(
                 "INSERT INTO pending_checkouts VALUES (?, ?, ?)", (checkout_id, app_id, return_url)
@@ -121,6 +124,11 @@ class Database:
         """Return the rows of a query."""
         with self._connection() as connection:
             return connection.execute(query, values).fetchall()
+
+    def _new_workspace_id(self, connection: sqlite3.Connection) -> str:
+        workspace_id = self.ids.new("workspace").hex[:16]
+        connection.execute("INSERT INTO workspace VALUES (?)", (workspace_id,))
+        return workspace_id
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
@@ -191,9 +199,3 @@ def _use_wal(connection: sqlite3.Connection) -> None:
             time.sleep(0.02)
         else:
             return
-
-
-def _new_workspace_id(connection: sqlite3.Connection) -> str:
-    workspace_id = secrets.token_hex(8)
-    connection.execute("INSERT INTO workspace VALUES (?)", (workspace_id,))
-    return workspace_id

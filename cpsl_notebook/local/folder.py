@@ -18,7 +18,10 @@ try:
 except ImportError:  # Windows, where configurations of killed processes stay
     fcntl = None
 
-__all__ = ["Folder"]
+__all__ = ["DATABASE", "Folder"]
+
+DATABASE = "workspace.sqlite"
+"""The name of the SQLite file."""
 
 _PREFIX = "capsule_local_"  # distinguishes a local workspace's token from a real one
 
@@ -55,11 +58,6 @@ class Folder:
             self.login_secret = self._read_or_create("login-secret", secrets.token_urlsafe(24))
         except OSError as error:
             raise self._unusable(error) from None
-
-    @property
-    def database(self) -> Path:
-        """The SQLite file."""
-        return self.path / "workspace.sqlite"
 
     def add_config(self, grpc_port: int) -> Path:
         """Write a ``config.ini`` for a running server, and return its path.
@@ -110,7 +108,7 @@ class Folder:
     def _create(self) -> None:
         found = {path.name for path in self.path.iterdir()} if self.path.exists() else set()
         found = {name for name in found if not name.startswith("config.ini.")}  # another start
-        if found and not found & {self.database.name, "login-secret"} and not self._stored_token():
+        if found and not found & {DATABASE, "login-secret"} and not self._stored_token():
             raise UserError(f"{self.path} is not empty and not a workspace. Use another folder.")
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if sys.platform != "win32":

@@ -37,7 +37,7 @@ class RecordedWorkspace:
         self.today: date | str = replayed.began.date()
 
     def __repr__(self) -> str:
-        return f"<recorded workspace, {self.folder}>"
+        return f"<recorded workspace, {self.folder.name}>"
 
     def __enter__(self) -> Self:
         return self

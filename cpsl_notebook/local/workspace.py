@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import shutil
 import socket
 import sqlite3
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -20,15 +22,17 @@ from cpsl_notebook.errors import UsageError, UserError
 from cpsl_notebook.local import grpc_server as rpc
 from cpsl_notebook.local.apps import Apps
 from cpsl_notebook.local.database import Database
-from cpsl_notebook.local.folder import Folder
+from cpsl_notebook.local.folder import DATABASE, Folder
 from cpsl_notebook.local.forks import close_sockets, watch_forks
 from cpsl_notebook.local.http_server import make_app
+from cpsl_notebook.local.ids import Ids
 from cpsl_notebook.local.payments import Payments
 from cpsl_notebook.local.pending_logins import PendingLogins
 from cpsl_notebook.local.recorded_workspace import recorded_running, start_recorded
 from cpsl_notebook.local.samples.ledger import TODAY
 from cpsl_notebook.local.session import Answer
 from cpsl_notebook.paths import capsule_home
+from cpsl_notebook.reproducible import is_reproducible
 
 if TYPE_CHECKING:
     from cpsl_notebook.client import Client
@@ -49,6 +53,9 @@ def start(
     on_login: Callable[[str], None] | None = None,
 ) -> Workspace:
     """Start a local workspace in this process.
+
+    If outputs are reproducible (``CAPSULE_REPRODUCIBLE=1``), its ids come from a seed, so they are the
+    same in every execution, and its conversations are not kept when it stops.
 
     Parameters
     ----------
@@ -161,8 +168,11 @@ class Workspace:
     ) -> None:
         self._payments = Payments(today)
         self._initial_today = self._payments.today
+        ids = Ids(seeded=is_reproducible())
+        # Other processes would create the same ids from the seed, so nothing is shared with them.
+        self._scratch = Path(tempfile.mkdtemp(prefix="capsule-")) if ids.seeded else None
         try:
-            self._database = Database(folder.database)
+            self._database = Database((self._scratch or folder.path) / DATABASE, ids)
         except (OSError, sqlite3.Error) as error:
             raise UserError(
                 f"Cannot use the workspace in {folder.path}: {error}. Remove or rename the "
@@ -175,7 +185,11 @@ class Workspace:
         self._secret = folder.login_secret
         announce = (lambda login: on_login(self.login_link(login))) if on_login else None
         self._logins = PendingLogins(self._secret, announce)
-        self._grpc, self._socket, grpc_port = self._bind(port)
+        try:
+            self._grpc, self._socket, grpc_port = self._bind(port)
+        except BaseException:
+            self._remove_scratch()
+            raise
         self._ports = (grpc_port, grpc_port + 1)
         self.grpc_address = f"{_HOST}:{grpc_port}"
         self.http_url = f"http://{_HOST}:{grpc_port + 1}"
@@ -187,12 +201,13 @@ class Workspace:
             self._grpc.stop(None).wait(_TIMEOUT)
             self._socket.close()
             folder.release()
+            self._remove_scratch()
             raise
         atexit.register(self.stop)
 
     def __repr__(self) -> str:
-        state = self.http_url if self in _running else "stopped"
-        return f"<local workspace {state}, data in {self.folder}>"
+        state = "running" if self in _running else "stopped"
+        return f"<local workspace, {state}: {', '.join(app['name'] for app in self._apps.all())}>"
 
     def __enter__(self) -> Self:
         return self
@@ -367,6 +382,11 @@ class Workspace:
         stopped.wait(_TIMEOUT)
         self._database.close()
         self._files.remove_config(self.config_path)
+        self._remove_scratch()
+
+    def _remove_scratch(self) -> None:
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _bind(self, port: int) -> tuple[Any, socket.socket, int]:
         """Bind gRPC to a port and HTTP to the next one; return both and the gRPC port."""

@@ -16,6 +16,7 @@ from traitlets import Bool, Enum, Float, Unicode
 from cpsl_notebook.errors import StoppedError, UserError, as_user_error
 from cpsl_notebook.magics.handlers import send_cell
 from cpsl_notebook.magics.parser import help_text, parse_cell_line, parse_line
+from cpsl_notebook.reproducible import set_reproducible
 from cpsl_notebook.settings import MAX_TIMEOUT
 
 if TYPE_CHECKING:
@@ -56,7 +57,12 @@ class CapsuleMagics(Magics):
         False,
         help="Whether to load remote images in replies. The image's server learns that you view it.",
     ).tag(config=True)
-
+    reproducible = Bool(
+        False,
+        help="Whether outputs leave out times, ids, ports and folders, so that they are the same in "
+        "every execution. Set it before `%capsule local`, whose ids then come from a seed. "
+        "Conversations are not kept for later kernels. CAPSULE_REPRODUCIBLE=1 turns it on, too.",
+    ).tag(config=True)
     math = Bool(False, help=r"Whether to typeset $$…$$, \[…\] and \(…\) in replies.").tag(
         config=True
     )
@@ -69,6 +75,7 @@ class CapsuleMagics(Magics):
             if getattr(self, name) == self.trait_defaults(name):
                 setattr(self, name, getattr(settings, name))
             setattr(settings, name, getattr(self, name))
+        set_reproducible(self.reproducible)
         self.observe(self._apply_setting, list(vars(settings)))
 
     @property
@@ -113,6 +120,7 @@ class CapsuleMagics(Magics):
 
     def _apply_setting(self, change: dict[str, Any]) -> None:
         setattr(self.context.settings, change["name"], change["new"])
+        set_reproducible(self.reproducible)
         if change["name"] in ("remote_images", "math"):  # also for replies that are shown again
             for reply in self.context.replies:
                 setattr(reply, change["name"], change["new"])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cpsl_notebook.errors import UsageError, UserError
 from cpsl_notebook.magics.printing import say
+from cpsl_notebook.reproducible import is_reproducible, shown_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -185,13 +186,16 @@ def _stop_local(context: NotebookContext, workspace: Any) -> None:
         say("No local workspace is running.")
     else:
         workspace.stop()
-        say(f"Stopped the local workspace. Its data is kept in {workspace.folder}.")
+        kept = "" if is_reproducible() else f" Its data is kept in {workspace.folder}."
+        say(f"Stopped the local workspace.{kept}")
     replayed = _replayed(context)
     if replayed is None:
         context.connect(None)
     else:
         replayed.before = None  # it may have been the client of the workspace
-        say(f"Still replaying {replayed.file.path}. Stop with `%capsule replay --stop`.")
+        say(
+            f"Still replaying {shown_path(replayed.file.path)}. Stop with `%capsule replay --stop`."
+        )
 
 
 def _connect(context: NotebookContext, client: Client | None) -> None:
@@ -199,7 +203,7 @@ def _connect(context: NotebookContext, client: Client | None) -> None:
     replayed = _replayed(context)
     context.connect(client)
     if replayed is not None:
-        say(f"Stopped replaying {replayed.file.path}.")
+        say(f"Stopped replaying {shown_path(replayed.file.path)}.")
 
 
 def _replayed(context: NotebookContext) -> ReplayClient | None:

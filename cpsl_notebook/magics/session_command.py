@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cpsl_notebook.errors import UsageError, UserError
 from cpsl_notebook.magics.printing import say
+from cpsl_notebook.reproducible import is_reproducible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +73,8 @@ def use(magics: CapsuleMagics, options: argparse.Namespace) -> None:
     shared = _shared_notice(chosen)
     chosen = conversations.use(chosen, options.session)
     unlisted = "" if found else ", which is not in the list"
-    say(f"The next cell for {chosen.arguments} continues {chosen.session_id}{unlisted}.{shared}")
+    title = chosen.title if is_reproducible() else chosen.session_id
+    say(f"The next cell for {chosen.arguments} continues {title}{unlisted}.{shared}")
 
 
 def forget(magics: CapsuleMagics, options: argparse.Namespace) -> None:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from cpsl_notebook.errors import UsageError, UserError
 from cpsl_notebook.frames.columns import STRING
 from cpsl_notebook.reply.model import Reply
+from cpsl_notebook.reproducible import hide_values
 from cpsl_notebook.sanitize import clean
 from cpsl_notebook.sweeps.input_rows import InputRows
 from cpsl_notebook.sweeps.outcomes import ANSWERED, UNKNOWN, Outcome
@@ -28,6 +29,7 @@ _COLUMNS = (
     *("prompt", "reply", "status", "error", "attempts", "first_text_s", "total_s"),
     *("session_id", "request_id"),
 )
+_VARYING = ("first_text_s", "total_s", "session_id", "request_id")
 
 Form = Literal["json", "table"]
 
@@ -153,6 +155,7 @@ class Answers:
             "session_id": _strings([self._session_ids]),
             "request_id": _strings([self._request_ids]),
         }
+        columns = hide_values(columns, *_VARYING)
         taken = {f"{prefix}{name}" for name in columns}
         kept = set() if inputs is None else set(inputs.columns)
         parsed = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cpsl_notebook.reproducible import is_reproducible
 from cpsl_notebook.sanitize import clean
 from cpsl_notebook.sweeps.sweep_progress import duration
 from cpsl_notebook.sweeps.variants import Requests
@@ -35,6 +36,8 @@ def preview(
     seconds : float or None
         How long a reply takes, if it is known.
     """
+    if is_reproducible():
+        seconds = None  # it is measured
     each = ASSUMED_SECONDS if seconds is None else seconds
     left = max(len(pending) * each / max_active, len(pending) * 60.0 / rpm if rpm else 0.0)
     basis = f"assuming {each:.3g} s for a reply" if seconds is None else f"{each:.3g} s for a reply"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import statistics
 import uuid
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
@@ -17,6 +16,7 @@ from IPython.core.getipython import get_ipython
 from cpsl_notebook.client import Client
 from cpsl_notebook.cpsl_package import takes
 from cpsl_notebook.errors import UserError
+from cpsl_notebook.reproducible import warn
 from cpsl_notebook.sweeps.answer_frame import Answers, Form, check_names
 from cpsl_notebook.sweeps.answer_store import AnswerStore, store_path, stored_outcomes
 from cpsl_notebook.sweeps.arguments import check_arguments
@@ -299,7 +299,7 @@ def sweep(
         raise error
     if reason:
         unsent = int((frame[f"{prefix}status"] == "stopped").sum())
-        warnings.warn(f"{reason} {unsent:,} rows were not sent.", stacklevel=2)
+        warn(f"{reason} {unsent:,} rows were not sent.", stacklevel=2)
     return frame
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from tqdm import tqdm
 
 from cpsl_notebook.front_end import front_end
+from cpsl_notebook.reproducible import is_reproducible
 
 __all__ = ["SweepProgress", "duration"]
 
@@ -109,9 +110,9 @@ class SweepProgress:
 
     @property
     def text(self) -> str:
-        """The numbers as text."""
+        """The numbers as text; without times if outputs are reproducible."""
         parts = [f"{self.failed:,} failed"] if self.failed else []
-        if self._sent:
+        if self._sent and not is_reproducible():
             parts += [f"{self.rate:.3g} rows/s", f"{duration(self.seconds_left or 0.0)} left"]
         return ", ".join([*parts, *([self.note] if self.note else [])])
 

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from cpsl_notebook.cpsl_package import make_client
+from cpsl_notebook.recordings.callers import calling
 from cpsl_notebook.sweeps.dask_claims import claim
 from cpsl_notebook.sweeps.outcomes import (
     ANSWERED,
@@ -110,8 +111,10 @@ def run_task(plan: Plan, task: Task) -> list[Outcome]:
         return [Outcome(REFUSED, error=_described(error, plan))]
     outcomes: list[Outcome] = []
     session_id = task.session_id
+    row = f"row {task.name.partition('-')[0]}"
     for prompt in task.prompts:
-        outcome = _ask(client, plan, task.app, prompt, session_id)
+        with calling(row, plan.run):
+            outcome = _ask(client, plan, task.app, prompt, session_id)
         outcomes.append(outcome)
         if outcome.kind != ANSWERED:
             break

@@ -3,20 +3,26 @@
 Programs run outside the repository, where ``cpsl/`` would hide an installed ``cpsl``.
 """
 
+import json
 import os
+import re
 import subprocess
 import sys
 import textwrap
 
 import pytest
-from environments import CI, ROOT, SDK, NotInstalledError, environment
+import requests
+import stored_notebooks
+from environments import CI, ROOT, SDK, NotInstalledError, environment, find_python
 from fast_gateway import APP, BROKEN, CRASHED, LIMITED, REFUSED, FastGateway
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 
-def environment_or_skip(name, *packages, ours=()):
+def environment_or_skip(name, *packages, ours=(), python=None):
     """Create an environment; skip the test if that fails, except in CI."""
     try:
-        return environment(name, *packages, ours=ours)
+        return environment(name, *packages, ours=ours, python=python)
     except NotInstalledError as error:
         if CI:
             raise
@@ -235,16 +241,96 @@ def test_loading_with_both_distributions_prints_one_line(sdk_and_extension, tmp_
     assert printed.count("\n") == 1 and "overwrite each other's files" in printed
 
 
-def test_binder_environment_runs_the_quickstart(tmp_path):
-    python = environment_or_skip("binder", "-r", "binder/requirements.txt", ours=("./cpsl", "."))
+REPO2DOCKER = "jupyter-repo2docker==2026.4.0"
+READ = """
+import json, os, sys
+from repo2docker.app import Repo2Docker
+
+app = Repo2Docker()
+os.chdir(sys.argv[1])
+packs = (kind(app.base_image) for kind in app.buildpacks)
+pack = next(pack for pack in packs if pack.detect())
+commands = [command.partition("/bin/")[2] for _, command in pack.get_assemble_scripts()]
+print(json.dumps({
+    "kind": type(pack).__name__,
+    "folder": pack.binder_dir,
+    "python": pack.python_version,
+    "copies the repository before it installs": not pack.get_preassemble_scripts(),
+    "installs": commands,
+    "then runs": pack.get_post_build_scripts(),
+    "starts with": pack.get_start_script(),
+}))
+"""
+
+
+def test_repo2docker_reads_the_binder_folder(tmp_path):
+    python = environment_or_skip("repo2docker", REPO2DOCKER)
+    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    ran = subprocess.run(
+        [python, "-c", READ, ROOT], env=environ, capture_output=True, text=True, timeout=120
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout.splitlines()[-1]) == {
+        "kind": "PythonBuildPack",
+        "folder": "binder",
+        "python": PYTHON_OF_BINDER,
+        "copies the repository before it installs": True,
+        "installs": ['pip install --no-cache-dir -r "binder/requirements.txt"'],
+        "then runs": ["binder/postBuild"],
+        "starts with": "${REPO_DIR}/binder/start",
+    }
+    assert all(os.access(ROOT / "binder" / name, os.X_OK) for name in ("postBuild", "start"))
+
+
+PYTHON_OF_BINDER = (ROOT / "binder" / "runtime.txt").read_text().strip().removeprefix("python-")
+
+
+@pytest.fixture(scope="module")
+def binder():
+    """An environment with exactly what Binder installs, after its build; returns its Python."""
+    python = environment_or_skip(
+        "binder",
+        *("-r", "binder/requirements.txt"),
+        ours=("./cpsl", "."),
+        python=find_python(PYTHON_OF_BINDER),
+    )
     path = f"{python.parent}:{os.environ['PATH']}"
     subprocess.run(["binder/postBuild"], check=True, cwd=ROOT, env=os.environ | {"PATH": path})
-    code = f"""
-        import nbclient, nbformat
-        notebook = nbformat.read({str(ROOT / "notebooks" / "quickstart.ipynb")!r}, 4)
-        nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
-        print("executed")
-    """
-    home = os.environ["CAPSULE_HOME"]
-    assert run(python, code, tmp_path, CAPSULE_HOME=home).endswith("executed\n")
-    assert (python.parent / "jupyter-lab").exists()
+    return python
+
+
+@pytest.mark.parametrize("name", stored_notebooks.NAMES)
+def test_binder_environment_executes_the_notebook(name, binder, tmp_path):
+    notebook = stored_notebooks.read(name)
+    stored = stored_notebooks.outputs(notebook)
+    environ = {"PYTHONPATH": ""}  # what is installed, not the checkout
+    stored_notebooks.execute(notebook, tmp_path, python=binder, environ=environ)
+    fresh = stored_notebooks.outputs(notebook)
+    assert [bool(output) for output in fresh] == [bool(output) for output in stored]
+
+
+def test_binder_opens_the_quickstart(binder, tmp_path):
+    home = {"HOME": str(tmp_path), "PATH": f"{binder.parent}:{os.environ['PATH']}"}
+    options = ["--allow-root", "--no-browser", "--ip=127.0.0.1", "--port=0"]
+    server = subprocess.Popen(
+        [ROOT / "binder" / "start", "jupyter-lab", *options],
+        cwd=ROOT,
+        env=home,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        found = (re.search(r"(http://127\.0\.0\.1:\d+)(/\S*)", line) for line in server.stdout)
+        url = next(filter(None, found))
+        assert url[2].startswith("/lab/tree/notebooks/quickstart.ipynb")
+        retries = Retry(total=None, connect=100, backoff_factor=0.1, backoff_max=0.5)
+        with requests.Session() as session:
+            session.mount(url[1], HTTPAdapter(max_retries=retries))  # it does not listen yet
+            session.get(url[0])  # with the token
+            opened = session.get(url[1])
+        assert opened.url == f"{url[1]}/lab/tree/notebooks/quickstart.ipynb"
+        assert opened.status_code == 200
+    finally:
+        server.terminate()
+        server.wait(60)

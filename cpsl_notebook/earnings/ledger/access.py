@@ -20,6 +20,7 @@ from cpsl_notebook.earnings.ledger.notes import left_out
 from cpsl_notebook.earnings.ledger.roles import ROLES, Roles, table
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.frames.evidence import ATTRIBUTE, evidence, gaps
+from cpsl_notebook.pseudonyms import sample_secret
 
 if TYPE_CHECKING:
     from cpsl_notebook.earnings.accessor import Earnings
@@ -54,7 +55,8 @@ def ledger(
     mask_payers : bool or str, default False
         Whether to replace payers and subscriptions with pseudonyms. ``True`` uses a key stored on this
         machine, so that a payer always gets the same pseudonym here. A secret string gives the same
-        pseudonyms on every machine where it is used.
+        pseudonyms on every machine where it is used. If outputs are reproducible, so does ``True``
+        for the sample payers of the local workspace.
     strict : bool, default False
         Whether to raise an error if a value cannot be read. Otherwise the value is missing and a
         warning is issued.
@@ -102,7 +104,8 @@ def ledger(
     built = build(frame, roles=roles, amounts=amounts, strict=strict)
     rows = built.rows.copy()  # the analyses share the others
     if mask_payers:
-        secret = None if mask_payers is True else mask_payers
+        payers = rows["payer"].dropna().unique()
+        secret = sample_secret(payers) if mask_payers is True else mask_payers
         rows = rows.assign(
             payer=masked(rows["payer"], secret),
             subscription=masked(rows["subscription"], secret, prefix="subscription"),

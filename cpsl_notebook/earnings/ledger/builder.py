@@ -23,7 +23,6 @@ What is left out is counted in the notes of the ledger.
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -72,6 +71,7 @@ from cpsl_notebook.errors import UserError
 from cpsl_notebook.frames.evidence import find_gap
 from cpsl_notebook.frames.schema import AMOUNT_COLUMNS
 from cpsl_notebook.frames.unparsed import unparsed_fields
+from cpsl_notebook.reproducible import warn
 
 __all__ = ["CLOCK_SKEW_DAYS", "build", "find_roles", "terms"]
 
@@ -485,7 +485,7 @@ def _as_of(
         )
     # as_of is in the day, month or year of the reading, which was not over
     if asked - end > pd.Timedelta(days=1):
-        warnings.warn(
+        warn(
             f"as_of={as_of} is not over: {when}. The result holds for that moment; omit as_of to "
             "ask for it.",
             stacklevel=4,
@@ -501,4 +501,4 @@ def _report(unread: Mapping[str, Unread], strict: bool) -> None:
     message = f"Some values could not be read and are missing from the ledger: {counts}."
     if strict:
         raise UserError(message)
-    warnings.warn(f"{message} ledger(strict=True) makes this an error.", stacklevel=4)
+    warn(f"{message} ledger(strict=True) makes this an error.", stacklevel=4)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from cpsl_notebook.earnings.ledger.segments import name_segments, segment_column
 from cpsl_notebook.earnings.ledger.transactions import amount_of, entries, groups_of, totals
 from cpsl_notebook.earnings.result_table import answer, result_table
 from cpsl_notebook.errors import UserError
+from cpsl_notebook.reproducible import warn
 
 if TYPE_CHECKING:
     from cpsl_notebook.earnings.accessor import Earnings
@@ -145,7 +145,7 @@ def compute_payers(
     gap = "" if ledger.cut else ledger.find_gap()
     if gap:
         message = f"payers() cannot tell new from returning payers: {gap}. {HOW_TO_DECLARE}"
-        warnings.warn(message, stacklevel=3)
+        warn(message, stacklevel=3)
     if ledger.cut or gap:
         table[["new_payers", "returning_payers"]] = pd.NA
     return calendar.finish(table, "period", since)
