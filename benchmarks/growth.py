@@ -564,7 +564,7 @@ CASES = [
     Case(1, "warm chats of the local workspace, s", (10, 40, 160), warm_chats, 0.02, 1.2, True),
     Case(2, "payments of many apps / one by one", SIZES["apps"], read_payments, 0.3),
     Case(2, "earnings of many apps / one by one", SIZES["apps"], read_earnings, 0.3),
-    Case(3, "first cells / import pandas", (1, 2, 4), first_cells, 1.0),
+    Case(3, "first cells / import pandas", (1, 2, 4), first_cells, 1.4),
     Case(3, "%capsule local and cells import pandas", (1, 2, 4), pandas_imports, 0.0),
     Case(4, "cpsl … / python -c pass", ("--version", "--help", "--wrong"), command, 3.0),
     Case(5, "IOPub, growing code fence, B", SIZES["characters"], fence_traffic, 10.0, 1.2, True),
