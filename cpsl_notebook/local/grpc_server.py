@@ -7,12 +7,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import grpc
-
 from cpsl_notebook.local.apps import Apps
 from cpsl_notebook.local.database import Database
+from cpsl_notebook.local.forks import no_grpc_fork_handlers
 from cpsl_notebook.local.messages import SERVICE, message
 from cpsl_notebook.local.pending_logins import PendingLogins
+
+with no_grpc_fork_handlers():
+    import grpc
 
 __all__ = ["make_server"]
 

@@ -135,7 +135,8 @@ class Workspace:
 
     It answers up to 200 messages at once; others wait. Requests may have up to 16 MiB.
 
-    A forked child of the process has no workspace; it can use the parent's through the addresses.
+    A forked child of the process has no workspace; it can use the parent's through the addresses,
+    but gRPC, with which `cpsl.Client` looks up the names of apps, does not work in it: use ids there.
 
     Attributes
     ----------
