@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from cpsl_notebook.sanitize import clean
+from cpsl_notebook.sanitize import one_line
 
 if TYPE_CHECKING:
     from cpsl_notebook.conversation.registry import ConversationRegistry
@@ -46,10 +46,11 @@ def sessions_frame(
           conversation that this kernel has not used, because prompts are not stored),
         - ``turns`` (``Int64``), ``last_at`` (``datetime64[us, UTC]``),
         - ``current`` (``boolean``; whether the next cell continues the conversation),
-        - with *everywhere*, also ``started_at`` (``datetime64[us, UTC]``), ``session_id``,
-          ``notebook`` and ``workspace`` (``string``).
+        - with *everywhere*, or if the workspace is not known, also ``started_at``
+          (``datetime64[us, UTC]``), ``session_id``, ``notebook`` and ``workspace`` (``string``).
     """
     known = conversations.everywhere() if everywhere else conversations.all()
+    has_workspaces = everywhere or conversations.workspace is None
     prompts = {(reply.app, reply.session_id): reply.prompt for reply in reversed(replies)}
     room = _TABLE_WIDTH - _WIDTH_OF_OTHERS - _longest([c.app for c in known])
     room -= _longest([c.name for c in known])
@@ -63,7 +64,7 @@ def sessions_frame(
         "last_at": _times([c.last_at for c in known]),
         "current": pd.Series([conversations.is_current(c) for c in known], dtype="boolean"),
     }
-    if everywhere:
+    if has_workspaces:
         columns["started_at"] = _times([c.started_at for c in known])
         for name in ("session_id", "notebook", "workspace"):
             columns[name] = pd.Series([getattr(c, name) for c in known], dtype="string")
@@ -79,8 +80,8 @@ def _title(prompt: str | None, room: int) -> str | None:
         return None
     fewest, most = _TITLE_LENGTHS
     length = max(fewest, min(room, most))
-    title = " ".join(clean(prompt).split())
-    return title if len(title) <= length else f"{title[: length - 1]}…"
+    line = one_line(prompt)
+    return line if len(line) <= length else f"{line[: length - 1]}…"
 
 
 def _short(session_ids: list[str]) -> list[str]:
