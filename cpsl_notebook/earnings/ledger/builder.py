@@ -141,7 +141,9 @@ def build(
     whole = _whole_history(frame, found, amounts or frame.attrs.get("amounts"))
     _report(whole.unread, strict)
     rows, positions = whole.rows, whole.positions
-    until = whole.latest if as_of is None else _as_of(as_of, tz, whole.read, whole.latest)
+    until = whole.latest
+    if as_of is not None:
+        until = _as_of(as_of, tz, _read_at(frame), whole.latest, "read_at" in frame.attrs)
     if as_of is not None:
         is_known = (~(rows["paid_at"] >= until)).to_numpy()
         rows, positions = rows[is_known].reset_index(drop=True), positions[is_known]
@@ -177,8 +179,6 @@ class _Whole:
         Rows of the ledger.
     positions : numpy.ndarray of int
         Row of the frame that each row comes from.
-    read : pandas.Timestamp or NaT
-        Time of reading.
     latest : pandas.Timestamp
         Moment up to which the rows are complete.
     missing, derived, unread, notes, terms
@@ -187,7 +187,6 @@ class _Whole:
 
     rows: pd.DataFrame
     positions: npt.NDArray[np.int64]
-    read: Any
     latest: pd.Timestamp
     missing: dict[str, str]
     derived: frozenset[str]
@@ -236,10 +235,10 @@ def _build_whole(frame: pd.DataFrame, found: Roles, amounts: Unit | None) -> tup
     rows["payer"], notes = merge_payers(rows, columns.get("email"))
     rows[_POSITION] = np.arange(len(rows))
     paid, is_payment = are_paid(rows["payment_status"]), _is_payment(rows)
-    read, latest = _latest(frame, rows)
+    latest = _latest(frame, rows)
     is_late = rows["paid_at"] > latest
     # Without a time of reading, a late payment is one in the future, which depends on the clock.
-    is_lasting = not pd.isna(read) or (not is_late.any() and rows["paid_at"].notna().any())
+    is_lasting = "read_at" in frame.attrs or (not is_late.any() and rows["paid_at"].notna().any())
     kept = paid & is_payment & ~is_late
     if not kept.all():
         notes += _notes_on_left_out(rows, paid, is_payment, is_late)
@@ -255,7 +254,6 @@ def _build_whole(frame: pd.DataFrame, found: Roles, amounts: Unit | None) -> tup
     whole = _Whole(
         positions=rows.pop(_POSITION).to_numpy(np.int64),
         rows=rows,
-        read=read,
         latest=latest,
         missing=missing,
         derived=derived,
@@ -457,32 +455,37 @@ def _notes_on_left_out(
     return notes + notes_by_app(rows[paid & is_payment & is_late], "dates", finding)
 
 
-def _latest(frame: pd.DataFrame, rows: pd.DataFrame) -> tuple[Any, pd.Timestamp]:
-    """Return the time of reading, if known, and the moment up to which the rows are complete.
+def _read_at(frame: pd.DataFrame) -> pd.Timestamp:
+    """Return the time of reading; now if it is unknown."""
+    if "read_at" in frame.attrs:
+        return moment(frame.attrs["read_at"])
+    return pd.Timestamp.now("UTC").as_unit("us")
 
-    If the time of reading is unknown, the rows are complete up to the last payment. The clock of the
-    service may be ahead of ours, so the last payment may be after the reading, but by no more than
-    `CLOCK_SKEW_DAYS`.
+
+def _latest(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.Timestamp:
+    """Return the moment up to which the rows are complete.
+
+    That is the time of reading. If it is unknown, the rows are complete up to the last payment. The
+    clock of the service may be ahead of ours, so the last payment may be after the reading, but by no
+    more than `CLOCK_SKEW_DAYS`.
     """
-    now = pd.Timestamp.now("UTC").as_unit("us")
-    read = moment(frame.attrs["read_at"]) if "read_at" in frame.attrs else pd.NaT
-    end = now if pd.isna(read) else read
-    paid_at = rows["paid_at"]
-    last = paid_at[paid_at <= end + pd.Timedelta(days=CLOCK_SKEW_DAYS)].max()
-    known = [time for time in (read, last + pd.Timedelta(1, "us")) if not pd.isna(time)]
-    return read, max(known, default=now)
+    read, paid_at = _read_at(frame), rows["paid_at"]
+    last = paid_at[paid_at <= read + pd.Timedelta(days=CLOCK_SKEW_DAYS)].max()
+    known = [read] if "read_at" in frame.attrs else []
+    if not pd.isna(last):
+        known.append(last + pd.Timedelta(1, "us"))
+    return max(known, default=read)
 
 
-def _as_of(as_of: Moment, tz: str, read: Any, latest: pd.Timestamp) -> pd.Timestamp:
+def _as_of(
+    as_of: Moment, tz: str, read: pd.Timestamp, latest: pd.Timestamp, is_known: bool
+) -> pd.Timestamp:
     """Return the end of *as_of*, but not after the reading, with a warning if that is much earlier."""
     asked = moment(as_of, tz)
-    if pd.isna(read):
-        now = pd.Timestamp.now("UTC").as_unit("us")
-        end, when = max(now, latest), f"it is {now:%Y-%m-%d %H:%M} UTC"
-    else:
-        end, when = latest, f"the payments were read at {read:%Y-%m-%d %H:%M} UTC"
+    end = max(read, latest)
     if asked <= end:
         return asked
+    when = f"{'the payments were read at' if is_known else 'it is'} {read:%Y-%m-%d %H:%M} UTC"
     if in_utc(first_day(as_of, tz), tz) > end:
         raise UserError(
             f"as_of ends at {asked:%Y-%m-%d %H:%M} UTC, but {when}. Read them again after that, or "

@@ -135,8 +135,8 @@ def _sums_by_app(ledger: Ledger) -> dict[str, dict[Hashable, Any]]:
     """Return the number of currencies and the sum of each amount by app; None for unknown sums."""
     rows = ledger.rows
     names = [name for name in (ROLES[role] for role in AMOUNTS) if name not in ledger.missing]
-    check_sums(rows[names], [rows["app"]])
     by_app = rows.groupby("app", observed=True)
+    check_sums(rows[names], [rows["app"]])
     sums = by_app[names].sum().astype(object)
     sums[rows[names].isna().groupby(rows["app"], observed=True).any()] = None
     currencies = by_app["currency"].nunique()
