@@ -109,13 +109,14 @@ def gaps(frame: pd.DataFrame) -> dict[str, str]:
     read = json.loads(frame.attrs.get(ATTRIBUTE, "{}"))
     if not read or not {read["app"], *read["columns"]} <= set(frame.columns):
         return {"": "it is unknown whether these payments are all payments of their apps"}
-    counts = frame[read["app"]].astype("string").value_counts()
+    apps = _fingerprints(frame, read["app"], read["columns"])
+    most_first = sorted(apps.items(), key=lambda item: -item[1]["rows"])
     found = {
-        str(app): _gap_of_app(app, count, read["apps"].get(app)) for app, count in counts.items()
+        app: _gap_of_app(app, known["rows"], read["apps"].get(app)) for app, known in most_first
     }
     if not any(found.values()):
-        for app, fingerprint in _fingerprints(frame, read["app"], read["columns"]).items():
-            if fingerprint != read["apps"][app]:
+        for app, known in apps.items():
+            if known != read["apps"][app]:
                 found[app] = f"these payments are not the rows of {app} that were read"
     return {app: gap for app, gap in found.items() if gap}
 

@@ -163,6 +163,7 @@ def build(
         in_past=until < whole.latest,
         columns=found.columns,
         find_gap=lambda: whole.find_gap(frame),
+        may_repeat=whole.may_repeat,
     )
 
 
@@ -193,12 +194,19 @@ class _Whole:
     notes: tuple[Note, ...]
     terms: dict[str, int]
     _gap: str | None = None
+    _may_repeat: bool | None = None
 
     def find_gap(self, frame: pd.DataFrame) -> str:
         """Return why the frame may lack rows, or an empty string."""
         if self._gap is None:
             self._gap = find_gap(frame)
         return self._gap
+
+    def may_repeat(self) -> bool:
+        """Return whether rows share an id."""
+        if self._may_repeat is None:
+            self._may_repeat = not self.rows["payment_id"].dropna().is_unique
+        return self._may_repeat
 
 
 _kept = Kept[_Whole]()

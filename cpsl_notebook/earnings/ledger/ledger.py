@@ -98,6 +98,8 @@ class Ledger:
         Columns of the payments by role.
     find_gap : callable
         Function that returns why rows may be missing, or an empty string.
+    may_repeat : callable
+        Function that returns whether rows may share an id.
     """
 
     rows: pd.DataFrame
@@ -112,6 +114,7 @@ class Ledger:
     in_past: bool = False
     columns: Mapping[str, Hashable] = field(default_factory=dict)
     find_gap: Callable[[], str] = field(default=lambda: "")
+    may_repeat: Callable[[], bool] = field(default=lambda: True)
 
     @property
     def until(self) -> pd.Timestamp:
@@ -127,7 +130,7 @@ class Ledger:
         may, too.
         """
         rows = self.rows
-        if "payment_id" in self.missing or rows["payment_id"].dropna().is_unique:
+        if "payment_id" in self.missing or not self.may_repeat():
             return rows[:0]
         rows = rows[rows["payment_id"].notna()]
         is_refund = (rows["gross_cents"] < 0).fillna(False).astype(bool)
