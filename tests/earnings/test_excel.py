@@ -133,7 +133,8 @@ def test_excel_has_number_formats_and_column_widths(tmp_path):
 
 
 def test_rows_are_written_some_at_a_time_so_that_memory_stays_small(tmp_path, monkeypatch):
-    monkeypatch.setattr(excel, "_ROWS_AT_ONCE", 500)
+    monkeypatch.setattr(excel, "_ROWS_AT_ONCE", 200)
+    monkeypatch.setattr(excel, "_ROWS_MEASURED", 200)
 
     def peak(rows):
         payments = frame(*(THREE[0] | {"payment_id": f"p{number}"} for number in range(rows)))
@@ -144,12 +145,12 @@ def test_rows_are_written_some_at_a_time_so_that_memory_stays_small(tmp_path, mo
         tracemalloc.stop()
         return most, path
 
-    few, _ = peak(1_500)
-    many, path = peak(6_001)
+    few, _ = peak(600)
+    many, path = peak(2_401)
     assert many < 1.5 * few
     sheet = openpyxl.load_workbook(path, read_only=True).active
     ids = [row[1] for row in sheet.iter_rows(min_row=2, values_only=True)]
-    assert ids == [f"p{number}" for number in range(6_001)]
+    assert ids == [f"p{number}" for number in range(2_401)]
 
 
 def test_long_writing_shows_progress(tmp_path, monkeypatch, capsys):
