@@ -1,0 +1,71 @@
+"""Build the documentation offline: ``make docs`` writes ``build/docs/html``.
+
+The pages come from three places: this folder, the notebooks, and the code (see `generate`). They are
+put together in ``build/docs/source``, so that the site has one tree of addresses.
+"""
+
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
+os.environ["DOCS_ROOT"] = str(ROOT)
+SOURCE = ROOT / "build" / "docs" / "source"
+HTML = ROOT / "build" / "docs" / "html"
+
+# Where each notebook is shown.
+NOTEBOOKS = {
+    "quickstart": "tutorials/first-cell",
+    "earnings": "tutorials/monthly-close",
+    "exploring": "tutorials/explore-an-app",
+    "sweeps": "tutorials/evaluate-a-prompt",
+    "teaching": "tutorials/teach",
+}
+
+
+def assemble(folder: Path = SOURCE) -> None:
+    """Put all pages into one folder."""
+    from generate import pages, put
+
+    written = set()
+
+    def add(name: str, content: str | bytes) -> None:
+        put(folder / name, content)
+        written.add(folder / name)
+
+    docs = ROOT / "docs"
+    for path in docs.rglob("*"):
+        if path.is_file() and path.suffix != ".py" and "__pycache__" not in path.parts:
+            add(str(path.relative_to(docs)), path.read_bytes())
+    for name, page in NOTEBOOKS.items():
+        if (notebook := ROOT / "notebooks" / f"{name}.ipynb").exists():
+            add(f"{page}.ipynb", notebook.read_bytes())
+    for name, text in pages().items():
+        add(name, text)
+    for path in folder.rglob("*"):
+        if path.is_file() and path not in written:
+            path.unlink()
+
+
+def main() -> int:
+    """Build the site; return the exit status."""
+    from sphinx.cmd.build import main as sphinx
+
+    started = time.monotonic()
+    assemble()
+    if "--clean" in sys.argv:
+        shutil.rmtree(HTML.parent / "doctrees", ignore_errors=True)
+    shutil.rmtree(HTML, ignore_errors=True)
+    options = ["-b", "html", "-W", "--keep-going", "-j", "2", "-q"]
+    folders = ["-c", str(ROOT / "docs"), "-d", str(HTML.parent / "doctrees")]
+    status = sphinx([*options, *folders, str(SOURCE), str(HTML)])
+    if status == 0:
+        print(f"{HTML.relative_to(ROOT)}/index.html, in {time.monotonic() - started:.0f} s")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
