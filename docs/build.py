@@ -55,10 +55,8 @@ def main() -> int:
     from sphinx.cmd.build import main as sphinx
 
     started = time.monotonic()
+    shutil.rmtree(SOURCE.parent, ignore_errors=True)
     assemble()
-    if "--clean" in sys.argv:
-        shutil.rmtree(HTML.parent / "doctrees", ignore_errors=True)
-    shutil.rmtree(HTML, ignore_errors=True)
     options = ["-b", "html", "-W", "--keep-going", "-j", "2", "-q"]
     folders = ["-c", str(ROOT / "docs"), "-d", str(HTML.parent / "doctrees")]
     status = sphinx([*options, *folders, str(SOURCE), str(HTML)])

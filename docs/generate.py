@@ -94,6 +94,10 @@ def pages() -> dict[str, str]:
         "reference/client.md": _client(),
         "reference/notebook.md": _notebook(),
         "reference/workspace.md": _workspace(),
+        "reference/columns.md": _module("Columns of a frame", "cpsl_notebook.frames"),
+        "reference/renewals.md": _module(
+            "Renewals and subscriptions", "cpsl_notebook.earnings.subscriptions.renewals"
+        ),
         **_payments(),
     }
 
@@ -247,8 +251,8 @@ def _errors() -> str:
         "",
         "## In a notebook",
         "",
-        "| label in the notebook | class | what to do |",
-        "| --- | --- | --- |",
+        "| shown before the line | what to do |",
+        "| --- | --- |",
     ]
     for kind, advice in NOTEBOOK_ERRORS.items():
         label = f"`{kind.label}`" if kind.label else ""
@@ -256,12 +260,11 @@ def _errors() -> str:
             label = "the Python error, such as `NameError`"
         if kind is notebook_errors.ClientError:
             label = "the client's error, such as `AppNotFoundError`"
-        name = kind.__name__
-        where = "cpsl_notebook" if name in cpsl_notebook.__all__ else kind.__module__
-        lines.append(f"| {label or '(only the advice)'} | `{where}.{name}` | {advice} |")
+        shown = label or "nothing"
+        lines.append(f"| {shown} (class `{kind.__name__}`) | {advice} |")
     lines += [
         "",
-        "All of them are a `cpsl_notebook.UserError`. `ask`, `Conversation.ask` and `cpsl_notebook.Client` raise",
+        "All of them are a `cpsl_notebook.UserError`; the other classes are in `cpsl_notebook.errors`. `ask`, `Conversation.ask` and `cpsl_notebook.Client` raise",
         "the errors of the client, below, unchanged.",
         "",
         "## Of the client",
@@ -270,16 +273,14 @@ def _errors() -> str:
         "and `detail` (str) come from the service; they are `None` if it sent none.",
         "",
     ]
-    advice = "\n\n".join(
-        f"## {name}\n\n{ADVICE[name]}" for name in public_errors()
-    )  # a missing advice stops the build
-    del advice
-    for name, error in public_errors().items():
-        lines += [f"### `{name}`", ""]
-        lines += ["```{eval-rst}", f".. autoexception:: cpsl.{name}"]
-        lines += ["   :no-members:" if False else "   :show-inheritance:", "```", ""]
-        lines += [f"**What to do.** {ADVICE[name]}", ""]
-        del error
+    for name in public_errors():
+        lines += [
+            f"### `{name}`",
+            "",
+            *_rst(f".. autoexception:: cpsl.{name}", "   :show-inheritance:"),
+            f"**What to do.** {ADVICE[name]}",  # an error without advice stops the build
+            "",
+        ]
     return "\n".join(lines)
 
 
@@ -396,6 +397,11 @@ def _workspace() -> str:
     return "\n".join(lines)
 
 
+def _module(title: str, name: str) -> str:
+    """Return a page with the docstring of a module that others refer to."""
+    return "\n".join([f"# {title}", "", *_rst(f".. automodule:: {name}", "   :no-members:")])
+
+
 def _autoclass(name: str) -> list[str]:
     return _rst(f".. autoclass:: {name}", "   :members:")
 
@@ -434,7 +440,7 @@ def _payments() -> dict[str, str]:
         "```{toctree}",
         ":hidden:",
         "",
-        *(f"payments/{name}" for name in answers),
+        *(f"{name} <payments/{name}>" for name in answers),
         "```",
         "",
     ]
