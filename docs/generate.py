@@ -432,7 +432,7 @@ def _payments() -> dict[str, str]:
         *_rst(
             ".. autoclass:: cpsl_notebook.earnings.accessor.Earnings",
             "",
-            "   .. autoproperty:: roles",
+            "   .. autoproperty:: cpsl_notebook.earnings.accessor.Earnings.roles",
         ),
         "## Plots",
         "",

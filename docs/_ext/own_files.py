@@ -1,11 +1,14 @@
-"""Files beside the pages: the Markdown of each page, and ``llms.txt``."""
+"""Files beside the pages: each page as plain Markdown, and ``llms.txt``, which lists them."""
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import re
 from pathlib import Path
 from typing import Any
 
+import nbformat
 from sphinx.application import Sphinx
 
 _SUMMARY = """\
@@ -23,15 +26,66 @@ _SECTIONS = {
     "reference": "Reference",
     "explanation": "Explanation",
 }
+_AUTO = re.compile(r"^\s*\.\. auto\w+:: (\S+)(.*(?:\n\s+:members:)?)", re.MULTILINE)
 
 
 def _plain(text: str) -> str:
-    """Return a page without directives, comments and grids."""
-    text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.S)
-    text = re.sub(r"^(`{3,})\{(?:toctree|eval-rst)\}.*?^\1\n", "", text, flags=re.M | re.S)
-    text = re.sub(r"^:{3,}.*\n(?:^:[\w-]+:.*\n)*", "", text, flags=re.M)
-    text = re.sub(r"<!--.*?-->\n?", "", text, flags=re.S)
+    """Return a page without directives, comments and drawings; docstrings take the place of theirs."""
+    text = re.sub(r"^(`{3,})\{toctree\}.*?^\1\n", "", text, flags=re.M | re.S)
+    text = re.sub(r"^`{3}\{eval-rst\}\n(.*?)^`{3}\n", _docstrings, text, flags=re.M | re.S)
+    text = re.sub(r":::\{grid-item-card\} (.*)\n:link: (.*)\n", r"**[\1](\2.md)**\n", text)
+    text = re.sub(r":::\{tab-item\} (.*)\n", r"**\1**\n\n", text)
+    text = re.sub(r"^:{3,}.*\n(?:^:[\w-]+:.*\n)*|^:link-type:.*\n", "", text, flags=re.M)
+    text = re.sub(r'<svg[^>]* aria-label="([^"]*)".*?</svg>', r"Drawing: \1", text, flags=re.S)
+    text = re.sub(r'<div class="picture">.*?</div>\n', "", text, flags=re.S)
+    text = re.sub(r"<!--.*?-->\n?|^\([\w-]+\)=\n", "", text, flags=re.S | re.M)
+    text = re.sub(r"(\]\([^):]*)\.ipynb\)", r"\1.md)", text)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def _docstrings(block: re.Match[str]) -> str:
+    return "\n".join(
+        _docstring(found[1], members=":members:" in found[2]) for found in _AUTO.finditer(block[1])
+    )
+
+
+def _docstring(name: str, *, members: bool) -> str:
+    value = _import(name)
+    call = str(inspect.signature(value)) if inspect.isroutine(value) else ""
+    call = re.sub(r"\(self(: [^,)]*)?(, )?", "(", call)
+    lines = [f"`{name}{call}`", "", "```text", inspect.getdoc(value) or "", "```", ""]
+    if members:
+        methods = [each for each in vars(value) if not each.startswith("_")]
+        lines += [
+            _docstring(f"{name}.{each}", members=False)
+            for each in methods
+            if inspect.getdoc(getattr(value, each))
+        ]
+    return "\n".join(lines)
+
+
+def _import(name: str) -> Any:
+    """Return the module, class, function or method with a full name."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        parent, _, last = name.rpartition(".")
+        return getattr(_import(parent), last)
+
+
+def _notebook(path: Path) -> str:
+    """Return a notebook as Markdown, with its outputs as text."""
+    parts = []
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "markdown":
+            parts.append(cell.source)
+            continue
+        parts.append(f"```python\n{cell.source}\n```")
+        for output in cell.outputs:
+            text = output.get("text") or output.get("data", {}).get("text/plain", "")
+            if text.strip():
+                parts.append(f"```text\n{text.rstrip()}\n```")
+    return "\n\n".join(parts)
 
 
 def _write(app: Sphinx, error: Exception | None) -> None:
@@ -41,15 +95,12 @@ def _write(app: Sphinx, error: Exception | None) -> None:
     pages: dict[str, list[str]] = {section: [] for section in _SECTIONS}
     for name in sorted(app.env.found_docs):
         source = Path(app.env.doc2path(name))
-        if source.suffix != ".md":
-            continue
-        text = _plain(source.read_text(encoding="utf-8"))
-        target = Path(app.outdir, name).with_suffix(".md")
-        target.write_text(text, encoding="utf-8")
+        is_notebook = source.suffix == ".ipynb"
+        text = _plain(_notebook(source) if is_notebook else source.read_text(encoding="utf-8"))
+        Path(app.outdir, f"{name}.md").write_text(text, encoding="utf-8")
         section = name.partition("/")[0]
-        if section in pages and "```{eval-rst}" not in source.read_text(encoding="utf-8"):
-            title = app.env.titles[name].astext()
-            pages[section].append(f"- [{title}]({name}.md)")
+        if section in pages:
+            pages[section].append(f"- [{app.env.titles[name].astext()}]({name}.md)")
     for section, heading in _SECTIONS.items():
         lines += [f"## {heading}", "", *pages[section], ""]
     Path(app.outdir, "llms.txt").write_text("\n".join(lines), encoding="utf-8")
