@@ -50,7 +50,6 @@ numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 numpydoc_xref_param_type = False
 python_maximum_signature_line_length = 80
-add_module_names = False
 toc_object_entries_show_parents = "hide"
 default_role = "optional"  # of api_names: a link where the reference has such a name
 
@@ -68,10 +67,12 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False
+html_domain_indices = False
+html_context = {"default_mode": "auto"}  # light or dark as the reader's system is
 html_sidebars = {"index": []}
 html_theme_options = {
     "navigation_with_keys": False,
-    "show_toc_level": 2,
+    "show_toc_level": 3,
     "show_prev_next": True,
     "secondary_sidebar_items": ["page-toc"],
     "navbar_end": ["theme-switcher"],

@@ -251,8 +251,8 @@ def _errors() -> str:
         "",
         "## In a notebook",
         "",
-        "| shown before the line | what to do |",
-        "| --- | --- |",
+        "| shown before the line | class | what to do |",
+        "| --- | --- | --- |",
     ]
     for kind, advice in NOTEBOOK_ERRORS.items():
         label = f"`{kind.label}`" if kind.label else ""
@@ -261,7 +261,7 @@ def _errors() -> str:
         if kind is notebook_errors.ClientError:
             label = "the client's error, such as `AppNotFoundError`"
         shown = label or "nothing"
-        lines.append(f"| {shown} (class `{kind.__name__}`) | {advice} |")
+        lines.append(f"| {shown} | `{kind.__name__}` | {advice} |")
     lines += [
         "",
         "All of them are a `cpsl_notebook.UserError`; the other classes are in `cpsl_notebook.errors`. `ask`, `Conversation.ask` and `cpsl_notebook.Client` raise",
@@ -429,14 +429,17 @@ def _payments() -> dict[str, str]:
         "| --- | --- | --- |",
         *rows,
         "",
-        *_rst(
-            ".. autoclass:: cpsl_notebook.earnings.accessor.Earnings",
-            "",
-            "   .. autoproperty:: cpsl_notebook.earnings.accessor.Earnings.roles",
-        ),
+        *_rst(".. autoclass:: cpsl_notebook.earnings.accessor.Earnings"),
+        *_rst(".. autoproperty:: cpsl_notebook.earnings.accessor.Earnings.roles"),
         "## Plots",
         "",
-        *_rst(".. autoclass:: cpsl_notebook.earnings.plots.plotter.Plots", "   :members:"),
+        *_rst(".. autoclass:: cpsl_notebook.earnings.plots.plotter.Plots"),
+        *_rst(
+            *(
+                f".. automethod:: cpsl_notebook.earnings.plots.plotter.Plots.{name}"
+                for name in public_methods(Plots)
+            )
+        ),
         "```{toctree}",
         ":hidden:",
         "",

@@ -13,6 +13,8 @@ from sphinx.roles import XRefRole
 _SHOWN = {
     "Earnings.": "payments.capsule.",
     "Plots.": "payments.capsule.plot.",
+    "cpsl_notebook.earnings.accessor.": "",
+    "cpsl_notebook.earnings.plots.plotter.": "",
 }
 
 
