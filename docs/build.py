@@ -4,6 +4,8 @@ The pages come from three places: this folder, the notebooks, and the code (see 
 put together in ``build/docs/source``, so that the site has one tree of addresses.
 """
 
+# ruff: noqa: T201 - printing is what a script does
+
 import os
 import shutil
 import sys
@@ -28,26 +30,22 @@ NOTEBOOKS = {
 
 def assemble(folder: Path = SOURCE) -> None:
     """Put all pages into one folder."""
-    from generate import pages, put
+    from generate import pages
 
-    written = set()
-
-    def add(name: str, content: str | bytes) -> None:
-        put(folder / name, content)
-        written.add(folder / name)
+    def add(name: str, content: bytes) -> None:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
 
     docs = ROOT / "docs"
     for path in docs.rglob("*"):
-        if path.is_file() and path.suffix != ".py" and "__pycache__" not in path.parts:
+        if path.is_file() and path.suffix not in (".py", ".pyc", ".toml"):
             add(str(path.relative_to(docs)), path.read_bytes())
     for name, page in NOTEBOOKS.items():
         if (notebook := ROOT / "notebooks" / f"{name}.ipynb").exists():
             add(f"{page}.ipynb", notebook.read_bytes())
     for name, text in pages().items():
-        add(name, text)
-    for path in folder.rglob("*"):
-        if path.is_file() and path not in written:
-            path.unlink()
+        add(name, text.encode())
 
 
 def main() -> int:

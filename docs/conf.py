@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(os.environ["DOCS_ROOT"])
 sys.path.insert(0, str(ROOT))
-sys.path.insert(0, str(ROOT / "docs" / "_ext"))
+sys.path[:0] = [str(ROOT / "docs"), str(ROOT / "docs" / "_ext")]
 
 # A notebook without stored outputs is executed in a workspace of its own.
 os.environ["CAPSULE_HOME"] = tempfile.mkdtemp(prefix="docs-")

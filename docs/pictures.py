@@ -4,6 +4,8 @@ JupyterLab runs in Chromium, as in the tests of the browser. A cell asks a sampl
 the animation are taken while its reply streams.
 """
 
+# ruff: noqa: T201 - printing is what a script does
+
 import io
 import sys
 import tempfile
@@ -31,8 +33,10 @@ COLORS = 48
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 # Only the cells are shown: no menus, no panels, no prompts.
 STYLE = """
-    #jp-top-panel, #jp-menu-panel, #jp-bottom-panel, .jp-SideBar, .jp-NotebookPanel-toolbar, .lm-DockPanel-tabBar,
-    .jp-Notebook-footer, .jp-cell-toolbar, .jp-WindowedPanel-scrollbar { display: none !important; }
+    #jp-top-panel, #jp-menu-panel, #jp-bottom-panel, .jp-SideBar, .jp-NotebookPanel-toolbar,
+    .lm-DockPanel-tabBar, .jp-Notebook-footer, .jp-cell-toolbar, .jp-WindowedPanel-scrollbar {
+        display: none !important;
+    }
     .jp-Cell { caret-color: transparent; }
 """
 
@@ -52,7 +56,11 @@ def main() -> int:
 def record(folder: Path, theme: str) -> list[Image.Image]:
     """Run the cells in JupyterLab; return what the page shows while the replies stream."""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
-    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook.metadata.kernelspec = {
+        "name": "python3",
+        "display_name": "Python 3",
+        "language": "python",
+    }
     nbformat.write(notebook, folder / "demo.ipynb")
     frames = []
     with (
@@ -69,7 +77,9 @@ def record(folder: Path, theme: str) -> list[Image.Image]:
         for index in range(1, len(CELLS)):
             lab.run(index, wait=False)
             # The promise of the run is resolved a moment after the reply is complete.
-            page.evaluate("() => { window.done = false; window.ran.then(() => { window.done = true; }); }")
+            page.evaluate(
+                "() => { window.done = false; window.ran.then(() => { window.done = true; }); }"
+            )
             while not page.evaluate("() => window.done"):
                 started = time.monotonic()
                 frames.append(Image.open(io.BytesIO(page.screenshot(clip=area))).convert("RGB"))

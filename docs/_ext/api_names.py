@@ -42,7 +42,9 @@ def _show_as_typed(app: Sphinx, doctree: nodes.document) -> None:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the role and the handlers."""
-    app.add_role("optional", _Optional(nodeclass=addnodes.pending_xref, innernodeclass=nodes.literal))
+    app.add_role(
+        "optional", _Optional(nodeclass=addnodes.pending_xref, innernodeclass=nodes.literal)
+    )
     app.connect("missing-reference", _leave_plain)
     app.connect("doctree-read", _show_as_typed)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import re
 from pathlib import Path
 from typing import Any
 
 import nbformat
+from generate import AUTO, find, public_methods
 from sphinx.application import Sphinx
 
 _SUMMARY = """\
 # Capsule in notebooks
 
-> Use apps deployed on Capsule from Jupyter: a %%capsule cell magic that streams replies, payments and earnings as
-> pandas DataFrames, a lightweight client (cpsl.Client) and the command line cpsl. A local workspace is built in, so
-> every example runs without an account and without a network.
+> Use apps deployed on Capsule from Jupyter: a %%capsule cell magic that streams replies, payments and
+> earnings as pandas DataFrames, a lightweight client (cpsl.Client) and the command line cpsl. A local
+> workspace is built in, so every example runs without an account and without a network.
 
 Each page below is plain Markdown; the page with the same name and the ending .html is for people.
 """
@@ -26,11 +26,10 @@ _SECTIONS = {
     "reference": "Reference",
     "explanation": "Explanation",
 }
-_AUTO = re.compile(r"^\s*\.\. auto\w+:: (\S+)(.*(?:\n\s+:members:)?)", re.MULTILINE)
 
 
 def _plain(text: str) -> str:
-    """Return a page without directives, comments and drawings; docstrings take the place of theirs."""
+    """Return a page without directives, comments and drawings, and with docstrings as text."""
     text = re.sub(r"^(`{3,})\{toctree\}.*?^\1\n", "", text, flags=re.M | re.S)
     text = re.sub(r"^`{3}\{eval-rst\}\n(.*?)^`{3}\n", _docstrings, text, flags=re.M | re.S)
     text = re.sub(r":::\{grid-item-card\} (.*)\n:link: (.*)\n", r"**[\1](\2.md)**\n", text)
@@ -45,32 +44,22 @@ def _plain(text: str) -> str:
 
 def _docstrings(block: re.Match[str]) -> str:
     return "\n".join(
-        _docstring(found[1], members=":members:" in found[2]) for found in _AUTO.finditer(block[1])
+        _docstring(found[1], members=":members:" in found[2]) for found in AUTO.finditer(block[1])
     )
 
 
 def _docstring(name: str, *, members: bool) -> str:
-    value = _import(name)
+    value = find(name)
     call = str(inspect.signature(value)) if inspect.isroutine(value) else ""
     call = re.sub(r"\(self(: [^,)]*)?(, )?", "(", call)
     lines = [f"`{name}{call}`", "", "```text", inspect.getdoc(value) or "", "```", ""]
     if members:
-        methods = [each for each in vars(value) if not each.startswith("_")]
         lines += [
             _docstring(f"{name}.{each}", members=False)
-            for each in methods
+            for each in public_methods(value)
             if inspect.getdoc(getattr(value, each))
         ]
     return "\n".join(lines)
-
-
-def _import(name: str) -> Any:
-    """Return the module, class, function or method with a full name."""
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        parent, _, last = name.rpartition(".")
-        return getattr(_import(parent), last)
 
 
 def _notebook(path: Path) -> str:

@@ -20,7 +20,6 @@ import yaml
 from gateway import Gateway, answer, dropped, failed
 from terminal import Terminal
 
-import cpsl
 from cpsl.__main__ import main
 from cpsl.cli import parse
 from cpsl.cli_output import _width, print_table

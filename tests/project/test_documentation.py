@@ -1,19 +1,23 @@
-"""The documentation: its code blocks run, its reference is complete, and its pages load nothing else."""
+"""The code blocks of the documentation, of both READMEs and of docstrings: all of them run."""
 
+import inspect
 import itertools
 import os
 import re
-import subprocess
 import sys
+import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import nbclient
 import nbformat
+import polars
 import pytest
-from environments import CI, ROOT
+from environments import ROOT
 
+import cpsl
+import cpsl_notebook
 from cpsl_notebook import local
 
 PAGES = [
@@ -22,7 +26,9 @@ PAGES = [
     *sorted(path for path in (ROOT / "docs").rglob("*.md")),
 ]
 SHELLS = ("sh", "bash")
-_FENCE = re.compile(r"^(?P<fence>`{3,})(?P<language>[\w-]*)\n(?P<code>.*?)^(?P=fence)$", re.M | re.S)
+_FENCE = re.compile(
+    r"^(?P<fence>`{3,})(?P<language>[\w-]*)\n(?P<code>.*?)^(?P=fence)$", re.M | re.S
+)
 _NOTE = re.compile(
     r"<!-- (?P<kind>not run|output|fails|file)(?:: (?P<text>(?:(?!-->).)*?))? -->\n\Z", re.S
 )
@@ -103,7 +109,10 @@ def ran(request, tmp_path_factory):
     params = [getattr(item, "callspec", None) for item in request.session.items]
     selected = {each.params.get("page") for each in params if each}
     pages = [page for page in WITH_CODE if page in selected]
-    with local.start(tmp_path_factory.mktemp("workspace"), pace=0) as workspace, ThreadPoolExecutor(2) as pool:
+    with (
+        local.start(tmp_path_factory.mktemp("workspace"), pace=0) as workspace,
+        ThreadPoolExecutor(2) as pool,
+    ):
         folders = [tmp_path_factory.mktemp("page") for _ in pages]
         environs = itertools.repeat(workspace.environ)
         results = pool.map(execute, pages, folders, environs)
@@ -183,3 +192,35 @@ def test_shown_outputs_are_real(ran, page):
             assert matches(shown, block.code), f"line {block.line} shows:\n{shown}"
         else:
             before = block
+
+
+def examples():
+    """Return the indented examples of the docstrings in the reference, by name; doctests run apart."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "docs")
+        import generate
+    found = {}
+    for name in generate.documented():
+        text = inspect.getdoc(generate.find(name)) or ""
+        code = re.search(r"^Examples\n-+\n(?:.*::)?\n\n((?:    .*\n?|\n)+)", text, re.M)
+        if code:
+            found[name] = textwrap.dedent(code[1])
+    return found
+
+
+EXAMPLES = examples()
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_examples_of_docstrings_run(name, workspace, monkeypatch):
+    for variable, value in workspace.environ.items():
+        monkeypatch.setenv(variable, value)
+    package = cpsl_notebook if name.startswith("cpsl_notebook") else cpsl
+    names = {each: getattr(package, each) for each in package.__all__}
+    names |= {"cpsl": cpsl, "cpsl_notebook": cpsl_notebook, "polars": polars, "pytest": pytest}
+    with cpsl.Client() as client:
+        exec(EXAMPLES[name], names | {"client": client, "start": local.start})
+
+
+def test_most_methods_of_the_client_have_an_example_that_runs():
+    assert len(EXAMPLES) > 15

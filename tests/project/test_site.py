@@ -1,4 +1,4 @@
-"""The built documentation: it is complete, loads nothing from elsewhere, and can be read by everybody."""
+"""The built documentation: complete, without requests to other hosts, readable for everybody."""
 
 import html
 import re
@@ -203,7 +203,7 @@ def show(page, name, theme, width=1400):
     page.goto(f"{(HTML / name).as_uri()}.html")
     page.evaluate("mode => { localStorage.mode = localStorage.theme = mode; }", theme)
     page.reload()
-    assert page.locator(f"html[data-theme={theme}]").count() == 1
+    page.locator(f"html[data-theme={theme}]").wait_for(state="attached")
 
 
 @in_browser
@@ -234,15 +234,16 @@ def test_no_page_is_wider_than_the_window(page, pages, width):
 LOW_CONTRAST = """() => {
     const numbers = color => {
         const found = color.match(/[\\d.]+/g).map(Number);
-        return {rgb: color.startsWith("color(") ? found.slice(0, 3).map(x => 255 * x) : found.slice(0, 3),
-                alpha: found[3] ?? 1};
+        const scale = color.startsWith("color(") ? 255 : 1;
+        return {rgb: found.slice(0, 3).map(x => scale * x), alpha: found[3] ?? 1};
     };
     const luminance = rgb => {
         const [r, g, b] = rgb.map(x => x / 255).map(
             x => x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4);
         return 0.2126 * r + 0.7152 * g + 0.0722 * b;
     };
-    const over = (front, back) => front.rgb.map((x, i) => x * front.alpha + back[i] * (1 - front.alpha));
+    const over = (front, back) => front.rgb.map(
+        (x, i) => x * front.alpha + back[i] * (1 - front.alpha));
     const behind = element => {
         const layers = [];
         for (let each = element; each; each = each.parentElement) {
@@ -257,7 +258,8 @@ LOW_CONTRAST = """() => {
     while (texts.nextNode()) {
         const element = texts.currentNode.parentElement;
         const text = texts.currentNode.data.trim();
-        if (!text || !element.checkVisibility({opacityProperty: true, visibilityProperty: true})) continue;
+        const options = {opacityProperty: true, visibilityProperty: true};
+        if (!text || !element.checkVisibility(options)) continue;
         if (element.closest("svg, script, style, .headerlink, .cell_output img")) continue;
         const style = getComputedStyle(element);
         const back = behind(element);
