@@ -18,19 +18,10 @@ os.environ["DOCS_ROOT"] = str(ROOT)
 SOURCE = ROOT / "build" / "docs" / "source"
 HTML = ROOT / "build" / "docs" / "html"
 
-# Where each notebook is shown.
-NOTEBOOKS = {
-    "quickstart": "tutorials/first-cell",
-    "earnings": "tutorials/monthly-close",
-    "exploring": "tutorials/explore-an-app",
-    "sweeps": "tutorials/evaluate-a-prompt",
-    "teaching": "tutorials/teach",
-}
-
 
 def assemble(folder: Path = SOURCE) -> None:
     """Put all pages into one folder."""
-    from generate import pages
+    from generate import NOTEBOOKS, pages
 
     def add(name: str, content: bytes) -> None:
         path = folder / name
@@ -41,9 +32,9 @@ def assemble(folder: Path = SOURCE) -> None:
     for path in docs.rglob("*"):
         if path.is_file() and path.suffix not in (".py", ".pyc", ".toml"):
             add(str(path.relative_to(docs)), path.read_bytes())
-    for name, page in NOTEBOOKS.items():
+    for name, (page, *_) in NOTEBOOKS.items():
         if (notebook := ROOT / "notebooks" / f"{name}.ipynb").exists():
-            add(f"{page}.ipynb", notebook.read_bytes())
+            add(f"tutorials/{page}.ipynb", notebook.read_bytes())
     for name, text in pages().items():
         add(name, text.encode())
 

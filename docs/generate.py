@@ -1,8 +1,8 @@
-"""What the reference takes from the code: commands, settings, errors, docstrings.
+"""What pages take from the code: commands, settings, errors, docstrings, and the list of tutorials.
 
-The pages in ``docs/reference`` contain lines such as ``<!-- generate: settings -->``. `pages` replaces
-each of them by the Markdown that the function of that name returns, and adds a page for each answer
-of ``payments.capsule``.
+The pages contain lines such as ``<!-- generate: settings -->``. `pages` replaces each of them by the
+Markdown that the function of that name returns, and adds a page for each answer of
+``payments.capsule``.
 """
 
 from __future__ import annotations
@@ -28,10 +28,19 @@ from cpsl_notebook.magics.subcommands import CELL, COMMANDS, Argument, Command
 from cpsl_notebook.recordings.replayer import NotRecordedError
 from cpsl_notebook.sweeps.sweep import SweepError
 
-__all__ = ["AUTO", "documented", "find", "pages", "public_methods"]
+__all__ = ["AUTO", "NOTEBOOKS", "documented", "find", "pages", "public_methods"]
 
 AUTO = re.compile(r"^\s*\.\. auto\w+:: (\S+)(.*(?:\n\s+:members:)?)", re.MULTILINE)
 """A directive that shows a docstring: the name, and whether its members are shown, too."""
+
+NOTEBOOKS = {
+    "quickstart": ("first-cell", "Your first cell", "ask, continue, stream, read payments"),
+    "earnings": ("monthly-close", "Close a month", "from payments to MRR, churn and payouts"),
+    "exploring": ("explore-an-app", "Explore an app", "vary a prompt, insert a result, compare"),
+    "sweeps": ("evaluate-a-prompt", "Evaluate a prompt over a table", "count, compare, resume"),
+    "teaching": ("teach", "Teach with it", "a lesson in which students write small apps"),
+}
+"""The tutorial that each notebook is: its page, its title and what it is about."""
 
 _DOCS = Path(__file__).parent
 _MARK = re.compile(r"^<!-- generate: (\w+)(?: (\S+))? -->$", re.MULTILINE)
@@ -45,10 +54,10 @@ _PLOTS = "cpsl_notebook.earnings.plots.plotter.Plots"
 def pages() -> dict[str, str]:
     """Return the generated pages, in MyST Markdown, by their paths in ``docs``."""
     found = {}
-    for path in sorted((_DOCS / "reference").glob("*.md")):
+    for path in sorted(_DOCS.rglob("*.md")):
         text = path.read_text(encoding="utf-8")
         if _MARK.search(text):
-            found[f"reference/{path.name}"] = _MARK.sub(_fragment, text)
+            found[path.relative_to(_DOCS).as_posix()] = _MARK.sub(_fragment, text)
     for name in _answers():
         title = f"# `payments.capsule.{name}`"
         found[f"reference/payments/{name}.md"] = f"{title}\n\n{_auto('method', _ACCESSOR, name)}\n"
@@ -107,6 +116,18 @@ def _with_code(text: str) -> str:
     """Mark options, magics and double braces in a help text as code."""
     text = re.sub(r"(?<!`)(\{\{ \"\{\{\" \}\}|\{\{.*?\}\})(?!`)", r"`\1`", text)
     return re.sub(r"(?<![`\w-])(--?[a-z][\w-]*|%capsule \w+)(?![`\w])", r"`\1`", text)
+
+
+def _tutorials() -> Iterator[str]:
+    found = [
+        each
+        for name, each in NOTEBOOKS.items()
+        if (_DOCS.parent / "notebooks" / f"{name}.ipynb").exists()
+    ]
+    yield from (f"1. [{title}]({page}.ipynb): {about}" for page, title, about in found)
+    yield from ("", "```{toctree}", ":hidden:", "")
+    yield from (f"{title} <{page}>" for page, title, _ in found)
+    yield "```"
 
 
 # Magics.
@@ -283,4 +304,5 @@ _FRAGMENTS: dict[str, Callable[..., Iterator[str]]] = {
     "settings": _settings,
     "shell_commands": _shell_commands,
     "subcommands": _subcommands,
+    "tutorials": _tutorials,
 }

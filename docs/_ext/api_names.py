@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.domains.python import PythonDomain
 from sphinx.roles import XRefRole
 
 # What autodoc calls a class, and what users type.
@@ -33,6 +35,15 @@ def _leave_plain(app: Sphinx, env: Any, node: Any, content: Any) -> Any:
     return content if node.get("optional") else None
 
 
+class _Domain(PythonDomain):
+    """The names in the search: without those that users never type."""
+
+    def get_objects(self) -> Iterator[tuple[str, str, str, str, str, int]]:
+        for name, *entry, priority in super().get_objects():
+            hidden = name.startswith("cpsl_notebook.earnings.")
+            yield (name, *entry, -1 if hidden else priority)
+
+
 def _show_as_typed(app: Sphinx, doctree: nodes.document) -> None:
     for name in doctree.findall(addnodes.desc_addname):
         text = name.astext()
@@ -45,6 +56,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_role(
         "optional", _Optional(nodeclass=addnodes.pending_xref, innernodeclass=nodes.literal)
     )
+    app.add_domain(_Domain, override=True)
     app.connect("missing-reference", _leave_plain)
     app.connect("doctree-read", _show_as_typed)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

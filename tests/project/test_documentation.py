@@ -1,5 +1,6 @@
 """The code blocks of the documentation, of both READMEs and of docstrings: all of them run."""
 
+import ast
 import inspect
 import itertools
 import os
@@ -192,6 +193,32 @@ def test_shown_outputs_are_real(ran, page):
             assert matches(shown, block.code), f"line {block.line} shows:\n{shown}"
         else:
             before = block
+
+
+def messages_in(package):
+    """Return the texts in the code of a package, with ``…`` for what is filled in."""
+    for path in (ROOT / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                parts = [getattr(part, "value", "…") for part in node.values]
+                yield "".join(part if isinstance(part, str) else "…" for part in parts)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+def test_messages_of_the_page_about_logging_in_are_those_of_the_code():
+    page = (ROOT / "docs" / "how-to" / "log-in.md").read_text(encoding="utf-8")
+    table = page[page.index("| message |") :]
+    shown = re.findall(r"^\| `([^`]+)` ", table, re.M)
+    assert len(shown) > 10
+    known = [
+        text.replace("`", "")
+        for package in ("cpsl", "cpsl_notebook")
+        for text in messages_in(package)
+    ]
+    for message in shown:
+        pattern = ".*".join(map(re.escape, message.split("…")))
+        assert any(re.search(pattern, text) for text in known), message
 
 
 def examples():
