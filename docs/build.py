@@ -34,7 +34,10 @@ def assemble(folder: Path = SOURCE) -> None:
             add(str(path.relative_to(docs)), path.read_bytes())
     for name, (page, *_) in NOTEBOOKS.items():
         if (notebook := ROOT / "notebooks" / f"{name}.ipynb").exists():
-            add(f"tutorials/{page}.ipynb", notebook.read_bytes())
+            text = notebook.read_text(encoding="utf-8")
+            for other, (target, *_) in NOTEBOOKS.items():
+                text = text.replace(f"]({other}.ipynb)", f"]({target}.ipynb)")
+            add(f"tutorials/{page}.ipynb", text.encode())
     for name, text in pages().items():
         add(name, text.encode())
 
