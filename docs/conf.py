@@ -1,5 +1,6 @@
 """The configuration of Sphinx for the documentation; `build.py` runs it on the assembled pages."""
 
+import json
 import os
 import sys
 import tempfile
@@ -34,7 +35,12 @@ exclude_patterns = ["jupyter_execute"]
 # Pages
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
-nb_execution_mode = "auto"  # only notebooks without any stored output
+nb_execution_mode = "force"  # of the notebooks that have no stored outputs
+nb_execution_excludepatterns = [
+    f"tutorials/{path.name}"
+    for path in (ROOT / "build" / "docs" / "source" / "tutorials").glob("*.ipynb")
+    if any(cell.get("outputs") for cell in json.loads(path.read_text(encoding="utf-8"))["cells"])
+]
 nb_execution_timeout = 120
 nb_execution_raise_on_error = True
 nb_ipywidgets_js = {}  # would load scripts from another host; no output has a widget
