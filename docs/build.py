@@ -6,6 +6,7 @@ put together in ``build/docs/source``, so that the site has one tree of addresse
 
 # ruff: noqa: T201 - printing is what a script does
 
+import json
 import os
 import shutil
 import sys
@@ -33,11 +34,14 @@ def assemble(folder: Path = SOURCE) -> None:
         if path.is_file() and path.suffix not in (".py", ".pyc", ".toml"):
             add(str(path.relative_to(docs)), path.read_bytes())
     for name, (page, *_) in NOTEBOOKS.items():
-        if (notebook := ROOT / "notebooks" / f"{name}.ipynb").exists():
-            text = notebook.read_text(encoding="utf-8")
+        if (path := ROOT / "notebooks" / f"{name}.ipynb").exists():
+            text = path.read_text(encoding="utf-8")
             for other, (target, *_) in NOTEBOOKS.items():
                 text = text.replace(f"]({other}.ipynb)", f"]({target}.ipynb)")
-            add(f"tutorials/{page}.ipynb", text.encode())
+            notebook = json.loads(text)
+            # With the lexer of Python, cells with magics would be errors.
+            notebook["metadata"]["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
+            add(f"tutorials/{page}.ipynb", json.dumps(notebook).encode())
     for name, text in pages().items():
         add(name, text.encode())
 
