@@ -33,7 +33,6 @@ def _plain(text: str) -> str:
     text = re.sub(r"^(`{3,})\{toctree\}.*?^\1\n", "", text, flags=re.M | re.S)
     text = re.sub(r"^`{3}\{eval-rst\}\n(.*?)^`{3}\n", _docstrings, text, flags=re.M | re.S)
     text = re.sub(r":::\{grid-item-card\} (.*)\n:link: (.*)\n", r"**[\1](\2.md)**\n", text)
-    text = re.sub(r":::\{tab-item\} (.*)\n", r"**\1**\n\n", text)
     text = re.sub(r"^:{3,}.*\n(?:^:[\w-]+:.*\n)*|^:link-type:.*\n", "", text, flags=re.M)
     text = re.sub(r'<svg[^>]* aria-label="([^"]*)".*?</svg>', r"Drawing: \1", text, flags=re.S)
     text = re.sub(r'<div class="picture">.*?</div>\n', "", text, flags=re.S)
