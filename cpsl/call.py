@@ -164,8 +164,9 @@ class _Watchdog:
                     self._running = False
                     return
                 if not over:
-                    self._wakes = min(self._due.values(), default=idle_since + _IDLE)
-                    self._changed.wait(min(self._wakes - now, threading.TIMEOUT_MAX))
+                    # Also without a deadline that is due, to notice that all calls have ended.
+                    self._wakes = min([*self._due.values(), now + _IDLE])
+                    self._changed.wait(self._wakes - now)
             for call in over:
                 call.expire()
 

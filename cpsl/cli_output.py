@@ -8,9 +8,12 @@ import contextlib
 import csv
 import itertools
 import json
+import logging
 import shutil
 import sys
 import unicodedata
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 from cpsl.sanitize import clean, escape_json, one_line
@@ -18,6 +21,7 @@ from cpsl.sanitize import clean, escape_json, one_line
 __all__ = [
     "can_encode",
     "flatten",
+    "notes_on_stderr",
     "print_csv",
     "print_json",
     "print_note",
@@ -33,6 +37,30 @@ def print_note(text: str) -> None:
     """Print a message on standard error, as one line; nothing if that is closed or full."""
     with contextlib.suppress(OSError, ValueError):
         print(f"cpsl: {one_line(text)}", file=sys.stderr, flush=True)
+
+
+class _Notes(logging.Handler):
+    """Prints log records as notes."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print_note(record.getMessage())
+
+
+@contextlib.contextmanager
+def notes_on_stderr(*, verbose: bool) -> Iterator[None]:
+    """Print warnings as notes within the block, and with `verbose` the retries too."""
+    log, notes = logging.getLogger("cpsl"), _Notes()
+    level = log.level
+    log.addHandler(notes)
+    log.setLevel(logging.INFO if verbose else logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("default", UserWarning)  # whatever PYTHONWARNINGS says
+            warnings.showwarning = lambda message, *_, **__: print_note(f"warning: {message}")
+            yield
+    finally:
+        log.removeHandler(notes)
+        log.setLevel(level)
 
 
 def flatten(record: Any) -> dict[str, Any]:

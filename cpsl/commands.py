@@ -1,4 +1,4 @@
-"""The commands of ``cpsl``; each returns the exit status."""
+"""The commands of ``cpsl``: run one, and print an error as one line."""
 
 # ruff: noqa: T201 - printing is the purpose of this module
 
@@ -18,6 +18,7 @@ from cpsl import login, smoke
 from cpsl.cli_output import (
     can_encode,
     flatten,
+    notes_on_stderr,
     print_csv,
     print_json,
     print_note,
@@ -29,27 +30,27 @@ from cpsl.config import config_path, load
 from cpsl.errors import CapsuleError, InvalidRequestError, ProtocolError
 from cpsl.sanitize import clean, one_line, split_complete
 
-__all__ = [
-    "FAILED",
-    "NOT_ASKED",
-    "apps",
-    "chat",
-    "earnings",
-    "log_in",
-    "log_out",
-    "payments",
-    "smoke_test",
-    "status",
-]
+__all__ = ["run"]
 
-FAILED, NOT_ASKED = 1, 2  # exit statuses
+_FAILED, _NOT_ASKED = 1, 2  # exit statuses
 
 # Fields of a response that indicate more pages.
 _PAGINATION = ("has_more", "hasMore", "next", "next_cursor", "nextCursor", "next_page", "cursor")
+_SMOKE_OPTIONS = ("prompt", "then", "max_seconds", "expect")
 _REPLY = ("text", "session_id", "request_id", "raw")
 
 
-def log_in(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
+    """Run the command of a parsed command line and return the exit status."""
+    with notes_on_stderr(verbose=options.verbose):
+        try:
+            return _COMMANDS[options.command](options)
+        except CapsuleError as error:
+            print_note(str(error))
+            return _FAILED if smoke.reached_app(error) else _NOT_ASKED
+
+
+def _log_in(options: argparse.Namespace) -> int:
     """Log in with the browser, or with a token from standard input."""
     if options.token_stdin:
         path = login.store_token(_read_token(), options.gateway)
@@ -98,7 +99,7 @@ def _wait_for(pending: login.Login) -> Path:
         sys.stderr.write("\n")
 
 
-def log_out(options: argparse.Namespace) -> int:
+def _log_out(options: argparse.Namespace) -> int:
     """Remove the stored token."""
     path = login.forget()
     if path is None:
@@ -110,7 +111,7 @@ def log_out(options: argparse.Namespace) -> int:
     return 0
 
 
-def status(options: argparse.Namespace) -> int:
+def _status(options: argparse.Namespace) -> int:
     """Print the workspace, the gateway and the source of the token."""
     settings = load()
     error, workspace = login.authorize(settings)
@@ -126,7 +127,7 @@ def status(options: argparse.Namespace) -> int:
     return 0
 
 
-def apps(options: argparse.Namespace) -> int:
+def _apps(options: argparse.Namespace) -> int:
     """List the apps."""
     with Client() as client:
         listed = client.list_apps()
@@ -138,7 +139,7 @@ def apps(options: argparse.Namespace) -> int:
     return 0
 
 
-def chat(options: argparse.Namespace) -> int:
+def _chat(options: argparse.Namespace) -> int:
     """Send a message and print the reply."""
     text = options.text if options.text != "-" else _read_message()
     with Client() as client:
@@ -213,7 +214,7 @@ def _block_types(data: dict[str, Any]) -> list[str]:
     return [kind] if isinstance(kind, str) and kind != "notification" else []
 
 
-def payments(options: argparse.Namespace) -> int:
+def _payments(options: argparse.Namespace) -> int:
     """List the payments of an app."""
     with Client() as client:
         answer: Any = client.list_payments(options.app)
@@ -228,7 +229,7 @@ def payments(options: argparse.Namespace) -> int:
     return 0
 
 
-def earnings(options: argparse.Namespace) -> int:
+def _earnings(options: argparse.Namespace) -> int:
     """Print the earnings of an app."""
     with Client() as client:
         answer = client.get_earnings(options.app)
@@ -239,31 +240,26 @@ def earnings(options: argparse.Namespace) -> int:
     return 0
 
 
-def smoke_test(options: argparse.Namespace) -> int:
+def _smoke_test(options: argparse.Namespace) -> int:
     """Run the smoke test of an app."""
     try:
         with Client() as client:
-            report = smoke.smoke(
-                client,
-                options.app,
-                options.prompt,
-                options.then,
-                max_seconds=options.max_seconds,
-                expect=options.expect,
-            )
+            given = {name: getattr(options, name) for name in _SMOKE_OPTIONS}
+            chosen = {name: value for name, value in given.items() if value is not None}
+            report = smoke.smoke(client, options.app, **chosen)
     except CapsuleError as error:
         if options.json:
             print_json({"ok": False, "app": options.app, "error": str(error)})
         print_note(str(error))
-        return NOT_ASKED
+        return _NOT_ASKED
     if options.json:
         print_json(report.as_dict())
     else:
         _print_checks(report.checks)
     if report.not_asked is not None:
         print_note(str(report.not_asked))
-        return NOT_ASKED if all(check.ok for check in report.checks) else FAILED
-    return 0 if report.ok else FAILED
+        return _NOT_ASKED if all(check.ok for check in report.checks) else _FAILED
+    return 0 if report.ok else _FAILED
 
 
 def _print_checks(checks: tuple[smoke.Check, ...]) -> None:
@@ -285,3 +281,15 @@ def _records(answer: Any) -> list[Any]:
     if not isinstance(answer, list):
         raise ProtocolError("The response has no list of payments: use --json to see it.")
     return answer
+
+
+_COMMANDS = {
+    "login": _log_in,
+    "logout": _log_out,
+    "status": _status,
+    "apps": _apps,
+    "chat": _chat,
+    "payments": _payments,
+    "earnings": _earnings,
+    "smoke": _smoke_test,
+}

@@ -36,7 +36,7 @@ class CapsuleError(RuntimeError):
         ├── NotFoundError             404
         │   └── AppNotFoundError      no app with this name or id [ValueError]
         ├── RateLimitedError          429, after the allowed retries
-        ├── InvalidRequestError       any other 4xx, or a request that cannot be made
+        ├── InvalidRequestError       any other 4xx, or an invalid argument [ValueError]
         ├── GatewayError              5xx, or an error in the service's answer
         ├── CannotConnectError        no connection, or it broke [ConnectionError]
         ├── TimedOutError             no connection or no byte in time [TimeoutError]
@@ -127,8 +127,8 @@ class RateLimitedError(CapsuleError):
     retry_after: float | None = None
 
 
-class InvalidRequestError(CapsuleError):
-    """The gateway refused the request (4xx), or the request cannot be made."""
+class InvalidRequestError(CapsuleError, ValueError):
+    """The gateway refused the request (4xx), or an argument or setting is invalid."""
 
 
 class GatewayError(CapsuleError):

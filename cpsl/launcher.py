@@ -10,7 +10,6 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 __all__ = ["main"]
 
@@ -60,4 +59,8 @@ def _open_closed_streams() -> None:
 
 def _sdk_is_installed() -> bool:
     """Return whether the official SDK is installed, too; importlib.metadata is slow to import."""
-    return any(True for path in sys.path for _ in Path(path).glob("cpsl-*.dist-info"))
+    for path in sys.path:
+        with contextlib.suppress(OSError):  # some entries are no folders, or cannot be read
+            if any(n.startswith("cpsl-") and n.endswith(".dist-info") for n in os.listdir(path)):  # noqa: PTH208
+                return True
+    return False

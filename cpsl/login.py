@@ -280,10 +280,14 @@ def forget() -> Path | None:
 
 def _gateway_settings(gateway: str) -> Settings:
     """Return the settings of the gateway to log in to, without a token."""
-    names = ("CAPSULE_GATEWAY_URL", "CAPSULE_HTTP_PORT")
-    chosen = {names[0]: gateway} if gateway else {name: os.environ.get(name, "") for name in names}
     # A placeholder token and no file: a stored token and its gateway must not count here.
-    settings = load(environ={**chosen, "CAPSULE_TOKEN": "none", "CONFIG_PATH": os.devnull})
+    environ = {"CONFIG_PATH": os.devnull}
+    if gateway:
+        settings = load("none", grpc_target=gateway, environ=environ)
+    else:
+        names = ("CAPSULE_GATEWAY_URL", "CAPSULE_HTTP_PORT")
+        environ |= {name: os.environ.get(name, "") for name in names} | {"CAPSULE_TOKEN": "none"}
+        settings = load(environ=environ)
     return replace(settings, token="")
 
 

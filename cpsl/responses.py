@@ -12,10 +12,9 @@ import requests
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
-from cpsl.config import Settings
+from cpsl.config import Settings, proxy_refused
 from cpsl.errors import (
     AuthenticationError,
-    CannotConnectError,
     CapsuleError,
     GatewayError,
     InvalidRequestError,
@@ -56,10 +55,16 @@ def failure_from_response(response: requests.Response, settings: Settings) -> Fa
     answer = _read_error(response)
     detail = service_message(answer, settings)
     retry_after = parse_retry_after(response.headers.get("Retry-After", ""))
-    error = error_from_status(response.status_code, detail, retry_after, settings)
+    if response.status_code == 407:  # a proxy that forwards requests refuses them with a response
+        detail = detail or brief(settings.redact(response.reason or ""))
+        error: CapsuleError = proxy_refused(settings.http_url, settings.http_url, f"407 {detail}")
+        error.__cause__ = requests.exceptions.ProxyError(f"407 {detail}")
+    else:
+        error = error_from_status(response.status_code, detail, retry_after, settings)
     error.detail = detail or None
     add_ids(error, response, settings, answer)
-    return Failure(error, may_have_acted=response.status_code != 429, retry_after=retry_after)
+    may_have_acted = response.status_code not in (407, 429)
+    return Failure(error, may_have_acted, retry_after=retry_after)
 
 
 def add_ids(
@@ -190,12 +195,6 @@ def error_from_status(
         )
     if status == 404:
         return NotFoundError(f"Not found{reason}. List the workspace's apps to see what exists.")
-    if status == 407:
-        return CannotConnectError(
-            f"The proxy refused the request{reason or ' (407)'}. Put its user and password into "
-            "HTTPS_PROXY, as in http://USER:PASSWORD@HOST:PORT.",
-            status=407,
-        )
     if status == 429:
         when = "later" if retry_after is None else f"in {retry_after:g} s"
         limited = RateLimitedError(f"Too many requests{reason}. Try again {when}.", status=429)

@@ -22,6 +22,7 @@ from cpsl.errors import (
     TLSError,
 )
 from cpsl.retry import without_frames
+from cpsl.timeouts import MAX_TIME_LIMIT
 
 __all__ = ["MAX_SECONDS", "PROMPT", "THEN", "Check", "Report", "Turn", "reached_app", "smoke"]
 
@@ -215,7 +216,7 @@ def _ask(client: Client, app: str, prompt: str, session_id: str | None, max_seco
 
 def _limits(max_seconds: float) -> dict[str, float]:
     # The read timeout of the client may be shorter than the limit.
-    return {"timeout": 2 * max_seconds, "max_seconds": max_seconds}
+    return {"timeout": min(2 * max_seconds, MAX_TIME_LIMIT), "max_seconds": max_seconds}
 
 
 def _answered(which: str, turn: Turn) -> Check:

@@ -25,7 +25,7 @@ from cpsl.errors import (
     TooLargeError,
 )
 from cpsl.models import StreamChunk
-from cpsl.network_errors import TIMEOUTS, call_timed_out, connection_broken
+from cpsl.network_errors import TIMEOUTS, call_timed_out, connection_broken, safe_cause
 from cpsl.responses import (
     add_ids,
     check_encoding,
@@ -216,18 +216,8 @@ class Stream:
             if data or not self._late:
                 return data
             failure = self._overdue()
-        except TIMEOUTS:
-            seconds = f"{self._call.timeout.read:g} s"
-            reason = f"The service sent nothing for {seconds} in the middle of its reply"
-            failure = self._interrupted(reason, StreamTimedOut)
-        except DecodeError:
-            failure = self._interrupted("The reply is not compressed correctly")
-        except (HTTPError, OSError):
-            failure = (
-                self._overdue()
-                if self._late
-                else self._interrupted("The connection broke before the end of the reply")
-            )
+        except (HTTPError, OSError) as caught:
+            failure = self._overdue() if self._late else self._broken(caught)
         except BaseException as caught:  # for example an interrupt
             failure = without_frames(caught)
         try:
@@ -247,6 +237,19 @@ class Stream:
         warnings.warn(
             "The stream ended without a final chunk: the reply may be incomplete.", stacklevel=4
         )
+
+    def _broken(self, caught: Exception) -> StreamInterrupted:
+        """Return the error for an exception of the network libraries."""
+        if isinstance(caught, TIMEOUTS):
+            seconds = f"{self._call.timeout.read:g} s"
+            reason = f"The service sent nothing for {seconds} in the middle of its reply"
+            error: StreamInterrupted = self._interrupted(reason, StreamTimedOut)
+        elif isinstance(caught, DecodeError):
+            error = self._interrupted("The reply is not compressed correctly")
+        else:
+            error = self._interrupted("The connection broke before the end of the reply")
+        error.__cause__ = safe_cause(caught, self._settings)
+        return error
 
     def _overdue(self) -> StreamInterrupted:
         return self._interrupted(

@@ -40,6 +40,7 @@ from cpsl.responses import (
     request_id,
 )
 from cpsl.retry import Failure, with_retries, without_frames
+from cpsl.sanitize import brief
 
 __all__ = ["Progress", "Transport", "percent_encode"]
 
@@ -107,7 +108,7 @@ class Transport:
     ) -> None:
         self.settings: Settings = settings
         self.options = options
-        self._reload = reload
+        self.reload = reload
         self._auth = _BearerAuth(settings, options.allow_insecure)
         self._auth.check(settings.http_url)
         self._local = threading.local()
@@ -196,7 +197,7 @@ class Transport:
 
     def with_options(self, options: Options) -> Transport:
         """Return a transport for the same gateway that renews its token from the same source."""
-        return Transport(self.settings, options, self._reload)
+        return Transport(self.settings, options, self.reload)
 
     def with_renewed_token(self, request: Callable[[], T]) -> T:
         """Make a request; repeat it after a 401 if the token has changed at its source meanwhile.
@@ -208,27 +209,36 @@ class Transport:
             return request()
         except AuthenticationError as caught:
             refused = caught
+        failed = None
         if self.settings.token == used:  # otherwise another thread has renewed it
-            self._renew()
+            failed = self._renew()
         if self.settings.token == used:
+            if failed is not None:
+                reason = brief(f"{type(failed).__name__}: {failed}")
+                refused.args = (f"{refused} Reading the token once more failed ({reason}).",)
             try:
-                raise refused
+                raise refused from failed
             finally:
                 del refused  # a cycle with its own frame would keep the connections open
         _log.info("the token from %s has changed; trying again", self.settings.source)
         return request()
 
-    def _renew(self) -> None:
-        """Read the settings once more, and use them if they are for the same gateway."""
-        if self._reload is None:
-            return
+    def _renew(self) -> Exception | None:
+        """Read the settings once more, and use them if they are for the same gateway.
+
+        Return the error if they cannot be read, for example after a logout; it does not hold the token.
+        """
+        if self.reload is None:
+            return None
         try:
-            settings = self._reload()
-        except CapsuleError:  # for example a logout; the error of the refused token says more
-            return
+            settings = self.reload()
+        except Exception as caught:  # that of a function for the token may be of any class
+            text = self.settings.redact(str(caught))
+            return without_frames(caught) if text == str(caught) else Exception(text)
         if settings.http_url == self.settings.http_url:
             self._auth = _BearerAuth(settings, self.options.allow_insecure)
             self.settings = settings
+        return None
 
     def close(self) -> None:
         """Close every pooled connection."""

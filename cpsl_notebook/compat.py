@@ -6,6 +6,7 @@ must not replace them. An entry can be removed when the oldest supported version
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import threading
@@ -22,6 +23,7 @@ __all__ = [
     "deliver_at_once",
     "delivers_clicks",
     "html_style",
+    "interrupt_main_thread",
     "interruptible",
     "interruptible_iterator",
     "live_widgets",
@@ -100,6 +102,18 @@ def parent_message(shell: Any) -> dict[str, Any]:
     no message before the first cell.
     """
     return (shell.get_parent() if hasattr(shell, "get_parent") else None) or {}
+
+
+def interrupt_main_thread() -> None:
+    """Raise an interrupt in the main thread, which ends what it waits for.
+
+    Windows has no `signal.pthread_kill`. There the interrupt is noticed once the wait is over; see
+    `interruptible`.
+    """
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    else:
+        _thread.interrupt_main()
 
 
 _POLL = 0.1  # seconds; how late an interrupt may be noticed where signals do not end a wait

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+import tomllib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -20,6 +21,8 @@ import yaml
 from gateway import Gateway, answer, dropped, failed
 from terminal import Terminal
 
+import cpsl
+from cpsl import smoke
 from cpsl.__main__ import main
 from cpsl.cli import parse
 from cpsl.cli_output import _width, print_table
@@ -149,42 +152,104 @@ def test_help_command_shows_the_same_as_the_option(capsys):
     assert "invalid choice" in capsys.readouterr().err
 
 
-def completions(script, *words):
-    """Return what bash completes after these words."""
-    line = shlex.join(["cpsl", *words])
-    probe = f"""
-        source /dev/stdin <<'END'
-{script}
-END
-        COMP_WORDS=({line}) COMP_CWORD={len(words)}
-        _cpsl && echo "${{COMPREPLY[@]}}"
-    """
-    return subprocess.run(["bash", "-c", probe], capture_output=True, text=True).stdout.split()
+SHELLS = {
+    "bash": ["bash", "--noprofile", "--norc", "-i"],
+    "zsh": ["zsh", "-f", "-i"],
+    "fish": ["fish", "--no-config", "-i"],
+}
+IN_SHELL = "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])"
+# Functions in place of the command, which write its arguments to a file.
+WRITE = "cpsl() { printf '%s\\n' \"$@\" > {file}; printf 'do%s' ne; }"
+WRITE_IN_FISH = "function cpsl; printf '%s\\n' $argv > {file}; printf 'do%s' ne; end"
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")
-def test_bash_completes_commands_and_options(capsys):
-    assert main(["completion", "bash"]) == 0
-    script = capsys.readouterr().out
-    assert completions(script, "lo") == ["login", "logout"]
-    assert set(completions(script, "")) == set(COMMANDS)
-    assert completions(script, "chat", "echo", "--s") == ["--session"]
-    assert "--max-seconds" in completions(script, "smoke", "--")
+@pytest.fixture(params=SHELLS)
+def complete(request, tmp_path, capsys):
+    """Type a line in a real shell, with Tab for ``\\t``, and return the arguments of the command."""
+    shell = request.param
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    assert main(["completion", shell]) == 0
+    script, written = tmp_path / "completion", tmp_path / "arguments"
+    script.write_text(capsys.readouterr().out)
+    function = (WRITE_IN_FISH if shell == "fish" else WRITE).replace("{file}", str(written))
+
+    def run(line):
+        with Terminal("-c", IN_SHELL, *SHELLS[shell], HOME=str(tmp_path), TERM="dumb") as terminal:
+            terminal.type(f"source {script}; {function}; printf 'rea%s' dy\n")
+            terminal.read_until("ready")
+            terminal.type(f"{line}\n")
+            terminal.read_until("done")
+        return written.read_text().splitlines()
+
+    return run
 
 
-@pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_other_shells_have_scripts_with_every_command(capsys, shell):
+@pytest.mark.parametrize(
+    ("line", "arguments"),
+    [
+        ("cpsl smo\t support-ops --max\t 5", ["smoke", "support-ops", "--max-seconds", "5"]),
+        ("cpsl --verbose pay\t a --c\t", ["--verbose", "payments", "a", "--csv"]),
+        ("cpsl help ear\t", ["help", "earnings"]),
+        ("cpsl completion fi\t", ["completion", "fish"]),
+    ],
+)
+def test_shell_completes_commands_options_and_values(complete, line, arguments):
+    assert complete(line) == arguments
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_completion_script_has_every_command(capsys, shell):
     assert main(["completion", shell]) == 0
     script = capsys.readouterr().out
     assert all(name in script for name in COMMANDS)
     assert "max-seconds" in script
-    if shutil.which(shell):
-        assert subprocess.run([shell, "-c", script], capture_output=True).returncode == 0
 
 
-def test_module_prints_its_version():
-    done = run("--version")
-    assert re.fullmatch(rb"cpsl-client \d+\.\d+\.\d+\n", done.stdout)
+def test_module_prints_its_version(root):
+    project = tomllib.loads((root / "cpsl" / "pyproject.toml").read_text())["project"]
+    assert run("--version").stdout.decode() == f"cpsl-client {project['version']}\n"
+    assert cpsl.__version__ == project["version"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["--help"], ["smoke", "--help"], ["chat"], ["shout"], ["help"]]
+)
+def test_command_line_is_parsed_before_slow_imports(arguments):
+    script = """if True:
+        import sys
+        from cpsl.launcher import main
+        main(sys.argv[1:])
+        print("modules:", *sys.modules)
+    """
+    command = [sys.executable, "-c", script, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    loaded = set(done.stdout.rpartition("modules:")[2].split())
+    assert "cpsl.cli" in loaded
+    slow = {"grpc", "google.protobuf", "requests", "urllib3", "msgspec", "logging", "typing"}
+    assert loaded & slow == set()
+
+
+def test_path_entries_that_are_not_folders_are_skipped(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "file"), str(tmp_path / "none"), *sys.path])
+    assert main(["--version"]) == 0
+    (tmp_path / "cpsl-0.3.181.dist-info").mkdir()
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    assert main(["--version"]) == 2
+    assert "are both installed" in capsys.readouterr().err
+
+
+def test_import_of_the_package_imports_nothing_slow():
+    script = "import sys, cpsl; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert [name for name in done.stdout.split() if name.startswith("cpsl")] == ["cpsl"]
+    assert not {"grpc", "requests", "typing"} & set(done.stdout.split())
+
+
+def test_help_names_the_default_of_the_smoke_test(capsys):
+    assert main(["smoke", "--help"]) == 0
+    assert f"(default: {smoke.MAX_SECONDS:g})" in " ".join(capsys.readouterr().out.split())
 
 
 def test_console_script_is_cpsl_and_not_capsule(root):

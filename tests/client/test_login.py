@@ -234,6 +234,32 @@ def test_gateway_option_takes_precedence_over_the_environment(monkeypatch):
             assert client.gateway_url == f"http://127.0.0.1:{gateway.port + 1}"
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CAPSULE_GATEWAY_URL", "127.0.0.1:99999"),
+        ("CAPSULE_HTTP_PORT", "x"),
+        ("CAPSULE_HTTP_URL", "a.example"),
+    ],
+)
+def test_invalid_variable_does_not_prevent_a_login_to_another_gateway(
+    name, value, monkeypatch, capsys
+):
+    monkeypatch.setenv(name, value)
+    with begun(CONFIRMED) as gateway:
+        assert main(["login", "--gateway", gateway.address]) == 0
+    if name != "CAPSULE_HTTP_URL":  # a login does not use it
+        assert main(["login"]) == 2
+        assert f"{value!r} in {name}: use" in capsys.readouterr().err
+
+
+def test_login_replaces_an_invalid_gateway_of_the_file(old_config):
+    old_config.write_text("[default]\ntoken = old\ngateway_host = a b\ngateway_http_port = x\n")
+    with begun(CONFIRMED) as gateway:
+        assert main(["login", "--gateway", gateway.address]) == 0
+        assert cpsl.Client().gateway_url == f"http://127.0.0.1:{gateway.port + 1}"
+
+
 def test_separate_http_port_is_stored(monkeypatch):
     with begun(CONFIRMED) as gateway:
         monkeypatch.setenv("CAPSULE_GATEWAY_URL", gateway.address)
@@ -525,7 +551,8 @@ def test_folder_without_permission_is_refused_before_the_login_starts():
     for path, mode in ((folder, 0o555), (folder.parent, 0o755)):
         path.chmod(mode)
     code = (
-        "import os, sys; from cpsl import cli\n"
+        "import os, sys; from cpsl import cli, commands\n"
+        "cli.parse(['login'])\n"  # imports what it needs while the interpreter's files can be read
         "if os.getuid() == 0: os.setuid(65534)\n"  # root can write everywhere
         "sys.exit(cli.run(['login']))"
     )

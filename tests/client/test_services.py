@@ -291,6 +291,21 @@ def test_user_agent_names_the_service(gateways):
     assert agents[:2] == [f"my-service/1.2 {own}"] * 2
 
 
+def test_user_agent_names_the_service_in_grpc_too():
+    class Recording(GrpcGateway):
+        def list_apps(self, request, context):
+            agents.append(dict(context.invocation_metadata())["user-agent"])
+            return super().list_apps(request, context)
+
+    agents = []
+    with Recording().serving() as gateway:
+        for options in ({"user_agent": "my-service/1.2"}, {}):
+            url = "http://127.0.0.1:9"
+            cpsl.Client(TOKEN, url, grpc_target=gateway.target, **options).list_apps()
+    assert agents[0].startswith(f"my-service/1.2 cpsl-client/{cpsl.__version__} grpc-python")
+    assert agents[1].startswith(f"cpsl-client/{cpsl.__version__} grpc-python")
+
+
 @pytest.mark.parametrize("agent", ["a\nb", "a\r\nX-Evil: 1", "é", None, b"a"])
 def test_invalid_user_agent_is_refused(agent):
     with pytest.raises(cpsl.InvalidRequestError, match="user_agent"):

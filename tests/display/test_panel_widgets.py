@@ -1,9 +1,9 @@
 """The widgets of the panel, without a kernel."""
 
 import ipywidgets
-from ipywidgets.widgets.widget import _instances
 
 from cpsl_notebook import Reply
+from cpsl_notebook.compat import live_widgets
 from cpsl_notebook.display.panel import Panel
 
 PARAGRAPH = "Some **bold** words of a paragraph that is not very long.\n\n"
@@ -61,8 +61,8 @@ def test_panel_shows_notification_and_stops_on_click():
 
 def test_no_widget_is_left_where_clicks_do_not_arrive(monkeypatch):
     monkeypatch.setattr("ipykernel.version_info", (6, 29, 5))
-    before = set(_instances)
+    before = live_widgets()
     panel = Panel(Reply("shop", "x"), lambda: None)
     assert not any(isinstance(widget, ipywidgets.Button) for widget in panel._view.children)
     panel.close()
-    assert set(_instances) == before
+    assert live_widgets() == before
