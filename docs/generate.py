@@ -7,6 +7,7 @@ Markdown that the function of that name returns, and adds a page for each answer
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import inspect
 import os
@@ -228,8 +229,8 @@ def _shell_commands() -> Iterator[str]:
 
 
 def _usage(parser: Any) -> Iterator[str]:
-    formatter = parser.formatter_class
-    parser.formatter_class = lambda prog: formatter(prog, width=_WIDTH)
+    plain = argparse.RawDescriptionHelpFormatter
+    parser.formatter_class = lambda prog: plain(prog, width=_WIDTH)  # not that of the terminal
     yield from ("```text", parser.format_help().rstrip(), "```", "")
 
 
