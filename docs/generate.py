@@ -114,7 +114,8 @@ def _sentence(text: str) -> str:
 
 
 def _with_code(text: str) -> str:
-    """Mark options, magics and double braces in a help text as code."""
+    """Mark options, magics, formulas and double braces in a help text as code."""
+    text = re.sub(r"(\$\$…\$\$|\\\[…\\\]|\\\(…\\\))", r"`\1`", text)
     text = re.sub(r"(?<!`)(\{\{ \"\{\{\" \}\}|\{\{.*?\}\})(?!`)", r"`\1`", text)
     return re.sub(r"(?<![`\w-])(--?[a-z][\w-]*|%capsule \w+)(?![`\w])", r"`\1`", text)
 
