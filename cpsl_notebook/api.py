@@ -125,12 +125,13 @@ class Conversation:
         triage.ask("Turn that into a two-step triage plan.")
     """
 
-    def __init__(self, app: str, *, session_id: str = "") -> None:
+    def __init__(self, app: str, *, session_id: str | None = None) -> None:
         if not isinstance(app, str) or not app:
             raise UsageError(
                 f"Invalid app: {app!r}. Name one: Conversation('support-ops').", label="TypeError"
             )
-        self._record = ConversationRecord(app, session_id=session_id)
+        _check_string("session_id", session_id or "")
+        self._record = ConversationRecord(app, session_id=session_id or "")
         self._is_current = False
         self._turn = threading.Lock()
 
@@ -156,6 +157,7 @@ class Conversation:
             No app can be chosen, or this is not a Jupyter notebook: the visitors of a web service or
             a marimo app would share the conversation.
         """
+        _check_string("name", name)
         context = current_context()
         if not context.is_notebook:
             raise UserError(
@@ -263,6 +265,13 @@ def running_cell() -> dict[str, Any]:
         "cell_id": parent_message(shell).get("metadata", {}).get("cellId", ""),
         "execution_count": shell.execution_count,
     }
+
+
+def _check_string(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise UsageError(
+            f"Invalid {name}: {reprlib.repr(value)}. It must be a string.", label="TypeError"
+        )
 
 
 def _ask(request: Request, *, quiet: bool, conversation: ConversationRecord | None = None) -> Reply:

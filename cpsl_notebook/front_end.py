@@ -1,4 +1,4 @@
-"""Detecting which kind of front end shows the output of the running cell."""
+"""Which kind of front end shows the output of the running cell, and writing to its streams."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from IPython.core.getipython import get_ipython
 
 from cpsl_notebook.compat import live_widgets, parent_message
 
-__all__ = ["FrontEnd", "front_end"]
+__all__ = ["FrontEnd", "Stream", "front_end", "write"]
 
 FrontEnd = Literal["widget", "console", "text", "captured", "headless", "marimo"]
+Stream = Literal["stdout", "stderr"]
 
 
 def front_end() -> FrontEnd:
@@ -43,20 +44,44 @@ def front_end() -> FrontEnd:
     # nbclient and similar runners do not allow input, because there is nobody to ask.
     if parent.get("content", {}).get("allow_stdin") is False:
         return "headless"
-    return "widget" if _is_notebook(shell, parent.get("metadata", {})) else "console"
+    return "widget" if _is_notebook(shell, parent) else "console"
 
 
-def _is_notebook(shell: Any, metadata: Any) -> bool:
-    """Return whether the front end is known to show updates of outputs.
+def write(text: str, stream: Stream = "stdout") -> None:
+    """Write text to a standard stream; characters that it cannot encode become question marks."""
+    file = getattr(sys, stream)
+    if file is None:  # a program without a console
+        return
+    encoding = getattr(file, "encoding", None) or "utf-8"
+    file.write(text.encode(encoding, "replace").decode(encoding))
+    file.flush()
 
-    Notebooks name the cell that runs; Jupyter Server, VS Code and Colab leave other traces.
+
+def _is_notebook(shell: Any, request: dict[str, Any]) -> bool:
+    """Return whether the front end that sent a request is known to show updates of outputs.
+
+    Notebooks name the cell that runs. The traces of Jupyter Server, VS Code and Colab in the kernel
+    tell about a request without a cell only if it does not come from jupyter_client: ``jupyter
+    console``, qtconsole and Spyder can be attached to the kernel of a notebook.
     """
+    if "cellId" in request.get("metadata", {}):
+        return True
+    if _is_from_jupyter_client(request.get("header", {})):
+        return False
     return (
-        "cellId" in metadata
-        or bool(os.environ.get("JPY_SESSION_NAME"))
+        bool(os.environ.get("JPY_SESSION_NAME"))
         or "__vsc_ipynb_file__" in shell.user_ns
         or "google.colab" in sys.modules
     )
+
+
+def _is_from_jupyter_client(header: dict[str, Any]) -> bool:
+    """Return whether a message was sent by Python's jupyter_client.
+
+    It numbers its messages, after the id of the session; front ends in a browser use random ids.
+    """
+    session = str(header.get("session", ""))
+    return bool(session) and str(header.get("msg_id", "")).startswith(f"{session}_")
 
 
 def _is_marimo() -> bool:

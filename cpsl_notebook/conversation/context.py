@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,7 @@ class NotebookContext:
         self._client: Client | None = None
         self._namespace = namespace if namespace is not None else {}
         self._conversations: dict[str, ConversationRegistry] = {}  # by workspace
+        self._runs: dict[tuple[str, str], dict[int | None, int]] = {}  # see `earlier_turn`
         self._has_hinted = False
 
     @property
@@ -67,8 +69,15 @@ class NotebookContext:
         return self._client is not None
 
     def connect(self, client: Client | None) -> None:
-        """Use another client from now on; ``None`` for one with the user's own credentials."""
+        """Use another client from now on; ``None`` for one with the user's own credentials.
+
+        In a notebook, ``Client()`` uses its workspace or recording too.
+        """
+        from cpsl_notebook.client import use_in_notebook
+
         self._client = client
+        if self.is_notebook:
+            use_in_notebook(client)
 
     @property
     def conversations(self) -> ConversationRegistry:
@@ -80,6 +89,14 @@ class NotebookContext:
         return self._conversations[scope]
 
     @property
+    def listed_conversations(self) -> ConversationRegistry:
+        """The notebook's conversations, also without credentials: then those of all workspaces."""
+        with contextlib.suppress(Exception):  # what is stored can be listed without a client
+            return self.conversations
+        name, _ = self.notebook
+        return ConversationRegistry(Store(default_path()), name)
+
+    @property
     def notebook(self) -> tuple[str, bool]:
         """The notebook's path, and whether it is known; see `notebook_name`."""
         return notebook_name(self._namespace)
@@ -89,8 +106,21 @@ class NotebookContext:
 
         A web service would keep the prompts of all its users for as long as it runs.
         """
-        if self.is_notebook:
-            self.replies.append(reply)
+        if not self.is_notebook:
+            return
+        self.replies.append(reply)
+        if reply.cell_id:
+            runs = self._runs.setdefault((reply.cell_id, reply.session_id), {})
+            runs.pop(reply.execution_count, None)
+            runs[reply.execution_count] = reply.turn
+            if len(runs) > 2:  # only the run before the last one is asked for
+                del runs[next(iter(runs))]
+
+    def earlier_turn(self, reply: Reply) -> int | None:
+        """Return which turn of the reply's conversation the same cell was when it ran before."""
+        runs = self._runs.get((reply.cell_id, reply.session_id), {})
+        earlier = [turn for count, turn in runs.items() if count != reply.execution_count]
+        return earlier[-1] if earlier else None
 
     def take_resume_hint(self) -> str:
         """Return a line about an earlier kernel's conversations the first time; then an empty one.
@@ -101,7 +131,7 @@ class NotebookContext:
         if self._has_hinted or not is_known:
             return ""
         self._has_hinted = True
-        stored = ConversationRegistry(Store(default_path()), name, "").in_all_workspaces()
+        stored = ConversationRegistry(Store(default_path()), name).all()
         if not stored:
             return ""
         latest = stored[0]
@@ -110,7 +140,8 @@ class NotebookContext:
             line += f" The next cell for {latest.arguments} resumes it."
         else:
             line += f" To resume it, run `%capsule session resume {latest.arguments}`."
-        return line if len(stored) == 1 else f"{line} `%capsule session` lists all {len(stored):,}."
+        count = sum(each.workspace == latest.workspace for each in stored)
+        return line if count == 1 else f"{line} `%capsule session` lists all {count:,}."
 
     def choose_app(self, app: str = "") -> str:
         """Return the given app, or the one chosen last, or the only one that the notebook uses.

@@ -179,7 +179,7 @@ def _settle(
     if reply.lost_conversation:
         reply.notices.append(reply.lost_conversation)
     reply.conversation, reply.turn = conversation.label, conversation.turns or 1
-    reply.turn_before = _earlier_turn(context.replies, reply)
+    reply.turn_before = context.earlier_turn(reply)
 
 
 def _save(
@@ -198,16 +198,6 @@ def _save(
         reply.error = StoppedError(
             "the reply is complete, but its conversation is not saved for later kernels."
         )
-
-
-def _earlier_turn(replies: list[Reply], reply: Reply) -> int | None:
-    """Return which turn of the conversation the same cell was when it ran before."""
-    for earlier in reversed(replies):
-        is_same_cell = (earlier.cell_id, earlier.session_id) == (reply.cell_id, reply.session_id)
-        is_other_run = earlier.execution_count != reply.execution_count
-        if is_same_cell and reply.cell_id and is_other_run:
-            return earlier.turn
-    return None
 
 
 def _explain_unknown_session(

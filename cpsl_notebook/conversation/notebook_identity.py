@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["notebook_name"]
+__all__ = ["PROCESS_NAMES", "notebook_name"]
 
-_process_name = f"kernel {uuid.uuid4().hex[:12]}"
+PROCESS_NAMES = "kernel "
+"""The beginning of the names of processes without a notebook."""
+
+_process_name = f"{PROCESS_NAMES}{os.urandom(6).hex()}"
 
 
 def notebook_name(

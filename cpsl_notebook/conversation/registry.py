@@ -1,18 +1,27 @@
 """The conversations of a notebook: one per notebook, workspace, app and name.
 
-Session ids are stored on disk for later kernels of the same notebook; prompts and replies are not.
+Session ids are stored on disk for later kernels of the same notebook; prompts and replies are not. The
+1,000 conversations of a notebook that were used last are kept, in all its workspaces together; runs
+whose notebook is not known, such as those of nbclient, count as one notebook. The service keeps its
+side of the others.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from cpsl_notebook.conversation.kernels import is_running_elsewhere, this_kernel
+from cpsl_notebook.conversation.notebook_identity import PROCESS_NAMES
 from cpsl_notebook.conversation.store import Store, is_valid
 from cpsl_notebook.errors import UserError
 
-__all__ = ["ConversationRecord", "ConversationRegistry"]
+__all__ = ["MAX_STORED", "ConversationRecord", "ConversationRegistry"]
+
+MAX_STORED = 1_000
+"""The number of stored conversations of a notebook; older ones are removed."""
 
 _COLUMNS = "app, name, session_id, turns, started_at, last_at, kernel, notebook, workspace"
 
@@ -90,14 +99,21 @@ class ConversationRegistry:
     ----------
     store : Store
         What outlives the kernel.
-    notebook, workspace : str
-        What distinguishes this notebook and this workspace from others.
+    notebook : str
+        What distinguishes this notebook from others.
+    workspace : str, optional
+        What distinguishes this workspace from others; ``None`` for all, if it is not known.
+
+    Attributes
+    ----------
+    workspace : str or None
+        The workspace.
     """
 
-    def __init__(self, store: Store, notebook: str, workspace: str) -> None:
+    def __init__(self, store: Store, notebook: str, workspace: str | None = None) -> None:
+        self.workspace = workspace
         self._store = store
         self._notebook = notebook
-        self._workspace = workspace
         self._current: dict[tuple[str, str], ConversationRecord] = {}
         self._started: set[str] = set()  # session ids that began in this kernel
         self._resumed: set[str] = set()
@@ -117,18 +133,20 @@ class ConversationRegistry:
         It is the one that was resumed before, so that resuming twice is the same as once; otherwise
         the latest that no other kernel is using; otherwise the latest.
         """
-        stored = [c for c in self._stored() if (c.app, c.name) == (app, name)]
+        stored = self._stored("app = ? AND name = ?", app, name)
         others = [c for c in stored if c.session_id not in self._started]
         candidates = [c for c in others if c.session_id in self._resumed] or others
-        free = (c for c in candidates if not c.is_held)
-        return next(free, candidates[0] if candidates else None)
+        kernels = dict.fromkeys(c.kernel for c in candidates)  # each is looked up at most once
+        free = next((kernel for kernel in kernels if not is_running_elsewhere(kernel)), None)
+        return next((c for c in candidates if c.kernel == free or free is None), None)
 
     def matching(self, prefix: str, app: str = "") -> list[ConversationRecord]:
         """Return the conversations whose session id starts with a prefix.
 
         This notebook is searched first, then all notebooks.
         """
-        everywhere = [c for c in self.everywhere() if c.workspace == self._workspace]
+        start = "workspace = ? AND substr(session_id, 1, ?) = ?"
+        everywhere = self._select(start, self.workspace, len(prefix), prefix)
         for known in (self.all(), everywhere):
             found = [c for c in known if c.session_id.startswith(prefix) and app in ("", c.app)]
             if found:
@@ -144,11 +162,7 @@ class ConversationRegistry:
 
     def everywhere(self) -> list[ConversationRecord]:
         """Return the stored conversations of all notebooks, latest first."""
-        return self._select("")
-
-    def in_all_workspaces(self) -> list[ConversationRecord]:
-        """Return this notebook's stored conversations in all workspaces, latest first."""
-        return self._select("WHERE notebook = ?", self._notebook)
+        return self._select(limit=-1)
 
     def used_apps(self) -> list[str]:
         """Return the apps of this kernel's conversations, or else of the stored ones."""
@@ -188,7 +202,7 @@ class ConversationRegistry:
     def save(self, conversation: ConversationRecord) -> None:
         """Write a conversation to the store, for later kernels."""
         conversation.kernel = this_kernel()
-        conversation.notebook, conversation.workspace = self._notebook, self._workspace
+        conversation.notebook, conversation.workspace = self._notebook, self.workspace or ""
         values = vars(conversation)
         self._store.write(
             f"""INSERT INTO conversations ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -196,45 +210,93 @@ class ConversationRegistry:
             name = excluded.name, kernel = excluded.kernel""",  # noqa: S608
             *(values[column] for column in _COLUMNS.split(", ")),
         )
+        if conversation.turns <= 1:
+            self._remove_oldest()
 
-    def forget(self, session_ids: list[str]) -> None:
+    def forget(self, session_ids: list[str] | None = None) -> int:
         """Remove conversations of this notebook from this kernel and from the store.
+
+        Parameters
+        ----------
+        session_ids : list of str, optional
+            Their ids; by default, all of the notebook in this workspace.
+
+        Returns
+        -------
+        int
+            How many were removed.
 
         Raises
         ------
         UserError
             The store cannot be written.
         """
-        for key in [k for k, c in self._current.items() if c.session_id in session_ids]:
+        chosen, values = "", list[str]()
+        if session_ids is not None:
+            chosen = "AND session_id IN (SELECT value FROM json_each(?))"
+            values.append(json.dumps(session_ids))
+        scope, scope_values = self._scope()
+        stored = self._store.write(
+            f"DELETE FROM conversations WHERE {scope} {chosen} RETURNING session_id, app",  # noqa: S608
+            *scope_values,
+            *values,
+        )
+        forgotten = {
+            (c.session_id, c.app): key
+            for key, c in self._current.items()
+            if session_ids is None or c.session_id in session_ids
+        }
+        for key in forgotten.values():
             del self._current[key]
-        for session_id in session_ids:
-            rows = self._store.write(
-                "DELETE FROM conversations WHERE session_id = ? AND notebook = ? AND workspace = ?",
-                *(session_id, self._notebook, self._workspace),
-            )
-            if rows is None:
-                raise UserError(
-                    f"Cannot remove {session_id} from the stored conversations: see the warning."
-                )
+        if stored is None:
+            raise UserError("Cannot remove conversations from the stored ones: see the warning.")
+        return len({*map(tuple, stored), *forgotten})
 
     def _make_current(self, conversation: ConversationRecord, name: str = "") -> ConversationRecord:
         """Make a conversation the current one under a single name."""
-        for key, known in list(self._current.items()):
-            if known.app == conversation.app and known.session_id == conversation.session_id != "":
-                conversation = self._current.pop(key)  # the record that counts the turns
+        key = (conversation.app, conversation.name)
+        if self._current.get(key) is conversation:  # the usual case, in constant time
+            del self._current[key]
+        elif conversation.session_id:
+            for key, known in list(self._current.items()):
+                if (known.app, known.session_id) == (conversation.app, conversation.session_id):
+                    conversation = self._current.pop(key)  # the record that counts the turns
         conversation.name = name or conversation.name
         self._current[conversation.app, conversation.name] = conversation
         return conversation
 
-    def _stored(self) -> list[ConversationRecord]:
-        return self._select("WHERE notebook = ? AND workspace = ?", self._notebook, self._workspace)
+    def _stored(self, condition: str = "TRUE", *values: Any) -> list[ConversationRecord]:
+        scope, scope_values = self._scope()
+        return self._select(f"{scope} AND {condition}", *scope_values, *values)
 
-    def _select(self, condition: str, *values: str) -> list[ConversationRecord]:
+    def _scope(self) -> tuple[str, tuple[str, ...]]:
+        """Return the condition on the rows of this notebook and workspace, and its values."""
+        if self.workspace is None:
+            return "notebook = ?", (self._notebook,)
+        return "notebook = ? AND workspace = ?", (self._notebook, self.workspace)
+
+    def _select(
+        self, condition: str = "TRUE", *values: Any, limit: int = MAX_STORED
+    ) -> list[ConversationRecord]:
         rows = self._store.read(
-            f"SELECT {_COLUMNS} FROM conversations {condition} ORDER BY last_at DESC, rowid DESC",  # noqa: S608
+            f"SELECT {_COLUMNS} FROM conversations WHERE {condition} "  # noqa: S608
+            "ORDER BY last_at DESC, rowid DESC LIMIT ?",
             *values,
+            limit,
         )
         return [ConversationRecord(*row) for row in rows if is_valid(row)]
+
+    def _remove_oldest(self) -> None:
+        """Remove the stored conversations of this notebook except the latest `MAX_STORED`."""
+        scope, values = "notebook = ?", list[Any]([self._notebook])
+        if self._notebook.startswith(PROCESS_NAMES):
+            scope, values = "substr(notebook, 1, ?) = ?", [len(PROCESS_NAMES), PROCESS_NAMES]
+        self._store.write(
+            f"""DELETE FROM conversations WHERE rowid IN (SELECT rowid FROM conversations
+            WHERE {scope} ORDER BY last_at DESC, rowid DESC LIMIT -1 OFFSET ?)""",  # noqa: S608
+            *values,
+            MAX_STORED,
+        )
 
     def _claim(self, conversation: ConversationRecord) -> bool:
         """Assign a conversation to this kernel; of two kernels that try at once, one succeeds."""
@@ -242,7 +304,7 @@ class ConversationRegistry:
             """UPDATE conversations SET kernel = ? WHERE session_id = ? AND notebook = ?
             AND workspace = ? AND app = ? AND kernel = ? RETURNING 1""",
             *(this_kernel(), conversation.session_id, self._notebook),
-            *(self._workspace, conversation.app, conversation.kernel),
+            *(self.workspace, conversation.app, conversation.kernel),
         )
         return bool(claimed)
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from cpsl_notebook.sanitize import clean
+from cpsl_notebook.conversation.text_view import WIDTH, LeadingColumns, shorten
+from cpsl_notebook.sanitize import one_line
 
 if TYPE_CHECKING:
     from cpsl_notebook.conversation.registry import ConversationRegistry
@@ -15,9 +16,12 @@ if TYPE_CHECKING:
 __all__ = ["sessions_frame"]
 
 _ID_LENGTH = 8  # characters; more if conversations begin with the same ones
-_TABLE_WIDTH = 100  # characters of a row; titles get what the other columns leave
 _WIDTH_OF_OTHERS = 62  # characters of the columns except app, name and title, for 1,000 rows
 _TITLE_LENGTHS = (12, 40)  # characters, the fewest and the most
+
+
+class _Sessions(LeadingColumns):
+    SHOWN = 7
 
 
 def sessions_frame(
@@ -46,12 +50,13 @@ def sessions_frame(
           conversation that this kernel has not used, because prompts are not stored),
         - ``turns`` (``Int64``), ``last_at`` (``datetime64[us, UTC]``),
         - ``current`` (``boolean``; whether the next cell continues the conversation),
-        - with *everywhere*, also ``started_at`` (``datetime64[us, UTC]``), ``session_id``,
-          ``notebook`` and ``workspace`` (``string``).
+        - with *everywhere*, or if the workspace is not known, also ``started_at``
+          (``datetime64[us, UTC]``), ``session_id``, ``notebook`` and ``workspace`` (``string``).
     """
     known = conversations.everywhere() if everywhere else conversations.all()
+    has_workspaces = everywhere or conversations.workspace is None
     prompts = {(reply.app, reply.session_id): reply.prompt for reply in reversed(replies)}
-    room = _TABLE_WIDTH - _WIDTH_OF_OTHERS - _longest([c.app for c in known])
+    room = WIDTH - _WIDTH_OF_OTHERS - _longest([c.app for c in known])
     room -= _longest([c.name for c in known])
     titles = [_title(prompts.get((c.app, c.session_id)), room) for c in known]
     columns = {
@@ -63,11 +68,11 @@ def sessions_frame(
         "last_at": _times([c.last_at for c in known]),
         "current": pd.Series([conversations.is_current(c) for c in known], dtype="boolean"),
     }
-    if everywhere:
+    if has_workspaces:
         columns["started_at"] = _times([c.started_at for c in known])
         for name in ("session_id", "notebook", "workspace"):
             columns[name] = pd.Series([getattr(c, name) for c in known], dtype="string")
-    return pd.DataFrame(columns)
+    return _Sessions(columns)
 
 
 def _longest(texts: list[str]) -> int:
@@ -78,9 +83,7 @@ def _title(prompt: str | None, room: int) -> str | None:
     if prompt is None:
         return None
     fewest, most = _TITLE_LENGTHS
-    length = max(fewest, min(room, most))
-    title = " ".join(clean(prompt).split())
-    return title if len(title) <= length else f"{title[: length - 1]}…"
+    return shorten(one_line(prompt), max(fewest, min(room, most)))
 
 
 def _short(session_ids: list[str]) -> list[str]:

@@ -27,10 +27,12 @@ _SCHEMA = """CREATE TABLE IF NOT EXISTS conversations (
     session_id TEXT NOT NULL, notebook TEXT NOT NULL, workspace TEXT NOT NULL, app TEXT NOT NULL,
     name TEXT NOT NULL, started_at TEXT NOT NULL, last_at TEXT NOT NULL, turns INTEGER NOT NULL,
     kernel TEXT NOT NULL, PRIMARY KEY (session_id, notebook, workspace, app))"""
+_INDEX = "CREATE INDEX IF NOT EXISTS by_notebook ON conversations (notebook, last_at)"
 _HAS_TABLE = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'conversations'"
 _LOCK_TIMEOUT = 10.0  # seconds to wait for another kernel
 _LOCK_TIMEOUT_AFTER_FAILURE = 0.2  # seconds; a file that was unusable once delays no further cell
 _MAX_RETRY_DELAY = 0.02  # seconds
+_MAX_TURNS = 1 << 53  # more than this is damage, and might not fit into SQLite's integers
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00")
 _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
@@ -55,7 +57,7 @@ def is_valid(row: tuple[Any, ...]) -> bool:
     texts = (*row[:3], *row[4:])
     if not all(isinstance(text, str) for text in texts) or type(turns) is not int:
         return False
-    return turns >= 0 and all(map(_is_time, filter(None, (started_at, last_at))))
+    return 0 <= turns <= _MAX_TURNS and all(map(_is_time, filter(None, (started_at, last_at))))
 
 
 def _is_time(text: str) -> bool:
@@ -109,6 +111,7 @@ class Store:
         def execute(database: sqlite3.Connection) -> Rows:
             database.execute("BEGIN IMMEDIATE")  # wait for other kernels before changing anything
             database.execute(_SCHEMA)
+            database.execute(_INDEX)
             rows = database.execute(statement, _storable(values)).fetchall()
             database.execute("COMMIT")
             return rows

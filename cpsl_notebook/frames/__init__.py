@@ -17,6 +17,7 @@ booleans                                       ``boolean``
 strings that are all full times                ``datetime64[us, UTC]``
 other strings                                  ``string``
 objects                                        flattened to columns such as ``payer.email``
+objects with more than 200 different keys      ``string``, JSON text without keys that are null
 anything else, such as lists                   ``object``, unchanged
 =============================================  ===================================================
 

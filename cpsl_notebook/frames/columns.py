@@ -56,7 +56,7 @@ def typed_column(
     misfits : list of (int, object)
         Row and original of each value that does not fit.
     """
-    word = last_word(name)
+    word = "" if cells.are_json else last_word(name)
     read = _choose_reader(word, cells, length)
     if read is None:
         return _as_objects(cells, length), []
@@ -64,7 +64,7 @@ def typed_column(
     misfits = []
     if length - column.null_count < len(cells):
         missing = column.is_null().to_numpy()
-        misfits = [(row, value) for row, value in cells.items(length) if missing[row]]
+        misfits = [(row, value) for row, value in cells.items() if missing[row]]
     if word in _CATEGORY_WORDS and column.type == pa.large_string():
         return categorical(column), misfits
     series: pd.Series[Any] = column.to_pandas(types_mapper=_PANDAS_TYPES.get)
@@ -196,6 +196,6 @@ def _read_times(cells: Cells, length: int) -> pa.ChunkedArray:
 
 def _as_objects(cells: Cells, length: int) -> pd.Series[Any]:
     values: list[Any] = [None] * length
-    for row, value in cells.items(length):
+    for row, value in cells.items():
         values[row] = value
     return pd.Series(values, dtype=object)

@@ -77,12 +77,12 @@ def find_gap(frame: pd.DataFrame) -> str:
     read = json.loads(frame.attrs.get(ATTRIBUTE, "{}"))
     if not read or not {read["app"], *read["columns"]} <= set(frame.columns):
         return "it is unknown whether these payments are all payments of their apps"
-    counts = frame[read["app"]].astype("string").value_counts()
-    for app, count in counts.items():
-        rows = read["apps"].get(app, {"rows": 0})["rows"]
+    apps = _fingerprints(frame, read["app"], read["columns"])
+    for app, found in sorted(apps.items(), key=lambda item: -item[1]["rows"]):
+        count, rows = found["rows"], read["apps"].get(app, {"rows": 0})["rows"]
         if rows != count:
             return f"these payments have {count:,} of the {rows:,} rows of {app} that were read"
-    for app, found in _fingerprints(frame, read["app"], read["columns"]).items():
+    for app, found in apps.items():
         if found != read["apps"][app]:
             return f"these payments are not the rows of {app} that were read"
     return ""
@@ -109,14 +109,24 @@ def _fingerprints(frame: pd.DataFrame, app: str, columns: Sequence[str]) -> dict
     hashes: npt.NDArray[np.uint64] = np.zeros(len(frame), np.uint64)
     for name in columns:
         hashes = hashes * np.uint64(1_000_003) + _hashes(frame[name])
-    codes, apps = pd.factorize(frame[app].astype("string"))
+    codes, apps = _apps(frame[app])
     sums: npt.NDArray[np.uint64] = np.zeros(len(apps) + 1, np.uint64)  # the last one: no app
     np.add.at(sums, codes, hashes)
     counts = np.bincount(codes[codes >= 0], minlength=len(apps))
     return {
         str(name): {"rows": int(count), "fingerprint": f"{int(total):016x}"}
         for name, count, total in zip(apps, counts, sums[: len(apps)], strict=True)
+        if count
     }
+
+
+def _apps(column: pd.Series[Any]) -> tuple[npt.NDArray[Any], pd.Index[Any]]:
+    """Return the number of the app of each row, -1 without one, and the names of the apps."""
+    is_category = isinstance(column.dtype, pd.CategoricalDtype)
+    if is_category and column.cat.categories.inferred_type == "string":
+        return column.cat.codes.to_numpy(), column.cat.categories
+    codes, apps = pd.factorize(column.astype("string"))
+    return codes, pd.Index(apps)
 
 
 def _hashes(column: pd.Series[Any]) -> npt.NDArray[np.uint64]:

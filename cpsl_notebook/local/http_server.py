@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
+import itertools
 import json
 import sqlite3
 import threading
@@ -158,11 +159,9 @@ class _Endpoints:
             pieces = [piece async for piece in self._pieces(exchange)]
         except AppError as error:
             return _error(500, str(error))
-        blocks = [{"text": "", "block": piece} for piece in pieces if isinstance(piece, dict)]
-        text = "".join(piece for piece in pieces if isinstance(piece, str))
         return JSONResponse(
             {
-                "replies": [{"text": text}, *blocks],
+                "replies": _replies(pieces),
                 "session_id": exchange.session.id,
                 "request_id": exchange.request_id,
             },
@@ -243,6 +242,29 @@ def _answer(exchange: Exchange, wanted: SimpleQueue[Future[Any] | None]) -> None
                 future.set_exception(error)
     with contextlib.suppress(sqlite3.Error):  # the reader has disconnected
         pieces.close()  # records the turn
+
+
+def _replies(pieces: list[str | dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the pieces of a reply in their order: each message has a text, and then a block.
+
+    A notification before the first text, which that text clears, follows it: the official client's
+    ``text`` is only that of the first message.
+    """
+    notes = list(itertools.takewhile(_is_notification, pieces))
+    texts = list(itertools.takewhile(lambda piece: isinstance(piece, str), pieces[len(notes) :]))
+    replies: list[dict[str, Any]] = [{"text": ""}]
+    for piece in [*texts, *notes, *pieces[len(notes) + len(texts) :]]:
+        if "block" in replies[-1]:
+            replies.append({"text": ""})
+        if isinstance(piece, str):
+            replies[-1]["text"] += piece
+        else:
+            replies[-1]["block"] = piece
+    return [reply | {"text": reply["text"].strip("\n")} for reply in replies]
+
+
+def _is_notification(piece: str | dict[str, Any]) -> bool:
+    return isinstance(piece, dict) and piece["type"] == "notification"
 
 
 def _event(name: str, data: dict[str, Any]) -> bytes:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import uvicorn
 
-from cpsl_notebook.errors import UserError
+from cpsl_notebook.errors import UsageError, UserError
 from cpsl_notebook.local import grpc_server as rpc
 from cpsl_notebook.local.apps import Apps
 from cpsl_notebook.local.database import Database
@@ -73,7 +73,7 @@ def start(
     Raises
     ------
     UserError
-        The folder or the port cannot be used, or *today* is invalid.
+        The folder or the port cannot be used, or an argument is invalid.
 
     Examples
     --------
@@ -83,6 +83,7 @@ def start(
     ...         print(client.list_apps()["name"].to_list())
     ['deal-desk', 'diet-coach', 'support-ops']
     """
+    _check_arguments(data, port, pace)
     recorded: Workspace | None = start_recorded()
     if recorded is not None:
         return recorded
@@ -90,6 +91,15 @@ def start(
     workspace = Workspace(folder, port, pace, today, on_login)
     _running.append(workspace)
     return workspace
+
+
+def _check_arguments(data: Any, port: Any, pace: Any) -> None:
+    if data is not None and not isinstance(data, str | Path):
+        raise UsageError(f"data must be a folder, not {data!r}.", label="TypeError")
+    if type(port) is not int:
+        raise UsageError(f"port must be an integer, not {port!r}.", label="TypeError")
+    if type(pace) not in (int, float) or not 0 <= pace < float("inf"):
+        raise UsageError(f"pace must be a number of seconds of at least 0, not {pace!r}.")
 
 
 def running() -> Workspace | None:
@@ -355,6 +365,7 @@ class Workspace:
         self._server.should_exit = True
         self._thread.join(_TIMEOUT)
         stopped.wait(_TIMEOUT)
+        self._database.close()
         self._files.remove_config(self.config_path)
 
     def _bind(self, port: int) -> tuple[Any, socket.socket, int]:

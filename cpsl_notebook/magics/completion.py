@@ -107,7 +107,8 @@ class _Completer:
             case "conversation" if context is not None:
                 values = (each.name for each in context.conversations.all())
             case "session" if context is not None:
-                values = (each.session_id for each in context.conversations.all())
+                known = context.conversations.all()
+                values = [*(each.session_id for each in known), *(each.name for each in known)]
             case "subcommand":
                 values = COMMANDS
             case "variable":

@@ -7,17 +7,19 @@ by the handlers that need them, so that ``%load_ext`` is fast.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from cpsl_notebook.errors import UsageError, UserError
-from cpsl_notebook.sanitize import clean
+from cpsl_notebook.magics.printing import say
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cpsl_notebook.client import Client
+    from cpsl_notebook.conversation.context import NotebookContext
     from cpsl_notebook.magics.capsule_magics import CapsuleMagics
+    from cpsl_notebook.recordings.replayer import ReplayClient
     from cpsl_notebook.reply.model import Reply
 
 __all__ = [
@@ -46,10 +48,9 @@ def send_cell(
         from cpsl_notebook.sweeps.cell import sweep_cell
 
         return sweep_cell(magics.shell, options, cell, namespace)
-    if options.store:
-        raise UsageError(
-            "--store keeps the answers of --each. Add --each FRAME, or remove --store."
-        )
+    for option in ("store", "yes"):
+        if getattr(options, option):
+            raise UsageError(f"--{option} needs --each. Add --each FRAME, or remove --{option}.")
     from cpsl_notebook.api import running_cell, send
     from cpsl_notebook.prompt.request import Request
     from cpsl_notebook.prompt.template import FilledPrompt, fill
@@ -72,10 +73,10 @@ def send_cell(
     if options.dry_run:
         from cpsl_notebook.conversation.exchange import preview
 
-        print(clean(preview(magics.context, request)))  # noqa: T201
+        say(preview(magics.context, request))
         return None
     if options.quiet and request.notice:  # the other notices are hidden with the reply
-        print(clean(request.notice), file=sys.stderr)  # noqa: T201
+        say(request.notice, "stderr")
     reply = send(request, quiet=options.quiet)
     if type(reply.error).__name__ != "AppNotFoundError":
         magics.app = reply.app  # the next cell without an app continues with it
@@ -89,7 +90,7 @@ def send_cell(
 def use(magics: CapsuleMagics, options: argparse.Namespace) -> None:
     """Choose the app for cells without an app name."""
     magics.app = magics.context.existing_app(options.app)
-    print(f"Cells without an app name now use {options.app}.")  # noqa: T201
+    say(f"Cells without an app name now use {options.app}.")
 
 
 def apps(magics: CapsuleMagics, options: argparse.Namespace) -> pd.DataFrame:
@@ -131,7 +132,7 @@ def history(magics: CapsuleMagics, options: argparse.Namespace) -> pd.DataFrame 
     if options.save is None:
         return frame
     path = save_history(frame, options.save, force=options.force)
-    print(f"Saved {len(frame)} turns in {path}.")  # noqa: T201
+    say(f"Saved {len(frame)} turns in {path}.")
     return None
 
 
@@ -150,31 +151,64 @@ def login(magics: CapsuleMagics, options: argparse.Namespace) -> None:
 
     if replay_from_environment() is None:  # else no login is needed
         log_in()
-    magics.context.connect(None)
+    _connect(magics.context, None)
 
 
 def local_workspace(magics: CapsuleMagics, options: argparse.Namespace) -> Any:
     """Start, reset, stop or show the local workspace."""
     from cpsl_notebook import local
 
+    if options.today and options.action in ("stop", "status"):
+        raise UsageError(f"--today cannot be used with {options.action}. Remove --today.")
     workspace = local.running()
     if options.action == "status":
         if workspace is None:
-            print("No local workspace is running. Start one with `%capsule local`.")  # noqa: T201
+            say("No local workspace is running. Start one with `%capsule local`.")
         return workspace
     if options.action == "stop":
-        if workspace is not None:
-            workspace.stop()
-            print(f"Stopped the local workspace. Its data is kept in {workspace.folder}.")  # noqa: T201
-        magics.context.connect(None)
+        _stop_local(magics.context, workspace)
         return None
     workspace = workspace or local.start()
     if options.action == "reset":
         workspace.reset()
+        say("Restored the sample apps of the local workspace, and deleted its conversations.")
     if options.today:
         workspace.today = options.today
-    magics.context.connect(workspace.client())
+    _connect(magics.context, workspace.client())
     return workspace
+
+
+def _stop_local(context: NotebookContext, workspace: Any) -> None:
+    """Stop the local workspace; a replay continues."""
+    if workspace is None:
+        say("No local workspace is running.")
+    else:
+        workspace.stop()
+        say(f"Stopped the local workspace. Its data is kept in {workspace.folder}.")
+    replayed = _replayed(context)
+    if replayed is None:
+        context.connect(None)
+    else:
+        replayed.before = None  # it may have been the client of the workspace
+        say(f"Still replaying {replayed.file.path}. Stop with `%capsule replay --stop`.")
+
+
+def _connect(context: NotebookContext, client: Client | None) -> None:
+    """Use another client, and say so if that ends a replay."""
+    replayed = _replayed(context)
+    context.connect(client)
+    if replayed is not None:
+        say(f"Stopped replaying {replayed.file.path}.")
+
+
+def _replayed(context: NotebookContext) -> ReplayClient | None:
+    """Return what ``%capsule replay`` replays; ``CAPSULE_REPLAY`` goes on, whatever a cell does."""
+    from cpsl_notebook.recordings.commands import replaying
+    from cpsl_notebook.recordings.environment import replay_from_environment
+
+    if not context.is_connected or replay_from_environment() is not None:
+        return None
+    return replaying(context.client)
 
 
 def record(magics: CapsuleMagics, options: argparse.Namespace) -> None:
@@ -183,7 +217,7 @@ def record(magics: CapsuleMagics, options: argparse.Namespace) -> None:
 
     context = magics.context
     client = context.client if context.is_connected else None
-    print(commands.record(options.file, client, stop=options.stop, mask=options.mask))  # noqa: T201
+    say(commands.record(options.file, client, stop=options.stop, mask=options.mask))
 
 
 def replay(magics: CapsuleMagics, options: argparse.Namespace) -> None:
@@ -208,7 +242,7 @@ def replay(magics: CapsuleMagics, options: argparse.Namespace) -> None:
             strict=options.strict,
         )
         context.connect(Client(client))
-    print(line)  # noqa: T201
+    say(line)
 
 
 def status(magics: CapsuleMagics, options: argparse.Namespace) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from cpsl_notebook.conversation.text_view import WholeValues
 from cpsl_notebook.cpsl_package import client_distribution, token_source
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.recordings.commands import replaying
@@ -46,6 +47,7 @@ def status_frame(context: NotebookContext) -> pd.DataFrame:
         **_connection(context),
         "app": context.settings.app or None,
         "notebook": name if is_known else None,
+        "conversations": str(len(context.listed_conversations.all())),
         "replies": str(len(context.replies)),
         "recording": None if recording is None else str(recording.file.path),
         "python": platform.python_version(),
@@ -53,7 +55,7 @@ def status_frame(context: NotebookContext) -> pd.DataFrame:
     for package in filter(None, (client_distribution(), *_PACKAGES)):
         values[package] = _version(package)
     index = pd.Index(list(values), name="item")
-    return pd.DataFrame({"value": pd.Series(list(values.values()), index=index, dtype="string")})
+    return WholeValues({"value": pd.Series(list(values.values()), index=index, dtype="string")})
 
 
 def _connection(context: NotebookContext) -> dict[str, str | None]:
@@ -64,18 +66,23 @@ def _connection(context: NotebookContext) -> dict[str, str | None]:
             "workspace": f"not connected: {error}",
             "token from": None,
             "token valid": None,
-            "conversations": "0",
             "replay": None,
         }
-    replayed = replaying(client)
-    is_local = client.scope.startswith(_LOCAL)
     gateway = getattr(client.core, "gateway_url", None) or client.scope
+    replayed = replaying(client)
+    if replayed is not None:
+        return {
+            "workspace": f"{gateway} (recorded; not asked)",
+            "token from": None,
+            "token valid": None,
+            "replay": str(replayed.file.path),
+        }
+    is_local = client.scope.startswith(_LOCAL)
     return {
         "workspace": f"{gateway} (local workspace)" if is_local else gateway,
         "token from": "the local workspace" if is_local else token_source(client.core),
         "token valid": _validity(context),
-        "conversations": str(len(context.conversations.all())),
-        "replay": None if replayed is None else str(replayed.file.path),
+        "replay": None,
     }
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
 
+from cpsl_notebook.conversation.registry import MAX_STORED
 from cpsl_notebook.magics import handlers, session_command
 from cpsl_notebook.settings import MAX_TIMEOUT
 
@@ -281,17 +282,18 @@ _SESSION_COMMANDS = (
         session_command.forget,
         (
             Argument(
-                "session_ids",
-                metavar="ID",
+                "conversations",
+                metavar="ID_OR_NAME",
                 nargs="*",
                 completes="session",
-                help="session ids; their first characters are enough",
+                help="session ids, of which the first characters are enough, or names",
             ),
             Argument(
                 "--all", action="store_true", help="forget all conversations of this notebook"
             ),
         ),
         examples="%capsule session forget --all",
+        notes="A name stands for all conversations of the notebook that have it.",
     ),
 )
 
@@ -313,6 +315,8 @@ COMMANDS = {
                 Argument("--today", metavar="DATE", type=_day, help="the last day with payments"),
             ),
             examples="%capsule local\n%capsule local status\n%capsule local reset",
+            notes="In this notebook, Client() uses the workspace as well. `%capsule local` ends a "
+            "replay; `%capsule local stop` does not.",
         ),
         Command(
             "use",
@@ -378,6 +382,8 @@ payments.groupby("payout_state", observed=True)["net_cents"].sum()""",
             "session",
             "list, start, resume or forget conversations",
             examples="%capsule session\n%capsule session new support-ops",
+            notes=f"The last {MAX_STORED:,} conversations of a notebook are stored, without prompts "
+            "and replies; older ones are removed. Listing and forgetting them needs no login.",
             subcommands=_SESSION_COMMANDS,
             default="list",
         ),
@@ -459,15 +465,21 @@ payments.groupby("payout_state", observed=True)["net_cents"].sum()""",
 %capsule record --stop
 %capsule replay answers.jsonl --speed 1
 %capsule replay --stop""",
-            notes="Cells, payments and earnings are answered from FILE: no network, no login. With "
-            "the environment variable CAPSULE_REPLAY=FILE, a notebook is replayed without being "
-            "edited. --verify sends every prompt again.",
+            notes="Cells, payments, earnings and Client() are answered from FILE: no network, no "
+            "login. With the environment variable CAPSULE_REPLAY=FILE, a notebook is replayed without "
+            "being edited. --verify sends every prompt again.",
         ),
         Command(
             "help",
             "show the help of a subcommand, or this overview",
             arguments=(
-                Argument("subcommand", metavar="SUBCOMMAND", nargs="*", completes="subcommand"),
+                Argument(
+                    "subcommand",
+                    metavar="SUBCOMMAND",
+                    nargs="*",
+                    completes="subcommand",
+                    help="a subcommand, such as `session list` (default: this overview)",
+                ),
             ),
             examples="%capsule help payments",
         ),

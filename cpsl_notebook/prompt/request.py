@@ -88,8 +88,9 @@ class Request:
         check_timeout(self.timeout)
         if self.once and (self.new or self.session):
             raise UserError("Cannot combine once with new or session. Leave out one of them.")
-        if any("\ud800" <= character <= "\udfff" for character in self.text):
-            raise UserError("The prompt contains a lone surrogate. Remove it.")
+        for name, text in (("prompt", self.text), ("app", self.app), ("session", self.session)):
+            if any("\ud800" <= character <= "\udfff" for character in text):
+                raise UserError(f"The {name} contains a lone surrogate. Remove it.")
 
     @property
     def notice(self) -> str:

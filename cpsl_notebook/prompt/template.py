@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import functools
 import inspect
 import re
 import sys
@@ -343,6 +344,7 @@ def _spec(text: str) -> ast.JoinedStr | None:
     return ast.JoinedStr(parts)
 
 
+@functools.lru_cache(256)  # a sweep fills one prompt for each row
 def _python(text: str) -> ast.expr | None:
     """Parse a Python expression; ``None`` for anything else."""
     try:

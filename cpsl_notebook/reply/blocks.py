@@ -9,10 +9,7 @@ import itertools
 from collections.abc import Iterable
 from html import escape
 from textwrap import indent
-from typing import Any
-
-import pandas as pd
-from pandas.api.types import is_numeric_dtype
+from typing import TYPE_CHECKING, Any
 
 from cpsl_notebook.reply.block_types import TRANSIENT
 from cpsl_notebook.reply.cell_source import cell_source
@@ -20,6 +17,9 @@ from cpsl_notebook.reply.images import image_html, image_text, link_html
 from cpsl_notebook.reply.style import CELL, TABLE, quiet_line
 from cpsl_notebook.reply.tables import MAX_SHOWN_LENGTH, cell_text, shown_table, typed_column
 from cpsl_notebook.sanitize import clean
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["block_html", "block_text", "table_html", "table_text"]
 
@@ -64,6 +64,8 @@ def block_text(block: Block, app: str) -> str:
 
 def table_html(table: pd.DataFrame) -> str:
     """Return a table as HTML, with columns of numbers aligned to the right."""
+    from pandas.api.types import is_numeric_dtype
+
     styles = [
         "text-align:right" if is_numeric_dtype(typed_column(column)) else CELL
         for _, column in table.items()
@@ -86,6 +88,7 @@ def table_text(table: pd.DataFrame) -> str:
 
     Examples
     --------
+    >>> import pandas as pd
     >>> print(table_text(pd.DataFrame({"queue": ["billing"], "open": [4]})))
       queue  open
     billing     4

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
-from typing import Any, NamedTuple
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.reply.markdown import table_cells
 from cpsl_notebook.sanitize import clean
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "ShownTable",
@@ -133,7 +135,8 @@ def cell_text(value: Any, limit: int | None = None) -> str:
     >>> cell_text("a long text", limit=6)
     'a long…'
     """
-    if value is None or value is pd.NA:
+    # pandas is imported when the first table is made.
+    if value is None or value is getattr(sys.modules.get("pandas"), "NA", None):
         return ""
     try:
         text = str(value)
@@ -153,6 +156,8 @@ def _check_size(rows: int, columns: int) -> None:
 
 
 def _from_cells(rows: list[list[str]]) -> pd.DataFrame:
+    import pandas as pd
+
     header, *body = rows
     _check_size(len(body), len(header))
     columns = [_from_texts([row[position] for row in body]) for position in range(len(header))]
@@ -161,6 +166,8 @@ def _from_cells(rows: list[list[str]]) -> pd.DataFrame:
 
 
 def _from_texts(cells: list[str]) -> pd.Series[Any]:
+    import pandas as pd
+
     filled = [cell for cell in cells if cell]
     for pattern, number, dtype in ((_INTEGER, int, "Int64"), (_NUMBER, float, "Float64")):
         if filled and all(map(pattern.fullmatch, filled)):
@@ -188,6 +195,8 @@ def _layout(block: dict[str, Any]) -> _Layout | None:
 
 
 def _frame(rows: list[Any], columns: list[tuple[Any, str]]) -> pd.DataFrame:
+    import pandas as pd
+
     values = [[_value(row, key) for key, _ in columns] for row in rows]
     return pd.DataFrame(values, columns=[name for _, name in columns], dtype=object)
 

@@ -37,7 +37,7 @@ _GROUP = 1_000  # operations in one transaction at most
 _APPLICATION_ID = 0x43505357  # marks a SQLite file as the store of a sweep
 _VERSION = 1
 _SENT = "sent"
-# Back to what was known of a row before it was sent again.
+# Restores the state that a row had before it was sent again.
 _EARLIER = "state = coalesce(json_extract(outcome, '$.kind'), 'refused')"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (
@@ -325,7 +325,7 @@ def _is_running(database: sqlite3.Connection, run: str, alive: dict[str, bool]) 
 
 
 def _started(pid: int | None = None) -> float:
-    """Return when a process started, which tells it from a later one with its id; 0 for none."""
+    """Return when a process started, because ids are reused; 0 if it is not running."""
     import psutil
 
     try:
@@ -367,9 +367,11 @@ def _check_content(database: sqlite3.Connection, path: Path) -> bool:
     (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
     (version,) = database.execute("PRAGMA user_version").fetchone()
     if mark != _APPLICATION_ID and (mark or tables):
-        raise UserError(f"{path} is not the store of a sweep: name another file in store=.")
+        raise UserError(f"{path} is not the store of a sweep. Pass another file as store=.")
     if version > _VERSION:
-        raise UserError(f"{path} was written by a newer cpsl-notebook: update it to continue.")
+        raise UserError(
+            f"{path} was written by a newer cpsl-notebook. Update cpsl-notebook to use it."
+        )
     return bool(tables)
 
 
@@ -382,7 +384,7 @@ def _usable(path: Path) -> Iterator[None]:
         problem = error
     else:
         return
-    raise UserError(f"The store {path} cannot be used ({problem}): name another file in store=.")
+    raise UserError(f"The store {path} cannot be used ({problem}). Pass another file as store=.")
 
 
 def _check_locks(path: Path) -> None:
@@ -404,6 +406,6 @@ def _check_locks(path: Path) -> None:
 
 def _without_locks(path: Path, reason: str) -> UserError:
     return UserError(
-        f"The folder of the store {path} has no file locks ({reason}): name a file on a local disk "
-        "in store=."
+        f"The folder of the store {path} has no file locks ({reason}). Pass a file on a local disk "
+        "as store=."
     )

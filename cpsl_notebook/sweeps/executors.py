@@ -40,8 +40,8 @@ class Runner:
     def __init__(self, executor: Executor | None, max_active: int) -> None:
         if executor is not None and not callable(getattr(executor, "submit", None)):
             raise UsageError(
-                f"executor must be a concurrent.futures.Executor, not a {type(executor).__name__}; "
-                "of a Dask client, pass client.get_executor().",
+                f"executor must be a concurrent.futures.Executor, not {type(executor).__name__}. "
+                "For Dask, pass client.get_executor().",
                 label="TypeError",
             )
         self.in_process = executor is None or isinstance(executor, ThreadPoolExecutor)
@@ -57,7 +57,7 @@ class Runner:
         return self._executor.submit(run_task, plan, task)
 
     def recall(self, future: Future[Any]) -> bool:
-        """Take back a task that has not started; return whether that worked.
+        """Cancel a task that has not started; return whether that worked.
 
         Only our own pool reliably reports whether a task has started: a Dask future can always be
         cancelled, even while its task runs.
@@ -72,7 +72,7 @@ class Runner:
         plan : Plan
             The run that ends.
         abandon : bool
-            Whether to leave tasks in flight alone instead of waiting for them.
+            Whether to return without waiting for tasks in flight.
         """
         if self._own is not None:
             self._own.shutdown(wait=not abandon, cancel_futures=True)

@@ -71,7 +71,7 @@ class RateLimit:
         now : float
             The time on the same clock.
         retry_after : float or None
-            Seconds that the service asks to wait, if it said.
+            Seconds that the service asks to wait; ``None`` if it does not say.
         """
         self.is_free = False
         if sent_at >= self._slowed_at:

@@ -68,7 +68,7 @@ class Scheduler:
     stopped : str
         Why the sweep ended early; empty if it did not.
     abandoned : bool
-        Whether rows were left in flight.
+        Whether the sweep ended without waiting for rows in flight.
     failures : int
         The number of rows that failed in this run.
     first_failure : tuple of (int, str) or None
@@ -109,16 +109,16 @@ class Scheduler:
         self._numbers = itertools.count()
 
     def deliver(self, kind: str, number: Any, content: Any) -> None:
-        """Take a message for the main loop, from any thread."""
+        """Queue a message for the main loop; any thread may call this."""
         self._inbox.put((kind, number, content))
 
     def stop(self) -> None:
-        """Let rows in flight finish and send no more; safe in a signal handler."""
+        """Send no more rows and wait for those in flight; safe in a signal handler."""
         self.stopped = self.stopped or "Stopped by an interrupt."
         self.deliver("wake", None, None)
 
     def abandon(self) -> None:
-        """Leave rows in flight alone; safe in a signal handler."""
+        """Return without waiting for rows in flight; safe in a signal handler."""
         self.abandoned = True
         self.deliver("wake", None, None)
 
@@ -204,7 +204,7 @@ class Scheduler:
         try:
             future = self._runner.submit(self._plan, Task(name, app, task.session_id, prompts))
         except Exception as error:  # a broken executor, or one that was shut down
-            self._stop_for(f"The executor accepts no more rows ({error}): pass a new one.")
+            self._stop_for(f"The executor cannot run more rows ({error}). Pass a new one.")
             self._release(self._active.pop(number).positions)
             return
         task.future = future
@@ -255,7 +255,7 @@ class Scheduler:
             described = f"{type(error).__name__}: {' '.join(str(error).split())}"
             outcomes = [Outcome(kind, error=described) for _ in task.positions]
             if isinstance(error, BrokenExecutor):
-                self._stop_for(f"The executor is broken ({described}): pass a new one.")
+                self._stop_for(f"The executor is broken ({described}). Pass a new one.")
         now = time.monotonic()
         flight = (now - task.submitted_at) / len(outcomes)
         for position, outcome in zip(task.positions, outcomes, strict=False):
@@ -303,7 +303,7 @@ class Scheduler:
         return True
 
     def _recall_tasks(self) -> None:
-        """Take back tasks that wait in our own pool; they keep their claims."""
+        """Cancel tasks that wait in our own pool; they keep their claims unless the sweep stops."""
         for number, task in list(self._active.items()):
             if task.future is not None and self._runner.recall(task.future):
                 del self._active[number]
@@ -314,7 +314,7 @@ class Scheduler:
                     self._again.append(task)
 
     def _leave_in_flight(self) -> None:
-        """Give up rows in flight; whether they are answered will not be known."""
+        """Mark rows in flight as unknown, because nothing waits for their answers."""
         self._recall_tasks()
         for task in self._active.values():
             for position in task.positions if task.future is not None else ():

@@ -85,8 +85,8 @@ def sweep(
     conversation unless *session* groups them. A row is sent once: it is repeated only after a 429,
     and never if the service may have acted on it.
 
-    An interrupt lets the rows in flight finish, sends no more, and returns the answers so far. A
-    second interrupt leaves the rows in flight behind, as ``unknown``.
+    After an interrupt, no more rows are sent, those in flight finish, and the answers so far are
+    returned. A second interrupt does not wait for the rows in flight, which become ``unknown``.
 
     Parameters
     ----------
@@ -126,8 +126,8 @@ def sweep(
     resend_unparsed : bool
         Send rows again whose answer in the store cannot be parsed.
     executor : concurrent.futures.Executor, optional
-        Where to send from, such as a ``ProcessPoolExecutor`` or, of a Dask client,
-        ``client.get_executor()``; by default a thread pool. It is not shut down. The clients of
+        Where the rows run, such as a ``ProcessPoolExecutor``, or ``client.get_executor()`` of a
+        Dask client; by default a thread pool. It is not shut down. The clients of
         other processes use the credentials of those processes.
     max_active : int
         The number of tasks in flight; for an executor, use its number of workers.
@@ -138,7 +138,7 @@ def sweep(
     max_failures : int, optional
         The number of failed rows after which no more are sent.
     stream : bool
-        Whether replies are streamed, which tells the time of the first text.
+        Whether replies are streamed, which is needed to measure the time of the first text.
     timeout : float, optional
         The read timeout of each request, in seconds.
     client : cpsl_notebook.Client or cpsl.Client, optional
@@ -158,15 +158,20 @@ def sweep(
     -------
     pandas.DataFrame
         A row for each input row and variant, in the order and with the index of the input. Columns:
-        ``variant``, ``app`` and ``repeat`` as far as they vary, ``prompt``, ``reply``, ``error``,
+        ``variant``, ``app`` and ``repeat``, if there are several, ``prompt``, ``reply``, ``error``,
         ``session_id`` and ``request_id`` (string), ``status`` (category), ``attempts`` (int64),
         ``first_text_s`` and ``total_s`` (Float64, seconds).
 
-        ``status`` is ``ok``; ``error``: the row was refused, or answered with an error;
-        ``unparsed``: the answer is in ``reply`` but not in the form asked for; ``stopped``: not
-        sent; ``unknown``: sent without a complete answer, so the service may have acted on it. With
-        a store, the next sweep sends rows again that are ``stopped``, and those with an ``error``
-        that the service cannot have acted on.
+        ``status`` is one of:
+
+        - ``ok``.
+        - ``error``: the row was refused, or answered with an error.
+        - ``unparsed``: the answer, in ``reply``, is not the JSON or table that was requested.
+        - ``stopped``: not sent.
+        - ``unknown``: sent without a complete answer, so the service may have acted on it.
+
+        With a store, the next sweep sends rows again that are ``stopped``, and those with an
+        ``error`` that the service cannot have acted on.
 
     Raises
     ------
@@ -249,7 +254,7 @@ def sweep(
     answers = Answers(len(requests), form)
     show = SweepProgress(len(requests), max_active, rpm, shown=progress and not dry_run)
     with contextlib.closing(show):
-        keys = b"" if path is None else b"".join(requests.keys(connected.scope))
+        keys = b"" if path is None else requests.keys(connected.scope)
         settled, resend = _known(
             answers,
             show,

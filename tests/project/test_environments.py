@@ -10,6 +10,7 @@ import textwrap
 
 import pytest
 from environments import CI, ROOT, SDK, NotInstalledError, environment
+from fast_gateway import APP, BROKEN, CRASHED, LIMITED, REFUSED, FastGateway
 
 
 def environment_or_skip(name, *packages, ours=()):
@@ -120,6 +121,10 @@ cell("%%capsule --no-stream -o whole --new\\nSummarize the riskiest support thre
 assert [b["type"] for b in shell.user_ns["whole"].blocks] == ["notification", "table_preview"]
 cell("p = %capsule payments support-ops")
 cell("e = %capsule earnings support-ops")
+cell("every = %capsule payments")
+cell("sums = %capsule earnings")
+assert set(shell.user_ns["every"]["app"]) == {"deal-desk", "support-ops"}
+assert list(shell.user_ns["sums"]["app"]) == ["deal-desk", "diet-coach", "support-ops"]
 cell("a = %capsule apps")
 assert shell.user_ns["p"]["net_cents"].sum() == shell.user_ns["e"]["net_cents"][0]
 assert set(shell.user_ns["a"]["name"]) == {"deal-desk", "diet-coach", "support-ops"}
@@ -142,6 +147,73 @@ def test_extension_works_with_the_official_sdk(sdk_and_extension, workspace, tmp
     environ = {} if local else workspace.environ
     printed = run(sdk_and_extension, EXTENSION.replace("CONNECT", connect), tmp_path, **environ)
     assert printed.endswith("done\n")
+
+
+SWEEP = """
+import warnings
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+import cpsl
+from cpsl_notebook import UserError, sweep
+
+if __name__ == "__main__":
+    prompt, client = "How many threads are in {{ value }}?", cpsl.Client()
+    options = {"app": "support-ops", "client": client, "progress": False}
+    answers = sweep(["billing", "security"] * 4, prompt, store="answers.db", **options)
+    again = sweep(["billing", "security"] * 4, prompt, store="answers.db", **options)
+    assert again.equals(answers) and answers["reply"].str.contains("threads").all()
+    print(*answers["status"], answers["session_id"].nunique())
+    whole = sweep(["billing"], prompt, stream=False, **options)
+    assert whole["reply"][0] == answers["reply"][0] and whole["request_id"][0]
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        for send_token in (False, True):
+            there = sweep(["billing"], prompt, executor=pool, send_token=send_token, **options)
+            print(there["status"][0], there["reply"][0] == answers["reply"][0])
+    try:
+        sweep(["billing"], prompt, timeout=5, **options)
+    except UserError as error:
+        print(error)
+"""
+
+
+def test_official_sdk_sends_sweeps(sdk_and_extension, workspace, tmp_path):
+    main = tmp_path / "main.py"
+    main.write_text(SWEEP)
+    code = f"import runpy; runpy.run_path({str(main)!r}, run_name='__main__')"
+    printed = run(sdk_and_extension, code, tmp_path, **workspace.environ).splitlines()
+    assert printed[:3] == ["ok ok ok ok ok ok ok ok 8", "ok True", "ok True"]
+    assert printed[3].startswith("The official SDK has no timeout setting.")
+
+
+FAULTS = """
+import cpsl
+from cpsl_notebook import sweep
+prompts = ["fine", "limited", "broken", "refused", "crashed"]
+for stream in (True, False):
+    answers = sweep(prompts, f"{{{{ value }}}} {stream}", APP, client=cpsl.Client(), stream=stream,
+                    store="answers.db", progress=False)
+    print(*answers["status"], *answers["attempts"])
+    print("Half" in answers["reply"].dropna().tolist())
+"""
+
+
+def test_sweep_with_official_sdk_tells_what_failures_mean(sdk_and_extension, tmp_path):
+    verdicts = {"broken": BROKEN, "refused": REFUSED, "crashed": CRASHED}
+    limited = set()
+
+    def rule(text, number):
+        word = text.split()[0]
+        if word == "limited" and text not in limited:
+            limited.add(text)
+            return LIMITED
+        return verdicts.get(word, "fine")
+
+    with FastGateway(rule) as gateway:
+        code = FAULTS.replace("APP", repr(APP))
+        printed = run(sdk_and_extension, code, tmp_path, **gateway.environ).splitlines()
+    statuses = "ok ok unknown error error 1 2 1 1 1"
+    assert printed == [statuses, "True", statuses, "False"]
+    assert set(gateway.received.values()) == {1} and gateway.limited.total() == 2
 
 
 LOAD = """

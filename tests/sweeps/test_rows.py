@@ -113,7 +113,8 @@ def test_data_without_rows_are_refused(client, data):
 
 def test_mappings_mixed_with_other_rows_are_refused(client, gateway):
     message = (
-        "The rows are a mixture: item 0 is a dict, item 1 is a int. Pass only mappings, or none."
+        "The rows mix mappings and other values: item 0 is of type dict, item 1 of type int. Pass "
+        "rows of one kind."
     )
     with pytest.raises(UsageError) as caught:
         sweep([{"q": 1}, 5], "x {{ q }}", APP, client=client)
@@ -367,21 +368,21 @@ def test_without_streaming_the_answers_are_the_same(client):
         ({"prefix": 5}, "prefix must be a string, not 5"),
         ({"session": ["value"]}, r"session must be a column's name, not \['value'\]"),
         ({"session": 5}, "There is no column 5 for session="),
-        ({"app": 5}, "app must be a name or id, or one or more different apps in a list, not 5"),
-        ({"app": ["a", ""]}, "app must be a name or id"),
-        ({"app": [1]}, "app must be a name or id"),
+        ({"app": 5}, "app must be the name or id of an app, or a list of different ones, not 5"),
+        ({"app": ["a", ""]}, "app must be the name or id of an app"),
+        ({"app": [1]}, "app must be the name or id of an app"),
         ({"json": "yes"}, "json must be True or False, not 'yes'"),
         ({"rpm": True}, "rpm must be a number above 0, not True"),
         ({"max_active": 0}, "max_active must be an integer of at least 1"),
         ({"max_failures": 0}, "max_failures must be an integer of at least 1"),
         ({"rpm": 0}, "rpm must be a number above 0, not 0"),
         ({"on_error": "ignore"}, "on_error must be 'continue' or 'raise'"),
-        ({"json": True, "table": True}, "An answer is either json or a table"),
-        ({"app": []}, "one or more different apps"),
-        ({"app": [APP, APP]}, "one or more different apps"),
+        ({"json": True, "table": True}, "json= and table= cannot be combined"),
+        ({"app": []}, "a list of different ones"),
+        ({"app": [APP, APP]}, "a list of different ones"),
         ({"prompt": []}, "There is no prompt to send"),
         ({"prompt": [1]}, "Prompt 0 must be a string, not a int"),
-        ({"executor": object()}, "executor must be a concurrent.futures.Executor, not a object"),
+        ({"executor": object()}, "executor must be a concurrent.futures.Executor, not object"),
         ({"session": "value", "resend_unparsed": True}, "cannot be combined with session="),
     ],
 )

@@ -92,7 +92,7 @@ def ledger(
     """
     frame = self._frame
     built = build(frame, roles=roles, amounts=amounts, strict=strict)
-    rows = built.rows
+    rows = built.rows.copy()  # the analyses share the others
     if mask_payers:
         secret = None if mask_payers is True else mask_payers
         rows = rows.assign(

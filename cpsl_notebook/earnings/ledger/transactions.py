@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from cpsl_notebook.earnings.ledger.ledger import Ledger
@@ -85,7 +86,8 @@ def recurring_sales(ledger: Ledger, what: str, basis: str = "gross") -> pd.DataF
             f"kinds than {', '.join(ledger.terms)}: {_counts(other)}. State it with payments = "
             'payments.capsule.declare(kinds={"KIND": MONTHS}), with 0 for a purchase.'
         )
-    rows = rows.assign(months=rows["kind"].astype(object).map(ledger.terms).astype(int))
+    months = np.array([ledger.terms.get(kind, 0) for kind in rows["kind"].cat.categories], np.int64)
+    rows = rows.assign(months=months[rows["kind"].cat.codes])
     rows = rows[rows["months"] > 0]
     amounts = ["gross_cents", f"{basis}_cents"]
     empty = rows.loc[rows[amounts].isna().any(axis=1), "payment_id"]

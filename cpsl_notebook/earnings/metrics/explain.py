@@ -284,8 +284,7 @@ def _subscription_lines(
         rest: pd.DataFrame = timeline.unclassified.rename(columns={amount: _COUNTED})
         return rest
     moved = movements(timeline, groups, amount)
-    closings = timeline.closings(amount).rename(columns={"cents": _COUNTED})
-    closings["unit"] = timeline.units(closings, groups)
+    closings = timeline.closings(groups, amount).rename(columns={"cents": _COUNTED})
     after = closings[["unit", "month", _ROW, _COUNTED]]
     before = after[after["month"] < timeline.this_month]
     before = before.assign(month=before["month"] + 1)

@@ -217,7 +217,7 @@ def _year_before(moved: pd.DataFrame, groups: list[str], timeline: Timeline) -> 
 
 def _net(timeline: Timeline, groups: list[str]) -> pd.DataFrame:
     """Return the net MRR by month and group."""
-    closings = timeline.closings("net_cents").rename(columns={"cents": "net"})
+    closings = timeline.closings(groups, "net_cents").rename(columns={"cents": "net"})
     closings["month"] = first_days(closings["month"])
     return sum_by_month(closings, groups, ["net"])
 

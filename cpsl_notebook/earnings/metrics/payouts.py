@@ -183,7 +183,7 @@ def _ages(times: pd.Series[Any], as_of: pd.Timestamp, tz: str) -> pd.Series[Any]
 
 def _oldest(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """Return the oldest payment of each group."""
-    first = rows.sort_values(["paid_at", "payment_id"]).drop_duplicates(keys)
+    first = rows.drop_duplicates(keys)  # the rows of a ledger are in order of time and id
     first = first.set_index(keys)[["age", "paid_at", "payment_id"]]
     first.columns = pd.Index(["oldest_days", "oldest_paid_at", "oldest_payment_id"])
     return first

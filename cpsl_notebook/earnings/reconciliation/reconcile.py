@@ -140,9 +140,10 @@ def reconcile(
     balanced = not findings["severity"].isin(["error", "not checked"]).any()
     if strict and not balanced:
         raise UserError(_verdict(findings))
-    findings["currency"] = _currencies(findings, ledger)
+    if money:
+        findings["currency"] = _currencies(findings, ledger)
     table = result_table(findings, ledger, money=money, balanced="yes" if balanced else "no")
-    return table.drop(columns="currency")
+    return table.drop(columns="currency", errors="ignore")
 
 
 def _run(
