@@ -11,7 +11,8 @@ ROOT = Path(os.environ["DOCS_ROOT"])
 sys.path.insert(0, str(ROOT))
 sys.path[:0] = [str(ROOT / "docs"), str(ROOT / "docs" / "_ext")]
 
-# A notebook without stored outputs is executed in a workspace of its own.
+# A notebook without stored outputs is executed with this code, in a workspace of its own.
+os.environ["PYTHONPATH"] = str(ROOT)
 os.environ["CAPSULE_HOME"] = tempfile.mkdtemp(prefix="docs-")
 
 project = "Capsule in notebooks"
