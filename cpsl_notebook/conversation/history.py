@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from cpsl_notebook.conversation.text_view import LeadingColumns
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.files import replacing
 from cpsl_notebook.reply.markdown import close_fence
@@ -38,11 +37,6 @@ _DTYPES = {
 }
 
 
-class _History(LeadingColumns):
-    SHOWN = 6
-    TEXTS = ("prompt", "reply")
-
-
 def history_frame(replies: list[Reply]) -> pd.DataFrame:
     """Return prompts and replies as a table.
 
@@ -65,15 +59,13 @@ def history_frame(replies: list[Reply]) -> pd.DataFrame:
         - ``template`` (``string``; the prompt before its ``{{ }}`` placeholders were filled),
         - ``cell_id`` (``string``), ``execution_count`` (``Int64``),
         - ``session_id`` and ``request_id`` (``string``).
-
-        As text, it shows the columns up to ``total_s``, with prompts and replies shortened.
     """
     # The reply is cleaned, because a terminal prints the texts of a table unchanged.
     rows = [vars(reply) | {"reply": clean(reply.text)} for reply in replies]
     columns = {
         name: pd.Series([row[name] for row in rows], dtype=dtype) for name, dtype in _DTYPES.items()
     }
-    return _History(columns)
+    return pd.DataFrame(columns)
 
 
 def save_history(frame: pd.DataFrame, name: str, *, force: bool = False) -> Path:

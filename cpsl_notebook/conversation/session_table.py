@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from cpsl_notebook.conversation.text_view import WIDTH, LeadingColumns, shorten
 from cpsl_notebook.sanitize import one_line
 
 if TYPE_CHECKING:
@@ -16,12 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["sessions_frame"]
 
 _ID_LENGTH = 8  # characters; more if conversations begin with the same ones
+_TABLE_WIDTH = 100  # characters of a row; titles get what the other columns leave
 _WIDTH_OF_OTHERS = 62  # characters of the columns except app, name and title, for 1,000 rows
 _TITLE_LENGTHS = (12, 40)  # characters, the fewest and the most
-
-
-class _Sessions(LeadingColumns):
-    SHOWN = 7
 
 
 def sessions_frame(
@@ -56,7 +52,7 @@ def sessions_frame(
     known = conversations.everywhere() if everywhere else conversations.all()
     has_workspaces = everywhere or conversations.workspace is None
     prompts = {(reply.app, reply.session_id): reply.prompt for reply in reversed(replies)}
-    room = WIDTH - _WIDTH_OF_OTHERS - _longest([c.app for c in known])
+    room = _TABLE_WIDTH - _WIDTH_OF_OTHERS - _longest([c.app for c in known])
     room -= _longest([c.name for c in known])
     titles = [_title(prompts.get((c.app, c.session_id)), room) for c in known]
     columns = {
@@ -72,7 +68,7 @@ def sessions_frame(
         columns["started_at"] = _times([c.started_at for c in known])
         for name in ("session_id", "notebook", "workspace"):
             columns[name] = pd.Series([getattr(c, name) for c in known], dtype="string")
-    return _Sessions(columns)
+    return pd.DataFrame(columns)
 
 
 def _longest(texts: list[str]) -> int:
@@ -83,7 +79,9 @@ def _title(prompt: str | None, room: int) -> str | None:
     if prompt is None:
         return None
     fewest, most = _TITLE_LENGTHS
-    return shorten(one_line(prompt), max(fewest, min(room, most)))
+    length = max(fewest, min(room, most))
+    line = one_line(prompt)
+    return line if len(line) <= length else f"{line[: length - 1]}…"
 
 
 def _short(session_ids: list[str]) -> list[str]:

@@ -7,6 +7,7 @@ by the handlers that need them, so that ``%load_ext`` is fast.
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -246,7 +247,14 @@ def replay(magics: CapsuleMagics, options: argparse.Namespace) -> None:
 
 
 def status(magics: CapsuleMagics, options: argparse.Namespace) -> pd.DataFrame:
-    """Return what the notebook is connected to."""
+    """Return what the notebook is connected to, and print the values that pandas will cut."""
+    import pandas as pd
+
     from cpsl_notebook.magics.status import status_frame
 
-    return status_frame(magics.context)
+    frame = status_frame(magics.context)
+    shown = pd.get_option("display.max_colwidth") or math.inf
+    for item, value in frame["value"].dropna().items():
+        if len(value) >= shown:
+            say(f"{item}: {value}")
+    return frame

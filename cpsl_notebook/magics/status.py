@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from cpsl_notebook.conversation.text_view import WholeValues
 from cpsl_notebook.cpsl_package import client_distribution, token_source
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.recordings.commands import replaying
@@ -55,7 +54,7 @@ def status_frame(context: NotebookContext) -> pd.DataFrame:
     for package in filter(None, (client_distribution(), *_PACKAGES)):
         values[package] = _version(package)
     index = pd.Index(list(values), name="item")
-    return WholeValues({"value": pd.Series(list(values.values()), index=index, dtype="string")})
+    return pd.DataFrame({"value": pd.Series(list(values.values()), index=index, dtype="string")})
 
 
 def _connection(context: NotebookContext) -> dict[str, str | None]:

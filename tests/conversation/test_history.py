@@ -39,33 +39,6 @@ def test_history_has_documented_columns(asked):
     assert history["execution_count"].notna().all()
 
 
-def test_history_as_text_shows_its_first_columns_within_a_hundred_characters(asked):
-    asked.run(f"%%capsule support-ops\nHow many threads{' and more threads' * 20}\nare open?")
-    lines = repr(asked.run("%capsule history").value).splitlines()
-    assert lines[0].split() == "sent_at app prompt reply status total_s".split()
-    assert "support-ops  How many thr" in lines[3] and "complete" in lines[3]
-    assert max(map(len, lines)) <= 100
-    assert " ".join(lines[4:]) == (
-        "[3 rows x 14 columns], also: first_chunk_s, conversation, turn, template, cell_id, "
-        "execution_count, session_id, request_id"
-    )
-
-
-def test_long_history_as_text_shows_its_first_and_last_rows():
-    replies = [Reply("shop", f"prompt {number}") for number in range(1_000)]
-    with pd.option_context("display.max_rows", 10):
-        lines = repr(history_frame(replies)).splitlines()
-    shown = [line.split()[0] for line in lines[1:11]]
-    assert shown == [str(number) for number in (*range(5), *range(995, 1_000))]
-    assert repr(history_frame([])).startswith("Empty DataFrame")
-
-
-def test_tables_made_from_the_history_are_plain_dataframes(asked):
-    history = asked.run("%capsule history").value
-    for table in (history.head(), history[["app"]], history.copy()):
-        assert type(table) is pd.DataFrame
-
-
 def test_history_is_saved_as_json_lines(asked, tmp_path):
     assert asked.run("%capsule history --save a.jsonl").text == "Saved 2 turns in a.jsonl.\n"
     rows = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
