@@ -1,4 +1,4 @@
-"""The client in services: the examples of the README, and real servers and processes."""
+"""The client in services: the examples of the documentation, and real servers and processes."""
 
 import gc
 import multiprocessing
@@ -34,9 +34,10 @@ import cpsl
 
 @pytest.fixture
 def programs(root, tmp_path):
-    """A folder with the programs of the README, which begin with a comment with their names."""
-    text = (root / "cpsl" / "README.md").read_text()
-    for name, program in re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```", text, re.M | re.S):
+    """A folder with the programs of the page about services."""
+    text = (root / "docs" / "how-to" / "services.md").read_text()
+    found = re.findall(r"<!-- file: (\w+\.py) -->\n```python\n(.*?)^```", text, re.M | re.S)
+    for name, program in found:
         (tmp_path / name).write_text(program)
     return tmp_path
 
@@ -162,8 +163,8 @@ def test_lambda_handler_reads_the_secret_and_respects_the_time_left(
 
 
 def test_crontab_line_mails_only_failures(root, tmp_path, environ, gateways):
-    text = (root / "cpsl" / "README.md").read_text()
-    (line,) = re.search(r"^```crontab\n(.*?)^```", text, re.M | re.S)[1].splitlines()
+    text = (root / "docs" / "how-to" / "smoke-test.md").read_text()
+    (line,) = re.findall(r"^\*/15 .*", text, re.M)
     command = line.split(" ", 5)[5]
     (tmp_path / "venv" / "bin").mkdir(parents=True)
     script = tmp_path / "venv" / "bin" / "cpsl"
