@@ -306,7 +306,7 @@ def test_invalid_login_link_is_not_opened_or_shown(url, capsys, monkeypatch):
 def test_gateway_that_starts_no_login_shows_the_reason():
     with (
         Gateway(RequestLogin=[{"ok": False, "err_msg": "closed\ntoday"}]) as gateway,
-        pytest.raises(cpsl.GatewayError, match="did not start a login: closed today"),
+        pytest.raises(cpsl.GatewayError, match="could not start a login: closed today"),
     ):
         login.begin(gateway.address)
 

@@ -425,7 +425,7 @@ def test_status_names_workspace_token_and_versions(workspace, monkeypatch, tmp_p
         current_context().connect(Client(nowhere))
         found = status(shell)
         assert found["token from"] == "the arguments"
-        assert found["token valid"].startswith("unknown: No gRPC gateway answers at")
+        assert found["token valid"].startswith("unknown: Cannot connect to a gRPC gateway at")
         assert "wrong" not in str(found)
 
 
