@@ -15,7 +15,7 @@ __all__ = ["Bar", "progress_bar", "row_progress"]
 
 _OPTIONS: dict[str, Any] = {
     "delay": 1.0,  # seconds before the bar appears
-    "miniters": 0,  # update however few bytes arrived
+    "miniters": 0,  # update after any number of bytes
 }
 
 
@@ -39,7 +39,7 @@ def progress_bar(**options: Any) -> Bar:
     Returns
     -------
     Bar
-        The bar. It is hidden where nobody sees it.
+        The bar, which is hidden if the output is not visible.
     """
     by_front_end: dict[FrontEnd, dict[str, Any]] = {
         "text": {"disable": None, "leave": False},  # None disables it if stderr is not a terminal

@@ -3,7 +3,7 @@
 A pseudonym is a keyed hash (HMAC-SHA-256). Unlike a plain hash, it cannot be reversed by hashing
 likely email addresses, unless the key is known. The key is generated once and kept in the file
 ``mask-key`` in ``CAPSULE_HOME``, readable by its owner only, so a payer has the same pseudonym in
-every run on this machine. To get the same pseudonyms on several machines, use a key of your own.
+every run on this machine. To get the same pseudonyms on several machines, pass your own key.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from cpsl_notebook.paths import capsule_home
 __all__ = ["DIGITS", "machine_key", "pseudonym"]
 
 DIGITS = 16
-"""Hexadecimal digits of a pseudonym, 64 bits: two of a million payers have the same one with a
-probability of 3 in 100 million."""
+"""Hexadecimal digits of a pseudonym, 64 bits: for a million payers, the probability that any two have
+the same pseudonym is 3 in 100 million."""
 
 
 def pseudonym(name: str, key: bytes, prefix: str = "payer") -> str:
@@ -29,7 +29,7 @@ def pseudonym(name: str, key: bytes, prefix: str = "payer") -> str:
     Parameters
     ----------
     name : str
-        What identifies the payer, such as an email address.
+        The identity of the payer, such as an email address.
     key : bytes
         The key of the hash.
     prefix : str, default "payer"

@@ -254,7 +254,7 @@ def test_process_without_a_notebook_keeps_nothing(memory, workspace, tmp_path):
         "['a', 'a, b', 'c'] []",
         "There is no Jupyter notebook whose conversation could be used. Create one: "
         "Conversation('support-ops').",
-        "Which app? Name one: %%capsule APP in a cell, app='APP' in a function call.",
+        "No app is chosen. Name one: %%capsule APP in a cell, app='APP' in a function call.",
     ]
     assert not list((tmp_path / "capsule").glob("conversations*"))
 

@@ -1,4 +1,4 @@
-"""Field names as words, in whatever style the service writes them."""
+"""Splitting field names into words, in any naming style."""
 
 from __future__ import annotations
 

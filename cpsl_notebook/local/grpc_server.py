@@ -16,7 +16,7 @@ from cpsl_notebook.local.pending_logins import PendingLogins
 
 __all__ = ["make_server"]
 
-_OPEN = ("RequestLogin", "ConfirmLogin")  # called before there is a token
+_OPEN = ("RequestLogin", "ConfirmLogin")  # called before the client has a token
 
 
 def make_server(
@@ -100,5 +100,5 @@ class _Service:
             return message("ConfirmLoginResponse")(
                 ok=True, token=self._token, workspace_id=self._database.workspace_id
             )
-        reason = "pending" if taken is False else "this login has expired, request a new one"
+        reason = "pending" if taken is False else "this login has expired: request a new one"
         return message("ConfirmLoginResponse")(ok=False, err_msg=reason)

@@ -195,7 +195,7 @@ def _stop_local(context: NotebookContext, workspace: Any) -> None:
 
 
 def _connect(context: NotebookContext, client: Client | None) -> None:
-    """Use another client, and say so if that ends a replay."""
+    """Use another client, and print a line if that stops a replay."""
     replayed = _replayed(context)
     context.connect(client)
     if replayed is not None:
@@ -203,7 +203,7 @@ def _connect(context: NotebookContext, client: Client | None) -> None:
 
 
 def _replayed(context: NotebookContext) -> ReplayClient | None:
-    """Return what ``%capsule replay`` replays; ``CAPSULE_REPLAY`` goes on, whatever a cell does."""
+    """Return the replay that ``%capsule replay`` started; cells cannot stop ``CAPSULE_REPLAY``."""
     from cpsl_notebook.recordings.commands import replaying
     from cpsl_notebook.recordings.environment import replay_from_environment
 
@@ -247,7 +247,7 @@ def replay(magics: CapsuleMagics, options: argparse.Namespace) -> None:
 
 
 def status(magics: CapsuleMagics, options: argparse.Namespace) -> pd.DataFrame:
-    """Return what the notebook is connected to, and print the values that pandas will cut."""
+    """Return what the notebook is connected to, and print the values that pandas will truncate."""
     import pandas as pd
 
     from cpsl_notebook.magics.status import status_frame

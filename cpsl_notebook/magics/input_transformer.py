@@ -1,6 +1,6 @@
 """Keeping ``>>>`` and ``In [1]:`` in a prompt.
 
-IPython removes these from a cell whose second line begins with them, for code that was pasted. In a
+IPython removes these prompts, as in pasted code, if a cell's second line begins with one. In a
 ``%%capsule`` cell they are part of the prompt.
 """
 

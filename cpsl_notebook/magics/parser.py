@@ -38,7 +38,7 @@ def parse_cell_line(text: str, namespace: Mapping[str, Any]) -> argparse.Namespa
     Raises
     ------
     UserError
-        The line has unknown or invalid words.
+        The line has unknown or invalid arguments.
     """
     if "--each" in text:
         from cpsl_notebook.sweeps.cell import check_each
@@ -70,7 +70,7 @@ def parse_line(text: str, namespace: Mapping[str, Any]) -> argparse.Namespace | 
     Raises
     ------
     UserError
-        There is no such subcommand, or the line has unknown or invalid words.
+        There is no such subcommand, or the line has unknown or invalid arguments.
     """
     if text.split(maxsplit=1)[:1] == ["ask"]:
         raise _ask_error(text)

@@ -20,7 +20,7 @@ __all__ = ["status_frame"]
 
 _PACKAGES = ("cpsl-notebook", "ipython", "ipykernel", "ipywidgets", "pandas")
 _REFUSED = {401, 403}  # HTTP statuses
-_LOCAL = "local:"  # what the scope of a local workspace begins with
+_LOCAL = "local:"  # prefix of the scope of a local workspace
 
 
 def status_frame(context: NotebookContext) -> pd.DataFrame:
@@ -71,7 +71,7 @@ def _connection(context: NotebookContext) -> dict[str, str | None]:
     replayed = replaying(client)
     if replayed is not None:
         return {
-            "workspace": f"{gateway} (recorded; not asked)",
+            "workspace": f"{gateway} (recorded; not contacted)",
             "token from": None,
             "token valid": None,
             "replay": str(replayed.file.path),

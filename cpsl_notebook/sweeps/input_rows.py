@@ -131,7 +131,7 @@ class InputRows:
             yield dict(zip(names, values, strict=True))
 
     def _take_items(self, items: Sequence[Any]) -> None:
-        """Keep the items of a list, and their values as they are."""
+        """Store the items of a list without converting their values."""
         if any(hasattr(item, "_asdict") for item in items):
             items = [item._asdict() if hasattr(item, "_asdict") else item for item in items]
         self._items = items
@@ -147,7 +147,7 @@ class InputRows:
 
 
 def _from_arrow(data: Any) -> pd.DataFrame:
-    """Return an Arrow stream as a table whose values keep their types, integers with nulls too."""
+    """Return an Arrow stream as a table with the same types, including integers with nulls."""
     import pyarrow as pa
 
     column = pa.chunked_array(data)

@@ -1,4 +1,4 @@
-"""What happened to one request, as plain data that can be pickled and stored."""
+"""The outcome of one request, as plain data that can be pickled and stored."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ RATE_LIMITED = "rate-limited"  # 429: safe to send again, later
 
 @dataclass(slots=True)
 class Outcome:
-    """What happened to one request.
+    """The outcome of one request.
 
     Attributes
     ----------
     kind : str
         One of the constants of this module.
     payload : dict
-        The answer as far as it arrived: ``{"events": [[name, data], …]}`` of a stream, or
+        The part of the answer that arrived: ``{"events": [[name, data], …]}`` of a stream, or
         ``{"whole": {…}}`` of a chat.
     error : str
-        What failed; empty for an answer.
+        The error message; empty for an answer.
     session_id : str
         The session id that the service sent; empty if it sent none.
     first_text_s, total_s : float or None
@@ -35,7 +35,7 @@ class Outcome:
     retry_after : float or None
         Seconds that the service asks to wait; ``None`` if it does not say.
     attempts : int
-        How many times the row has been sent, in all runs.
+        The number of times that the row has been sent, in all runs.
     """
 
     kind: str = ANSWERED

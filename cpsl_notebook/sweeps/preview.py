@@ -1,4 +1,4 @@
-"""What a sweep would send: shown instead of sending it."""
+"""The preview of ``dry_run``: what a sweep would send."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def preview(
     rpm : float or None
         The largest number of requests per minute.
     seconds : float or None
-        How long a reply takes, if it is known.
+        The time for a reply, in seconds, if it is known.
     """
     each = ASSUMED_SECONDS if seconds is None else seconds
     left = max(len(pending) * each / max_active, len(pending) * 60.0 / rpm if rpm else 0.0)
-    basis = f"assuming {each:.3g} s for a reply" if seconds is None else f"{each:.3g} s for a reply"
+    basis = f"assuming {each:.3g} s per reply" if seconds is None else f"{each:.3g} s per reply"
     answered = len(requests) - len(pending)
     lines = [
         f"Not sent: {len(pending):,} requests to {', '.join(requests.apps)}"

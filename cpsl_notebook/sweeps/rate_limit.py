@@ -1,4 +1,4 @@
-"""How many requests of a sweep may be in flight, and when the next one may start."""
+"""The rate limit of a sweep: requests in flight, and when the next one may start."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import random
 __all__ = ["LONGEST_PAUSE", "RateLimit"]
 
 LONGEST_PAUSE = 3_600.0  # seconds; a service that asks for a longer pause ends the sweep
-_FIRST_PAUSE = 0.1  # seconds, where the service does not say how long to wait
-_LONGEST_OWN_PAUSE = 30.0  # seconds, where the service does not say how long to wait
-_RECOVERY = 0.5  # requests in flight that each answer adds again after the number was halved
+_FIRST_PAUSE = 0.1  # seconds, if the service does not specify a delay
+_LONGEST_OWN_PAUSE = 30.0  # seconds, if the service does not specify a delay
+_RECOVERY = 0.5  # requests in flight that each answer adds after the number was halved
 
 
 class RateLimit:
-    """The pace of a sweep: halved when the service limits it, then faster with each answer.
+    """The pace of a sweep: halved at a rate limit, then increased with each answer.
 
     Parameters
     ----------
@@ -67,11 +67,11 @@ class RateLimit:
         Parameters
         ----------
         sent_at : float
-            When the request was sent: those sent before the sweep slowed down count once.
+            When the request was sent. All requests sent before the sweep slowed down count as one.
         now : float
             The time on the same clock.
         retry_after : float or None
-            Seconds that the service asks to wait; ``None`` if it does not say.
+            Seconds that the service asks to wait; ``None`` if it does not specify it.
         """
         self.is_free = False
         if sent_at >= self._slowed_at:

@@ -24,7 +24,7 @@ from cpsl_notebook.sweeps.worker import Plan, Task
 __all__ = ["MAX_ATTEMPTS", "Scheduler"]
 
 MAX_ATTEMPTS = 20  # times that a row is sent in one sweep while the service answers 429
-_TICK = 0.25  # seconds between updates of the progress, and checks of rows of another sweep
+_TICK = 0.25  # seconds between progress updates, and between checks of another sweep's rows
 _NOT_RUN = (ImportError, pickle.PicklingError)  # raised by an executor before a task runs
 
 
@@ -113,12 +113,12 @@ class Scheduler:
         self._inbox.put((kind, number, content))
 
     def stop(self) -> None:
-        """Send no more rows and wait for those in flight; safe in a signal handler."""
+        """Stop sending rows and wait for those in flight; safe in a signal handler."""
         self.stopped = self.stopped or "Stopped by an interrupt."
         self.deliver("wake", None, None)
 
     def abandon(self) -> None:
-        """Return without waiting for rows in flight; safe in a signal handler."""
+        """Stop without waiting for rows in flight; safe in a signal handler."""
         self.abandoned = True
         self.deliver("wake", None, None)
 
@@ -159,7 +159,7 @@ class Scheduler:
             self._leave_in_flight()
 
     def _start_tasks(self) -> float | None:
-        """Start what may start now; return the seconds until more may, ``None`` for no more."""
+        """Start the tasks that may start; return the seconds until the next may, if there is one."""
         if self.stopped:
             self._recall_tasks()
             for waiting in self._again:
@@ -215,7 +215,7 @@ class Scheduler:
             self._take_claim(number, content)
         elif kind == "store failed":
             self._store = None
-            # Claims that are not on disk are not granted; rows in flight may finish.
+            # Claims that are not on disk are refused; rows in flight may finish.
             for unsent in [key for key, task in self._active.items() if task.future is None]:
                 del self._active[unsent]
             self._stop_for(f"The store could not be written: {content}")
@@ -248,7 +248,7 @@ class Scheduler:
     def _take_outcomes(self, task: _Active, future: Future[Any]) -> None:
         try:
             outcomes = future.result()
-        except CancelledError:  # it was recalled, or the caller cancelled it
+        except CancelledError:  # this loop or the caller cancelled it
             outcomes = [Outcome(UNKNOWN, error="The executor cancelled this row.")]
         except Exception as error:
             kind = REFUSED if isinstance(error, _NOT_RUN) else UNKNOWN
@@ -273,7 +273,7 @@ class Scheduler:
         status = self._answers.set(position, outcome)
         failed = status in ("error", "unknown")
         took = flight if outcome.total_s is None else outcome.total_s
-        # In our own pool, a row waits only to keep a thread busy, so its wait does not count.
+        # In our own pool, rows are queued to keep the threads busy, so the wait does not count.
         self._progress.finished(failed, took, took if self._runner.owns_pool else flight)
         if outcome.kind != RATE_LIMITED:
             self._pace.answered()
@@ -285,12 +285,12 @@ class Scheduler:
                 self._stop_for(f"Stopped after {self.failures:,} failed rows.")
 
     def _send_later(self, task: _Active, position: int, outcome: Outcome, now: float) -> bool:
-        """Slow down after a 429; return whether the row, and those after it, will be sent again."""
+        """Slow down after a 429; return whether the row and those after it will be retried."""
         self._pace.limited(task.submitted_at, now, outcome.retry_after)
         self._progress.paused = True
         pause = self._pace.next_start - now
         if pause > LONGEST_PAUSE:
-            self._stop_for(f"The service asks to wait for {duration(pause)}.")
+            self._stop_for(f"The service requested a pause of {duration(pause)}.")
         if task.tries + 1 >= MAX_ATTEMPTS:
             return False
         self._note(f"rate limited, waiting {duration(pause)}" if pause >= 1 else "rate limited")
@@ -303,7 +303,7 @@ class Scheduler:
         return True
 
     def _recall_tasks(self) -> None:
-        """Cancel tasks that wait in our own pool; they keep their claims unless the sweep stops."""
+        """Cancel tasks that wait in our own pool; their claims are kept unless the sweep stops."""
         for number, task in list(self._active.items()):
             if task.future is not None and self._runner.recall(task.future):
                 del self._active[number]
@@ -314,7 +314,7 @@ class Scheduler:
                     self._again.append(task)
 
     def _leave_in_flight(self) -> None:
-        """Mark rows in flight as unknown, because nothing waits for their answers."""
+        """Mark rows in flight as unknown, because their answers are no longer awaited."""
         self._recall_tasks()
         for task in self._active.values():
             for position in task.positions if task.future is not None else ():
@@ -324,13 +324,13 @@ class Scheduler:
                 self._answers.set(position, outcome)
 
     def _leave(self, positions: tuple[int, ...]) -> None:
-        """Leave the rest of a conversation unsent after a turn that was not answered."""
+        """Skip the rest of a conversation after a turn that was not answered."""
         self._release(positions)
         for position in positions:
             self._answers.stop(position, "An earlier row of this session was not answered.")
 
     def _release(self, positions: tuple[int, ...]) -> None:
-        """Give up the claims of rows that were not sent."""
+        """Release the claims of rows that were not sent."""
         if self._store is not None and positions:
             self._store.release([self._key(position) for position in positions])
 

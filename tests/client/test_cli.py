@@ -713,7 +713,8 @@ def test_table_is_fitted_to_the_terminal(columns, shown, monkeypatch, capsys):
     cells = [["aa", "渡"], [" b", "12"], ["c", "x" * 39 + "…"]]
     assert out.splitlines() == ["  ".join(row) for row in zip(*cells[:shown], strict=True)]
     assert err == (
-        f"cpsl: {3 - shown} of 3 columns do not fit: write to a file or a pipe to get all of them.\n"
+        f"cpsl: {3 - shown} of 3 columns do not fit: redirect the output to a file or a pipe to "
+        "get all of them.\n"
         if shown < 3
         else ""
     )

@@ -271,7 +271,9 @@ def test_invalid_address_names_its_file(found, tmp_path, values, message):
 
 
 def test_invalid_address_argument_names_no_variable():
-    with pytest.raises(cpsl.InvalidRequestError, match="Invalid gateway URL 'a_example': use its"):
+    with pytest.raises(
+        cpsl.InvalidRequestError, match="Invalid gateway URL 'a_example': use a base URL"
+    ):
         load("a-token", "a_example", environ={})
     with pytest.raises(cpsl.InvalidRequestError, match="Invalid gateway address 'a:x': use host"):
         load("a-token", grpc_target="a:x", environ={})

@@ -299,7 +299,7 @@ def test_invalid_login_link_is_not_opened_or_shown(url, capsys, monkeypatch):
         assert main(["login", "--gateway", gateway.address]) == 1
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert "no web link" in shown.err
+    assert "did not send a web link" in shown.err
     assert not url or url not in shown.err
 
 
@@ -323,7 +323,7 @@ def test_login_rejected_by_the_gateway_shows_the_reason():
 def test_invalid_token_from_the_gateway_is_not_stored(token, old_config):
     with (
         begun(CONFIRMED | {"token": token}) as gateway,
-        pytest.raises(cpsl.ProtocolError, match="no valid token"),
+        pytest.raises(cpsl.ProtocolError, match="did not send a valid token"),
     ):
         login.begin(gateway.address).wait()
     assert old_config.read_text() == OLD

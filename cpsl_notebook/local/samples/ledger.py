@@ -6,7 +6,7 @@ separate row with its own day and payout, the kind of the payment, negative amou
 the payment in ``refund_of``.
 
 The rows are drawn from a fixed seed, so they are the same on every machine. All payers have
-addresses in ``example`` domains; no money was paid.
+addresses in ``example`` domains.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def _monthly_price(first: date, due: date, rise: date) -> int:
 
 
 def _seats(rng: random.Random, seats: int) -> int:
-    """Add or remove a seat now and then."""
+    """Occasionally add or remove a seat."""
     if rng.random() < MORE_SEATS_RATE:
         return seats + 1
     return seats - 1 if seats > 1 and rng.random() < FEWER_SEATS_RATE else seats
@@ -197,7 +197,7 @@ def _amounts(gross: int) -> dict[str, int]:
 
 
 def _refunds(rng: random.Random, row: dict[str, Any], today: date) -> Iterator[dict[str, Any]]:
-    """Refund a payment now and then, in full or in part (whole dollars), with its fee."""
+    """Occasionally refund a payment, fully or partially (whole dollars), including its fee."""
     if rng.random() >= REFUND_RATE:
         return
     dollars = row["gross_cents"] // 100
