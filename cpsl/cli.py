@@ -41,7 +41,7 @@ environment:
 exit status:
   0  success
   1  the service or the app failed
-  2  nothing was sent to the app: no credentials, no connection, unknown app, or invalid command line
+  2  nothing was sent to the app: no credentials, no connection, no such app, or invalid arguments
   130  interrupted
 """
 

@@ -63,7 +63,7 @@ class Client:
         The maximum number of retries of a request. A message or a checkout is retried only if the
         service cannot have acted on it.
     max_answer_bytes : int
-        The largest answer of a method other than `chat` and `stream`, in bytes.
+        The largest response of a method other than `chat` and `stream`, in bytes.
     max_reply_bytes : int
         The largest reply of an app, in bytes for `chat` and in characters for `stream`.
     max_event_bytes : int

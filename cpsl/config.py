@@ -200,7 +200,7 @@ def load(
     """Find the token and the gateway in the arguments, the environment and ``config.ini``.
 
     A token is used only with the gateway of its own source, so that no setting can send the token
-    of another source elsewhere. A token whose source names no gateway belongs to the live service;
+    of another source elsewhere. A token whose source has no gateway belongs to the live service;
     it is refused if another source names a different gateway.
 
     Parameters

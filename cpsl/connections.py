@@ -174,7 +174,7 @@ class _Connection(HTTPConnection):
             call.sent = True
         super().request(*args, **kwargs)
 
-    def keep(self) -> None:
+    def mark_reusable(self) -> None:
         """Allow the next request to use this connection."""
         self._idle_since = time.monotonic()
 
@@ -299,6 +299,6 @@ def finish(connection: Any, response: requests.Response, *, complete: bool) -> N
     ambiguous = {"Transfer-Encoding", "Content-Length"} <= set(map(str.title, response.headers))
     complete = complete and response.status_code == 200 and not ambiguous
     if complete and isinstance(connection, _Connection):
-        connection.keep()
+        connection.mark_reusable()
     elif connection is not None:
         connection.close()

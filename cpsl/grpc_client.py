@@ -272,12 +272,12 @@ def _map_error(
         unreachable.detail = detail or None
         set_proxy_status(unreachable, reason)
         return unreachable
-    error = _map_answer(code, detail, caught, settings, timeout)
+    error = _error_from_status(code, detail, caught, settings, timeout)
     error.detail = detail or None
     return error
 
 
-def _map_answer(
+def _error_from_status(
     code: grpc.StatusCode, detail: str, caught: grpc.RpcError, settings: Settings, timeout: Timeout
 ) -> CapsuleError:
     """Return the error of a call that reached the gateway."""

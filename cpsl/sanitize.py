@@ -135,7 +135,7 @@ def brief(text: str) -> str:
 
 
 def escape_json(json: str) -> str:
-    r"""Escape characters of a JSON text that `clean` would remove; its value stays the same.
+    r"""Escape the characters of a JSON text that `clean` would remove, without changing its value.
 
     Examples
     --------

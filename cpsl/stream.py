@@ -44,7 +44,7 @@ from cpsl.transport import Transport
 __all__ = ["Stream"]
 
 _decode = msgspec.json.Decoder().decode  # ten times as fast as json.loads() for a short text
-_NAMED_EVENTS = frozenset({"done", "error"})  # events whose name has a meaning
+_NAMED_EVENTS = frozenset({"done", "error"})  # event names with a special meaning
 _READ_SIZE = 1 << 16  # bytes; read1() returns as soon as any have arrived
 _BODY_END_TIMEOUT = 0.01  # seconds to wait in total for the end of the body after the last event
 
@@ -207,7 +207,7 @@ class Stream:
             check_encoding(response, self._settings)
             return response
         # Raised here: the frames of the method below hold the body, which may repeat the token.
-        raise self._error_from_other_answer(response)
+        raise self._unexpected_response_error(response)
 
     def _read(self, read: Callable[..., bytes]) -> bytes:
         failure: BaseException
@@ -287,7 +287,7 @@ class Stream:
         return chunk
 
     def _apply(self, chunk: StreamChunk) -> None:
-        """Apply what a chunk contains besides text: ids, an error, the end of the reply."""
+        """Process the ids, the error and the end of the reply in a chunk."""
         self.session_id = str(chunk.data.get("session_id") or self.session_id)
         self.request_id = str(chunk.data.get("request_id") or self.request_id)
         if chunk.event == "error":
@@ -325,7 +325,7 @@ class Stream:
             with contextlib.suppress(CapsuleError):
                 self._read(response.raw.read1)
 
-    def _error_from_other_answer(self, response: requests.Response) -> CapsuleError:
+    def _unexpected_response_error(self, response: requests.Response) -> CapsuleError:
         """Return the error for a response that is not an event stream."""
         try:
             body = self._read(response.raw.read)

@@ -311,7 +311,7 @@ class Transport:
         return failure
 
     def _session(self) -> requests.Session:
-        """Return this thread's session; a forked process gets sessions of its own."""
+        """Return this thread's session; a forked process gets its own sessions."""
         if getattr(self._local, "pid", None) != os.getpid():
             self._local.pid = os.getpid()
             self._local.session = self._new_session()

@@ -53,7 +53,7 @@ class Client:
         Function that lists the apps of the workspace, to use instead of ``core.list_apps``. The
         official client's ``list_apps`` ignores the token and the gateway of its constructor.
     scope : str, optional
-        Name of the workspace; each workspace has conversations of its own. The default is the
+        Name of the workspace; each workspace has its own conversations. The default is the
         address of the gateway.
     clock : callable, optional
         Function that returns the current time, for ``attrs["read_at"]``.
@@ -119,7 +119,7 @@ class Client:
 
     @property
     def core(self) -> Any:
-        """The wrapped client; during a recording, one whose answers are recorded."""
+        """The wrapped client; during a recording, one that records the responses."""
         return in_use(self.live(), self._clock)
 
     def live(self) -> LiveClient:

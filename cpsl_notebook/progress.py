@@ -26,14 +26,14 @@ class Bar(tqdm):  # type: ignore[type-arg]
 
 
 def progress_bar(**options: Any) -> Bar:
-    """Return a progress bar for this front end, which appears after a second.
+    r"""Return a progress bar for this front end, which appears after a second.
 
     The bar is text, because a widget does not work in a saved notebook. It is removed from a
     terminal at the end.
 
     Parameters
     ----------
-    **options
+    \**options : object
         Options of `tqdm.tqdm`, such as ``total`` and ``unit``.
 
     Returns

@@ -73,7 +73,7 @@ class _Progress:
 def read_apps(
     names: Sequence[str], read: Callable[[str, Report], T], what: str
 ) -> Iterator[Iterator[tuple[str, T]]]:
-    """Read several apps at the same time, and show a progress bar meanwhile.
+    """Read several apps at the same time, and show a progress bar.
 
     The first app is read alone, by the calling thread: its name may have to be looked up, which
     often finds the others too. Up to `MAX_READS` of the others are read at the same time. At most

@@ -34,7 +34,7 @@ class NotebookContext:
     settings : Settings
         The notebook's settings.
     replies : list of Reply
-        The replies of this kernel, oldest first; empty outside IPython, see `keep`.
+        The replies of this kernel, oldest first; empty outside IPython, see `add_reply`.
     """
 
     def __init__(self, namespace: dict[str, Any] | None = None) -> None:
@@ -101,7 +101,7 @@ class NotebookContext:
         """The notebook's path, and whether it is known; see `notebook_name`."""
         return notebook_name(self._namespace)
 
-    def keep(self, reply: Reply) -> None:
+    def add_reply(self, reply: Reply) -> None:
         """Add a reply to the history, which only notebooks have.
 
         Otherwise a web service would keep the prompts of all its users while it runs.

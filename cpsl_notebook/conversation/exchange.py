@@ -64,7 +64,7 @@ def send(
         try:
             _settle(context, reply, conversation, known, once=request.once)
         finally:
-            context.keep(reply)
+            context.add_reply(reply)
             display.finish(reply)
     if known is not None:
         _save(context, reply, conversation, known)

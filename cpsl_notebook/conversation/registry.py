@@ -224,7 +224,7 @@ class ConversationRegistry:
         Returns
         -------
         int
-            How many were removed.
+            The number of removed conversations.
 
         Raises
         ------

@@ -121,20 +121,20 @@ class Cells:
     def _to_array(self, values: Sequence[Any], kind: type, start: int) -> pa.Array | None:
         """Return the values that fit an Arrow array, and store the others unchanged."""
         if kind not in _ARROW_TYPES:
-            self._keep(values, start)
+            self._add_others(values, start)
             return None
         try:
             array = pa.array(values, _ARROW_TYPES[kind], memory_pool=_POOL)
         except (OverflowError, UnicodeEncodeError):
-            self._keep([None if _fits_arrow(value) else value for value in values], start)
+            self._add_others([None if _fits_arrow(value) else value for value in values], start)
             array = pa.array([v if _fits_arrow(v) else None for v in values], _ARROW_TYPES[kind])
         # Versions of pandas differ in whether a NaN in such a column is a missing value.
         if kind is float and pc.any(pc.is_nan(array)).as_py():
-            self._keep([value if value != value else None for value in values], start)
+            self._add_others([value if value != value else None for value in values], start)
             array = pc.if_else(pc.is_nan(array), pa.scalar(None, pa.float64()), array)
         return array
 
-    def _keep(self, values: Sequence[Any], start: int) -> None:
+    def _add_others(self, values: Sequence[Any], start: int) -> None:
         self.others += [(start + i, value) for i, value in enumerate(values) if value is not None]
 
 

@@ -126,7 +126,7 @@ def _find_list(answer: Any) -> list[Any] | None:
         payments = answer["payments"] or []
         return payments if isinstance(payments, list) else None
     fields = {key: value for key, value in answer.items() if _plain(key) not in _NOT_RECORDS}
-    lists = [value for value in fields.values() if _holds_objects(value)]
+    lists = [value for value in fields.values() if _is_list_of_objects(value)]
     objects = [value for value in fields.values() if isinstance(value, dict)]
     if len(lists) == 1:
         return lists[0]  # type: ignore[no-any-return]
@@ -135,7 +135,7 @@ def _find_list(answer: Any) -> list[Any] | None:
     return [] if not answer else None
 
 
-def _holds_objects(value: Any) -> bool:
+def _is_list_of_objects(value: Any) -> bool:
     """Return whether a value is a list that contains only objects."""
     if isinstance(value, RawItems):
         return value.are_objects()

@@ -22,7 +22,7 @@ def words(name: Hashable) -> list[str]:
     Returns
     -------
     list of str
-        The words. Acronyms and runs of digits are words of their own.
+        The words. Acronyms and runs of digits are separate words.
 
     Examples
     --------

@@ -15,7 +15,7 @@ _MAX_PENDING = 100  # requests need no token, so above this number the oldest ar
 
 
 class PendingLogins:
-    """Login requests; whoever can read the workspace's login secret may confirm them.
+    """Login requests; anyone who can read the workspace's login secret may confirm them.
 
     Parameters
     ----------

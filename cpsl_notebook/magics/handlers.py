@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from cpsl_notebook.errors import UsageError, UserError
-from cpsl_notebook.magics.printing import say
+from cpsl_notebook.magics.printing import print_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,10 +74,10 @@ def send_cell(
     if options.dry_run:
         from cpsl_notebook.conversation.exchange import preview
 
-        say(preview(magics.context, request))
+        print_text(preview(magics.context, request))
         return None
     if options.quiet and request.notice:  # the other notices are hidden with the reply
-        say(request.notice, "stderr")
+        print_text(request.notice, "stderr")
     reply = send(request, quiet=options.quiet)
     if type(reply.error).__name__ != "AppNotFoundError":
         magics.app = reply.app  # the next cell without an app continues with it
@@ -91,7 +91,7 @@ def send_cell(
 def use(magics: CapsuleMagics, options: argparse.Namespace) -> None:
     """Choose the app for cells without an app name."""
     magics.app = magics.context.existing_app(options.app)
-    say(f"Cells without an app name now use {options.app}.")
+    print_text(f"Cells without an app name now use {options.app}.")
 
 
 def apps(magics: CapsuleMagics, options: argparse.Namespace) -> pd.DataFrame:
@@ -133,7 +133,7 @@ def history(magics: CapsuleMagics, options: argparse.Namespace) -> pd.DataFrame 
     if options.save is None:
         return frame
     path = save_history(frame, options.save, force=options.force)
-    say(f"Saved {len(frame)} turns in {path}.")
+    print_text(f"Saved {len(frame)} turns in {path}.")
     return None
 
 
@@ -164,7 +164,7 @@ def local_workspace(magics: CapsuleMagics, options: argparse.Namespace) -> Any:
     workspace = local.running()
     if options.action == "status":
         if workspace is None:
-            say("No local workspace is running. Start one with `%capsule local`.")
+            print_text("No local workspace is running. Start one with `%capsule local`.")
         return workspace
     if options.action == "stop":
         _stop_local(magics.context, workspace)
@@ -172,7 +172,9 @@ def local_workspace(magics: CapsuleMagics, options: argparse.Namespace) -> Any:
     workspace = workspace or local.start()
     if options.action == "reset":
         workspace.reset()
-        say("Restored the sample apps of the local workspace, and deleted its conversations.")
+        print_text(
+            "Restored the sample apps of the local workspace, and deleted its conversations."
+        )
     if options.today:
         workspace.today = options.today
     _connect(magics.context, workspace.client())
@@ -182,16 +184,16 @@ def local_workspace(magics: CapsuleMagics, options: argparse.Namespace) -> Any:
 def _stop_local(context: NotebookContext, workspace: Any) -> None:
     """Stop the local workspace; a replay continues."""
     if workspace is None:
-        say("No local workspace is running.")
+        print_text("No local workspace is running.")
     else:
         workspace.stop()
-        say(f"Stopped the local workspace. Its data is kept in {workspace.folder}.")
+        print_text(f"Stopped the local workspace. Its data is kept in {workspace.folder}.")
     replayed = _replayed(context)
     if replayed is None:
         context.connect(None)
     else:
         replayed.before = None  # it may have been the client of the workspace
-        say(f"Still replaying {replayed.file.path}. Stop with `%capsule replay --stop`.")
+        print_text(f"Still replaying {replayed.file.path}. Stop with `%capsule replay --stop`.")
 
 
 def _connect(context: NotebookContext, client: Client | None) -> None:
@@ -199,7 +201,7 @@ def _connect(context: NotebookContext, client: Client | None) -> None:
     replayed = _replayed(context)
     context.connect(client)
     if replayed is not None:
-        say(f"Stopped replaying {replayed.file.path}.")
+        print_text(f"Stopped replaying {replayed.file.path}.")
 
 
 def _replayed(context: NotebookContext) -> ReplayClient | None:
@@ -218,7 +220,7 @@ def record(magics: CapsuleMagics, options: argparse.Namespace) -> None:
 
     context = magics.context
     client = context.client if context.is_connected else None
-    say(commands.record(options.file, client, stop=options.stop, mask=options.mask))
+    print_text(commands.record(options.file, client, stop=options.stop, mask=options.mask))
 
 
 def replay(magics: CapsuleMagics, options: argparse.Namespace) -> None:
@@ -243,7 +245,7 @@ def replay(magics: CapsuleMagics, options: argparse.Namespace) -> None:
             strict=options.strict,
         )
         context.connect(Client(client))
-    say(line)
+    print_text(line)
 
 
 def status(magics: CapsuleMagics, options: argparse.Namespace) -> pd.DataFrame:
@@ -256,5 +258,5 @@ def status(magics: CapsuleMagics, options: argparse.Namespace) -> pd.DataFrame:
     shown = pd.get_option("display.max_colwidth") or math.inf
     for item, value in frame["value"].dropna().items():
         if len(value) >= shown:
-            say(f"{item}: {value}")
+            print_text(f"{item}: {value}")
     return frame

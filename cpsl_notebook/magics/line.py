@@ -1,7 +1,7 @@
 """The line of a magic: variables filled in, comment and trailing ``;`` removed, split into words.
 
 ``{{ expression }}``, by the rule for prompts, and ``$name``, as a separate word, are filled from the
-notebook's variables. A value is never split or expanded; a list or tuple gives one word per item.
+notebook's variables. A value is never split or expanded; a list or tuple becomes one word per item.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from cpsl_notebook.errors import UsageError, did_you_mean
 from cpsl_notebook.magics.line import read_line
-from cpsl_notebook.magics.printing import say
+from cpsl_notebook.magics.printing import print_text
 from cpsl_notebook.magics.subcommands import CELL, LINE, Command
 from cpsl_notebook.reply.cell_source import cell_source
 from cpsl_notebook.sanitize import brief
@@ -200,7 +200,7 @@ def _ask_error(text: str) -> UsageError:
     _, *words = text.split(maxsplit=2)
     if len(words) < 2 or words[0].startswith("-") or words[1].startswith("-"):
         return UsageError("There is no `%capsule ask`. Begin a cell with %%capsule APP.")
-    say(cell_source(*words))
+    print_text(cell_source(*words))
     return UsageError("There is no `%capsule ask`. Use the cell above, or ask() in Python.")
 
 

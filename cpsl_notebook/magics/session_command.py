@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from cpsl_notebook.errors import UsageError, UserError
-from cpsl_notebook.magics.printing import say
+from cpsl_notebook.magics.printing import print_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,7 @@ def new(magics: CapsuleMagics, options: argparse.Namespace) -> None:
     """Start a new conversation with the next cell."""
     app = magics.context.existing_app(options.app)
     magics.context.conversations.start_new(app, options.session)
-    say(f"The next cell for {_target(app, options)} starts a new conversation.")
+    print_text(f"The next cell for {_target(app, options)} starts a new conversation.")
 
 
 def resume(magics: CapsuleMagics, options: argparse.Namespace) -> None:
@@ -44,7 +44,9 @@ def resume(magics: CapsuleMagics, options: argparse.Namespace) -> None:
         )
     shared = _shared_notice(earlier)
     conversations.resume(earlier)
-    say(f"The next cell for {_target(app, options)} continues {earlier.description}.{shared}")
+    print_text(
+        f"The next cell for {_target(app, options)} continues {earlier.description}.{shared}"
+    )
 
 
 def use(magics: CapsuleMagics, options: argparse.Namespace) -> None:
@@ -72,7 +74,9 @@ def use(magics: CapsuleMagics, options: argparse.Namespace) -> None:
     shared = _shared_notice(chosen)
     chosen = conversations.use(chosen, options.session)
     unlisted = "" if found else ", which is not in the list"
-    say(f"The next cell for {chosen.arguments} continues {chosen.session_id}{unlisted}.{shared}")
+    print_text(
+        f"The next cell for {chosen.arguments} continues {chosen.session_id}{unlisted}.{shared}"
+    )
 
 
 def forget(magics: CapsuleMagics, options: argparse.Namespace) -> None:
@@ -88,7 +92,7 @@ def forget(magics: CapsuleMagics, options: argparse.Namespace) -> None:
         known = conversations.all()
         chosen = [each for word in options.conversations for each in _session_ids(word, known)]
     count = conversations.forget(chosen)
-    say(f"Forgot {count:,} conversation{'' if count == 1 else 's'}.")
+    print_text(f"Forgot {count:,} conversation{'' if count == 1 else 's'}.")
 
 
 def _target(app: str, options: argparse.Namespace) -> str:

@@ -226,7 +226,7 @@ that `%capsule use` or a cell named.
 {{ expression }} in the cell is a Python expression over the notebook's variables, with an optional
 conversion and format spec as in an f-string: {{ table.head(3) }}, {{ total:,.2f }}, {{ name!r }}.
 A DataFrame becomes a Markdown table, a Reply its text. A variable that does not exist is an error.
-Double braces of other languages are sent unchanged; {{ "{{" }} gives two braces.
+Double braces of other languages are sent unchanged; {{ "{{" }} inserts two braces.
 
 With --each FRAME, the cell is sent for each row of a table, and the answers are a DataFrame, which
 -o stores. --json and --table parse them into columns. --session COLUMN groups rows into

@@ -48,7 +48,7 @@ class Answers:
     Attributes
     ----------
     attempts : array of int
-        How many times each request has been sent.
+        The number of times each request has been sent.
     """
 
     def __init__(self, size: int, form: Form | None) -> None:
@@ -122,7 +122,7 @@ class Answers:
         labels : dict
             The labels of those of ``variant``, ``app`` and ``repeat`` that the sweep varies.
         keep : bool
-            Whether to put the columns of the input in front.
+            Whether to include the columns of the input, before those of the answers.
         prefix : str
             The prefix of the names of the answers' columns.
         """

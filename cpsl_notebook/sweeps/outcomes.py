@@ -33,7 +33,7 @@ class Outcome:
     first_text_s, total_s : float or None
         Seconds from sending until the first text, and until the end.
     retry_after : float or None
-        Seconds that the service asks to wait; ``None`` if it does not say.
+        Seconds to wait that the service requested; ``None`` if it did not request any.
     attempts : int
         The number of times that the row has been sent, in all runs.
     """

@@ -6,7 +6,7 @@ import random
 
 __all__ = ["LONGEST_PAUSE", "RateLimit"]
 
-LONGEST_PAUSE = 3_600.0  # seconds; a service that asks for a longer pause ends the sweep
+LONGEST_PAUSE = 3_600.0  # seconds; if a service requests a longer pause, the sweep ends
 _FIRST_PAUSE = 0.1  # seconds, if the service does not specify a delay
 _LONGEST_OWN_PAUSE = 30.0  # seconds, if the service does not specify a delay
 _RECOVERY = 0.5  # requests in flight that each answer adds after the number was halved
@@ -48,7 +48,7 @@ class RateLimit:
 
     @property
     def active(self) -> int:
-        """How many tasks may be in flight now."""
+        """The number of tasks that may be in flight now."""
         return int(self._active)
 
     def started(self, requests: int, now: float) -> None:
@@ -71,7 +71,7 @@ class RateLimit:
         now : float
             The time on the same clock.
         retry_after : float or None
-            Seconds that the service asks to wait; ``None`` if it does not specify it.
+            Seconds to wait that the service requested; ``None`` if it did not request any.
         """
         self.is_free = False
         if sent_at >= self._slowed_at:

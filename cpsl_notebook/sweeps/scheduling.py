@@ -57,7 +57,7 @@ class Scheduler:
     runner : Runner
         Where tasks run.
     pace : RateLimit
-        How many run at once.
+        How many tasks run at the same time.
     progress : SweepProgress
         Where progress is shown.
     max_failures : int or None
@@ -104,7 +104,7 @@ class Scheduler:
         self._keys = b""
         self._resend: frozenset[int] = frozenset()
         self._waiting: Iterator[tuple[int, ...]] = iter(())
-        self._again: deque[_Active] = deque()  # to be claimed (again) and submitted
+        self._resubmit: deque[_Active] = deque()  # to be claimed (again) and submitted
         self._active: dict[int, _Active] = {}
         self._numbers = itertools.count()
 
@@ -154,7 +154,7 @@ class Scheduler:
                 message = self._inbox.get(timeout=_TICK if wait is None else min(wait, _TICK))
             except queue.Empty:
                 continue
-            self._take(*message)
+            self._handle_message(*message)
         if self.abandoned:
             self._leave_in_flight()
 
@@ -162,21 +162,21 @@ class Scheduler:
         """Start the tasks that may start; return the seconds until the next may, if there is one."""
         if self.stopped:
             self._recall_tasks()
-            for waiting in self._again:
+            for waiting in self._resubmit:
                 self._release(waiting.positions if waiting.claimed else ())
-            self._again.clear()
+            self._resubmit.clear()
             return None
         while True:
             now = time.monotonic()
             task = self._next_task(now)
             if task is None:
-                return _TICK if self._again else None
+                return _TICK if self._resubmit else None
             throttled = self._pace.next_start > now
             ready = self._runner.ready if self._pace.is_free else 0
             if throttled or len(self._active) >= self._pace.active + ready:
-                self._again.appendleft(task)
+                self._resubmit.appendleft(task)
                 return max(self._pace.next_start - now, 0.001) if throttled else _TICK
-            self._note("")
+            self._set_note("")
             self._pace.started(len(task.positions), now)
             number = next(self._numbers)
             self._active[number] = task
@@ -186,8 +186,8 @@ class Scheduler:
                 self._store.claim(number, [self._turn(position) for position in task.positions])
 
     def _next_task(self, now: float) -> _Active | None:
-        if self._again and self._again[0].not_before <= now:
-            return self._again.popleft()
+        if self._resubmit and self._resubmit[0].not_before <= now:
+            return self._resubmit.popleft()
         positions = next(self._waiting, None)
         return None if positions is None else _Active(positions)
 
@@ -204,30 +204,30 @@ class Scheduler:
         try:
             future = self._runner.submit(self._plan, Task(name, app, task.session_id, prompts))
         except Exception as error:  # a broken executor, or one that was shut down
-            self._stop_for(f"The executor cannot run more rows ({error}). Pass a new one.")
+            self._stop_early(f"The executor cannot run more rows ({error}). Pass a new one.")
             self._release(self._active.pop(number).positions)
             return
         task.future = future
         future.add_done_callback(lambda done: self.deliver("done", number, done))
 
-    def _take(self, kind: str, number: Any, content: Any) -> None:
+    def _handle_message(self, kind: str, number: Any, content: Any) -> None:
         if kind == "claimed":
-            self._take_claim(number, content)
+            self._handle_claim(number, content)
         elif kind == "store failed":
             self._store = None
             # Claims that are not on disk are refused; rows in flight may finish.
             for unsent in [key for key, task in self._active.items() if task.future is None]:
                 del self._active[unsent]
-            self._stop_for(f"The store could not be written: {content}")
+            self._stop_early(f"The store could not be written: {content}")
         elif kind == "done" and number in self._active:
-            self._take_outcomes(self._active.pop(number), content)
+            self._handle_outcomes(self._active.pop(number), content)
 
-    def _take_claim(self, number: int, claim: Claim) -> None:
+    def _handle_claim(self, number: int, claim: Claim) -> None:
         task = self._active.pop(number)
         if claim.elsewhere:
             task.not_before = time.monotonic() + _TICK
-            self._again.append(task)
-            self._note("waiting for another sweep that uses this store")
+            self._resubmit.append(task)
+            self._set_note("waiting for another sweep that uses this store")
             return
         for position, outcome in zip(task.positions, claim.known, strict=False):
             status = self._answers.set(position, outcome)
@@ -245,7 +245,7 @@ class Scheduler:
             self._active[number] = task
             self._submit(number, task)
 
-    def _take_outcomes(self, task: _Active, future: Future[Any]) -> None:
+    def _handle_outcomes(self, task: _Active, future: Future[Any]) -> None:
         try:
             outcomes = future.result()
         except CancelledError:  # this loop or the caller cancelled it
@@ -255,7 +255,7 @@ class Scheduler:
             described = f"{type(error).__name__}: {' '.join(str(error).split())}"
             outcomes = [Outcome(kind, error=described) for _ in task.positions]
             if isinstance(error, BrokenExecutor):
-                self._stop_for(f"The executor is broken ({described}). Pass a new one.")
+                self._stop_early(f"The executor is broken ({described}). Pass a new one.")
         now = time.monotonic()
         flight = (now - task.submitted_at) / len(outcomes)
         for position, outcome in zip(task.positions, outcomes, strict=False):
@@ -282,7 +282,7 @@ class Scheduler:
             if self.first_failure is None:
                 self.first_failure = position, outcome.error
             if self.failures == self._max_failures:
-                self._stop_for(f"Stopped after {self.failures:,} failed rows.")
+                self._stop_early(f"Stopped after {self.failures:,} failed rows.")
 
     def _send_later(self, task: _Active, position: int, outcome: Outcome, now: float) -> bool:
         """Slow down after a 429; return whether the row and those after it will be retried."""
@@ -290,15 +290,15 @@ class Scheduler:
         self._progress.paused = True
         pause = self._pace.next_start - now
         if pause > LONGEST_PAUSE:
-            self._stop_for(f"The service requested a pause of {duration(pause)}.")
+            self._stop_early(f"The service requested a pause of {duration(pause)}.")
         if task.tries + 1 >= MAX_ATTEMPTS:
             return False
-        self._note(f"rate limited, waiting {duration(pause)}" if pause >= 1 else "rate limited")
+        self._set_note(f"rate limited, waiting {duration(pause)}" if pause >= 1 else "rate limited")
         if self._store is not None:
             self._store.record(self._key(position), outcome)
         rest = task.positions[task.positions.index(position) :]
         self._release(rest[1:])
-        self._again.appendleft(_Active(rest, task.session_id, task.tries + 1))
+        self._resubmit.appendleft(_Active(rest, task.session_id, task.tries + 1))
         self._recall_tasks()
         return True
 
@@ -311,7 +311,7 @@ class Scheduler:
                     self._release(task.positions)
                 else:
                     task.future = None
-                    self._again.append(task)
+                    self._resubmit.append(task)
 
     def _leave_in_flight(self) -> None:
         """Mark rows in flight as unknown, because their answers are no longer awaited."""
@@ -337,8 +337,8 @@ class Scheduler:
     def _key(self, position: int) -> bytes:
         return self._keys[KEY_BYTES * position : KEY_BYTES * (position + 1)]
 
-    def _stop_for(self, reason: str) -> None:
+    def _stop_early(self, reason: str) -> None:
         self.stopped = self.stopped or reason
 
-    def _note(self, text: str) -> None:
+    def _set_note(self, text: str) -> None:
         self._progress.note = text

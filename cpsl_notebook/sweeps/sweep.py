@@ -92,7 +92,7 @@ def sweep(
     ----------
     data : DataFrame, Series, Arrow stream or iterable
         The rows. Columns whose names are identifiers are variables of the prompt and take
-        precedence over others; ``row["First name"]`` gives any column. The values of a Series and
+        precedence over others; ``row["First name"]`` is any column. The values of a Series and
         the items of an iterable are called ``value``; items that are mappings are rows. A missing
         value in a prompt is an error; a conversion, as in ``{{ n!s }}``, sends it as text.
     prompt : str, list of str or dict of str
@@ -111,9 +111,9 @@ def sweep(
     repeat : int
         Send each prompt this many times; the column ``repeat`` counts from 0.
     keep : bool
-        Put the columns of the input in front of the answers.
+        Whether to include the columns of the input, before those of the answers.
     prefix : str
-        Put this in front of the names of the answers' columns.
+        The prefix of the names of the answers' columns.
     store : str or Path, optional
         A SQLite file that records each row before it is sent and after it is answered. A sweep with
         the same file sends only rows that are new: the key is the workspace, the app, the filled

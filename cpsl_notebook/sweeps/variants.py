@@ -64,9 +64,9 @@ class Requests:
     apps : list of str
         The apps, as the caller named them.
     repeat : int
-        How many times each prompt is sent to each app.
+        The number of times each prompt is sent to each app.
     sessions : list or None
-        For each input row, the conversation that it belongs to; ``None`` for a row with its own.
+        For each input row, its conversation; ``None`` for a row with its own conversation.
     """
 
     prompts: list[Texts]

@@ -178,7 +178,7 @@ def test_message_costs_the_same_however_many_conversations_a_kernel_has(tmp_path
         reply = Reply("app", "x", cell_id="a", execution_count=number)
         reply.add_event({"text": "ok", "session_id": f"session {number}"})
         assert context.earlier_turn(reply) is None
-        context.keep(reply)
+        context.add_reply(reply)
 
     first = [steps(send, number) for number in (0, 0)]
     for number in range(1, 3_000):
