@@ -1,7 +1,7 @@
 """The command line of ``cpsl``: parse it, then run a command.
 
-Help, the version and usage errors appear at once, because this module imports nothing that is slow to
-import: `cpsl.commands`, which imports the client, is imported after the command line is parsed.
+Help, the version and usage errors appear immediately, because this module has no slow imports:
+`cpsl.commands`, which imports the client, is imported after the command line is parsed.
 """
 
 from __future__ import annotations

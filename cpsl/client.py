@@ -94,8 +94,8 @@ class Client:
 
     Notes
     -----
-    The client implements the page "Client" of Capsule's documentation. An app is given by name or
-    id; a name is looked up once.
+    The client implements the page "Client" of Capsule's documentation. Apps are given by name or
+    id; the client looks up each name once.
 
     Examples
     --------
@@ -212,9 +212,9 @@ class Client:
         Parameters
         ----------
         max_retries : int, optional
-            As in the constructor; by default that of this client.
+            The maximum number of retries of a request; by default this client's value.
         pickle_token : bool, optional
-            As in the constructor; by default that of this client.
+            Whether a pickled client contains the token; by default this client's value.
 
         Returns
         -------

@@ -68,7 +68,7 @@ __all__ = ["call", "list_apps"]
 
 _MAX_ANSWER_BYTES = 64 * 1024 * 1024
 _MAX_INT32 = (1 << 31) - 1  # gRPC's largest option, in bytes or milliseconds
-# gRPC has no codes for these: only the details of UNAVAILABLE tell them apart. The last row also has
+# gRPC has no codes for these: only the details of UNAVAILABLE distinguish them. The last row also has
 # the texts of versions before 1.78.
 _TLS_FAILURES = (
     (re.compile("WRONG_VERSION_NUMBER|HTTP_REQUEST"), NO_TLS),

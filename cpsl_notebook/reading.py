@@ -75,9 +75,9 @@ def read_apps(
 ) -> Iterator[Iterator[tuple[str, T]]]:
     """Read several apps at the same time, and show a progress bar.
 
-    The first app is read alone, by the calling thread: its name may have to be looked up, which
-    often finds the others too. Up to `MAX_READS` of the others are read at the same time. At most
-    as many responses are held until the caller takes them.
+    The calling thread reads the first app before the others: looking up its name often finds the
+    other names too. Then up to `MAX_READS` apps are read at the same time. At most as many responses
+    are held until the caller takes them.
 
     The bar is text, because a widget does not work in a saved notebook. It is removed from a
     terminal at the end.
@@ -95,7 +95,7 @@ def read_apps(
     ------
     iterator of (str, object)
         Each app and its response, in the order of *names*. The error of an app that cannot be read is
-        raised at its turn.
+        raised when the iterator reaches it.
 
     Examples
     --------

@@ -113,7 +113,7 @@ class Folder:
             name for name in found if not name.startswith("config.ini.")
         }  # written by another process that starts
         if found and not found & {self.database.name, "login-secret"} and not self._stored_token():
-            raise UserError(f"{self.path} is not empty and not a workspace. Use another folder.")
+            raise UserError(f"{self.path} is not empty and is not a workspace. Use another folder.")
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if sys.platform != "win32":
             self.path.chmod(0o700)

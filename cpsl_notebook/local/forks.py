@@ -1,4 +1,4 @@
-"""Isolates forked children of a process, such as those of ``!command``, from its workspaces."""
+"""Isolating forked children of a process, such as those of ``!command``, from its workspaces."""
 
 from __future__ import annotations
 

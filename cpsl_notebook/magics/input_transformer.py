@@ -25,7 +25,7 @@ def keep_prompt(lines: list[str]) -> list[str]:
 
 
 # IPython skips transformers with side effects when it only checks whether a cell is complete. In a
-# terminal, a cell magic is complete at its empty line; as a call it would be complete at once.
+# terminal, a cell magic is complete at its empty line; as a call it would be complete immediately.
 keep_prompt.has_side_effects = True  # type: ignore[attr-defined]
 
 

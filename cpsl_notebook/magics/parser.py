@@ -95,7 +95,7 @@ class _Parser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
             **settings,
         )
-        self.color = False  # Python 3.14 would put escape sequences into the docstring
+        self.color = False  # Python 3.14 would add escape sequences to the docstring
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{self.prog}: {brief(message)}. {_help_hint(self.prog.split())}")

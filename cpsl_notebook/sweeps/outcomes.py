@@ -9,7 +9,7 @@ from typing import Any, Self
 __all__ = ["ANSWERED", "FAILED", "RATE_LIMITED", "REFUSED", "UNKNOWN", "Outcome"]
 
 ANSWERED = "answered"
-FAILED = "failed"  # answered with an error; the service may have acted on the request
+FAILED = "failed"  # the service returned an error; it may have acted on the request
 UNKNOWN = "unknown"  # no complete answer; the service may have acted on the request
 REFUSED = "refused"  # never sent, or refused before anything happened: safe to send again
 RATE_LIMITED = "rate-limited"  # 429: safe to send again, later

@@ -48,9 +48,7 @@ def preview(
         largest = max(pending, key=lambda position: len(requests.prompt(position).encode()))
         text = requests.prompt(largest)
         size = f"{len(text):,} characters, {len(text.encode()):,} bytes"
-        lines.append(
-            f"The largest prompt is that of row number {requests.place(largest)[0]}: {size}."
-        )
+        lines.append(f"The largest prompt is in row number {requests.place(largest)[0]}: {size}.")
     for position in pending[:_PROMPTS]:
         lines += ["", f"--- row number {requests.place(position)[0]}", requests.prompt(position)]
     return clean("\n".join(lines))

@@ -117,7 +117,7 @@ def sweep(
     store : str or Path, optional
         A SQLite file that records each row before it is sent and after it is answered. A sweep with
         the same file sends only rows that are new: the key is the workspace, the app, the filled
-        prompt, the conversation with its earlier prompts, and the occurrence among equal rows.
+        prompt, the conversation with its earlier prompts, and the number of equal rows before it.
         Prompts and replies are in this file; its folder must exist. Several sweeps may use it at the
         same time.
     resend_unknown : bool
@@ -142,7 +142,7 @@ def sweep(
     timeout : float, optional
         The read timeout of each request, in seconds.
     client : cpsl_notebook.Client or cpsl.Client, optional
-        The client to use; by default that of this notebook.
+        The client to use; by default the notebook's client.
     send_token : bool
         Include the token in the client that is sent to other processes.
     namespace : mapping, optional

@@ -112,8 +112,8 @@ class Requests:
         """Return the identity of each request in a store, `KEY_BYTES` long, one after the other.
 
         It is a hash of the workspace, the app, the filled prompt, the conversation with its earlier
-        prompts, and the occurrence among requests that are equal in all of these. So it does not
-        depend on the order of the rows, or on rows that are added or removed.
+        prompts, and the number of equal requests before it. It does not depend on the order of the
+        rows, or on other rows that are added or removed.
 
         Parameters
         ----------
