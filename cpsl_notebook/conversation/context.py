@@ -122,7 +122,7 @@ class NotebookContext:
         earlier = [turn for count, turn in runs.items() if count != reply.execution_count]
         return earlier[-1] if earlier else None
 
-    def take_resume_hint(self) -> str:
+    def pop_resume_hint(self) -> str:
         """Return a line about earlier kernels' conversations; empty if it was returned before.
 
         Only the store is read. No client is created, so all workspaces are included.

@@ -62,7 +62,7 @@ def send(
     with Stopper() as stopper:
         receive(reply, display, send_prompt, stopper)
         try:
-            _settle(context, reply, conversation, known, once=request.once)
+            _record_result(context, reply, conversation, known, once=request.once)
         finally:
             context.add_reply(reply)
             display.finish(reply)
@@ -149,7 +149,7 @@ def _sender(
     )
 
 
-def _settle(
+def _record_result(
     context: NotebookContext,
     reply: Reply,
     conversation: ConversationRecord,

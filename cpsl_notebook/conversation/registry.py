@@ -77,7 +77,7 @@ class ConversationRecord:
         return f"{self.app} -s {self.name}" if self.name else self.app
 
     @property
-    def is_held(self) -> bool:
+    def is_used_elsewhere(self) -> bool:
         """Whether another running kernel of this machine used it last."""
         return is_running_elsewhere(self.kernel)
 
@@ -179,7 +179,7 @@ class ConversationRegistry:
 
     def resume_if_free(self, conversation: ConversationRecord) -> bool:
         """Resume a conversation unless another kernel uses it; return whether it was resumed."""
-        if conversation.is_held or not self._claim(conversation):
+        if conversation.is_used_elsewhere or not self._claim(conversation):
             return False
         self._resumed.add(conversation.session_id)
         self._make_current(conversation)

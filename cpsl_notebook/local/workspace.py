@@ -114,7 +114,7 @@ def running() -> Workspace | None:
     return recorded or (_running[-1] if _running else None)
 
 
-def _leave_to_parent() -> None:
+def _release_in_child() -> None:
     """Release the workspaces in a forked child, which has their sockets but not their threads."""
     for workspace in _running:
         workspace._files.release()
@@ -450,4 +450,4 @@ def _listening(port: int) -> socket.socket:
     return listening
 
 
-watch_forks(serving=lambda: bool(_running), in_child=_leave_to_parent)
+watch_forks(serving=lambda: bool(_running), in_child=_release_in_child)

@@ -47,7 +47,7 @@ def load(shell: InteractiveShell) -> None:
     completion.install(shell)
     input_transformer.install(shell)
     shell.events.register("pre_run_cell", _add_accessor)
-    if hint := current_context().take_resume_hint():
+    if hint := current_context().pop_resume_hint():
         print_text(hint)
 
 

@@ -100,7 +100,7 @@ def _target(app: str, options: argparse.Namespace) -> str:
 
 
 def _shared_notice(conversation: ConversationRecord) -> str:
-    if not conversation.is_held:
+    if not conversation.is_used_elsewhere:
         return ""
     return " Another running kernel is using this conversation; both share its context."
 

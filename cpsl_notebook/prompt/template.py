@@ -289,11 +289,11 @@ def _parse(
     expression = _python(text)
     if expression is None and format_start is not None:
         return _formatted(found, text[:format_start], text[format_start:], namespace)
-    reason = _not_ours(expression)
+    reason = _other_language_reason(expression)
     return replace(found, reason=reason) if reason else replace(found, expression=expression)
 
 
-def _not_ours(expression: ast.expr | None) -> str:
+def _other_language_reason(expression: ast.expr | None) -> str:
     """Return why code is probably in another language; empty if it is not."""
     if expression is None:
         return _NOT_PYTHON
@@ -314,7 +314,7 @@ def _formatted(
     parts, value = _FORMAT.fullmatch(formatting), _python(text)
     if isinstance(value, ast.Constant):
         return replace(found, reason=_FOREIGN[ast.Constant])
-    reason = _not_ours(value)
+    reason = _other_language_reason(value)
     if reason or value is None:
         return replace(found, reason=reason)
     # A built-in function, such as `id`, is a common key in JavaScript.

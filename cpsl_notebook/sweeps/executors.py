@@ -56,7 +56,7 @@ class Runner:
         """Run a task."""
         return self._executor.submit(run_task, plan, task)
 
-    def recall(self, future: Future[Any]) -> bool:
+    def cancel_waiting(self, future: Future[Any]) -> bool:
         """Cancel a task that has not started; return whether it was cancelled.
 
         Only our own pool reliably reports whether a task has started: a Dask future can always be

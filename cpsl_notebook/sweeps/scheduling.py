@@ -156,12 +156,12 @@ class Scheduler:
                 continue
             self._handle_message(*message)
         if self.abandoned:
-            self._leave_in_flight()
+            self._abandon_in_flight()
 
     def _start_tasks(self) -> float | None:
         """Start the tasks that may start; return the seconds until the next may, if there is one."""
         if self.stopped:
-            self._recall_tasks()
+            self._cancel_waiting()
             for waiting in self._resubmit:
                 self._release(waiting.positions if waiting.claimed else ())
             self._resubmit.clear()
@@ -235,7 +235,7 @@ class Scheduler:
             task.session_id = outcome.session_id or task.session_id
         rest = task.positions[len(claim.known) :]
         task.positions, unsent = rest[: len(claim.attempts)], rest[len(claim.attempts) :]
-        self._leave(unsent)
+        self._skip(unsent)
         for position, attempts in zip(task.positions, claim.attempts, strict=True):
             self._answers.attempts[position] = max(self._answers.attempts[position], attempts)
         task.claimed = True
@@ -261,11 +261,11 @@ class Scheduler:
         for position, outcome in zip(task.positions, outcomes, strict=False):
             self._answers.attempts[position] += 1
             outcome.attempts = self._answers.attempts[position]
-            if outcome.kind == RATE_LIMITED and self._send_later(task, position, outcome, now):
+            if outcome.kind == RATE_LIMITED and self._retry_later(task, position, outcome, now):
                 return
             self._finish(position, outcome, flight)
             task.session_id = outcome.session_id or task.session_id
-        self._leave(task.positions[len(outcomes) :])
+        self._skip(task.positions[len(outcomes) :])
 
     def _finish(self, position: int, outcome: Outcome, flight: float) -> None:
         if self._store is not None:
@@ -284,7 +284,7 @@ class Scheduler:
             if self.failures == self._max_failures:
                 self._stop_early(f"Stopped after {self.failures:,} failed rows.")
 
-    def _send_later(self, task: _Active, position: int, outcome: Outcome, now: float) -> bool:
+    def _retry_later(self, task: _Active, position: int, outcome: Outcome, now: float) -> bool:
         """Slow down after a 429; return whether the row and those after it will be retried."""
         self._pace.limited(task.submitted_at, now, outcome.retry_after)
         self._progress.paused = True
@@ -299,13 +299,13 @@ class Scheduler:
         rest = task.positions[task.positions.index(position) :]
         self._release(rest[1:])
         self._resubmit.appendleft(_Active(rest, task.session_id, task.tries + 1))
-        self._recall_tasks()
+        self._cancel_waiting()
         return True
 
-    def _recall_tasks(self) -> None:
+    def _cancel_waiting(self) -> None:
         """Cancel tasks that wait in our own pool; their claims are kept unless the sweep stops."""
         for number, task in list(self._active.items()):
-            if task.future is not None and self._runner.recall(task.future):
+            if task.future is not None and self._runner.cancel_waiting(task.future):
                 del self._active[number]
                 if self.stopped:
                     self._release(task.positions)
@@ -313,9 +313,9 @@ class Scheduler:
                     task.future = None
                     self._resubmit.append(task)
 
-    def _leave_in_flight(self) -> None:
+    def _abandon_in_flight(self) -> None:
         """Mark rows in flight as unknown, because their answers are no longer awaited."""
-        self._recall_tasks()
+        self._cancel_waiting()
         for task in self._active.values():
             for position in task.positions if task.future is not None else ():
                 self._answers.attempts[position] += 1
@@ -323,7 +323,7 @@ class Scheduler:
                 outcome.attempts = self._answers.attempts[position]
                 self._answers.set(position, outcome)
 
-    def _leave(self, positions: tuple[int, ...]) -> None:
+    def _skip(self, positions: tuple[int, ...]) -> None:
         """Skip the rest of a conversation after a turn that was not answered."""
         self._release(positions)
         for position in positions:

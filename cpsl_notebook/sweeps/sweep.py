@@ -266,7 +266,7 @@ def sweep(
         )
         if dry_run:
             pending = [position for position, known in enumerate(settled) if not known]
-            seconds = _usual_seconds(answers, apps)
+            seconds = _estimate_seconds(answers, apps)
             text = preview(requests, pending, max_active=max_active, rpm=rpm, seconds=seconds)
             print(text)  # noqa: T201
             return None
@@ -406,7 +406,7 @@ def _app_id(client: Client, app: str) -> str:
     return str(client.get_app(app).get("id") or client.reference(app))
 
 
-def _usual_seconds(answers: Answers, apps: list[str]) -> float | None:
+def _estimate_seconds(answers: Answers, apps: list[str]) -> float | None:
     """Return the time for a reply, from the replies in the store or else in this notebook."""
     seconds = answers.seconds()
     if not seconds:

@@ -122,7 +122,7 @@ class SweepProgress:
         now = time.monotonic()
         if self._bar is not None and now - self._shown_at >= _BAR_INTERVAL:
             self._shown_at = now
-            self._paint(self._bar)
+            self._draw(self._bar)
         if self._lines and now - self._line_at >= LINE_INTERVAL:
             self._line_at = now
             print(  # noqa: T201
@@ -134,10 +134,10 @@ class SweepProgress:
     def close(self) -> None:
         """Show the final numbers and close the bar; an open bar would move later bars down."""
         if self._bar is not None:
-            self._paint(self._bar)
+            self._draw(self._bar)
             self._bar.close()
 
-    def _paint(self, bar: Any) -> None:
+    def _draw(self, bar: Any) -> None:
         bar.set_postfix_str(self.text, refresh=False)
         bar.n = self.done
         bar.refresh()

@@ -102,7 +102,7 @@ def test_kernel_that_holds_many_conversations_is_looked_up_once(tmp_path, looked
         kernel = f"{running.pid}@{socket.gethostname()} {started:.0f}"
         fill(path, "workspace", kernel=kernel, count=MAX_STORED)
         latest = registry(path).earlier("diet-coach")
-        assert latest.is_held and looked_up == [running.pid] * 2
+        assert latest.is_used_elsewhere and looked_up == [running.pid] * 2
         assert latest.session_id == registry(path).all()[0].session_id
         running.communicate(b"\n")
 

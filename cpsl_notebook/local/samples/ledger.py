@@ -96,7 +96,7 @@ def sample_payments(today: date = TODAY, seed: int = SEED) -> list[dict[str, Any
             rows.append(_payment(rng, DEAL_DESK, paid_at, payer, DEAL_DESK_ONE_TIME_CENTS))
     rows += [refund for row in rows for refund in _refunds(rng, row, today)]
     for row in rows:
-        _settle(rng, row, start, today)
+        _set_payout(rng, row, start, today)
     return sorted(rows, key=lambda row: (row["paid_at"], row["payment_id"]))
 
 
@@ -215,7 +215,7 @@ def _refunds(rng: random.Random, row: dict[str, Any], today: date) -> Iterator[d
         )
 
 
-def _settle(rng: random.Random, row: dict[str, Any], start: date, today: date) -> None:
+def _set_payout(rng: random.Random, row: dict[str, Any], start: date, today: date) -> None:
     """Set the payout: the payments of a week are paid out together on the next Wednesday."""
     paid_on = row["paid_at"].date()
     wednesday = paid_on + timedelta(days=9 - paid_on.weekday())
