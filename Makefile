@@ -73,6 +73,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/earnings.py
 	$(BIN)/python benchmarks/rendering.py
 	$(BIN)/python benchmarks/sweeps.py
+	$(BIN)/python benchmarks/growth.py
 
 lock: $(READY)
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 \

@@ -1,7 +1,7 @@
 """The command line of ``cpsl``: parse it, then run a command.
 
-Help, the version and usage errors appear at once, because this module imports nothing that is slow to
-import: `cpsl.commands`, which imports the client, is imported after the command line is parsed.
+Help, the version and usage errors appear immediately, because this module has no slow imports:
+`cpsl.commands`, which imports the client, is imported after the command line is parsed.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ environment:
 exit status:
   0  success
   1  the service or the app failed
-  2  the app was not asked: no credentials, no connection, no such app, or an invalid command line
+  2  nothing was sent to the app: no credentials, no connection, no such app, or invalid arguments
   130  interrupted
 """
 
@@ -81,14 +81,14 @@ def _run_command(options: argparse.Namespace) -> int:
 
 
 def _replace_unencodable(stream: TextIO) -> None:
-    """Print a question mark for a character that the encoding of a stream does not have."""
+    """Print a question mark for each character that the stream's encoding does not support."""
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="replace")
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:
-    # Without a width, argparse imports shutil for it, which is slow, whether it prints help or not.
+    # Without a width, argparse always imports shutil to get it, which is slow.
     try:
         width = os.get_terminal_size().columns
     except OSError:  # not a terminal
@@ -99,7 +99,7 @@ def _formatter(prog: str) -> argparse.HelpFormatter:
 class _Parser(argparse.ArgumentParser):
     """A parser that reports an error as one line, and accepts no abbreviations of options.
 
-    As an abbreviation, ``--tok=SECRET`` would mean ``--token-stdin``, whose error repeats the value.
+    With abbreviations, ``--tok=SECRET`` would match ``--token-stdin``, whose error shows the value.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -152,7 +152,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
         added = subparsers.add_parser(name, help=about, description=f"{about.capitalize()}.")
         commands_by_name[name] = added
         added.set_defaults(command=name)
-        _add_verbose(added, default=argparse.SUPPRESS)  # keeps the option before the command
+        _add_verbose(added, default=argparse.SUPPRESS)  # keeps the value given before the command
         if app:
             added.add_argument("app", metavar="APP", type=_text, help="name or id of the app")
         return added
@@ -186,7 +186,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     form = added.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="print CSV with every field")
     form.add_argument("--json", action="store_true", help="print the service's JSON")
-    added = add("earnings", "show what an app has earned", app=True)
+    added = add("earnings", "show the earnings of an app", app=True)
     added.add_argument("--json", action="store_true", help="print the service's JSON")
 
     added = add(
@@ -226,7 +226,7 @@ def _add_verbose(parser: argparse.ArgumentParser, default: object) -> None:
 
 def _text(value: str) -> str:
     try:
-        # In a locale without these characters, Python escapes the bytes of the argument.
+        # If the locale's encoding cannot decode an argument, Python stores its bytes as surrogates.
         escaped = re.search("[\udc80-\udcff]", value)
         value = os.fsencode(value).decode() if escaped else value
         value.encode()

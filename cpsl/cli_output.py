@@ -34,7 +34,7 @@ _GAP = "  "
 
 
 def print_note(text: str) -> None:
-    """Print a message on standard error, as one line; nothing if that is closed or full."""
+    """Print a message as one line on standard error, unless that is closed or full."""
     with contextlib.suppress(OSError, ValueError):
         print(f"cpsl: {one_line(text)}", file=sys.stderr, flush=True)
 
@@ -66,7 +66,7 @@ def notes_on_stderr(*, verbose: bool) -> Iterator[None]:
 def flatten(record: Any) -> dict[str, Any]:
     """Flatten nested objects: ``{"payer": {"email": …}}`` becomes ``{"payer.email": …}``.
 
-    A name that is taken already gets an underscore, so that no field is lost.
+    A duplicate name gets a trailing underscore, so that no field is lost.
     """
     flat: dict[str, Any] = {}
 
@@ -127,8 +127,8 @@ def print_table(records: list[dict[str, Any]], what: str) -> None:
         print(_GAP.join(row).rstrip())
     if len(shown) < len(columns):
         print_note(
-            f"{len(columns) - len(shown)} of {len(columns)} columns do not fit: write to a file or "
-            "a pipe to get all of them."
+            f"{len(columns) - len(shown)} of {len(columns)} columns do not fit: redirect the output "
+            "to a file or a pipe to get all of them."
         )
 
 
@@ -151,7 +151,7 @@ def _column(name: str, values: list[Any], *, truncate: bool = False) -> list[str
 
 
 def _width(text: str) -> int:
-    """Return how many columns of a terminal a text takes."""
+    """Return the width of a text in terminal columns."""
     return sum(
         0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
         for c in text

@@ -49,8 +49,8 @@ class Client:
     token : str or callable, optional
         The workspace token, or a function without arguments that returns it; by default
         ``CAPSULE_TOKEN``, else the token that ``cpsl login`` or ``capsule login`` stored. If the
-        gateway refuses the token, the function is called once more, or the variable or file is read
-        once more, and the request is repeated if the token has changed.
+        gateway refuses the token, the client calls the function again, or reads the variable or
+        file again, and repeats the request if the token has changed.
     gateway_url : str, optional
         The gateway's HTTP base URL; by default from the same source as the token.
     grpc_target : str, optional
@@ -60,26 +60,26 @@ class Client:
         timeout limits the wait for the next byte, not the whole answer. Every method accepts a
         timeout for a single call. Time limits are above 0 and at most 1,000,000 seconds.
     max_retries : int
-        How often a request is sent again. A message or a checkout is sent again only if the service
-        cannot have acted on it.
+        The maximum number of retries of a request. A message or a checkout is retried only if the
+        service cannot have acted on it.
     max_answer_bytes : int
-        The largest answer of a method other than `chat` and `stream`, in bytes.
+        The largest response of a method other than `chat` and `stream`, in bytes.
     max_reply_bytes : int
         The largest reply of an app, in bytes for `chat` and in characters for `stream`.
     max_event_bytes : int
         The largest event of a stream, in characters.
     max_url_bytes : int
-        The longest URL in which `stream` sends a message, in bytes.
+        The longest URL that `stream` may use to send a message, in bytes.
     allow_insecure : bool, optional
-        Whether the token may be sent unencrypted to another machine; by default whether
+        Whether the token may be sent unencrypted to another machine. By default, it may if
         ``CAPSULE_ALLOW_INSECURE`` is ``1``.
     pickle_token : bool
         Whether a pickled client contains the token, and the function for the token if that can be
         pickled. Without it, an unpickled client reads the credentials of its own process, which must
         belong to the same gateway.
     user_agent : str
-        What identifies the program, such as ``my-service/1.2``; it precedes the name of this client
-        in the ``User-Agent`` header.
+        The name of your program, such as ``my-service/1.2``. It precedes the name of this client in
+        the ``User-Agent`` header.
 
     Raises
     ------
@@ -94,8 +94,8 @@ class Client:
 
     Notes
     -----
-    The client implements the page "Client" of Capsule's documentation. An app is given by name or
-    id; a name is looked up once.
+    The client implements the page "Client" of Capsule's documentation. Apps are given by name or
+    id; the client looks up each name once.
 
     Examples
     --------
@@ -212,9 +212,9 @@ class Client:
         Parameters
         ----------
         max_retries : int, optional
-            As in the constructor; by default that of this client.
+            The maximum number of retries of a request; by default this client's value.
         pickle_token : bool, optional
-            As in the constructor; by default that of this client.
+            Whether a pickled client contains the token; by default this client's value.
 
         Returns
         -------
@@ -258,7 +258,7 @@ class Client:
         Raises
         ------
         CapsuleError
-            The gateway cannot be reached, or did not list the apps.
+            The gateway cannot be reached, or could not list the apps.
 
         Warns
         -----
@@ -446,7 +446,7 @@ class Client:
         max_seconds : float, optional
             Time limit of the whole call, in seconds; by default there is none.
         progress : callable, optional
-            Called as the answer arrives with the number of bytes so far and the total, ``None`` if
+            Called as the response arrives with the number of bytes so far and the total, ``None`` if
             it is unknown.
 
         Returns
@@ -530,7 +530,7 @@ class Client:
         app : str
             Name or id of the app.
         text : str
-            The message; an empty one is sent, too.
+            The message; it may be empty.
         session_id : str, optional
             The session to continue; by default a new one is started.
         timeout : float or tuple of float, optional
@@ -590,7 +590,7 @@ class Client:
         app : str
             Name or id of the app.
         text : str
-            The message; an empty one is sent, too.
+            The message; it may be empty.
         session_id : str, optional
             The session to continue; by default a new one is started.
         timeout : float or tuple of float, optional
@@ -627,7 +627,7 @@ class Client:
             size, limit = len(self._gateway_url + path), self._options.max_url_bytes
             if size > limit:
                 raise InvalidRequestError(
-                    f"The message needs a URL of {size:,} bytes, but a stream sends at most "
+                    f"The message needs a URL of {size:,} bytes, but the limit for a stream is "
                     f"{limit:,}: use chat() instead."
                 )
         except BaseException:
@@ -704,7 +704,7 @@ class Client:
             raise
 
     def _list_apps(self, call: Call) -> list[dict[str, Any]]:
-        # Importing gRPC takes as long as everything else, and few programs need it.
+        # Importing gRPC takes as long as importing everything else, and few programs need it.
         from cpsl import grpc_client
 
         transport = self._transport
@@ -757,7 +757,7 @@ def _available(names: list[str]) -> str:
 
 
 def _is_path_segment(app_id: str) -> bool:
-    """Return whether an id stands for itself in a path: ``..`` would lead to another one."""
+    """Return whether an id can be a segment of a path: ``..`` would lead to another path."""
     return app_id not in ("", ".", "..")
 
 

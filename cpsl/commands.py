@@ -32,7 +32,7 @@ from cpsl.sanitize import clean, one_line, split_complete
 
 __all__ = ["run"]
 
-_FAILED, _NOT_ASKED = 1, 2  # exit statuses
+_FAILED, _NOT_SENT = 1, 2  # exit statuses
 
 # Fields of a response that indicate more pages.
 _PAGINATION = ("has_more", "hasMore", "next", "next_cursor", "nextCursor", "next_page", "cursor")
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
             return _COMMANDS[options.command](options)
         except CapsuleError as error:
             print_note(str(error))
-            return _FAILED if smoke.reached_app(error) else _NOT_ASKED
+            return _FAILED if smoke.reached_app(error) else _NOT_SENT
 
 
 def _log_in(options: argparse.Namespace) -> int:
@@ -77,7 +77,7 @@ def _read_token() -> str:
 
 
 def _has_browser() -> bool:
-    """Return whether opening a link shows a window, and not a text browser in this terminal."""
+    """Return whether the browser opens in a window, and not as text in this terminal."""
     if sys.platform in ("win32", "darwin"):
         return True
     return any(os.environ.get(name) for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY"))
@@ -85,12 +85,12 @@ def _has_browser() -> bool:
 
 def _wait_for(pending: login.Login) -> Path:
     if not sys.stderr.isatty():
-        print_note("Waiting for the confirmation. Press Ctrl-C to cancel.")
+        print_note("Waiting for confirmation. Press Ctrl-C to cancel.")
         return pending.wait()
 
     def count_down(left: float) -> None:
         clock = f"{int(left) // 60}:{int(left) % 60:02d}"
-        sys.stderr.write(f"\rWaiting for the confirmation, {clock} left. Press Ctrl-C to cancel. ")
+        sys.stderr.write(f"\rWaiting for confirmation, {clock} left. Press Ctrl-C to cancel. ")
         sys.stderr.flush()
 
     try:
@@ -168,7 +168,9 @@ def _read_message() -> str:
     except UnicodeEncodeError:
         raise InvalidRequestError("The message is not UTF-8 text: convert it first.") from None
     if not text.strip():
-        raise InvalidRequestError("The message from standard input is empty: pipe a text into it.")
+        raise InvalidRequestError(
+            "The message from standard input is empty: pipe some text into the command."
+        )
     return text
 
 
@@ -198,7 +200,7 @@ def _print_stream(client: Client, app: str, text: str, session_id: str | None) -
                 blocks += _block_types(chunk.data)
         finally:
             rest = clean(pending)
-            if (rest or last)[-1] != "\n":  # an error message must begin on a line of its own
+            if (rest or last)[-1] != "\n":  # an error message must start on a new line
                 rest += "\n"
             sys.stdout.write(rest)
             sys.stdout.flush()
@@ -251,14 +253,14 @@ def _smoke_test(options: argparse.Namespace) -> int:
         if options.json:
             print_json({"ok": False, "app": options.app, "error": str(error)})
         print_note(str(error))
-        return _NOT_ASKED
+        return _NOT_SENT
     if options.json:
         print_json(report.as_dict())
     else:
         _print_checks(report.checks)
     if report.not_asked is not None:
         print_note(str(report.not_asked))
-        return _NOT_ASKED if all(check.ok for check in report.checks) else _FAILED
+        return _NOT_SENT if all(check.ok for check in report.checks) else _FAILED
     return 0 if report.ok else _FAILED
 
 
@@ -270,7 +272,7 @@ def _print_checks(checks: tuple[smoke.Check, ...]) -> None:
 
 
 def _records(answer: Any) -> list[Any]:
-    """Return the list of records in an answer, which an object may contain."""
+    """Return the list of records in a response, which is the list or an object that contains it."""
     if isinstance(answer, dict):
         if any(answer.get(key) for key in _PAGINATION):
             raise ProtocolError(

@@ -92,7 +92,7 @@ def config_path(environ: Mapping[str, str] | None = None) -> Path:
     Returns
     -------
     pathlib.Path
-        The path; the file need not exist.
+        The path; the file may not exist.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def is_loopback(host: str | None) -> bool:
 
 
 def ca_bundle() -> str | None:
-    """Return the path of the CA certificates that the environment names, if it does.
+    """Return the path of the CA certificates that are set in the environment, if any.
 
     Returns
     -------
@@ -141,11 +141,12 @@ def ca_bundle() -> str | None:
         path = os.environ.get(name)
         if path and not os.access(path, os.R_OK):
             raise TLSError(
-                f"{name} is {path}, which does not exist or cannot be read: correct or unset it."
+                f"{name} is set to {path}, which does not exist or cannot be read: correct or unset it."
             )
         if path and (problem := _certificate_problem(path, Path(path).stat().st_mtime_ns)):
             raise TLSError(
-                f"{name} is {path}, which has no valid certificates ({problem}): correct or unset it."
+                f"{name} is set to {path}, which has no valid certificates ({problem}): correct "
+                "or unset it."
             )
         if path:
             return path
@@ -154,7 +155,7 @@ def ca_bundle() -> str | None:
 
 @functools.lru_cache(maxsize=16)
 def _certificate_problem(path: str, changed: int) -> str:
-    """Return why a file of certificates cannot be loaded; empty if it can, or for a folder."""
+    """Return the reason why a certificate file cannot be loaded; empty if it can, or for a folder."""
     try:
         if not Path(path).is_dir():
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
@@ -173,7 +174,7 @@ def proxy_refused(url: str, where: str, reason: str) -> CannotConnectError:
     where : str
         The gateway, for the message.
     reason : str
-        What the proxy answered.
+        The proxy's status and message.
 
     Returns
     -------
@@ -183,7 +184,7 @@ def proxy_refused(url: str, where: str, reason: str) -> CannotConnectError:
     names = [f"{urlsplit(url).scheme.upper()}_PROXY", "ALL_PROXY"]
     name = next((n for n in names if {n, n.lower()} & os.environ.keys()), names[0])
     return CannotConnectError(
-        f"The proxy refused to connect to {where} ({reason}): put its user and password into "
+        f"The proxy refused to connect to {where} ({reason}): add the user and password to "
         f"{name}, as in http://USER:PASSWORD@HOST:PORT.",
         status=407,
     )
@@ -199,7 +200,7 @@ def load(
     """Find the token and the gateway in the arguments, the environment and ``config.ini``.
 
     A token is used only with the gateway of its own source, so that no setting can send the token
-    of another source elsewhere. A token whose source names no gateway belongs to the live service;
+    of another source elsewhere. A token whose source has no gateway belongs to the live service;
     it is refused if another source names a different gateway.
 
     Parameters
@@ -212,8 +213,8 @@ def load(
         The environment with ``CAPSULE_TOKEN``, ``CAPSULE_GATEWAY_URL``, ``CAPSULE_HTTP_URL``,
         ``CAPSULE_HTTP_PORT`` and ``CONFIG_PATH``; by default, the process's own.
     grpc_target : str, optional
-        ``host:port`` of the gRPC gateway. By default it is derived from ``gateway_url``: outside
-        the live service, the same host and the port below, or the same port if it is 443 or 80.
+        ``host:port`` of the gRPC gateway. By default it is derived from ``gateway_url``: except
+        for the live service, the same host with the port minus 1, or the same port if it is 443 or 80.
 
     Returns
     -------
@@ -238,16 +239,18 @@ def load(
     if callable(token):
         token = _call(token)
         if token is None:
-            raise CredentialsError("The function for the token did not return a str: check it.")
+            raise CredentialsError(
+                "The token function did not return a str: return the token as a str."
+            )
     if token is not None and not _clean_token(token):
         raise CredentialsError(
-            "The argument token is empty: pass a token, or leave it out to use CAPSULE_TOKEN or the "
+            "The argument token is empty: pass a token, or omit it to use CAPSULE_TOKEN or the "
             "stored login."
         )
     addresses = _addresses(("", "", ""), grpc_target or "", gateway_url or "", "")
     sources = [_Source("the arguments", _clean_token(token or ""), *addresses)]
     token = None
-    for read in (_read_variables, _read_file):  # a source is read only when it is needed
+    for read in (_read_variables, _read_file):  # each source is read only if it is needed
         chosen = next((source for source in sources if source.token), None)
         if chosen is None or not chosen.http_url:
             sources.append(read(environ, chosen is None))
@@ -288,7 +291,7 @@ def _call(source: Callable[[], object]) -> Token | None:
 
 
 def _clean_token(text: str) -> Token:
-    """Return a token without the white space and quotes that copying and env files leave."""
+    """Strip white space and quotes, which copied tokens and env files may have."""
     # In a function that cannot fail, so that no traceback shows the text.
     text = text.strip()
     quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
@@ -349,7 +352,7 @@ def _addresses(
 ) -> tuple[str, str]:
     """Return the HTTP base URL and the gRPC target; empty strings if nothing is set.
 
-    The *origins* say where the three values come from, for error messages; empty for arguments.
+    *origins* are the names of the sources of the three values for messages; empty for arguments.
     """
     gateway, http_url, http_port = gateway.strip(), http_url.strip(), http_port.strip()
     if not gateway and http_port and not http_url:
@@ -379,7 +382,7 @@ def _addresses(
                 "gateway address",
                 gateway,
                 origins[0],
-                f"a port below {_MAX_PORT}, or set the HTTP port, which is otherwise the next one",
+                f"a port below {_MAX_PORT}, or set the HTTP port, which is one higher by default",
             )
     scheme = "https" if web_port == 443 else "http"
     return f"{scheme}://{host}" + ("" if web_port in (80, 443) else f":{web_port}"), target
@@ -388,12 +391,12 @@ def _addresses(
 def _checked_url(url: str, origin: str) -> str:
     parts = _URL.fullmatch(url)
     if not parts or not 0 < int(parts[1] or 80) <= _MAX_PORT or not _is_parsable(url):
-        raise _invalid("gateway URL", url, origin, f"its base URL, such as {PRODUCTION_HTTP}")
+        raise _invalid("gateway URL", url, origin, f"a base URL such as {PRODUCTION_HTTP}")
     return url.rstrip("/")
 
 
 def _invalid(what: str, value: str, origin: str, valid: str) -> InvalidRequestError:
-    shown = value.rpartition("@")[2]  # what precedes may be a secret
+    shown = value.rpartition("@")[2]  # the part before the @ may be a secret
     where = f" in {origin}" if origin else ""
     return InvalidRequestError(f"Invalid {what} {shown!r}{where}: use {valid}.")
 

@@ -48,7 +48,7 @@ from cpsl.timeouts import Timeout
 def _without_log_lines() -> Iterator[None]:
     """Silence the log of gRPC, unless the user has set its variable.
 
-    Its lines would repeat on standard error what the errors of this package say. gRPC reads the
+    Its messages on standard error would repeat the errors of this package. gRPC reads the
     variable once: when it is imported, or up to version 1.70 when the first channel is created.
     """
     if "GRPC_VERBOSITY" in os.environ:
@@ -68,8 +68,8 @@ __all__ = ["call", "list_apps"]
 
 _MAX_ANSWER_BYTES = 64 * 1024 * 1024
 _MAX_INT32 = (1 << 31) - 1  # gRPC's largest option, in bytes or milliseconds
-# gRPC has no codes for these: only the details of UNAVAILABLE tell them apart. The last row has also
-# what versions before 1.78 say.
+# gRPC has no codes for these: only the details of UNAVAILABLE distinguish them. The last row also has
+# the texts of versions before 1.78.
 _TLS_FAILURES = (
     (re.compile("WRONG_VERSION_NUMBER|HTTP_REQUEST"), NO_TLS),
     # With TLS 1.3, the refusal arrives after the handshake, and gRPC cannot decrypt it.
@@ -78,7 +78,7 @@ _TLS_FAILURES = (
         re.compile(
             "SSL_ERROR_SSL|Hostname Verification Check|security handshaker"
             "|is not in peer certificate"  # another host
-            "|empty address list"  # the file of certificates is invalid
+            "|empty address list"  # the certificate file is invalid
         ),
         UNTRUSTED,
     ),
@@ -104,7 +104,7 @@ def list_apps(settings: Settings, options: Options, limits: Call) -> list[dict[s
     Raises
     ------
     CapsuleError
-        The gateway cannot be reached, or did not list the apps.
+        The gateway cannot be reached, or could not list the apps.
     """
 
     def attempt() -> Any:
@@ -126,7 +126,7 @@ def list_apps(settings: Settings, options: Options, limits: Call) -> list[dict[s
         if error is None and not answer.ok:
             reason = brief(settings.redact(answer.err_msg)) or "no reason was given"
             error = GatewayError(
-                f"The gateway did not list the apps: {reason}. Try again later.", detail=reason
+                f"The gateway could not list the apps: {reason}. Try again later.", detail=reason
             )
         if error is None:
             return answer
@@ -162,11 +162,11 @@ def call(
     allow_insecure : bool
         Whether the token may be sent unencrypted to another machine.
     limit : int
-        The largest answer, in bytes.
+        The largest response, in bytes.
     max_seconds : float
         A further limit of the whole call, in seconds.
     agent : str
-        What precedes gRPC's own name in the user agent.
+        The prefix of gRPC's user agent.
 
     Returns
     -------
@@ -231,7 +231,9 @@ def _channel(settings: Settings, limit: int, timeout: Timeout, agent: str) -> gr
 def _certificates(path: Path) -> bytes | None:
     """Return the certificates of a file, or of every file in a folder."""
     files = sorted(path.iterdir()) if path.is_dir() else [path]
-    pems = {file.resolve(): None for file in files if file.is_file()}  # hashes are links
+    pems = {
+        file.resolve(): None for file in files if file.is_file()
+    }  # the names with hashes are links
     return b"\n".join(file.read_bytes() for file in pems) or None
 
 
@@ -264,18 +266,18 @@ def _map_error(
             unreachable = proxy_refused(f"https://{target}", target, reason)
         else:
             unreachable = CannotConnectError(
-                f"No gRPC gateway answers at {target} ({reason}): check that it is running, the "
-                "address and the network."
+                f"Cannot connect to a gRPC gateway at {target} ({reason}): check that it is running, "
+                "and check the address and the network."
             )
         unreachable.detail = detail or None
         set_proxy_status(unreachable, reason)
         return unreachable
-    error = _map_answer(code, detail, caught, settings, timeout)
+    error = _error_from_status(code, detail, caught, settings, timeout)
     error.detail = detail or None
     return error
 
 
-def _map_answer(
+def _error_from_status(
     code: grpc.StatusCode, detail: str, caught: grpc.RpcError, settings: Settings, timeout: Timeout
 ) -> CapsuleError:
     """Return the error of a call that reached the gateway."""

@@ -58,11 +58,11 @@ CLIENT_CERTIFICATE = (
 
 NO_TLS = "{where} does not use TLS ({reason}): check the scheme and port of the gateway's address."
 UNTRUSTED = (
-    "Cannot make a trusted connection to {where} ({reason}): check the address, or set "
+    "Cannot verify the TLS certificate of {where} ({reason}): check the address, or set "
     "REQUESTS_CA_BUNDLE to your CA's certificates."
 )
 
-# Rows: classes of what was raised, a pattern in its text, class of the error, message.
+# Rows: caught exception classes, a pattern in the text, the class to raise, the message.
 _Table = tuple[tuple[tuple[type[BaseException], ...], str, type[CapsuleError], str], ...]
 _BEFORE_SENDING: _Table = (
     (TIMEOUTS, "", TimedOutError, _CONNECT_TIMED_OUT),
@@ -70,8 +70,8 @@ _BEFORE_SENDING: _Table = (
         (requests.exceptions.ProxyError,),
         "",
         CannotConnectError,
-        "No gateway answers at {where} through the proxy ({reason}): check the gateway's address, "
-        "the proxy settings and the network.",
+        "Cannot connect to a gateway at {where} through the proxy ({reason}): check the gateway's "
+        "address, the proxy settings and the network.",
     ),
     (
         (ssl.SSLEOFError, ssl.SSLZeroReturnError),
@@ -115,8 +115,8 @@ _BEFORE_SENDING: _Table = (
         (Exception,),
         "",
         CannotConnectError,
-        "No gateway answers at {where} ({reason}): check that it is running, and check the address "
-        "and the network.",
+        "Cannot connect to a gateway at {where} ({reason}): check that it is running, and check "
+        "the address and the network.",
     ),
 )
 _AFTER_SENDING: _Table = (
@@ -199,7 +199,7 @@ def safe_cause(caught: BaseException, settings: Settings) -> BaseException:
 
 
 def _reason(exception: BaseException, settings: Settings) -> str:
-    """Return what an exception says, as one line."""
+    """Return the text of an exception as one line."""
     text = (
         getattr(exception, "verify_message", "")
         or getattr(exception, "strerror", "")
@@ -209,7 +209,7 @@ def _reason(exception: BaseException, settings: Settings) -> str:
 
 
 def set_proxy_status(error: CapsuleError, reason: str) -> None:
-    """Set the status and detail of an error if a proxy's answer is its reason."""
+    """Set the status and detail of an error if a proxy's response caused it."""
     found = re.search(r"(?:Tunnel connection failed: |response code )([0-9]{3})\b(.*)", reason)
     if found:
         error.status = int(found[1])
@@ -217,21 +217,21 @@ def set_proxy_status(error: CapsuleError, reason: str) -> None:
 
 
 def connect_timed_out(where: str, timeout: Timeout) -> TimedOutError:
-    """Return the error of a connection that was not made in time."""
+    """Return the error for a connect timeout."""
     error = TimedOutError(_CONNECT_TIMED_OUT.format(where=where, timeout=timeout))
     error.sent = False
     return error
 
 
 def read_timed_out(where: str, timeout: Timeout) -> TimedOutError:
-    """Return the error of an answer that did not arrive in time."""
+    """Return the error for a read timeout."""
     return TimedOutError(_READ_TIMED_OUT.format(where=where, timeout=timeout))
 
 
 def call_timed_out(where: str, call: Call) -> TimedOutError:
-    """Return the error of a call that took longer than its ``max_seconds``."""
+    """Return the error for a call that took longer than its ``max_seconds``."""
     error = TimedOutError(
-        f"{where} did not answer completely within {call.max_seconds:g} s: try again, or raise "
+        f"{where} did not respond completely within {call.max_seconds:g} s: try again, or raise "
         "max_seconds."
     )
     error.sent = call.sent
@@ -239,7 +239,7 @@ def call_timed_out(where: str, call: Call) -> TimedOutError:
 
 
 def connection_broken(where: str) -> CannotConnectError:
-    """Return the error of a connection that ended before the answer was complete."""
+    """Return the error for a connection that broke before the response was complete."""
     error = CannotConnectError(_BROKEN.format(where=where))
     error.sent = True
     return error

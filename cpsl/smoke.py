@@ -42,7 +42,7 @@ _REFUSED = (
 
 
 def reached_app(error: CapsuleError) -> bool:
-    """Return whether the app may have received the question, so that the error is about the app."""
+    """Return whether the app may have received the question and may be the cause of the error."""
     if isinstance(error, CannotConnectError | TimedOutError):
         return error.sent
     if isinstance(error, ProtocolError):
@@ -113,8 +113,8 @@ class Report:
     checks : tuple of Check
         The checks.
     not_asked : CapsuleError or None
-        The error because of which the second question did not reach the app. In that case the
-        checks are about the first answer only.
+        The error that kept the second question from reaching the app. In that case, the checks
+        cover only the first answer.
     """
 
     app: str
@@ -175,7 +175,9 @@ def smoke(
         report = smoke(cpsl.Client(), "support-ops", max_seconds=30)
         assert report.ok, report.checks
     """
-    client.get_app(app, **_limits(max_seconds))  # an error here is not about the answers
+    client.get_app(
+        app, **_limits(max_seconds)
+    )  # raises an error instead of reporting a failed check
     turns = [_ask(client, app, prompt, None, max_seconds)]
     not_asked: CapsuleError | None = None
     if turns[0].session_id and not turns[0].error:
@@ -237,7 +239,7 @@ def _same_session(turns: list[Turn]) -> Check:
     if not ids[0]:
         detail = "the first answer has no session id"
     elif len(ids) < 2:
-        detail = "the second question was not asked"
+        detail = "the second question was not sent"
     elif ids[0] != ids[1]:
         detail = f"the second answer is in session {ids[1] or '(none)'}, not {ids[0]}"
     else:

@@ -1,4 +1,4 @@
-"""How long to wait for a connection and for the next byte."""
+"""Timeouts for connecting and for reading."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Timeout:
     connect : float
         Seconds to wait for a connection, TLS handshake included.
     read : float
-        Seconds to wait for the next byte of an answer, including the first.
+        Seconds to wait for the next byte of a response, including the first.
 
     Examples
     --------
@@ -46,12 +46,12 @@ class Timeout:
             The read timeout or ``(connect, read)``, in seconds. A read timeout alone also bounds
             the connect timeout. ``None`` means the default.
         default : Timeout
-            The timeouts to use for what is not given.
+            The timeouts to use for those that are not given.
 
         Returns
         -------
         Timeout
-            Both limits, the default for what was not given.
+            Both timeouts.
 
         Raises
         ------

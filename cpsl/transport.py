@@ -97,7 +97,7 @@ class Transport:
     options : Options
         The options of the client.
     reload : callable, optional
-        Reads the settings once more; ``None`` if their source cannot change.
+        Reads the settings again; ``None`` if their source cannot change.
     """
 
     def __init__(
@@ -124,18 +124,18 @@ class Transport:
         call: Call,
         body: dict[str, Any] | None = None,
     ) -> tuple[Any, str]:
-        """Send a request and read a JSON answer.
+        """Send a request and read a JSON response.
 
         Parameters
         ----------
         method : str
-            The HTTP method. A ``GET`` is repeated although the service may have acted on it.
+            The HTTP method. A ``GET`` is repeated even if the service may have acted on it.
         path : str
             The path below the gateway's base URL.
         check : callable
-            Raises an error if the answer is not what the protocol says.
+            Raises an error if the response violates the protocol.
         limit : int
-            The largest answer, in bytes.
+            The largest response, in bytes.
         call : Call
             The time limits.
         body : dict, optional
@@ -146,7 +146,7 @@ class Transport:
         answer : object
             The decoded JSON.
         request_id : str
-            The request id of the headers; empty if there is none.
+            The request id in the headers; empty if there is none.
         """
 
         def read(response: requests.Response) -> tuple[Any, str]:
@@ -161,24 +161,24 @@ class Transport:
     def body(
         self, path: str, *, limit: int, call: Call, progress: Progress | None = None
     ) -> bytearray:
-        """Send a ``GET`` and return the bytes of its JSON answer.
+        """Send a ``GET`` and return the bytes of its JSON response.
 
         Parameters
         ----------
         path : str
             The path below the gateway's base URL.
         limit : int
-            The largest answer, in bytes.
+            The largest response, in bytes.
         call : Call
             The time limits.
         progress : callable, optional
-            Called as the answer arrives with the number of bytes so far and the total, ``None`` if
+            Called as the response arrives with the number of bytes so far and the total, ``None`` if
             it is unknown.
 
         Returns
         -------
         bytearray
-            The answer, undecoded.
+            The response, undecoded.
         """
 
         def read(response: requests.Response) -> bytearray:
@@ -200,9 +200,9 @@ class Transport:
         return Transport(self.settings, options, self.reload)
 
     def with_renewed_token(self, request: Callable[[], T]) -> T:
-        """Make a request; repeat it after a 401 if the token has changed at its source meanwhile.
+        """Make a request; repeat it after a 401 if the token has changed at its source.
 
-        A request with a refused token was not acted on, so that a message may be repeated too.
+        The service has not acted on a request whose token it refused, so even a message is repeated.
         """
         used = self.settings.token
         try:
@@ -215,7 +215,7 @@ class Transport:
         if self.settings.token == used:
             if failed is not None:
                 reason = brief(f"{type(failed).__name__}: {failed}")
-                refused.args = (f"{refused} Reading the token once more failed ({reason}).",)
+                refused.args = (f"{refused} Reading the token again failed ({reason}).",)
             try:
                 raise refused from failed
             finally:
@@ -224,7 +224,7 @@ class Transport:
         return request()
 
     def _renew(self) -> Exception | None:
-        """Read the settings once more, and use them if they are for the same gateway.
+        """Read the settings again, and use them if they are for the same gateway.
 
         Return the error if they cannot be read, for example after a logout; it does not hold the token.
         """
@@ -232,7 +232,7 @@ class Transport:
             return None
         try:
             settings = self.reload()
-        except Exception as caught:  # that of a function for the token may be of any class
+        except Exception as caught:  # a token function may raise any exception
             text = self.settings.redact(str(caught))
             return without_frames(caught) if text == str(caught) else Exception(text)
         if settings.http_url == self.settings.http_url:
@@ -303,7 +303,7 @@ class Transport:
                 raise escaped
             finally:
                 del escaped  # a cycle with this frame would keep the connections open
-        if call.expired:  # whatever error the end of the connection has caused
+        if call.expired:  # this replaces the error that shutting the connection down caused
             error = call_timed_out(self.settings.http_url, call)
             failure = Failure(error, may_have_acted=call.sent)
         if response is not None:
@@ -311,7 +311,7 @@ class Transport:
         return failure
 
     def _session(self) -> requests.Session:
-        """Return this thread's session; a forked process gets sessions of its own."""
+        """Return this thread's session; a forked process gets its own sessions."""
         if getattr(self._local, "pid", None) != os.getpid():
             self._local.pid = os.getpid()
             self._local.session = self._new_session()
@@ -334,7 +334,7 @@ class Transport:
         return session
 
     def _decode(self, body: bytes | bytearray, response: requests.Response) -> Any:
-        """Decode a JSON answer; raise the error that the service reports in it."""
+        """Decode a JSON response; raise the error that the service reports in it."""
         answer: Any = None
         try:
             answer = json.loads(body)
@@ -353,17 +353,17 @@ class Transport:
 
 
 def percent_encode(text: str) -> str:
-    """Percent-encode a value for a URL as the protocol does: everything, a space as ``%20``."""
+    """Percent-encode a value for a URL as the protocol requires: ``/`` too, and a space as ``%20``."""
     return quote(text, safe="")
 
 
 def _read_body(
     response: requests.Response, url: str, limit: int, progress: Progress | None = None
 ) -> bytearray:
-    """Read a whole body of limited size."""
+    """Read a whole body, up to a size limit."""
     if response.status_code == 204:
         raise no_content(url)
-    body = bytearray()  # not a list of pieces, which would need the memory twice when it is joined
+    body = bytearray()  # joining a list of pieces would need twice the memory
     for piece in response.raw.stream(1 << 16, decode_content=True):
         if len(body) + len(piece) > limit:
             raise TooLargeError(
@@ -374,7 +374,7 @@ def _read_body(
         if progress is not None:
             left = response.raw.length_remaining
             progress(len(body), None if left is None else len(body) + left)
-    # A connection that broke within the headers looks like an empty answer.
+    # A connection that broke within the headers looks like an empty response.
     if response.raw.length_remaining or not (body or has_known_end(response)):
         raise connection_broken(url)
     return body

@@ -32,22 +32,22 @@ def ask(
 ) -> Reply:
     r"""Send one question to an app and show its reply.
 
-    Nothing is remembered: the app does not see earlier questions, and the conversations of the notebook
-    do not change. To continue, use a `Conversation`. The text is sent unchanged; to insert values, use
-    an f-string.
+    Each call uses a new conversation: the app does not see earlier questions, and the notebook's
+    conversations do not change. To continue, use a `Conversation`. The text is sent unchanged; use an
+    f-string to insert values.
 
     Parameters
     ----------
     text : str
         The prompt.
     \*unexpected : object
-        Not allowed; raises an error that shows how to name the app.
+        Not allowed; raises an error that shows how to pass the app.
     app : str, optional
-        Name or id of the app. By default, the app that ``%capsule use`` or a cell named last.
+        Name or id of the app. By default, the last app named by ``%capsule use`` or a cell.
     quiet : bool
-        Do not show the reply.
+        Whether to hide the reply.
     stream : bool
-        Show the reply as it arrives.
+        Whether to show the reply as it arrives.
     timeout : float, optional
         Read timeout, in seconds: stop if the app sends nothing for this long.
     form : {"json", "table"}, optional
@@ -65,7 +65,7 @@ def ask(
         The request is invalid, no app can be chosen, the reply was stopped, or it is not in the
         expected format.
     Exception
-        The client's error. What had arrived is shown and kept in ``%capsule history``.
+        The client's error. The partial reply is shown and kept in ``%capsule history``.
 
     See Also
     --------
@@ -101,8 +101,8 @@ def ask(
 class Conversation:
     """A conversation with an app, in which each question can build on the earlier ones.
 
-    Every object is a conversation of its own, so a web service or a marimo app creates one for each
-    visitor. The turns of one object take place one after the other, whichever threads they come from.
+    Every object is a separate conversation, so a web service or a marimo app creates one for each
+    visitor. The turns of one object run one after another, even if several threads call it.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ class Conversation:
 
     See Also
     --------
-    ask : One question without memory.
+    ask : One question without a conversation.
 
     Examples
     --------
@@ -142,9 +142,9 @@ class Conversation:
         Parameters
         ----------
         app : str, optional
-            Name or id of the app. By default, the app that ``%capsule use`` or a cell named last.
+            Name or id of the app. By default, the last app named by ``%capsule use`` or a cell.
         name : str
-            The name of a separate conversation, as after ``--session``.
+            The name of a separate conversation, as for ``--session``.
 
         Returns
         -------
@@ -161,7 +161,7 @@ class Conversation:
         context = current_context()
         if not context.is_notebook:
             raise UserError(
-                "There is no Jupyter notebook whose conversation could be used. Create one: "
+                "This is not a Jupyter notebook, so it has no conversation. Create one: "
                 "Conversation('support-ops')."
             )
         current = cls(context.choose_app(app or ""))
@@ -204,9 +204,9 @@ class Conversation:
         text : str
             The prompt.
         quiet : bool
-            Do not show the reply.
+            Whether to hide the reply.
         stream : bool
-            Show the reply as it arrives.
+            Whether to show the reply as it arrives.
         timeout : float, optional
             Read timeout, in seconds: stop if the app sends nothing for this long.
         form : {"json", "table"}, optional
@@ -246,7 +246,7 @@ class Conversation:
 
 
 def send(request: Request, *, quiet: bool, conversation: ConversationRecord | None = None) -> Reply:
-    """Send a request and show its reply as the settings say; errors are in ``reply.error``."""
+    """Send a request and show its reply according to the settings; errors are in ``reply.error``."""
     from cpsl_notebook.display.displays import choose
 
     context = current_context()

@@ -1,6 +1,6 @@
 """The notebook client: `cpsl.Client` with tabular results as DataFrames.
 
-pandas, and what needs it, is imported when the first table is made.
+pandas, and modules that need it, are imported when the first table is created.
 """
 
 from __future__ import annotations
@@ -47,15 +47,14 @@ class Client:
     core : cpsl.Client, optional
         Client to wrap. By default, it is the client of the workspace or recording to which
         ``%capsule local`` or ``%capsule replay`` has connected the notebook, as in its cells and for
-        `ask`; elsewhere, it is the recording that ``CAPSULE_REPLAY`` names or ``cpsl.Client()``,
-        which finds its credentials itself: in the environment, or else in the file that
-        ``capsule login`` writes. Several threads use it at the same time when several apps are
-        read.
+        `ask`. Otherwise, it is the recording in ``CAPSULE_REPLAY`` or ``cpsl.Client()``, which gets
+        its credentials from the environment, or else from the file that ``capsule login`` writes.
+        If several apps are read, several threads use it at the same time.
     directory : callable, optional
         Function that lists the apps of the workspace, to use instead of ``core.list_apps``. The
-        official client's ``list_apps`` ignores the token and the gateway that it was created with.
+        official client's ``list_apps`` ignores the token and the gateway of its constructor.
     scope : str, optional
-        Name of the workspace; each workspace has conversations of its own. The default is the
+        Name of the workspace; each workspace has its own conversations. The default is the
         address of the gateway.
     clock : callable, optional
         Function that returns the current time, for ``attrs["read_at"]``.
@@ -124,7 +123,7 @@ class Client:
 
     @property
     def core(self) -> Any:
-        """The wrapped client; during a recording, one whose answers are recorded."""
+        """The wrapped client; during a recording, one that records the responses."""
         return in_use(self.live(), self._clock)
 
     def live(self) -> LiveClient:
@@ -160,7 +159,7 @@ class Client:
         Returns
         -------
         dict
-            The metadata as the service returns them.
+            The metadata as the service returns it.
         """
         app: dict[str, Any] = self.core.get_app(self.reference(name_or_id))
         inner = app.get("app")
@@ -215,7 +214,7 @@ class Client:
         pandas.DataFrame
             One row per payment, with ``app`` and a column for every field that the service sent,
             under its name. `cpsl_notebook.frames` describes the column types. ``attrs`` has these
-            strings, which Parquet and pickle keep:
+            strings, which Parquet and pickle preserve:
 
             - ``app``: the apps, separated by commas.
             - ``gateway``: the address of the gateway.
@@ -224,10 +223,10 @@ class Client:
             - ``window``: empty for the whole history, or else both bounds in UTC, separated by
               ``/``.
             - ``unparsed``: the number of values that do not fit the type of their column.
-            - ``read``: the number of rows and a fingerprint of the ids of each app, as JSON, by which
-              analyses know whether all rows are still there.
-            - ``prices``: the prices of the apps in cents, as JSON; only if the names of the columns
-              leave the unit of the amounts open.
+            - ``read``: the number of rows and a fingerprint of the ids of each app, as JSON, from which
+              analyses detect missing rows.
+            - ``prices``: the prices of the apps in cents, as JSON; only if the column names do
+              not show the unit of the amounts.
 
         Raises
         ------
@@ -286,7 +285,7 @@ class Client:
         text : str
             The message.
         session_id : str, optional
-            The session to continue; without it, a new one is started.
+            The session to continue; by default, a new one is started.
         \**options : object
             Passed to the wrapped client, such as ``timeout=`` with `cpsl-client`.
 
@@ -307,7 +306,7 @@ class Client:
         text : str
             The message.
         session_id : str, optional
-            The session to continue; without it, a new one is started.
+            The session to continue; by default, a new one is started.
         \**options : object
             Passed to the wrapped client, such as ``timeout=`` with `cpsl-client`.
 
@@ -385,7 +384,7 @@ class Client:
         return self.get_app(app).get("price_in_cents")
 
     def _with_origin(self, frame: pd.DataFrame, read_at: datetime) -> pd.DataFrame:
-        """Add to a frame's attributes where and when it was read."""
+        """Set the source and the time of reading in a frame's attributes."""
         time = read_at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         frame.attrs |= {"gateway": self._gateway, "read_at": time, "window": ""}
         return frame

@@ -1,4 +1,4 @@
-"""Which kind of front end shows the output of the running cell, and writing to its streams."""
+"""Detecting the front end of the running cell, and writing to its streams."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ Stream = Literal["stdout", "stderr"]
 
 
 def front_end() -> FrontEnd:
-    """Return what shows the output of the running cell.
+    """Return the kind of front end that shows the output of the running cell.
 
     Returns
     -------
     str
         ``"widget"`` for a notebook; ``"console"`` for a front end that may ignore updates of its
         outputs, such as ``jupyter console``, qtconsole and Spyder; ``"text"`` for a terminal;
-        ``"captured"`` for an ipywidgets ``Output``, which ignores updates too; ``"headless"`` for a run
-        that nobody watches; or ``"marimo"`` for a cell of a marimo notebook.
+        ``"captured"`` for an ipywidgets ``Output``, which ignores updates too; ``"headless"`` for a
+        non-interactive run; or ``"marimo"`` for a cell of a marimo notebook.
 
     Examples
     --------
@@ -41,7 +41,7 @@ def front_end() -> FrontEnd:
     parent = parent_message(shell)
     if _is_captured(parent.get("header", {}).get("msg_id")):
         return "captured"
-    # nbclient and similar runners do not allow input, because there is nobody to ask.
+    # nbclient and similar tools do not allow input.
     if parent.get("content", {}).get("allow_stdin") is False:
         return "headless"
     return "widget" if _is_notebook(shell, parent) else "console"
@@ -60,9 +60,9 @@ def write(text: str, stream: Stream = "stdout") -> None:
 def _is_notebook(shell: Any, request: dict[str, Any]) -> bool:
     """Return whether the front end that sent a request is known to show updates of outputs.
 
-    Notebooks name the cell that runs. The traces of Jupyter Server, VS Code and Colab in the kernel
-    tell about a request without a cell only if it does not come from jupyter_client: ``jupyter
-    console``, qtconsole and Spyder can be attached to the kernel of a notebook.
+    Requests from notebooks contain the cell id. For a request without one, look for signs of Jupyter
+    Server, VS Code and Colab in the kernel, unless the request comes from jupyter_client: ``jupyter
+    console``, qtconsole and Spyder can connect to the kernel of a notebook.
     """
     if "cellId" in request.get("metadata", {}):
         return True
@@ -78,7 +78,7 @@ def _is_notebook(shell: Any, request: dict[str, Any]) -> bool:
 def _is_from_jupyter_client(header: dict[str, Any]) -> bool:
     """Return whether a message was sent by Python's jupyter_client.
 
-    It numbers its messages, after the id of the session; front ends in a browser use random ids.
+    Its message ids are the session id and a number; front ends in a browser use random ids.
     """
     session = str(header.get("session", ""))
     return bool(session) and str(header.get("msg_id", "")).startswith(f"{session}_")

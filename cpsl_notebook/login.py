@@ -1,4 +1,4 @@
-"""``%capsule login``: log in with the browser, with a link and a live status."""
+"""``%capsule login``: log in with the browser, with a link and a status line."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _begin() -> Any:
 
 
 class _Status:
-    """The link with a status line below it; only notebooks show that it changes."""
+    """The link and a status line below it; only notebooks show updates of the line."""
 
     def __init__(self, text: str, html: str) -> None:
         self._text, self._html = text, html

@@ -16,7 +16,7 @@ __all__ = ["Bar", "progress_bar", "row_progress"]
 
 _OPTIONS: dict[str, Any] = {
     "delay": 1.0,  # seconds before the bar appears
-    "miniters": 0,  # update however few bytes arrived
+    "miniters": 0,  # update after any number of bytes
 }
 
 
@@ -27,20 +27,20 @@ class Bar(tqdm):  # type: ignore[type-arg]
 
 
 def progress_bar(**options: Any) -> Bar:
-    """Return a progress bar for this front end, which appears after a second.
+    r"""Return a progress bar for this front end, which appears after a second.
 
     The bar is text, because a widget does not work in a saved notebook. It is removed from a
     terminal at the end.
 
     Parameters
     ----------
-    **options
+    \**options : object
         Options of `tqdm.tqdm`, such as ``total`` and ``unit``.
 
     Returns
     -------
     Bar
-        The bar. It is hidden where nobody sees it.
+        The bar, which is hidden if the output is not visible.
     """
     by_front_end: dict[FrontEnd, dict[str, Any]] = {
         "text": {"disable": None, "leave": False},  # None disables it if stderr is not a terminal

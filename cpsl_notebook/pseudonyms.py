@@ -3,10 +3,10 @@
 A pseudonym is a keyed hash (HMAC-SHA-256). Unlike a plain hash, it cannot be reversed by hashing
 likely email addresses, unless the key is known. The key is generated once and kept in the file
 ``mask-key`` in ``CAPSULE_HOME``, readable by its owner only, so a payer has the same pseudonym in
-every run on this machine. To get the same pseudonyms on several machines, use a key of your own.
+every run on this machine. To get the same pseudonyms on several machines, pass your own key.
 
-If outputs are reproducible, sample payers have the same pseudonyms on every machine: their key is
-public. Their addresses are in the domains that are reserved for examples, so they are nobody's.
+If outputs are reproducible, sample payers have the same pseudonyms on every machine, from a public
+key. Their addresses are in the domains that are reserved for examples, so they belong to nobody.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from cpsl_notebook.reproducible import is_reproducible
 __all__ = ["DIGITS", "machine_key", "pseudonym", "sample_secret"]
 
 DIGITS = 16
-"""Hexadecimal digits of a pseudonym, 64 bits: two of a million payers have the same one with a
-probability of 3 in 100 million."""
+"""Hexadecimal digits of a pseudonym, 64 bits: for a million payers, the probability that any two have
+the same pseudonym is 3 in 100 million."""
 
 _SAMPLE_SECRET = "sample payers"  # noqa: S105
 _SAMPLE_PAYER = re.compile(r"[^@\s]+@example\.(?:com|net|org)")  # reserved by RFC 2606
@@ -38,7 +38,7 @@ def pseudonym(name: str, key: bytes, prefix: str = "payer") -> str:
     Parameters
     ----------
     name : str
-        What identifies the payer, such as an email address.
+        The identity of the payer, such as an email address.
     key : bytes
         The key of the hash.
     prefix : str, default "payer"

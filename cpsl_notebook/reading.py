@@ -22,13 +22,13 @@ MAX_READS = 8  # apps that are read at the same time
 _REFRESH = 0.1  # seconds between two updates of the bar
 
 Report = Callable[[int, int | None], None]
-"""Receives the number of bytes that arrived of an app's answer, and its size if that is known."""
+"""Called with the number of bytes of a response so far, and its total size if it is known."""
 
 
 class _Progress:
     """Progress of reading, reported by any thread and shown by the thread that created it.
 
-    One app is measured in bytes, several are counted.
+    For one app, it shows bytes; for several, the number of apps.
     """
 
     def __init__(self, bar: Bar, count: int) -> None:
@@ -43,7 +43,7 @@ class _Progress:
         self._thread = threading.get_ident()
 
     def report(self, app: str, size: int, total: int | None) -> None:
-        """Take what a `Report` says of an app; the exception ends a read that nobody waits for."""
+        """Record the bytes read of an app; raise an error to end a read that was cancelled."""
         if self.stopped:
             raise RuntimeError("reading was stopped")
         with self._lock:
@@ -54,7 +54,7 @@ class _Progress:
             self.show()
 
     def finish_app(self) -> None:
-        """Count an app whose answer is complete."""
+        """Count an app whose response is complete."""
         self._apps += 1
         self.show()
 
@@ -73,11 +73,11 @@ class _Progress:
 def read_apps(
     names: Sequence[str], read: Callable[[str, Report], T], what: str
 ) -> Iterator[Iterator[tuple[str, T]]]:
-    """Read several apps at the same time, and show a progress bar meanwhile.
+    """Read several apps at the same time, and show a progress bar.
 
-    The first app is read alone, by the calling thread: its name may have to be looked up, which
-    often finds the others too. Up to `MAX_READS` of the others are read at the same time. Not more
-    answers than that wait for the caller.
+    The calling thread reads the first app before the others: looking up its name often finds the
+    other names too. Then up to `MAX_READS` apps are read at the same time. At most as many responses
+    are held until the caller takes them.
 
     The bar is text, because a widget does not work in a saved notebook. It is removed from a
     terminal at the end.
@@ -87,15 +87,15 @@ def read_apps(
     names : sequence of str
         Names or ids of the apps.
     read : callable
-        Called with an app and a `Report`, also from other threads. Returns the answer.
+        Called with an app and a `Report`, also from other threads. Returns the response.
     what : str
         What is read, such as ``"payments"``.
 
     Yields
     ------
     iterator of (str, object)
-        Each app and its answer, in the order of *names*. An app that cannot be read raises its error
-        there.
+        Each app and its response, in the order of *names*. The error of an app that cannot be read is
+        raised when the iterator reaches it.
 
     Examples
     --------
@@ -139,7 +139,7 @@ def _in_order(
             answer = read(app, partial(progress.report, app))
             progress.finish_app()
             for _ in range(threads):
-                # Daemons, because a read that nobody waits for must not keep Python from exiting.
+                # Daemon threads, because an abandoned read must not keep Python from exiting.
                 threading.Thread(target=read_all, name="capsule-read", daemon=True).start()
             start(threads)
             yield app, answer

@@ -252,9 +252,9 @@ def test_process_without_a_notebook_keeps_nothing(memory, workspace, tmp_path):
     )
     assert ran.stdout.splitlines() == [
         "['a', 'a, b', 'c'] []",
-        "There is no Jupyter notebook whose conversation could be used. Create one: "
+        "This is not a Jupyter notebook, so it has no conversation. Create one: "
         "Conversation('support-ops').",
-        "Which app? Name one: %%capsule APP in a cell, app='APP' in a function call.",
+        "No app is chosen. Name one: %%capsule APP in a cell, app='APP' in a function call.",
     ]
     assert not list((tmp_path / "capsule").glob("conversations*"))
 

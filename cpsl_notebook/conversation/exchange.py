@@ -1,4 +1,4 @@
-"""One exchange with an app: choose the conversation, send the prompt, keep what came back."""
+"""One exchange with an app: choose the conversation, send the prompt, store the result."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def send(
     request : Request
         The prompt and its options.
     display : Display
-        What shows the reply.
+        The display that shows the reply.
     conversation : ConversationRecord, optional
         A conversation that does not belong to the notebook. By default, the notebook's conversation
         that the request names.
@@ -45,8 +45,8 @@ def send(
     Returns
     -------
     Reply
-        The reply. An error after sending is its ``error``, for the caller to raise, so that what
-        has arrived is never lost.
+        The reply. An error after sending is stored in its ``error`` for the caller to raise, so
+        that a partial reply is never lost.
 
     Raises
     ------
@@ -62,9 +62,9 @@ def send(
     with Stopper() as stopper:
         receive(reply, display, send_prompt, stopper)
         try:
-            _settle(context, reply, conversation, known, once=request.once)
+            _record_result(context, reply, conversation, known, once=request.once)
         finally:
-            context.keep(reply)
+            context.add_reply(reply)
             display.finish(reply)
     if known is not None:
         _save(context, reply, conversation, known)
@@ -149,7 +149,7 @@ def _sender(
     )
 
 
-def _settle(
+def _record_result(
     context: NotebookContext,
     reply: Reply,
     conversation: ConversationRecord,
@@ -158,7 +158,7 @@ def _settle(
     once: bool,
 ) -> None:
     """Check the reply, and record what the service returned about the conversation."""
-    if not (reply.session_id or reply.text):  # nothing came back: the conversation is unchanged
+    if not (reply.session_id or reply.text):  # there is no reply: the conversation is unchanged
         reply.error = _explain_unknown_session(reply.error, conversation, in_notebook=bool(known))
         return
     if once:

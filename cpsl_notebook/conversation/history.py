@@ -137,7 +137,7 @@ def _turn(row: dict[Any, Any]) -> str:
 
 
 def _fenced(text: str) -> str:
-    """Return a text in a fence that is longer than any fence in it."""
+    """Return a text in a code fence that is longer than any fence in it."""
     longest = max([2, *(len(run) for run in re.findall("`+", text))])
     return f"{'`' * (longest + 1)}text\n{text}\n{'`' * (longest + 1)}"
 

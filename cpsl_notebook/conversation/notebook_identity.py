@@ -10,7 +10,7 @@ from typing import Any
 __all__ = ["PROCESS_NAMES", "notebook_name"]
 
 PROCESS_NAMES = "kernel "
-"""The beginning of the names of processes without a notebook."""
+"""The prefix of the names of processes without a notebook."""
 
 _process_name = f"{PROCESS_NAMES}{os.urandom(6).hex()}"
 
@@ -51,7 +51,7 @@ def _absolute(name: str, namespace: Mapping[str, Any]) -> str:
     """Return an absolute path.
 
     A relative path is relative to the server's root, which is unknown here. But a kernel starts in
-    the notebook's folder, and IPython lists the folders it has been in, the first one first.
+    the notebook's folder, and IPython keeps a list of its working directories, oldest first.
     """
     path = Path(name)
     if path.is_absolute():

@@ -1,9 +1,9 @@
 """The conversations of a notebook: one per notebook, workspace, app and name.
 
 Session ids are stored on disk for later kernels of the same notebook; prompts and replies are not. The
-1,000 conversations of a notebook that were used last are kept, in all its workspaces together; runs
-whose notebook is not known, such as those of nbclient, count as one notebook. The service keeps its
-side of the others.
+1,000 most recently used conversations of a notebook are stored, across all its workspaces. Runs whose
+notebook is not known, such as those of nbclient, count as one notebook. The service still has the
+conversations that are removed from the store.
 """
 
 from __future__ import annotations
@@ -88,12 +88,12 @@ class ConversationRecord:
         return f"{self.app} -s {self.name}" if self.name else self.app
 
     @property
-    def is_held(self) -> bool:
+    def is_used_elsewhere(self) -> bool:
         """Whether another running kernel of this machine used it last."""
         return is_running_elsewhere(self.kernel)
 
     def add_turn(self, session_id: str) -> bool:
-        """Count a reply; return whether the service replied in another session than requested."""
+        """Count a reply; return whether the service replied in a different session."""
         was_replaced = bool(self.session_id and session_id and session_id != self.session_id)
         if was_replaced:
             self.turns, self.started_at = 0, _now()
@@ -109,11 +109,11 @@ class ConversationRegistry:
     Parameters
     ----------
     store : Store
-        What outlives the kernel.
+        The file that keeps conversations for later kernels.
     notebook : str
-        What distinguishes this notebook from others.
+        The name of the notebook, such as its path.
     workspace : str, optional
-        What distinguishes this workspace from others; ``None`` for all, if it is not known.
+        The name of the workspace; ``None`` for all workspaces, if it is not known.
 
     Attributes
     ----------
@@ -141,8 +141,8 @@ class ConversationRegistry:
     def earlier(self, app: str, name: str = "") -> ConversationRecord | None:
         """Return the conversation with an app to resume, which began in another kernel.
 
-        It is the one that was resumed before, so that resuming twice is the same as once; otherwise
-        the latest that no other kernel is using; otherwise the latest.
+        It is the one that this kernel has already resumed; otherwise the latest that no other kernel
+        is using; otherwise the latest.
         """
         stored = self._stored("app = ? AND name = ?", app, name)
         others = [c for c in stored if c.session_id not in self._started]
@@ -180,31 +180,31 @@ class ConversationRegistry:
         return list(dict.fromkeys(c.app for c in [*self._current.values()] or self._stored()))
 
     def start_new(self, app: str, name: str = "") -> None:
-        """Let the next cell start a new conversation."""
+        """Make the next cell start a new conversation."""
         self._make_current(ConversationRecord(app, name))
 
     def resume(self, conversation: ConversationRecord) -> None:
-        """Let the next cell continue an earlier conversation."""
+        """Make the next cell continue an earlier conversation."""
         self._resumed.add(conversation.session_id)
         self._claim(self._make_current(conversation))
 
     def resume_if_free(self, conversation: ConversationRecord) -> bool:
         """Resume a conversation unless another kernel uses it; return whether it was resumed."""
-        if conversation.is_held or not self._claim(conversation):
+        if conversation.is_used_elsewhere or not self._claim(conversation):
             return False
         self._resumed.add(conversation.session_id)
         self._make_current(conversation)
         return True
 
     def use(self, conversation: ConversationRecord, name: str = "") -> ConversationRecord:
-        """Let the next cell continue a conversation, under a new name if one is given."""
+        """Make the next cell continue a conversation, under a new name if one is given."""
         conversation = self._make_current(conversation, name)
         if conversation.last_at:
             self.save(conversation)  # its new name
         return conversation
 
     def record_turn(self, conversation: ConversationRecord, session_id: str) -> bool:
-        """Count a reply; return whether the service replied in another session than requested."""
+        """Count a reply; return whether the service replied in a different session."""
         self._make_current(conversation)
         if session_id != conversation.session_id:
             self._started.add(session_id)
@@ -237,7 +237,7 @@ class ConversationRegistry:
         Returns
         -------
         int
-            How many were removed.
+            The number of removed conversations.
 
         Raises
         ------
@@ -262,7 +262,7 @@ class ConversationRegistry:
         for key in forgotten.values():
             del self._current[key]
         if stored is None:
-            raise UserError("Cannot remove conversations from the stored ones: see the warning.")
+            raise UserError("Cannot remove the stored conversations: see the warning above.")
         return len({*map(tuple, stored), *forgotten})
 
     def _make_current(self, conversation: ConversationRecord, name: str = "") -> ConversationRecord:

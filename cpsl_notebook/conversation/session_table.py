@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 __all__ = ["sessions_frame"]
 
-_ID_LENGTH = 8  # characters; more if conversations begin with the same ones
-_TABLE_WIDTH = 100  # characters of a row; titles get what the other columns leave
+_ID_LENGTH = 8  # characters; more if several ids begin with the same ones
+_TABLE_WIDTH = 100  # characters of a row; titles fill the width that the other columns leave
 _WIDTH_OF_OTHERS = 62  # characters of the columns except app, name and title, for 1,000 rows
 _VARYING = ("id", "last_at", "started_at", "session_id", "workspace")
-_TITLE_LENGTHS = (12, 40)  # characters, the fewest and the most
+_TITLE_LENGTHS = (12, 40)  # characters, minimum and maximum
 
 
 def sessions_frame(
@@ -92,7 +92,7 @@ def _title(prompt: str | None, room: int) -> str | None:
 
 
 def _short(session_ids: list[str]) -> list[str]:
-    """Return the beginnings of ids, long enough to tell them apart."""
+    """Return a unique prefix of each id."""
     distinct = set(session_ids)
     length = _ID_LENGTH
     while len({each[:length] for each in distinct}) < len(distinct):

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["receive", "sender"]
 
-_MAX_URL_LENGTH = 7_000  # bytes of encoded prompt; a stream sends it in its URL (servers: 8 kB)
+_MAX_URL_LENGTH = (
+    7_000  # bytes of encoded prompt; a stream sends it in its URL (servers allow 8 kB)
+)
 
 
 def sender(
@@ -86,7 +88,7 @@ def receive(reply: Reply, display: Display, send: Callable[[], Any], stopper: St
             if reply.status == "complete" and reply.form:
                 reply.error = format_error(reply)
         except Exception as error:
-            # A replayed reply ends with a StoppedError if it was stopped while it was recorded.
+            # A replayed reply ends with a StoppedError if it was stopped during the recording.
             reply.status = "stopped" if isinstance(error, StoppedError) else "failed"
             reply.error = error
         stopper.disarm()

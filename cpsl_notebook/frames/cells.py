@@ -1,10 +1,10 @@
 """The values of each field of the records, stored by JSON type in Arrow arrays.
 
 Records are added in batches, so that only the decoded objects of one batch are in memory. Their
-values are kept in Arrow arrays, which hold a million strings or integers without Python objects.
+values are stored in Arrow arrays, which need no Python objects.
 
-The fields of nested objects are fields of their own, unless an object has too many: metadata with a
-key per order would become a column per order.
+Nested objects are flattened into fields, unless an object has too many keys: metadata with a key per
+order would become a column per order.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Cells:
         Row and value of each value that is not in an Arrow array: lists, empty objects, integers
         beyond 64 bits, NaN, and strings with lone surrogates.
     are_json : bool
-        Whether the values are objects as JSON text.
+        Whether the values are objects, stored as JSON text.
     """
 
     def __init__(self, *, are_json: bool = False) -> None:
@@ -119,22 +119,22 @@ class Cells:
         yield from self.others
 
     def _to_array(self, values: Sequence[Any], kind: type, start: int) -> pa.Array | None:
-        """Return the values that fit an Arrow array, and keep the others as they are."""
+        """Return the values that fit an Arrow array, and store the others unchanged."""
         if kind not in _ARROW_TYPES:
-            self._keep(values, start)
+            self._add_others(values, start)
             return None
         try:
             array = pa.array(values, _ARROW_TYPES[kind], memory_pool=_POOL)
         except (OverflowError, UnicodeEncodeError):
-            self._keep([None if _fits_arrow(value) else value for value in values], start)
+            self._add_others([None if _fits_arrow(value) else value for value in values], start)
             array = pa.array([v if _fits_arrow(v) else None for v in values], _ARROW_TYPES[kind])
         # Versions of pandas differ in whether a NaN in such a column is a missing value.
         if kind is float and pc.any(pc.is_nan(array)).as_py():
-            self._keep([value if value != value else None for value in values], start)
+            self._add_others([value if value != value else None for value in values], start)
             array = pc.if_else(pc.is_nan(array), pa.scalar(None, pa.float64()), array)
         return array
 
-    def _keep(self, values: Sequence[Any], start: int) -> None:
+    def _add_others(self, values: Sequence[Any], start: int) -> None:
         self.others += [(start + i, value) for i, value in enumerate(values) if value is not None]
 
 
@@ -175,7 +175,7 @@ class Fields:
             cells.add(values, start)
 
     def _add_objects(self, name: str, objects: Sequence[dict[str, Any]], start: int) -> None:
-        """Add the objects of a field; an empty one stands for a record without an object."""
+        """Add the objects of a field; an empty one counts as a record without an object."""
         if name not in self._texts:
             nested = self._nested.setdefault(name, Fields())
             batch = values_by_field(objects, MAX_KEYS)
@@ -231,7 +231,7 @@ class Fields:
         for name, cells in self._cells.items():
             nested, texts = self._nested.get(name), self._texts.get(name)
             has_columns = texts is not None or (nested is not None and bool(nested._cells))
-            if has_columns:  # then an empty object is a record without the nested fields
+            if has_columns:  # an empty object is a record without the nested fields
                 cells.others = [(row, value) for row, value in cells.others if value != {}]
             if len(cells) or not has_columns:
                 yield prefix + name, cells
@@ -281,7 +281,7 @@ def values_by_field(
 
 
 def _without_nulls(value: dict[str, Any]) -> dict[str, Any]:
-    """Return an object without keys that are null, or objects of nothing else."""
+    """Return an object without nulls and without objects that contain only nulls."""
     found = {}
     for key, item in value.items():
         if type(item) is dict and item:

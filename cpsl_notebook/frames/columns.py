@@ -1,4 +1,4 @@
-"""Typed columns: the type that fits the name and the values of a field, and the values in it."""
+"""Typed columns: choosing a type by the name and values of a field, and converting the values."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def categorical(column: pa.ChunkedArray) -> pd.Series[Any]:
 
 
 def _choose_reader(word: str, cells: Cells, length: int) -> Reader | None:
-    """Return how to read a column; ``None`` if its values are kept as objects."""
+    """Return the reader of a column; ``None`` if its values are kept as objects."""
     if word == "cents":
         return _read_cents
     if word in _TIME_WORDS and _is_time(word, cells, length):

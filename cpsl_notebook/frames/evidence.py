@@ -1,4 +1,4 @@
-"""Evidence that a DataFrame still has all rows that were read.
+"""Detecting whether a DataFrame still has all rows that were read.
 
 ``attrs["read"]`` holds the number of rows of each app and a fingerprint of their ids, as JSON.
 Filters keep ``attrs``, so the rows no longer match. Joins, ``pd.concat`` of frames with different
@@ -31,7 +31,7 @@ def evidence(
     columns: Sequence[str] = (),
     known_gaps: Mapping[str, str] | None = None,
 ) -> str:
-    """Return what identifies the rows of a frame.
+    """Return the row counts and fingerprints of the apps in a frame.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def evidence(
 
 
 def find_gap(frame: pd.DataFrame) -> str:
-    """Return why a frame may lack rows of its apps, or an empty string.
+    """Return the reason why rows of a frame's apps may be missing, or an empty string.
 
     Parameters
     ----------
@@ -71,8 +71,8 @@ def find_gap(frame: pd.DataFrame) -> str:
     Returns
     -------
     str
-        A clause for an error message. It is empty if, for every app in the frame, all rows that
-        were read are there, and no others.
+        A clause for an error message. It is empty if, for every app in the frame, the rows are
+        exactly those that were read.
 
     Examples
     --------
@@ -135,7 +135,7 @@ def _gap_of_app(app: Hashable, count: int, read: dict[str, Any] | None) -> str:
 
 
 def _id_column(frame: pd.DataFrame) -> list[Hashable]:
-    """Return the column with the id of a payment, or none if no column or several may have it."""
+    """Return the column with the payment id; an empty list if there is none, or if it is ambiguous."""
     for pattern in ID_PATTERNS:
         found: list[Hashable] = [
             name for name in frame.columns if re.fullmatch(pattern, "_".join(words(name)))
@@ -156,7 +156,9 @@ def _fingerprints(frame: pd.DataFrame, app: str, columns: Sequence[str]) -> dict
     for name in columns:
         hashes = hashes * np.uint64(1_000_003) + _hashes(frame[name])
     codes, apps = _apps(frame[app])
-    sums: npt.NDArray[np.uint64] = np.zeros(len(apps) + 1, np.uint64)  # the last one: no app
+    sums: npt.NDArray[np.uint64] = np.zeros(
+        len(apps) + 1, np.uint64
+    )  # the last one is for rows without an app
     np.add.at(sums, codes, hashes)
     counts = np.bincount(codes[codes >= 0], minlength=len(apps))
     return {

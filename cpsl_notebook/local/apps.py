@@ -1,4 +1,4 @@
-"""The apps that a local workspace runs, and one exchange with an app."""
+"""The apps that a local workspace runs, and an exchange with one of them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NOT_JSON = (TypeError, ValueError, RecursionError)
 _MAX_ERROR = 120  # characters of an exception's message; the client shows 300 in all
 _MAX_LINE = 60  # characters of the line that raised it
 
-# Code in these folders was not written by the author of an app.
+# Code in these folders is not the app author's own.
 _INSTALLED = tuple(
     f"{folder}{os.sep}"
     for folder in (
@@ -47,7 +47,7 @@ class AppError(Exception):
 
 @dataclass(frozen=True)
 class _App:
-    """An app; the reply of a paced one is streamed word by word."""
+    """An app. If it is paced, its reply is streamed word by word."""
 
     info: dict[str, Any]
     answer: Answer
@@ -61,7 +61,7 @@ class _App:
 class Apps:
     """The apps that this process runs: the sample apps, and those that were added.
 
-    Other processes on the same folder have apps of their own, because they cannot run these.
+    Other processes that use the same folder have their own apps, because they cannot run these.
     """
 
     def __init__(self, database: Database) -> None:
@@ -96,7 +96,7 @@ class Apps:
         if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or len(name) > 63 or len(name) == 36:
             raise ValueError(
                 f"Invalid app name {name!r}: use lower-case letters, digits and single dashes, up "
-                "to 63 characters but not 36, which is the length of an app id."
+                "to 63 characters. A name of 36 characters could be an app id, so it is not allowed."
             )
         if type(price_in_cents) is not int or not 0 <= price_in_cents < 2**31:
             raise ValueError(
@@ -157,7 +157,7 @@ class Exchange:
     def pieces(self) -> Generator[str | dict[str, Any]]:
         """Yield text and blocks; at the end, or when closed earlier, record what was yielded.
 
-        After an error of the app, what it keeps in ``session.data`` stays as it was before.
+        If the app fails, ``session.data`` is not changed.
 
         Raises
         ------
@@ -211,7 +211,7 @@ class Exchange:
 
 
 def _checked(pieces: Iterable[Any]) -> Iterator[str | dict[str, Any]]:
-    """Yield pieces; raise an error if one cannot be sent, in a generator at its ``yield``."""
+    """Yield pieces; raise an error if one cannot be sent, at the ``yield`` of a generator."""
     iterator = iter(pieces)
     for piece in iterator:
         try:
@@ -234,9 +234,9 @@ def _check(piece: Any) -> None:
 
 
 def _place(error: BaseException) -> str:
-    """Return where the app's own code raised an error, such as `` in Cell In[3], line 2 (1 / 0)``.
+    """Return the line of the app's own code that raised an error: `` in Cell In[3], line 2 (1 / 0)``.
 
-    The last line of the traceback that is not in an installed library counts as its own code.
+    It is the last line of the traceback that is not in an installed library.
     """
     own = [
         frame

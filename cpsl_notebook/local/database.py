@@ -63,7 +63,7 @@ class Database:
         self._kept_open.execute("SELECT id FROM workspace").fetchone()  # opens the file
 
     def close(self) -> None:
-        """Write everything to the file itself; a later call opens it again."""
+        """Write the write-ahead log to the database file; a later call opens the file again."""
         self._kept_open.close()
 
     def reset(self) -> None:
@@ -75,7 +75,7 @@ class Database:
             self.workspace_id = self._new_workspace_id(connection)
 
     def session(self, app_id: str, text: str, session_id: str | None) -> Session:
-        """Return a conversation of an app; if it does not know the id, start one with a message."""
+        """Return a conversation; start one with a message if the app has none with this id."""
         query = "SELECT data FROM conversations WHERE id = ? AND app_id = ?"
         if session_id and (found := self.row(query, session_id, app_id)):
             return Session(session_id, _History(self, session_id), json.loads(found[0]))
@@ -87,9 +87,9 @@ class Database:
         return session
 
     def add_turn(self, session_id: str, prompt: str, reply: str, data: str | None) -> None:
-        """Store a turn and, if it is not ``None``, the JSON that the app wants to keep.
+        """Store a turn and, if it is not ``None``, the JSON of ``session.data``.
 
-        Does nothing if the conversation has been deleted meanwhile.
+        Does nothing if the conversation has been deleted.
         """
         with self._connection() as connection, _transaction(connection):
             stored = connection.execute(
@@ -141,7 +141,7 @@ class Database:
 
 
 class _History(Sequence[Turn]):
-    """The turns of a conversation when it was looked up, read when they are used."""
+    """The turns that a conversation had when it was looked up; they are read on access."""
 
     def __init__(self, database: Database, session_id: str) -> None:
         self._database = database
@@ -188,7 +188,7 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
-    """Switch to write-ahead logging; SQLite itself does not wait for others that do so too."""
+    """Switch to write-ahead logging; SQLite does not wait while another process switches."""
     deadline = time.monotonic() + _WAL_TIMEOUT
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Isolates forked children of a process, such as those of ``!command``, from its workspaces."""
+"""Isolating forked children of a process, such as those of ``!command``, from its workspaces."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def watch_forks(serving: Callable[[], bool], in_child: Callable[[], None]) -> No
     If gRPC was imported before the workspace, its C library writes a line to file descriptor 2 in
     every fork while a server runs, because its own fork handlers are skipped. Its log level cannot be
     changed after ``import grpc``, so the descriptor points to the null device during the fork. If
-    ``GRPC_VERBOSITY`` is set, the user wants the messages, and they are not silenced.
+    ``GRPC_VERBOSITY`` is set, the messages are not silenced, because the user wants them.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def watch_forks(serving: Callable[[], bool], in_child: Callable[[], None]) -> No
 def close_sockets(host: str, ports: set[int]) -> None:
     """Close the sockets of servers on these ports, their connections included.
 
-    The descriptors point to the null device afterwards: objects of the servers may close them later,
+    Afterwards the descriptors point to the null device: the servers' objects may close them later,
     when the same numbers could belong to other files.
     """
     null = os.open(os.devnull, os.O_RDWR)

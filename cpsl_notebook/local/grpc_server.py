@@ -18,7 +18,7 @@ with no_grpc_fork_handlers():
 
 __all__ = ["make_server"]
 
-_OPEN = ("RequestLogin", "ConfirmLogin")  # called before there is a token
+_OPEN = ("RequestLogin", "ConfirmLogin")  # called before the client has a token
 
 
 def make_server(
@@ -102,5 +102,5 @@ class _Service:
             return message("ConfirmLoginResponse")(
                 ok=True, token=self._token, workspace_id=self._database.workspace_id
             )
-        reason = "pending" if taken is False else "this login has expired, request a new one"
+        reason = "pending" if taken is False else "this login has expired: request a new one"
         return message("ConfirmLoginResponse")(ok=False, err_msg=reason)

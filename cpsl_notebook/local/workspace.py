@@ -1,4 +1,4 @@
-"""Start, use and stop a local workspace."""
+"""Starting, using and stopping a local workspace."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def start(
         and conversations are the same for all days. The clients of `Workspace.client` read
         payments as of the end of this day.
     on_login : callable, optional
-        Called with a link for each login request. Whoever opens the link can confirm the login.
+        Called with a link for each login request. Anyone who has the link can confirm the login.
 
     Returns
     -------
@@ -121,8 +121,8 @@ def running() -> Workspace | None:
     return recorded or (_running[-1] if _running else None)
 
 
-def _leave_to_parent() -> None:
-    """Give up the workspaces in a forked child, which has their sockets but not their threads."""
+def _release_in_child() -> None:
+    """Release the workspaces in a forked child, which has their sockets but not their threads."""
     for workspace in _running:
         workspace._files.release()
     if _running:
@@ -133,10 +133,10 @@ def _leave_to_parent() -> None:
 class Workspace:
     """A local workspace; `start` creates one.
 
-    It answers up to 200 messages at once; others wait. Requests may have up to 16 MiB.
+    It processes up to 200 messages at once; others wait. A request may have up to 16 MiB.
 
-    A forked child of the process has no workspace; it can use the parent's through the addresses,
-    but gRPC, with which `cpsl.Client` looks up the names of apps, does not work in it: use ids there.
+    A forked child process has no workspace; it can use its parent's through the addresses. gRPC, with
+    which `cpsl.Client` looks up the names of apps, does not work there: use ids.
 
     Attributes
     ----------
@@ -223,7 +223,7 @@ class Workspace:
             "CAPSULE_GATEWAY_URL": self.grpc_address,
             "CAPSULE_HTTP_URL": self.http_url,
             "CAPSULE_TOKEN": self.token,
-            # The official client prefers config.ini to the variables: do not let it find a login.
+            # The official client prefers config.ini to the variables: hide the user's login.
             "CONFIG_PATH": str(self.config_path),
         }
 
@@ -242,10 +242,10 @@ class Workspace:
         """Return a decorator that adds an app to the workspace.
 
         The decorated function takes the `Session` and the text of the message. It yields text and
-        blocks (dicts with ``type`` and ``payload``), which are streamed as they come; it may also
-        return a text. ``session.history`` has the earlier turns, and ``session.data`` is a dict
-        that is kept between turns. If the function raises an error, the client's error names the
-        line. The function runs in this process, in a thread; other processes that use the same
+        blocks (dicts with ``type`` and ``payload``), which are streamed as they are yielded; it may
+        also return a text. ``session.history`` has the earlier turns, and ``session.data`` is a dict
+        that is kept between turns. If the function raises an error, the client's error includes
+        the line. The function runs in this process, in a thread; other processes that use the same
         folder do not have the app.
 
         Parameters
@@ -302,8 +302,8 @@ class Workspace:
         """Restore the initial state: the sample apps, no conversations, and the initial `today`.
 
         Apps that were added are removed; run their definitions again. The token, the addresses and
-        the clients that are connected stay valid. Other processes that use the same folder keep
-        their apps, but the conversations of all are deleted.
+        connected clients stay valid. Other processes that use the same folder keep
+        their apps, but all conversations are deleted.
 
         Raises
         ------
@@ -353,7 +353,7 @@ class Workspace:
         )
 
     def _end_of_today(self) -> datetime:
-        """Return the moment as of which the sample payments are read."""
+        """Return the time at which the sample payments are read, the end of `today`."""
         return datetime.combine(self.today, clock_time(23, 59, 59), UTC)
 
     def login_link(self, login_id: str) -> str:
@@ -390,7 +390,7 @@ class Workspace:
             shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _bind(self, port: int) -> tuple[Any, socket.socket, int]:
-        """Bind gRPC to a port and HTTP to the next one; return both and the gRPC port."""
+        """Bind gRPC to a port and HTTP to the next one; return both servers and the gRPC port."""
         if port and str(port).endswith("443"):
             raise UserError(f"Port {port} ends in 443, where clients expect TLS. Use another port.")
         if not 0 <= port < 65535:
@@ -412,7 +412,7 @@ class Workspace:
                 f"Port {port} (gRPC) or {port + 1} (HTTP) is in use. Use another port, or 0 for a "
                 "free pair."
             )
-        raise UserError("Found no free pair of ports. Choose one with port=.")
+        raise UserError("No free pair of ports was found. Choose a port with port=.")
 
     def _grpc_server(self, port: int) -> Any:
         with _listening(port):
@@ -434,7 +434,7 @@ class Workspace:
             lifespan="off",
             log_config=None,
             access_log=False,  # it would print prompts, which are in the URL
-            log_level="critical",  # a reply that stop() cuts off is not an error
+            log_level="critical",  # a reply that stop() interrupts is not an error
             timeout_graceful_shutdown=1,
         )
         server = uvicorn.Server(config)
@@ -471,4 +471,4 @@ def _listening(port: int) -> socket.socket:
     return listening
 
 
-watch_forks(serving=lambda: bool(_running), in_child=_leave_to_parent)
+watch_forks(serving=lambda: bool(_running), in_child=_release_in_child)

@@ -34,7 +34,7 @@ class CapsuleMagics(Magics):
     shell: InteractiveShell
     app = Unicode(
         "",
-        help="The app for cells without an app name: the one that `%capsule use` or a cell named last.",
+        help="The app for cells without an app name; `%capsule use` and cells with an app set it.",
     ).tag(config=True)
     timeout = Float(
         None,
@@ -69,7 +69,7 @@ class CapsuleMagics(Magics):
 
     def __init__(self, shell: InteractiveShell, **options: Any) -> None:
         super().__init__(shell, **options)
-        # When the extension is loaded again, settings that were changed before stay in force.
+        # If the extension is loaded again, keep the settings that were changed before.
         settings = self.context.settings
         for name in vars(settings):
             if getattr(self, name) == self.trait_defaults(name):
@@ -80,7 +80,7 @@ class CapsuleMagics(Magics):
 
     @property
     def context(self) -> NotebookContext:
-        """What the cells of this notebook share."""
+        """The state that the cells of this notebook share."""
         from cpsl_notebook.conversation.context import current_context
 
         return current_context()
@@ -104,7 +104,7 @@ class CapsuleMagics(Magics):
             error = as_user_error(caught)
         except KeyboardInterrupt:
             error = StoppedError("the command was interrupted.")
-        # Raised here so that the one line has no "during handling of" before it.
+        # Raised outside the `except` block, so that the original exception is not shown too.
         raise error
 
     capsule.__doc__ = help_text()

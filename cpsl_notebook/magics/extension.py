@@ -13,7 +13,7 @@ from cpsl_notebook.conversation.context import current_context
 from cpsl_notebook.cpsl_package import check_installed
 from cpsl_notebook.magics import completion, input_transformer
 from cpsl_notebook.magics.capsule_magics import CapsuleMagics
-from cpsl_notebook.magics.printing import say
+from cpsl_notebook.magics.printing import print_text
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -47,8 +47,8 @@ def load(shell: InteractiveShell) -> None:
     completion.install(shell)
     input_transformer.install(shell)
     shell.events.register("pre_run_cell", _add_accessor)
-    if hint := current_context().take_resume_hint():
-        say(hint)
+    if hint := current_context().pop_resume_hint():
+        print_text(hint)
 
 
 def unload(shell: InteractiveShell) -> None:

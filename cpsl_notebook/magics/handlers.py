@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from cpsl_notebook.errors import UsageError, UserError
-from cpsl_notebook.magics.printing import say
+from cpsl_notebook.magics.printing import print_text
 from cpsl_notebook.reproducible import is_reproducible, shown_path
 
 if TYPE_CHECKING:
@@ -75,10 +75,10 @@ def send_cell(
     if options.dry_run:
         from cpsl_notebook.conversation.exchange import preview
 
-        say(preview(magics.context, request))
+        print_text(preview(magics.context, request))
         return None
     if options.quiet and request.notice:  # the other notices are hidden with the reply
-        say(request.notice, "stderr")
+        print_text(request.notice, "stderr")
     reply = send(request, quiet=options.quiet)
     if type(reply.error).__name__ != "AppNotFoundError":
         magics.app = reply.app  # the next cell without an app continues with it
@@ -92,7 +92,7 @@ def send_cell(
 def use(magics: CapsuleMagics, options: argparse.Namespace) -> None:
     """Choose the app for cells without an app name."""
     magics.app = magics.context.existing_app(options.app)
-    say(f"Cells without an app name now use {options.app}.")
+    print_text(f"Cells without an app name now use {options.app}.")
 
 
 def apps(magics: CapsuleMagics, options: argparse.Namespace) -> pd.DataFrame:
@@ -134,7 +134,7 @@ def history(magics: CapsuleMagics, options: argparse.Namespace) -> pd.DataFrame 
     if options.save is None:
         return frame
     path = save_history(frame, options.save, force=options.force)
-    say(f"Saved {len(frame)} turns in {path}.")
+    print_text(f"Saved {len(frame)} turns in {path}.")
     return None
 
 
@@ -165,7 +165,7 @@ def local_workspace(magics: CapsuleMagics, options: argparse.Namespace) -> Any:
     workspace = local.running()
     if options.action == "status":
         if workspace is None:
-            say("No local workspace is running. Start one with `%capsule local`.")
+            print_text("No local workspace is running. Start one with `%capsule local`.")
         return workspace
     if options.action == "stop":
         _stop_local(magics.context, workspace)
@@ -173,7 +173,9 @@ def local_workspace(magics: CapsuleMagics, options: argparse.Namespace) -> Any:
     workspace = workspace or local.start()
     if options.action == "reset":
         workspace.reset()
-        say("Restored the sample apps of the local workspace, and deleted its conversations.")
+        print_text(
+            "Restored the sample apps of the local workspace, and deleted its conversations."
+        )
     if options.today:
         workspace.today = options.today
     _connect(magics.context, workspace.client())
@@ -183,31 +185,30 @@ def local_workspace(magics: CapsuleMagics, options: argparse.Namespace) -> Any:
 def _stop_local(context: NotebookContext, workspace: Any) -> None:
     """Stop the local workspace; a replay continues."""
     if workspace is None:
-        say("No local workspace is running.")
+        print_text("No local workspace is running.")
     else:
         workspace.stop()
         kept = "" if is_reproducible() else f" Its data is kept in {workspace.folder}."
-        say(f"Stopped the local workspace.{kept}")
+        print_text(f"Stopped the local workspace.{kept}")
     replayed = _replayed(context)
     if replayed is None:
         context.connect(None)
     else:
         replayed.before = None  # it may have been the client of the workspace
-        say(
-            f"Still replaying {shown_path(replayed.file.path)}. Stop with `%capsule replay --stop`."
-        )
+        file = shown_path(replayed.file.path)
+        print_text(f"Still replaying {file}. Stop with `%capsule replay --stop`.")
 
 
 def _connect(context: NotebookContext, client: Client | None) -> None:
-    """Use another client, and say so if that ends a replay."""
+    """Use another client, and print a line if that stops a replay."""
     replayed = _replayed(context)
     context.connect(client)
     if replayed is not None:
-        say(f"Stopped replaying {shown_path(replayed.file.path)}.")
+        print_text(f"Stopped replaying {shown_path(replayed.file.path)}.")
 
 
 def _replayed(context: NotebookContext) -> ReplayClient | None:
-    """Return what ``%capsule replay`` replays; ``CAPSULE_REPLAY`` goes on, whatever a cell does."""
+    """Return the replay that ``%capsule replay`` started; cells cannot stop ``CAPSULE_REPLAY``."""
     from cpsl_notebook.recordings.commands import replaying
     from cpsl_notebook.recordings.environment import replay_from_environment
 
@@ -222,7 +223,7 @@ def record(magics: CapsuleMagics, options: argparse.Namespace) -> None:
 
     context = magics.context
     client = context.client if context.is_connected else None
-    say(commands.record(options.file, client, stop=options.stop, mask=options.mask))
+    print_text(commands.record(options.file, client, stop=options.stop, mask=options.mask))
 
 
 def replay(magics: CapsuleMagics, options: argparse.Namespace) -> None:
@@ -247,11 +248,11 @@ def replay(magics: CapsuleMagics, options: argparse.Namespace) -> None:
             strict=options.strict,
         )
         context.connect(Client(client))
-    say(line)
+    print_text(line)
 
 
 def status(magics: CapsuleMagics, options: argparse.Namespace) -> pd.DataFrame:
-    """Return what the notebook is connected to, and print the values that pandas will cut."""
+    """Return what the notebook is connected to, and print the values that pandas will truncate."""
     import pandas as pd
 
     from cpsl_notebook.magics.status import status_frame
@@ -260,5 +261,5 @@ def status(magics: CapsuleMagics, options: argparse.Namespace) -> pd.DataFrame:
     shown = pd.get_option("display.max_colwidth") or math.inf
     for item, value in frame["value"].dropna().items():
         if len(value) >= shown:
-            say(f"{item}: {value}")
+            print_text(f"{item}: {value}")
     return frame

@@ -1,7 +1,7 @@
 """The line of a magic: variables filled in, comment and trailing ``;`` removed, split into words.
 
-``{{ expression }}``, by the rule for prompts, and ``$name``, as a word of its own, are filled from the
-notebook's variables. A value is never split or expanded; a list or tuple gives one word per item.
+``{{ expression }}``, by the rule for prompts, and ``$name``, as a separate word, are filled from the
+notebook's variables. A value is never split or expanded; a list or tuple becomes one word per item.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _VARIABLE = re.compile(r'(?<![^\s"(])\$([^\W\d]\w*)(?=[,.;:?!)"]*(?:\s|$))')
 _STRING = r"""(?:(?<!\S)|(?<==))(?:"(?:\\.|[^"\\])*"|'[^']*')"""
 _COMMENT = re.compile(rf"{_STRING}|(?<!\S)(\#.*)")
 _REFUSED = {"NUL character": "\x00", "lone surrogate": "[\ud800-\udfff]"}
-_MARK = re.compile("\x00(\\d+)\x00")  # stands for a value until the line has been split
+_MARK = re.compile("\x00(\\d+)\x00")  # replaces a value until the line has been split
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from cpsl_notebook.errors import UsageError, did_you_mean
 from cpsl_notebook.magics.line import read_line
-from cpsl_notebook.magics.printing import say
+from cpsl_notebook.magics.printing import print_text
 from cpsl_notebook.magics.subcommands import CELL, LINE, Command
 from cpsl_notebook.reply.cell_source import cell_source
 from cpsl_notebook.sanitize import brief
@@ -38,7 +38,7 @@ def parse_cell_line(text: str, namespace: Mapping[str, Any]) -> argparse.Namespa
     Raises
     ------
     UserError
-        The line has unknown or invalid words.
+        The line has unknown or invalid arguments.
     """
     if "--each" in text:
         from cpsl_notebook.sweeps.cell import check_each
@@ -70,7 +70,7 @@ def parse_line(text: str, namespace: Mapping[str, Any]) -> argparse.Namespace | 
     Raises
     ------
     UserError
-        There is no such subcommand, or the line has unknown or invalid words.
+        There is no such subcommand, or the line has unknown or invalid arguments.
     """
     if text.split(maxsplit=1)[:1] == ["ask"]:
         raise _ask_error(text)
@@ -95,7 +95,7 @@ class _Parser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
             **settings,
         )
-        self.color = False  # Python 3.14 would put escape sequences into the docstring
+        self.color = False  # Python 3.14 would add escape sequences to the docstring
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{self.prog}: {brief(message)}. {_help_hint(self.prog.split())}")
@@ -200,7 +200,7 @@ def _ask_error(text: str) -> UsageError:
     _, *words = text.split(maxsplit=2)
     if len(words) < 2 or words[0].startswith("-") or words[1].startswith("-"):
         return UsageError("There is no `%capsule ask`. Begin a cell with %%capsule APP.")
-    say(cell_source(*words))
+    print_text(cell_source(*words))
     return UsageError("There is no `%capsule ask`. Use the cell above, or ask() in Python.")
 
 

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from cpsl_notebook.errors import UsageError, UserError
-from cpsl_notebook.magics.printing import say
+from cpsl_notebook.magics.printing import print_text
 from cpsl_notebook.reproducible import is_reproducible
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def new(magics: CapsuleMagics, options: argparse.Namespace) -> None:
     """Start a new conversation with the next cell."""
     app = magics.context.existing_app(options.app)
     magics.context.conversations.start_new(app, options.session)
-    say(f"The next cell for {_target(app, options)} starts a new conversation.")
+    print_text(f"The next cell for {_target(app, options)} starts a new conversation.")
 
 
 def resume(magics: CapsuleMagics, options: argparse.Namespace) -> None:
@@ -45,7 +45,9 @@ def resume(magics: CapsuleMagics, options: argparse.Namespace) -> None:
         )
     shared = _shared_notice(earlier)
     conversations.resume(earlier)
-    say(f"The next cell for {_target(app, options)} continues {earlier.description}.{shared}")
+    print_text(
+        f"The next cell for {_target(app, options)} continues {earlier.description}.{shared}"
+    )
 
 
 def use(magics: CapsuleMagics, options: argparse.Namespace) -> None:
@@ -74,7 +76,7 @@ def use(magics: CapsuleMagics, options: argparse.Namespace) -> None:
     chosen = conversations.use(chosen, options.session)
     unlisted = "" if found else ", which is not in the list"
     title = chosen.title if is_reproducible() else chosen.session_id
-    say(f"The next cell for {chosen.arguments} continues {title}{unlisted}.{shared}")
+    print_text(f"The next cell for {chosen.arguments} continues {title}{unlisted}.{shared}")
 
 
 def forget(magics: CapsuleMagics, options: argparse.Namespace) -> None:
@@ -90,7 +92,7 @@ def forget(magics: CapsuleMagics, options: argparse.Namespace) -> None:
         known = conversations.all()
         chosen = [each for word in options.conversations for each in _session_ids(word, known)]
     count = conversations.forget(chosen)
-    say(f"Forgot {count:,} conversation{'' if count == 1 else 's'}.")
+    print_text(f"Forgot {count:,} conversation{'' if count == 1 else 's'}.")
 
 
 def _target(app: str, options: argparse.Namespace) -> str:
@@ -98,7 +100,7 @@ def _target(app: str, options: argparse.Namespace) -> str:
 
 
 def _shared_notice(conversation: ConversationRecord) -> str:
-    if not conversation.is_held:
+    if not conversation.is_used_elsewhere:
         return ""
     return " Another running kernel is using this conversation; both share its context."
 

@@ -22,7 +22,7 @@ __all__ = ["status_frame"]
 
 _PACKAGES = ("cpsl-notebook", "ipython", "ipykernel", "ipywidgets", "pandas")
 _REFUSED = {401, 403}  # HTTP statuses
-_LOCAL = "local:"  # what the scope of a local workspace begins with
+_LOCAL = "local:"  # prefix of the scope of a local workspace
 
 
 def status_frame(context: NotebookContext) -> pd.DataFrame:
@@ -73,7 +73,7 @@ def _connection(context: NotebookContext) -> dict[str, str | None]:
     replayed = replaying(client)
     if replayed is not None:
         return {
-            "workspace": _without_port("recorded; not asked", gateway),
+            "workspace": _without_port("recorded; not contacted", gateway),
             "token from": None,
             "token valid": None,
             "replay": shown_path(replayed.file.path),

@@ -34,7 +34,7 @@ class Argument:
         ``--session``), ``"session"`` (session ids), ``"subcommand"``, ``"variable"``, or nothing.
         An argument with choices suggests those.
     excludes : str
-        Arguments with the same text here exclude each other.
+        Arguments with the same text here are mutually exclusive.
     \**settings : object
         The settings for ``ArgumentParser.add_argument``.
     """
@@ -65,7 +65,7 @@ class Command:
     Attributes
     ----------
     name : str
-        How it is called, such as ``"payments"``.
+        Its name on the line, such as ``"payments"``.
     summary : str
         What it does, in a phrase.
     run : callable, optional
@@ -127,7 +127,7 @@ _OPTIONAL_APP = Argument(
     nargs="?",
     default="",
     completes="app",
-    help="name or id of an app (default: the app that `%capsule use` or a cell named last)",
+    help="name or id of an app (default: the last app named by `%capsule use` or a cell)",
 )
 _APPS = Argument(
     "apps",
@@ -209,7 +209,7 @@ CELL = Command(
             "--store",
             metavar="FILE",
             default="",
-            help="with --each: keep the answers in this SQLite file, and do not send its rows again",
+            help="with --each: store the answers in this SQLite file, and skip rows that it has",
         ),
         Argument("--yes", action="store_true", help="with --each: send more than 100 prompts"),
     ),
@@ -220,21 +220,21 @@ How many threads are waiting for review right now?
 %%capsule
 Shorten this to one sentence: {{ answer }}""",
     notes="""\
-A cell continues the notebook's conversation with the app. Without APP, that is the app which
-`%capsule use` or a cell named last.
+A cell continues the notebook's conversation with the app. Without APP, it uses the last app
+that `%capsule use` or a cell named.
 
 {{ expression }} in the cell is a Python expression over the notebook's variables, with an optional
 conversion and format spec as in an f-string: {{ table.head(3) }}, {{ total:,.2f }}, {{ name!r }}.
 A DataFrame becomes a Markdown table, a Reply its text. A variable that does not exist is an error.
-Double braces of other languages are sent unchanged; {{ "{{" }} gives two braces.
+Double braces of other languages are sent unchanged; {{ "{{" }} inserts two braces.
 
-With --each FRAME, the cell is sent for each row of a table, and the answers are a DataFrame: that of
--o. --json and --table parse them into columns. --session COLUMN groups rows into conversations. With
---store FILE, a sweep that was interrupted resumes. FRAME is a variable or an expression, without braces
-and in quotes if it contains spaces: --each "df[df.n > 2]". Double braces that would be sent unchanged
-and missing values in a prompt are errors; --raw sends all braces unchanged.
+With --each FRAME, the cell is sent for each row of a table, and the answers are a DataFrame, which
+-o stores. --json and --table parse them into columns. --session COLUMN groups rows into
+conversations. With --store FILE, an interrupted sweep resumes. FRAME is a variable or an expression,
+without braces and in quotes if it contains spaces: --each "df[df.n > 2]". Double braces that would be
+sent unchanged and missing values in a prompt are errors; --raw sends all braces unchanged.
 
-On the magic's line, $name and {{ expression }} are filled too, # starts a comment, and a trailing ;
+On the magic's line, $name and {{ expression }} are also filled, # starts a comment, and a trailing ;
 means -q.""",
 )
 
@@ -293,7 +293,7 @@ _SESSION_COMMANDS = (
             ),
         ),
         examples="%capsule session forget --all",
-        notes="A name stands for all conversations of the notebook that have it.",
+        notes="A name selects all conversations of the notebook with this name.",
     ),
 )
 
@@ -412,7 +412,7 @@ payments.groupby("payout_state", observed=True)["net_cents"].sum()""",
         ),
         Command(
             "record",
-            "record what the service answers",
+            "record the responses of the service",
             handlers.record,
             (
                 Argument(
@@ -426,12 +426,12 @@ payments.groupby("payout_state", observed=True)["net_cents"].sum()""",
                 Argument("--mask", action="store_true", help="replace payers with pseudonyms"),
             ),
             examples="%capsule record answers.jsonl\n%capsule record --stop",
-            notes="Every answer from now on is written to FILE, in JSON Lines format, without tokens "
+            notes="From now on, every response is written to FILE in JSON Lines format, without tokens "
             "and without texts that look like secrets. An earlier recording in FILE is replaced.",
         ),
         Command(
             "replay",
-            "answer from a recording",
+            "replay a recording instead of using the service",
             handlers.replay,
             (
                 Argument("file", metavar="FILE", nargs="?", default="", help="recording to replay"),
@@ -443,7 +443,7 @@ payments.groupby("payout_state", observed=True)["net_cents"].sum()""",
                     metavar="N",
                     type=float,
                     default=0.0,
-                    help="0: at once (the default); 1: as recorded; N: N times as fast",
+                    help="0: without delay (default); 1: as recorded; N: N times as fast",
                 ),
                 Argument(
                     "--missing",
@@ -452,7 +452,9 @@ payments.groupby("payout_state", observed=True)["net_cents"].sum()""",
                     default="error",
                     help="send requests that were not recorded to the service, and add them to FILE",
                 ),
-                Argument("--strict", action="store_true", help="give each answer only once"),
+                Argument(
+                    "--strict", action="store_true", help="use each recorded response only once"
+                ),
                 Argument(
                     "--verify",
                     action="store_true",
@@ -465,9 +467,9 @@ payments.groupby("payout_state", observed=True)["net_cents"].sum()""",
 %capsule record --stop
 %capsule replay answers.jsonl --speed 1
 %capsule replay --stop""",
-            notes="Cells, payments, earnings and Client() are answered from FILE: no network, no "
-            "login. With the environment variable CAPSULE_REPLAY=FILE, a notebook is replayed without "
-            "being edited. --verify sends every prompt again.",
+            notes="Cells, payments, earnings and Client() get their responses from FILE, without a "
+            "network or a login. With the environment variable CAPSULE_REPLAY=FILE, a notebook is "
+            "replayed without being edited. --verify sends every prompt again.",
         ),
         Command(
             "help",

@@ -35,10 +35,10 @@ Form = Literal["json", "table"]
 
 
 class Answers:
-    """The answers by position; those that are never set are ``stopped``.
+    """The answers by position; answers that are never set are ``stopped``.
 
-    They are kept as the columns that they become, because Python objects for each row would take
-    several times the memory.
+    They are stored as columns, because Python objects for each row would need several times the
+    memory.
 
     Parameters
     ----------
@@ -50,14 +50,14 @@ class Answers:
     Attributes
     ----------
     attempts : array of int
-        How many times each request has been sent.
+        The number of times each request has been sent.
     """
 
     def __init__(self, size: int, form: Form | None) -> None:
         self._form = form
         self._parsed: list[dict[str, Any] | None] = [None] * size if form else []
         self.attempts = array("q", bytes(8 * size))
-        self._status = bytearray([_STOPPED]) * size  # places in STATUSES
+        self._status = bytearray([_STOPPED]) * size  # indexes in STATUSES
         self._seconds = {name: array("d", [np.nan]) * size for name in ("first_text_s", "total_s")}
         self._replies, self._errors = Texts(size), Texts(size)
         self._session_ids, self._request_ids = Texts(size), Texts(size)
@@ -84,15 +84,15 @@ class Answers:
         return status
 
     def seconds(self) -> list[float]:
-        """Return how long the known answers took."""
+        """Return the durations of the known answers."""
         return [seconds for seconds in self._seconds["total_s"] if seconds == seconds]
 
     def stop(self, position: int, reason: str) -> None:
-        """Record why a request was not sent."""
+        """Record the reason why a request was not sent."""
         self._errors[position] = reason
 
     def stop_rest(self, reason: str) -> None:
-        """Record why all other requests were not sent."""
+        """Record the reason why all other requests were not sent."""
         for position, status in enumerate(self._status):
             if status == _STOPPED and self._errors[position] is None:
                 self._errors[position] = reason
@@ -122,11 +122,11 @@ class Answers:
         requests : Requests
             What was sent.
         labels : dict
-            The labels of ``variant``, ``app`` and ``repeat``, for those that the sweep varies.
+            The labels of those of ``variant``, ``app`` and ``repeat`` that the sweep varies.
         keep : bool
-            Whether to put the columns of the input in front.
+            Whether to include the columns of the input, before those of the answers.
         prefix : str
-            What to put in front of the names of the answers' columns.
+            The prefix of the names of the answers' columns.
         """
         size = len(requests)
         columns: dict[str, Any] = {}
@@ -235,7 +235,7 @@ def _parse(reply: Reply, form: Form) -> dict[str, Any]:
         return value if isinstance(value, dict) else {"value": value}
     tables = reply.tables
     if len(tables) != 1:
-        raise UserError(f"The reply contains {len(tables)} tables. Ask for exactly one.")
+        raise UserError(f"The reply contains {len(tables)} tables. Ask the app for exactly one.")
     (table,) = tables
     columns: dict[str, Any] = {}
     for place, name in enumerate(table.columns):
@@ -250,12 +250,12 @@ def _free(name: str, taken: set[Any], suffix: str) -> str:
 
 
 def _typed(values: list[Any]) -> Any:
-    """Return values as a column with missing values; nested and mixed ones stay as objects."""
+    """Return values as a column with missing values; nested and mixed values are kept as objects."""
     kind = pd.api.types.infer_dtype(values, skipna=True)
     dtypes = {"string": "string", "integer": "Int64", "boolean": "boolean"}
     dtypes |= {"floating": "Float64", "mixed-integer-float": "Float64"}
     dtype: Any = dtypes.get(kind, "object")
     try:
         return pd.Series(values, dtype=dtype).array
-    except (TypeError, ValueError, OverflowError):  # for example, an integer of more than 64 bits
+    except (TypeError, ValueError, OverflowError):  # such as an integer of more than 64 bits
         return pd.Series(values, dtype="object").array

@@ -33,7 +33,7 @@ def fill_prompts(
     namespace : mapping of str to object
         The other variables.
     raw : bool
-        Leave ``{{ }}`` unchanged.
+        Whether to send ``{{ }}`` unchanged.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def fill_prompts(
         raise PromptError(
             f"{label} has no value in {len(numbers):,} of {len(rows):,} rows, the first of them "
             f"{first}. Fill or drop these rows, or add a conversion, as in {{{{ n!s }}}}, to send "
-            "missing values as words."
+            "missing values as text."
         )
     return prompts
 

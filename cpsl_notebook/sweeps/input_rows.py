@@ -47,7 +47,7 @@ class InputRows:
         elif hasattr(data, "__arrow_c_stream__"):
             self._frame = _from_arrow(data)
         elif isinstance(data, Iterable) and not isinstance(data, str | bytes | Mapping):
-            self._take_items(data if isinstance(data, list | tuple | range) else list(data))
+            self._set_items(data if isinstance(data, list | tuple | range) else list(data))
         else:
             raise UsageError(
                 f"A sweep cannot iterate over the rows of a {type(data).__name__}: pass a "
@@ -130,8 +130,8 @@ class InputRows:
         for values in self.frame.itertuples(index=False, name=None):
             yield dict(zip(names, values, strict=True))
 
-    def _take_items(self, items: Sequence[Any]) -> None:
-        """Keep the items of a list, and their values as they are."""
+    def _set_items(self, items: Sequence[Any]) -> None:
+        """Store the items of a list without converting their values."""
         if any(hasattr(item, "_asdict") for item in items):
             items = [item._asdict() if hasattr(item, "_asdict") else item for item in items]
         self._items = items
@@ -147,7 +147,7 @@ class InputRows:
 
 
 def _from_arrow(data: Any) -> pd.DataFrame:
-    """Return an Arrow stream as a table whose values keep their types, integers with nulls too."""
+    """Return an Arrow stream as a table with the same types, including integers with nulls."""
     import pyarrow as pa
 
     column = pa.chunked_array(data)

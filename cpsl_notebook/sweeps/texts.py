@@ -15,7 +15,7 @@ _UNSET: Any = object()
 
 
 class Texts(Sequence[str | None]):
-    """A sequence of fixed length whose items are set one by one; those that are not set are ``None``.
+    """A fixed-length sequence whose items are set one by one; unset items are ``None``.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Texts(Sequence[str | None]):
 
     @classmethod
     def of(cls, size: int, texts: Iterable[str]) -> Self:
-        """Return a sequence of these strings, which are *size*."""
+        """Return a sequence of these *size* strings."""
         made = cls(size)
         for position, text in enumerate(texts):
             made[position] = text

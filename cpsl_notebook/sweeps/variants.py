@@ -55,7 +55,7 @@ def named_prompts(prompt: Prompts) -> dict[Any, str]:
 
 @dataclass(frozen=True)
 class Requests:
-    """What a sweep sends, by position: input rows in their order, and within a row its variants.
+    """The requests of a sweep, by position: the input rows in order, and the variants of each row.
 
     Attributes
     ----------
@@ -64,9 +64,9 @@ class Requests:
     apps : list of str
         The apps, as the caller named them.
     repeat : int
-        How many times each prompt is sent to each app.
+        The number of times each prompt is sent to each app.
     sessions : list or None
-        For each input row, the conversation that it belongs to; ``None`` for a row with its own.
+        For each input row, its conversation; ``None`` for a row with its own conversation.
     """
 
     prompts: list[Texts]
@@ -111,9 +111,9 @@ class Requests:
     def keys(self, scope: str) -> bytes:
         """Return the identity of each request in a store, `KEY_BYTES` long, one after the other.
 
-        It is made of the workspace, the app, the filled prompt, the conversation with its earlier
-        prompts, and the occurrence among requests that are equal in all of these. So it does not
-        depend on the order of the rows, or on rows that are added or removed.
+        It is a hash of the workspace, the app, the filled prompt, the conversation with its earlier
+        prompts, and the number of equal requests before it. It does not depend on the order of the
+        rows, or on other rows that are added or removed.
 
         Parameters
         ----------
@@ -149,7 +149,7 @@ class Requests:
 
 
 def _occurrences(digests: bytes | bytearray) -> npt.NDArray[np.int64]:
-    """Return for each digest how many equal ones precede it."""
+    """Return the number of equal digests before each digest."""
     halves = np.frombuffer(digests, np.uint64).reshape(-1, 2)
     order = np.lexsort((halves[:, 1], halves[:, 0]))  # stable, so equal ones keep their order
     new = np.ones(len(order), bool)

@@ -124,7 +124,7 @@ def test_proxy_that_refuses_grpc_is_named(monkeypatch):
     with Proxy(status=407) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         client = cpsl.Client(TOKEN, "https://gateway.example")
-        with pytest.raises(cpsl.CannotConnectError, match="into HTTPS_PROXY, as in") as caught:
+        with pytest.raises(cpsl.CannotConnectError, match="to HTTPS_PROXY, as in") as caught:
             client.list_apps()
     assert caught.value.status == 407
     assert "407" in caught.value.detail
@@ -143,7 +143,7 @@ def test_forwarding_proxy_that_asks_for_a_password_is_named(monkeypatch, variabl
         assert proxy.count(call) == 1
         assert proxy.requests[0].headers["Host"] == "gateway.example"
     error = caught.value
-    assert f"user and password into {variable.upper()}, as in" in str(error)
+    assert f"user and password to {variable.upper()}, as in" in str(error)
     assert (error.status, error.detail) == (407, "Proxy Authentication Required")
     assert str(error.__cause__) == "407 Proxy Authentication Required"
     assert error.sent is False
@@ -225,7 +225,9 @@ def test_damaged_ca_file_is_named(monkeypatch, tmp_path, content):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "broken.pem"))
     error = failure(cpsl.TLSError)
-    assert f"SSL_CERT_FILE is {tmp_path / 'broken.pem'}, which has no valid cert" in str(error)
+    assert f"SSL_CERT_FILE is set to {tmp_path / 'broken.pem'}, which has no valid cert" in str(
+        error
+    )
     with pytest.raises(cpsl.TLSError, match="no valid certificates"):
         cpsl.Client(TOKEN, "https://gateway.example").list_apps()
 

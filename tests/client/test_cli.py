@@ -294,7 +294,12 @@ def test_invalid_command_line_prints_one_line_and_exits_with_2(arguments, messag
         ({}, ["payments", APP_ID.replace("1", "2")], 2, "No app"),
         ({}, ["chat", "broken", "hi"], 1, "the database is gone"),
         ({"CAPSULE_GATEWAY_URL": "127.0.0.1:1"}, ["apps"], 2, "check that it is running"),
-        ({"CAPSULE_HTTP_URL": "http://127.0.0.1:1"}, ["payments", APP_ID], 2, "No gateway answers"),
+        (
+            {"CAPSULE_HTTP_URL": "http://127.0.0.1:1"},
+            ["payments", APP_ID],
+            2,
+            "Cannot connect to a gateway",
+        ),
         ({"CAPSULE_HTTP_URL": "http://example.com"}, ["apps"], 2, "CAPSULE_ALLOW_INSECURE=1"),
     ],
 )
@@ -708,7 +713,8 @@ def test_table_is_fitted_to_the_terminal(columns, shown, monkeypatch, capsys):
     cells = [["aa", "渡"], [" b", "12"], ["c", "x" * 39 + "…"]]
     assert out.splitlines() == ["  ".join(row) for row in zip(*cells[:shown], strict=True)]
     assert err == (
-        f"cpsl: {3 - shown} of 3 columns do not fit: write to a file or a pipe to get all of them.\n"
+        f"cpsl: {3 - shown} of 3 columns do not fit: redirect the output to a file or a pipe to "
+        "get all of them.\n"
         if shown < 3
         else ""
     )
@@ -736,7 +742,7 @@ def test_terminal_counts_down_during_a_login_until_ctrl_c(tmp_path):
     with Terminal(
         "-m", "cpsl", "login", "--no-browser", CONFIG_PATH=str(tmp_path / "config.ini")
     ) as terminal:
-        terminal.read_until("Waiting for the confirmation, 4:5")
+        terminal.read_until("Waiting for confirmation, 4:5")
         terminal.type("\x03")
         shown = terminal.end()
     assert terminal.status == 130

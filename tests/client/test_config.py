@@ -229,7 +229,7 @@ def test_invalid_address_is_refused(found, variables):
         (
             {"CAPSULE_GATEWAY_URL": "a.example:65535"},
             "Invalid gateway address 'a.example:65535' in CAPSULE_GATEWAY_URL: use a port below "
-            "65535, or set the HTTP port, which is otherwise the next one.",
+            "65535, or set the HTTP port, which is one higher by default.",
         ),
         (
             {"CAPSULE_GATEWAY_URL": "a.example:80", "CAPSULE_HTTP_PORT": "x"},
@@ -237,7 +237,7 @@ def test_invalid_address_is_refused(found, variables):
         ),
         (
             {"CAPSULE_HTTP_URL": "a.example"},
-            "Invalid gateway URL 'a.example' in CAPSULE_HTTP_URL: use its base URL, such as "
+            "Invalid gateway URL 'a.example' in CAPSULE_HTTP_URL: use a base URL such as "
             "https://api.capsule.new.",
         ),
     ],
@@ -271,7 +271,9 @@ def test_invalid_address_names_its_file(found, tmp_path, values, message):
 
 
 def test_invalid_address_argument_names_no_variable():
-    with pytest.raises(cpsl.InvalidRequestError, match="Invalid gateway URL 'a_example': use its"):
+    with pytest.raises(
+        cpsl.InvalidRequestError, match="Invalid gateway URL 'a_example': use a base URL"
+    ):
         load("a-token", "a_example", environ={})
     with pytest.raises(cpsl.InvalidRequestError, match="Invalid gateway address 'a:x': use host"):
         load("a-token", grpc_target="a:x", environ={})

@@ -299,14 +299,14 @@ def test_invalid_login_link_is_not_opened_or_shown(url, capsys, monkeypatch):
         assert main(["login", "--gateway", gateway.address]) == 1
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert "no web link" in shown.err
+    assert "did not send a web link" in shown.err
     assert not url or url not in shown.err
 
 
 def test_gateway_that_starts_no_login_shows_the_reason():
     with (
         Gateway(RequestLogin=[{"ok": False, "err_msg": "closed\ntoday"}]) as gateway,
-        pytest.raises(cpsl.GatewayError, match="did not start a login: closed today"),
+        pytest.raises(cpsl.GatewayError, match="could not start a login: closed today"),
     ):
         login.begin(gateway.address)
 
@@ -323,7 +323,7 @@ def test_login_rejected_by_the_gateway_shows_the_reason():
 def test_invalid_token_from_the_gateway_is_not_stored(token, old_config):
     with (
         begun(CONFIRMED | {"token": token}) as gateway,
-        pytest.raises(cpsl.ProtocolError, match="no valid token"),
+        pytest.raises(cpsl.ProtocolError, match="did not send a valid token"),
     ):
         login.begin(gateway.address).wait()
     assert old_config.read_text() == OLD

@@ -142,7 +142,7 @@ def test_logout_meanwhile_leaves_the_error_of_the_refusal(gateway, rotate, tmp_p
     rotate["file"](OLD)
     with cpsl.Client() as client:
         (tmp_path / "config.ini").unlink()
-        with pytest.raises(cpsl.AuthenticationError, match="once more failed") as caught:
+        with pytest.raises(cpsl.AuthenticationError, match="again failed") as caught:
             client.chat(APP, "hello")
     assert isinstance(caught.value.__cause__, cpsl.CredentialsError)
 
@@ -161,7 +161,7 @@ def test_function_that_fails_is_named_in_the_error_of_the_refusal(gateway, call)
     error = caught.value
     assert "refused the token from the arguments" in str(error)
     reason = "LookupError: no new version of the secret"
-    assert str(error).endswith(f" Reading the token once more failed ({reason}).")
+    assert str(error).endswith(f" Reading the token again failed ({reason}).")
     assert (error.status, error.detail) == (401, "it is broken")
     assert isinstance(error.__cause__, LookupError)
     assert error.__cause__.__traceback__ is None  # its frames hold secrets

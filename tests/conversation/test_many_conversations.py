@@ -102,7 +102,7 @@ def test_kernel_that_holds_many_conversations_is_looked_up_once(tmp_path, looked
         kernel = f"{running.pid}@{socket.gethostname()} {started:.0f}"
         fill(path, "workspace", kernel=kernel, count=MAX_STORED)
         latest = registry(path).earlier("diet-coach")
-        assert latest.is_held and looked_up == [running.pid] * 2
+        assert latest.is_used_elsewhere and looked_up == [running.pid] * 2
         assert latest.session_id == registry(path).all()[0].session_id
         running.communicate(b"\n")
 
@@ -178,7 +178,7 @@ def test_message_costs_the_same_however_many_conversations_a_kernel_has(tmp_path
         reply = Reply("app", "x", cell_id="a", execution_count=number)
         reply.add_event({"text": "ok", "session_id": f"session {number}"})
         assert context.earlier_turn(reply) is None
-        context.keep(reply)
+        context.add_reply(reply)
 
     first = [steps(send, number) for number in (0, 0)]
     for number in range(1, 3_000):

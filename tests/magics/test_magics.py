@@ -131,7 +131,7 @@ def test_use_sets_the_default_app(shell):
 
 def test_cell_without_an_app_uses_the_app_chosen_last(shell, workspace):
     workspace.app("broken")(lambda session, text: 1 / 0)
-    assert shell.error("%%capsule\nhello").startswith("Which app?")
+    assert shell.error("%%capsule\nhello").startswith("No app is chosen.")
     for choice, app in [
         ("%%capsule diet-coach\nan apple", "diet-coach"),
         ("%%capsule deal-desk --once\n10 seats", "deal-desk"),
@@ -425,7 +425,7 @@ def test_status_names_workspace_token_and_versions(workspace, monkeypatch, tmp_p
         current_context().connect(Client(nowhere))
         found = status(shell)
         assert found["token from"] == "the arguments"
-        assert found["token valid"].startswith("unknown: No gRPC gateway answers at")
+        assert found["token valid"].startswith("unknown: Cannot connect to a gRPC gateway at")
         assert "wrong" not in str(found)
 
 

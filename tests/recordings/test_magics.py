@@ -247,7 +247,7 @@ def test_status_shows_what_is_recorded_and_replayed(shell, file):
     shell.run(QUESTION)
     status = shell.run("%capsule status").value["value"]
     assert status["replay"] == str(file)
-    assert status["workspace"].endswith(" (recorded; not asked)")
+    assert status["workspace"].endswith(" (recorded; not contacted)")
     assert status[["recording", "token from", "token valid"]].isna().all()
     assert status["conversations"] == str(len(shell.run("%capsule session").value)) == "1"
 

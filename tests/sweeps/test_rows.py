@@ -278,7 +278,9 @@ def test_tables_become_columns_and_several_rows_become_lists(client, gateway):
     gateway.rule = lambda text, number: head + "| x | 1 |\n\nand\n\n" + head + "| y | 2 |"
     answers = sweep(["a"], "{{ value }}", APP, client=client, table=True)
     assert answers["status"].tolist() == ["unparsed"]
-    assert answers["error"].tolist() == ["The reply contains 2 tables. Ask for exactly one."]
+    assert answers["error"].tolist() == [
+        "The reply contains 2 tables. Ask the app for exactly one."
+    ]
 
 
 def test_several_prompts_and_apps_give_a_row_for_each_combination(client):
@@ -418,7 +420,7 @@ def test_a_dry_run_shows_prompts_size_and_duration(client, gateway, capsys):
     assert capsys.readouterr().out.splitlines() == [
         f"Not sent: 4 requests to {APP}.",
         "About 2 s with 8 at a time, assuming 5 s for a reply.",
-        "The largest prompt is that of row number 1: 16 characters, 16 bytes.",
+        "The largest prompt is in row number 1: 16 characters, 16 bytes.",
         "",
         "--- row number 0",
         "Say short",
@@ -430,7 +432,7 @@ def test_a_dry_run_shows_prompts_size_and_duration(client, gateway, capsys):
         "Say x",
     ]
     sweep(["éé", "abc"], "{{ value }}", APP, client=client, dry_run=True)
-    largest = "The largest prompt is that of row number 0: 2 characters, 4 bytes."
+    largest = "The largest prompt is in row number 0: 2 characters, 4 bytes."
     assert largest in capsys.readouterr().out
     sweep(rows, "Say {{ value }}", APP, client=client, dry_run=True, rpm=2)
     assert "About 2 min 0 s" in capsys.readouterr().out
