@@ -143,7 +143,11 @@ def test_stream_that_cannot_be_decoded_is_an_error(gateway, client, monkeypatch,
     assert client.chat(APP, "again").text == "You said again"
 
 
-@pytest.mark.parametrize("body", [b"data: no gzip\n\n", gzip.compress(DONE)[:-12], b""])
+@pytest.mark.parametrize(
+    "body",
+    [b"data: no gzip\n\n", gzip.compress(DONE)[:-12], b""],
+    ids=["not compressed", "cut", "empty"],
+)
 def test_stream_with_damaged_compression_is_an_error(gateway, client, body):
     gateway.on("stream", streamed(body, Content_Encoding="gzip"))
     with pytest.raises(cpsl.StreamInterrupted):
