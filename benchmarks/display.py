@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from playwright.sync_api import Error
@@ -32,10 +34,11 @@ CASES = {  # number of chunks, chunks per second, kind of text
 WAYS = ("panel", "markdown at 10 Hz", "markdown at every chunk")
 TIMEOUT_MS = 240_000
 NEVER_MS = 90_000  # after the cell has ended; an end that is not shown by then never is
+FIGURES = "figures.json"
 ROW = "{:10}{:26}{:>10}{:>12}{:>12}{:>12}{:>12}"
 MEASURE = """\
 %load_ext cpsl_notebook
-import json, time
+import json, pathlib, time
 from IPython.display import display, Markdown
 from ipykernel.kernelapp import IPKernelApp
 from cpsl_notebook import Client
@@ -76,9 +79,10 @@ def measure(app, way):
     began = time.process_time()
     ways[way](app)
     figures[way] = [len(sizes), sum(sizes), time.process_time() - began]
+    pathlib.Path("FIGURES").write_text(json.dumps(figures))
 
 figures = {}
-"""
+""".replace("FIGURES", FIGURES)
 WATCH = """index => {
     const cell = window.jupyterapp.shell.currentWidget.content.widgets[index];
     const seen = window.seen = {frozen: 0, late: null};
@@ -110,12 +114,13 @@ def measured(case: str, way: str) -> tuple[int, int, float, float, float | None]
     """Return messages and bytes, and in seconds: CPU for display, page frozen, delay of the end.
 
     The delay is ``None`` if the end was never shown: JupyterLab drops messages that it cannot handle.
+    It may not even notice that the cell has ended, so the figures come from a file, and every wait for
+    the page has a limit.
     """
     with tempfile.TemporaryDirectory() as name, local.start(Path(name, "data")) as workspace:
         folder = Path(name)
         workspace.app(case)(lambda session, text: paced(case))
-        measures = [f"measure('{case}', '{shown}')" for shown in ("quiet", way)]
-        cells = [MEASURE, *measures, "json.dumps(figures)"]
+        cells = [MEASURE, *(f"measure('{case}', '{shown}')" for shown in ("quiet", way))]
         notebook = nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, cells)))
         notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
         nbformat.write(notebook, folder / "bench.ipynb")
@@ -126,16 +131,28 @@ def measured(case: str, way: str) -> tuple[int, int, float, float, float | None]
             opened.run(0)
             opened.run(1)
             page.evaluate(WATCH, 2)
-            opened.run(2)
+            opened.run(2, wait=False)
+            figures = figures_of(folder / FIGURES, way)
+            late, frozen = None, NEVER_MS / 1e3
             with contextlib.suppress(Error):
                 page.wait_for_function("() => window.seen.late !== null", timeout=NEVER_MS)
-            time.sleep(0.5)  # until the page is idle
-            seen = page.evaluate("() => window.seen")
-            opened.run(3)  # in its own cell, whose output does not repaint the reply
-            figures = json.loads("".join(opened.outputs(3)[-1]["data"]["text/plain"]).strip("'"))
+            with contextlib.suppress(Error):
+                seen = page.wait_for_function("() => window.seen", timeout=NEVER_MS).json_value()
+                late, frozen = seen["late"], seen["frozen"] / 1e3
     reading, (messages, size, cpu) = figures["quiet"][2], figures[way]
-    late = None if seen["late"] is None else seen["late"] / 1e3
-    return messages, size, cpu - reading, seen["frozen"] / 1e3, late
+    return messages, size, cpu - reading, frozen, None if late is None else late / 1e3
+
+
+def figures_of(path: Path, way: str) -> dict[str, Any]:
+    """Return what the kernel has measured; NaN if it does not end within `TIMEOUT_MS`."""
+    deadline = time.monotonic() + TIMEOUT_MS / 1e3
+    while time.monotonic() < deadline:
+        with contextlib.suppress(ValueError):  # the file is not complete yet
+            figures: dict[str, Any] = json.loads(path.read_text())
+            if way in figures:
+                return figures
+        time.sleep(0.2)
+    return {"quiet": [0, 0, 0.0], way: [0, 0, math.nan]}
 
 
 def paced(case: str) -> Iterator[str]:

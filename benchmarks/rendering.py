@@ -21,7 +21,7 @@ from cpsl_notebook import Reply
 from cpsl_notebook.display.displays import choose
 from cpsl_notebook.display.incremental import GrowingReply
 from cpsl_notebook.display.interrupt import Stopper
-from cpsl_notebook.reply.markdown import settled_length, table_cells
+from cpsl_notebook.reply.markdown import last_block, table_cells
 from cpsl_notebook.reply.rendering import html, plain
 
 SIZES = [12_500, 25_000, 50_000, 100_000, 400_000, 1_600_000]  # characters
@@ -115,7 +115,7 @@ RENDERERS: dict[str, Callable[[Reply], Any]] = {
     "terminal": terminal,
     "panel": panel,
     "Markdown tables": lambda reply: table_cells(reply.text[:100_000]),
-    "settled text": lambda reply: settled_length(reply.text[:100_000]),
+    "settled text": lambda reply: last_block(reply.text[:100_000]),
 }
 
 

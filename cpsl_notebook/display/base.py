@@ -38,11 +38,12 @@ class Display:
         self._try(self._update, reply)
 
     def finish(self, reply: Reply) -> None:
-        """Show the final output.
+        """Show the final output, and join the pieces of the reply.
 
         An interrupt ends the formatting, and leaves the plain text and an error in the reply.
         """
         self._try(self._finish, reply)
+        reply.join_pieces()
 
     def _start(self, reply: Reply) -> None:
         pass
@@ -59,8 +60,8 @@ class Display:
         except Exception:
             _logger.debug("Showing a reply failed", exc_info=True)
 
-    def _render(self, reply: Reply, render: Callable[[Reply], Any], fallback: Any) -> Any:
-        """Return what a function renders, or the fallback if it fails or is interrupted."""
+    def _render(self, reply: Reply, render: Callable[[Reply], Any]) -> Any:
+        """Return what a function renders; ``None`` if it fails or is interrupted."""
         try:
             with self._stopper.interruptible():
                 return render(reply)
@@ -74,4 +75,4 @@ class Display:
             reply.notices.append(
                 f"Formatting failed ({problem}); the reply is shown as plain text."
             )
-        return fallback
+        return None

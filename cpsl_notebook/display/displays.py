@@ -17,16 +17,17 @@ from IPython.display import display
 
 from cpsl_notebook.display.base import Display
 from cpsl_notebook.display.marimo_output import MarimoDisplay
-from cpsl_notebook.front_end import front_end
+from cpsl_notebook.front_end import front_end, write
 from cpsl_notebook.reply.block_types import is_transient
 from cpsl_notebook.reply.footer import footer
-from cpsl_notebook.reply.rendering import EMPTY, PartRenderer, bundle, plain
+from cpsl_notebook.reply.rendering import EMPTY, PartRenderer, bundle, plain, unformatted
+from cpsl_notebook.reproducible import is_reproducible
 from cpsl_notebook.sanitize import clean, one_line, split_complete
 
 if TYPE_CHECKING:
     from cpsl_notebook.reply.model import Reply
 
-__all__ = ["choose"]
+__all__ = ["choose", "output_metadata"]
 
 _logger = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ class _QuietDisplay(Display):
 
     def _finish(self, reply: Reply) -> None:
         if reply.lost_conversation:
-            _write(f"{clean(reply.lost_conversation)}\n", "stderr")
+            write(f"{clean(reply.lost_conversation)}\n", "stderr")
 
 
 class _FinalDisplay(Display):
@@ -82,18 +83,15 @@ class _FinalDisplay(Display):
         if not _is_empty_failure(reply):
             final = self._final(reply)
             try:
-                display(final, raw=True, metadata={"capsule": _metadata(reply)})
+                display(final, raw=True, metadata={"capsule": output_metadata(reply)})
             except Exception:  # for example, a terminal that cannot encode the text
                 _logger.debug("Showing a reply failed", exc_info=True)
-                _write(f"{final['text/plain']}\n")
+                write(f"{final['text/plain']}\n")
 
     def _final(self, reply: Reply) -> dict[str, str]:
         """Return the final MIME bundle."""
-        final: dict[str, str] | None = self._render(reply, bundle, None)
-        if final is None:
-            lines = [clean(reply.text), *map(clean, reply.notices)]
-            return {"text/plain": "\n\n".join(filter(None, lines))}
-        return final
+        reply.join_pieces()
+        return self._render(reply, bundle) or {"text/plain": unformatted(reply)}
 
 
 class _LiveDisplay(_FinalDisplay, abc.ABC):
@@ -122,7 +120,7 @@ class _LiveDisplay(_FinalDisplay, abc.ABC):
             if self._handle is None:
                 super()._finish(reply)
             else:
-                metadata = {"capsule": _metadata(reply)}
+                metadata = {"capsule": output_metadata(reply)}
                 self._handle.update(self._final(reply), raw=True, metadata=metadata)
         finally:
             self._close()
@@ -167,17 +165,18 @@ class _HtmlDisplay(_LiveDisplay):
     """Shows the reply as HTML, updated when it has grown by a tenth or pauses."""
 
     def _open(self, reply: Reply) -> dict[str, Any]:
-        self._last_size = self._painted_size = _size(reply)
+        self._pieces = self._painted_pieces = 0
+        self._length = self._painted_length = 0
         return bundle(reply)
 
     def _paint(self, reply: Reply) -> None:
-        size = _size(reply)
-        is_pausing = size == self._last_size
-        has_grown = size[0] >= self._painted_size[0] * _MIN_GROWTH
-        if size != self._painted_size and (is_pausing or has_grown):
+        new = reply.pieces[self._pieces :]
+        self._pieces += len(new)
+        self._length += sum(len(piece) for piece in new if isinstance(piece, str))
+        has_grown = self._length >= self._painted_length * _MIN_GROWTH
+        if self._pieces != self._painted_pieces and (not new or has_grown):
             self._handle.update(bundle(reply), raw=True)
-            self._painted_size = size
-        self._last_size = size
+            self._painted_pieces, self._painted_length = self._pieces, self._length
 
 
 class _TextDisplay(Display):
@@ -218,9 +217,8 @@ class _TextDisplay(Display):
             return
         self._update(reply)
         self._write_pending()
-        for text in self._render(
-            reply, self._last_texts, [clean(reply.text)] if reply.form else []
-        ):
+        texts = self._render(reply, self._last_texts)
+        for text in [unformatted(reply)] if texts is None and reply.form else texts or []:
             self._write_paragraph(text)
         is_empty = reply.status == "complete" and reply.is_empty
         notes = [EMPTY if is_empty else "", self._renderer.budget.note, *reply.notices]
@@ -252,7 +250,7 @@ class _TextDisplay(Display):
             self._show_status("")
             self._written = (self._written + text)[-2:]
             self._is_after_block = False
-            _write(text)
+            write(text)
 
     def _show_status(self, text: str) -> None:
         """Show a status at the start of a line of a terminal, in place of the last one."""
@@ -262,18 +260,8 @@ class _TextDisplay(Display):
             return
         text = one_line(text)[:_MAX_STATUS]
         if text != self._status:
-            _write("\r" + " " * len(self._status) + "\r" + text)
+            write("\r" + " " * len(self._status) + "\r" + text)
             self._status = text
-
-
-def _write(text: str, stream: str = "stdout") -> None:
-    """Write text to a standard stream; characters that it cannot encode become question marks."""
-    file = getattr(sys, stream)
-    if file is None:  # a program without a console
-        return
-    encoding = getattr(file, "encoding", None) or "utf-8"
-    file.write(text.encode(encoding, "replace").decode(encoding))
-    file.flush()
 
 
 def _is_empty_failure(reply: Reply) -> bool:
@@ -281,16 +269,11 @@ def _is_empty_failure(reply: Reply) -> bool:
     return reply.status == "failed" and reply.is_empty
 
 
-def _size(reply: Reply) -> tuple[int, int]:
-    """Return the number of characters, and of texts and blocks."""
-    return sum(len(p) for p in reply.pieces if isinstance(p, str)), len(reply.pieces)
-
-
-def _metadata(reply: Reply) -> dict[str, Any]:
-    return {
-        "app": reply.app,
-        "session_id": reply.session_id,
-        "request_id": reply.request_id,
-        "seconds": reply.total_s,
-        "complete": reply.status == "complete",
-    }
+def output_metadata(reply: Reply) -> dict[str, Any]:
+    """Return the metadata of the output of a reply, which a saved notebook contains."""
+    metadata = {"app": reply.app, "complete": reply.status == "complete"}
+    if is_reproducible():
+        return metadata
+    ids = {"session_id": reply.session_id, "request_id": reply.request_id}
+    seconds = reply.total_s if reply.total_s is None else round(reply.total_s, 4)
+    return metadata | ids | {"seconds": seconds}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from cpsl_notebook.display.base import Display
-from cpsl_notebook.reply.rendering import bundle, plain
+from cpsl_notebook.reply.rendering import html as reply_html
+from cpsl_notebook.reply.rendering import unformatted
+from cpsl_notebook.reply.style import plain_block
 
 if TYPE_CHECKING:
     from cpsl_notebook.reply.model import Reply
@@ -30,7 +31,6 @@ class MarimoDisplay(Display):
     def __init__(self) -> None:
         self._position = 0
         self._next_update = 0.0
-        self._shown = (0, 0, "")
 
     def _start(self, reply: Reply) -> None:
         """Add the reply to the output; marimo's own button stops the cell."""
@@ -42,33 +42,24 @@ class MarimoDisplay(Display):
         self._next_update = 0.0  # the first text is shown at once
 
     def _update(self, reply: Reply) -> None:
-        """Update the output, unless nothing has changed or the last update was too recent."""
-        if time.monotonic() >= self._next_update and _content(reply) != self._shown:
+        """Update the output, unless the last update was too recent."""
+        if time.monotonic() >= self._next_update:
             self._show(reply)
 
     def _finish(self, reply: Reply) -> None:
         """Show the final output."""
-        if reply.status == "failed" and not (reply.text or reply.blocks):
+        reply.join_pieces()
+        if reply.is_empty and reply.status == "failed":
             _marimo().output.replace_at_index("", self._position)  # the error is raised afterwards
             return
-        text = f"<pre>{escape(plain(reply))}</pre>"
-        self._show(reply, self._render(reply, _html, fallback=text))
+        self._show(reply, self._render(reply, reply_html) or plain_block(unformatted(reply)))
 
     def _show(self, reply: Reply, html: str | None = None) -> None:
         started = time.monotonic()
-        marimo = _marimo()
-        page = marimo.Html(html or _html(reply))
-        marimo.output.replace_at_index(page, self._position)
-        self._shown, shown = _content(reply), time.monotonic()
+        page = _marimo().Html(html or reply_html(reply))
+        _marimo().output.replace_at_index(page, self._position)
+        shown = time.monotonic()
         self._next_update = shown + max(_MIN_INTERVAL, _IDLE_FACTOR * (shown - started))
-
-
-def _html(reply: Reply) -> str:
-    return bundle(reply)["text/html"]
-
-
-def _content(reply: Reply) -> tuple[int, int, str]:
-    return len(reply.pieces), len(reply.blocks), reply.notification
 
 
 def _marimo() -> Any:

@@ -1,12 +1,14 @@
 """The panel of widgets that shows a reply while it streams.
 
 Final text is sent once, in a widget of its own; only what still grows or changes is sent again. So
-the traffic is proportional to the length of the reply. The status and the Stop button are below the
-text, where the front end keeps them in view while the text grows.
+the traffic is proportional to the length of the reply, if it does not consist of one long list or
+paragraph. The status and the Stop button are below the text, where the front end keeps them in view
+while the text grows.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -15,7 +17,7 @@ import ipywidgets as widgets
 
 from cpsl_notebook.compat import deliver_at_once, delivers_clicks, html_style
 from cpsl_notebook.display.incremental import GrowingReply
-from cpsl_notebook.reply.style import framed, quiet_line
+from cpsl_notebook.reply.style import quiet_line, sheet
 
 if TYPE_CHECKING:
     from cpsl_notebook.reply.model import Reply
@@ -26,10 +28,29 @@ __all__ = ["Panel"]
 _LARGE_TEXT = 4_000  # characters
 _MIN_GROWTH = 1.1
 _MAX_DELAY = 0.25  # seconds
+# A growing fence or table is repainted when lines have been added, or after a delay: often at first,
+# and less often when lines are on pages already, because a long one would need very many messages.
+_MIN_LINES, _MIN_FURTHER_LINES = 300, 1_300  # characters
+_MAX_LINES_DELAY, _MAX_FURTHER_LINES_DELAY = 0.8, 2.6  # seconds; half of it if few lines arrive
 # After a repaint that took t seconds, the next one waits max(4 t, min(40 t, 0.2 s)): painting takes
 # at most a quarter of the time, and much less when it is fast.
 _MIN_IDLE_FACTOR, _MAX_IDLE_FACTOR = 4, 40
 _IDLE_LIMIT = 0.2  # seconds
+# While text arrives, the seconds are shown in steps: each change is a message of a kilobyte.
+_EACH_SECOND, _STEP = 10, 10  # seconds
+_PAUSE = 2.0  # seconds without new text, after which each second is shown
+# The widths make sure that a long line of code does not make the panel wider than the window. The
+# other rules join the parts of a fence or table.
+_COLOURED = re.compile("<span class=([a-z])>([^<]*)</span>")
+_LIVE_SHEET = (
+    f"<style>{sheet('i[{}]')}.capsule-live i{{font-style:normal}}.capsule-live{{width:0;min-width:100%;"
+    "overflow-wrap:anywhere;line-height:var(--jp-content-line-height,1.6)}"
+    ".capsule-live table{margin-left:0}"
+    ".capsule-live td{unicode-bidi:plaintext}"
+    ".capsule-more>pre:first-child{margin-top:0!important;padding-top:0!important}"
+    ".capsule-open>:last-child,.capsule-live>:has(>.capsule-open:last-child){margin-bottom:0!important}"
+    ".capsule-open>pre:last-child{padding-bottom:0!important;scrollbar-width:none}</style>"
+)
 
 
 class Panel:
@@ -49,11 +70,15 @@ class Panel:
         self._growing = GrowingReply(reply)
         self._painted_rest = ""
         self._painted_at = self._next_paint = 0.0
+        self._length, self._grown_at = 0, self._started
         # Shared by all widgets: a layout and a style of its own would be two more widgets for each.
         self._shared = {"layout": widgets.Layout(margin="0"), "style": html_style()}
         self._status = self._html_widget(self._status_html())
-        self._rest = self._html_widget()
-        self._pages = widgets.VBox([self._rest], layout=self._shared["layout"])
+        self._texts = [
+            self._html_widget(_LIVE_SHEET),
+            self._html_widget(),
+        ]  # of each page and the rest
+        self._pages = widgets.VBox(self._texts, layout=self._shared["layout"])
         parts = [self._pages, self._bottom_row(stop)]
         self._view = widgets.VBox(parts, layout=self._shared["layout"])
 
@@ -81,21 +106,28 @@ class Panel:
         _close(self._view)
 
     def _is_text_due(self, now: float) -> bool:
+        grown, delay = len(self._growing.rest) - len(self._painted_rest), now - self._painted_at
+        if self._growing.is_continued:
+            is_slow = grown < _MIN_FURTHER_LINES / 4
+            longest = _MAX_FURTHER_LINES_DELAY / (2 if is_slow else 1)
+            return grown >= _MIN_FURTHER_LINES or delay > longest
+        if self._growing.has_lines:
+            return grown >= _MIN_LINES or delay > _MAX_LINES_DELAY
         is_large = len(self._growing.rest) > _LARGE_TEXT
         has_grown = len(self._growing.rest) >= len(self._painted_rest) * _MIN_GROWTH
-        return has_grown or not is_large or now - self._painted_at > _MAX_DELAY
+        return has_grown or not is_large or delay > _MAX_DELAY
 
     def _paint_pages(self) -> None:
-        pages = [_page(html, ' role="status"') for html in self._growing.pages()]
-        shown = list(self._pages.children[:-1])
-        for widget, page in zip(shown, pages, strict=False):
-            widget.value = page  # sends nothing if the value is the same
-        if len(pages) > len(shown):
-            added = map(self._html_widget, pages[len(shown) :])
-            self._pages.children = (*shown, *added, self._rest)
+        pages = self._growing.pages()
         if self._growing.rest != self._painted_rest:
             self._painted_rest, self._painted_at = self._growing.rest, time.monotonic()
-            self._rest.value = _page(self._growing.rest_html(), ' role="status"')
+        values = [_LIVE_SHEET, *map(_page, [*pages, self._growing.rest_html()])]
+        # The widget of the rest becomes that of the next page, so the rest is not sent twice.
+        for widget, value in zip(self._texts, values, strict=False):
+            widget.value = value  # sends nothing if the value is the same
+        if len(values) > len(self._texts):
+            self._texts += map(self._html_widget, values[len(self._texts) :])
+            self._pages.children = self._texts
 
     def _bottom_row(self, stop: Callable[[], None]) -> Any:
         if not delivers_clicks():
@@ -113,20 +145,28 @@ class Panel:
     def _status_html(self) -> str:
         reply = self._reply
         doing = f"{reply.app} is replying" if reply.pieces else f"Connecting to {reply.app}…"
-        seconds = int(time.monotonic() - self._started)
+        now = time.monotonic()
+        if len(reply.pieces) != self._length:
+            self._length, self._grown_at = len(reply.pieces), now
+        seconds = int(now - self._started)
+        if seconds > _EACH_SECOND and now - self._grown_at < _PAUSE:
+            seconds = seconds // _STEP * _STEP
         # The seconds are outside the status, so that a screen reader does not read each of them.
-        status = quiet_line(reply.notification or doing, 'role="status"')
+        status = quiet_line(reply.notification or doing, "role=status")
         return f'<div style="display:flex;gap:.6em">{status}{quiet_line(f"{seconds} s")}</div>'
 
     def _html_widget(self, value: str = "") -> Any:
         return widgets.HTML(value, **self._shared)
 
 
-def _page(content: str, attributes: str = "") -> str:
+def _page(content: str) -> str:
     """Return HTML that looks the same in a widget as in an output."""
-    # Without the widths, a long line of code makes the whole panel wider than the window.
-    style = ' style="width:0;min-width:100%;line-height:var(--jp-content-line-height,1.6)"'
-    return f'<div class="jp-RenderedHTMLCommon"{style}>{framed(content, attributes)}</div>'
+    if not content:
+        return ""
+    # Shorter; the style sheet does the same.
+    content = _COLOURED.sub(r"<i \1>\2</i>", content.replace("<td dir=auto>", "<td>"))
+    reply = f'<div class="capsule-reply mathjax_ignore tex2jax_ignore" role=status>{content}</div>'
+    return f'<div class="jp-RenderedHTMLCommon capsule-live">{reply}</div>'
 
 
 def _close(widget: Any) -> None:

@@ -5,33 +5,34 @@ To add a block type, write a subclass of `_BlockView` and enter it in ``_VIEWS``
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from textwrap import indent
-from typing import Any
-
-import pandas as pd
-from pandas.api.types import is_numeric_dtype
+from typing import Any, TypeVar
 
 from cpsl_notebook.reply.block_types import TRANSIENT
 from cpsl_notebook.reply.cell_source import cell_source
 from cpsl_notebook.reply.images import image_html, image_text, link_html
-from cpsl_notebook.reply.style import CELL, TABLE, quiet_line
-from cpsl_notebook.reply.tables import MAX_SHOWN_LENGTH, cell_text, shown_table, typed_column
+from cpsl_notebook.reply.limits import MAX_BLOCK_LENGTH
+from cpsl_notebook.reply.style import TABLE, cell_block, quiet_line
+from cpsl_notebook.reply.tables import ShownTable, cell_text, shown_table
 from cpsl_notebook.sanitize import clean
 
 __all__ = ["block_html", "block_text", "table_html", "table_text"]
 
 Block = dict[str, Any]
+Entry = TypeVar("Entry", bound=Sequence[str])
 
-# The rest of a block stays in `Reply.blocks`.
+# What a block leaves out is counted in the output, and stays in `Reply.blocks`.
 _MAX_FIELD = 2_000  # characters of a field
-_MAX_PROMPT = 10_000  # characters of a suggested prompt
+_MAX_PROMPT = 10_000  # characters of a suggested prompt that is shown as a cell
 _MAX_ENTRIES = 50  # suggestions, links or fields
+_PLACE = "see `blocks` of the reply (`%capsule last`)"
 
 
-def block_html(block: Block, app: str, *, remote_images: bool = False) -> str:
+def block_html(
+    block: Block, app: str, *, remote_images: bool = False, limit: int = MAX_BLOCK_LENGTH
+) -> str:
     """Return a block as HTML.
 
     Parameters
@@ -42,16 +43,18 @@ def block_html(block: Block, app: str, *, remote_images: bool = False) -> str:
         The app that sent it; a suggestion shows the cell that sends it there.
     remote_images : bool
         Whether images of other servers are shown.
+    limit : int
+        How many characters may be shown, about; the rest is counted.
 
     Returns
     -------
     str
         The HTML; empty for a block that is not part of the finished reply.
     """
-    return _view(block, app, remote_images).html()
+    return _view(block, app, limit, remote_images).html()
 
 
-def block_text(block: Block, app: str) -> str:
+def block_text(block: Block, app: str, *, limit: int = MAX_BLOCK_LENGTH) -> str:
     """Return a block as text; empty for a block that is not part of the finished reply.
 
     Examples
@@ -59,38 +62,48 @@ def block_text(block: Block, app: str) -> str:
     >>> block_text({"type": "activity", "payload": {"label": "Searched the archive"}}, "shop")
     '[activity] Searched the archive'
     """
-    return _view(block, app).text()
+    return _view(block, app, limit).text()
 
 
-def table_html(table: pd.DataFrame) -> str:
+def table_html(table: ShownTable) -> str:
     """Return a table as HTML, with columns of numbers aligned to the right."""
-    styles = [
-        "text-align:right" if is_numeric_dtype(typed_column(column)) else CELL
-        for _, column in table.items()
-    ]
+    heads = ["<th dir=auto align=right>" if number else "<th dir=auto>" for number in table.numeric]
+    cells = ["<td align=right>" if number else "<td dir=auto>" for number in table.numeric]
 
-    def row(tag: str, values: Iterable[Any]) -> str:
-        cells = (
-            f'<{tag} dir="auto" style="{style}">{escape(cell_text(value, MAX_SHOWN_LENGTH))}</{tag}>'
-            for style, value in zip(styles, values, strict=True)
-        )
-        return f"<tr>{''.join(cells)}</tr>"
+    def row(tags: list[str], texts: list[str]) -> str:
+        filled = zip(tags, texts, strict=True)
+        return "<tr>" + "".join(f"{tag}{escape(text, quote=False)}" for tag, text in filled)
 
-    body = "\n".join(row("td", values) for values in table.itertuples(index=False, name=None))
-    head = row("th", table.columns)
-    return f'<table style="{TABLE}"><thead>{head}</thead>\n<tbody>{body}</tbody></table>'
+    body = "".join(row(cells, texts) for texts in table.rows)
+    note = table.note(len(table.rows))
+    return (
+        f"<table style={TABLE}><thead>{row(heads, table.names)}<tbody>{body}</table>"
+        f"{quiet_line(note) if note else ''}"
+    )
 
 
-def table_text(table: pd.DataFrame) -> str:
+def table_text(table: ShownTable) -> str:
     """Return a table as text, with aligned columns and a missing value as nothing.
 
     Examples
     --------
-    >>> print(table_text(pd.DataFrame({"queue": ["billing"], "open": [4]})))
-      queue  open
+    >>> from cpsl_notebook.reply.tables import shown_cells
+    >>> print(table_text(shown_cells([["queue", "open"], ["billing", "4"], ["mobile", "15"]])))
+    queue    open
     billing     4
+    mobile     15
     """
-    return table.map(lambda value: cell_text(value, MAX_SHOWN_LENGTH)).to_string(index=False)
+    lines = [[text.replace("\n", " ") for text in row] for row in (table.names, *table.rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    shown = max(1, table.limit // (sum(widths) + 2 * len(widths) + 1))  # rows
+    aligned = [
+        "  ".join(
+            text.rjust(width) if is_number else text.ljust(width)
+            for text, width, is_number in zip(texts, widths, table.numeric, strict=True)
+        ).rstrip()
+        for texts in lines[: shown + 1]
+    ]
+    return "\n".join(filter(None, [*aligned, table.note(len(aligned) - 1)]))
 
 
 class _BlockView:
@@ -107,21 +120,40 @@ class _BlockView:
         "task_id",
     )
 
-    def __init__(self, block: Block, app: str, remote_images: bool) -> None:
+    def __init__(self, block: Block, app: str, limit: int, remote_images: bool) -> None:
         payload = block.get("payload")
         self.block = block
         self.payload: dict[str, Any] = payload if isinstance(payload, dict) else {}
         self.app = app
+        self.limit = limit
         self.remote_images = remote_images
+
+    def shorten(self, value: Any) -> str:
+        """Return a value as text of limited length."""
+        return cell_text(value, min(_MAX_FIELD, self.limit // 4))
 
     def field(self, name: str) -> str:
         """Return a field of the payload as text of limited length."""
-        return cell_text(self.payload.get(name), _MAX_FIELD)
+        return self.shorten(self.payload.get(name))
 
     def entries(self, name: str) -> list[Any]:
-        """Return the first entries of a list in the payload."""
+        """Return a list in the payload."""
         entries = self.payload.get(name)
-        return entries[:_MAX_ENTRIES] if isinstance(entries, list) else []
+        return entries if isinstance(entries, list) else []
+
+    def fitting(
+        self, name: str, entries: Iterable[Any], read: Callable[[Any], Entry], total: int
+    ) -> tuple[list[Entry], str]:
+        """Return the first entries that can be shown, and a note on the others."""
+        shown: list[Entry] = []
+        length = 0
+        for entry in entries:
+            shown.append(read(entry))
+            length += len("".join(shown[-1]))
+            if len(shown) == _MAX_ENTRIES or length > self.limit:
+                break
+        more = total - len(shown)
+        return shown, f"{more:,} more {name}: {_PLACE}" if more else ""
 
     def html(self) -> str:
         text = self.text()
@@ -129,7 +161,7 @@ class _BlockView:
 
     def text(self) -> str:
         texts = filter(None, map(self.field, self._FIELDS))
-        return f"[{cell_text(self.block.get('type'), _MAX_FIELD)}] {' · '.join(texts)}".strip()
+        return f"[{self.shorten(self.block.get('type'))}] {' · '.join(texts)}".strip()
 
 
 class _Prompt(_BlockView):
@@ -145,41 +177,50 @@ class _Activity(_BlockView):
     _FIELDS = ("label", "detail")
 
     def html(self) -> str:
-        links = [link_html(url, label) for label, url in self._links()]
-        details = " · ".join([*map(escape, self._fields()), *links])
-        line = quiet_line(super().text())
-        return line.replace("</div>", f" · {details}</div>") if details else line
+        links, more_links = self._links()
+        fields, more_fields = self._fields()
+        linked = [link_html(url, label) for label, url in links]
+        details = [*map(escape, map(": ".join, fields)), more_fields, *linked, more_links]
+        line = quiet_line(super().text()).removesuffix("</div>")
+        return " · ".join([line, *filter(None, details)]) + "</div>"
 
     def text(self) -> str:
-        links = [f"{label} {url}".strip() for label, url in self._links()]
-        return " · ".join([super().text(), *self._fields(), *links])
+        links, more_links = self._links()
+        fields, more_fields = self._fields()
+        linked = [" ".join(filter(None, link)) for link in links]
+        details = [*map(": ".join, fields), more_fields, *linked, more_links]
+        return " · ".join([super().text(), *filter(None, details)])
 
-    def _links(self) -> list[tuple[str, str]]:
-        """Return the label and the URL of each link."""
-        links = []
-        for link in self.entries("links"):
+    def _links(self) -> tuple[list[tuple[str, str]], str]:
+        """Return the label and the URL of each link, and a note on those that are left out."""
+
+        def read(link: Any) -> tuple[str, str]:
             given = link if isinstance(link, dict) else {"url": link}
-            url = cell_text(given.get("url") or given.get("href"), _MAX_FIELD)
-            label = cell_text(given.get("label") or given.get("title"), _MAX_FIELD)
-            links.append((label or url, url if label else ""))
-        return links
+            url = self.shorten(given.get("url") or given.get("href"))
+            label = self.shorten(given.get("label") or given.get("title"))
+            return label or url, url if label else ""
 
-    def _fields(self) -> list[str]:
-        """Return each field as its name and value."""
+        links = self.entries("links")
+        return self.fitting("links", links, read, len(links))
+
+    def _fields(self) -> tuple[list[list[str]], str]:
+        """Return the name and the value of each field, and a note on those that are left out."""
         fields = self.payload.get("fields")
-        pairs: list[tuple[Any, Any]]
+        pairs: Iterable[tuple[Any, Any]]
         if isinstance(fields, dict):
-            pairs = list(itertools.islice(fields.items(), _MAX_ENTRIES))
+            pairs, total = fields.items(), len(fields)
         else:
             pairs = [
                 (field.get("label") or field.get("name") or field.get("key"), field.get("value"))
                 for field in self.entries("fields")
                 if isinstance(field, dict)
             ]
-        return [
-            ": ".join(filter(None, (cell_text(part, _MAX_FIELD) for part in pair)))
-            for pair in pairs
-        ]
+            total = len(pairs)
+
+        def read(pair: tuple[Any, Any]) -> list[str]:
+            return [text for text in map(self.shorten, pair) if text]
+
+        return self.fitting("fields", pairs, read, total)
 
 
 class _Transient(_BlockView):
@@ -191,68 +232,99 @@ class _Transient(_BlockView):
 
 class _Table(_BlockView):
     def html(self) -> str:
-        table = shown_table(self.block)
+        table = shown_table(self.block, self.limit)
         if table is None:  # the block closes an earlier table, or contains no rows
             return ""
         title = self.field("title")
-        heading = f'<p dir="auto"><strong>{escape(title)}</strong></p>' if title else ""
-        return heading + table_html(table.frame) + (quiet_line(table.note) if table.note else "")
+        heading = f"<p dir=auto><strong>{escape(title)}</strong></p>" if title else ""
+        return heading + table_html(table)
 
     def text(self) -> str:
-        table = shown_table(self.block)
+        table = shown_table(self.block, self.limit)
         if table is None:
             return ""
-        return "\n".join(filter(None, [self.field("title"), table_text(table.frame), table.note]))
+        return "\n".join(filter(None, [self.field("title"), table_text(table)]))
 
 
 class _Image(_BlockView):
     def html(self) -> str:
-        url, width = cell_text(self.payload.get("url")), self.payload.get("width")
-        alt = self.field("alt")
-        return f"<p>{image_html(url, alt, width, remote_images=self.remote_images)}</p>"
+        width, alt = self.payload.get("width"), self.shorten(self.payload.get("alt"))
+        if len(self._url) > self.limit:
+            return quiet_line(self.text())
+        return f"<p>{image_html(self._url, alt, width, remote_images=self.remote_images)}</p>"
 
     def text(self) -> str:
-        return image_text(cell_text(self.payload.get("url")), self.field("alt"))
+        alt = self.shorten(self.payload.get("alt"))
+        if len(self._url) > self.limit:
+            return (
+                f"[image: {alt or 'no description'}; not shown, because it is too large: {_PLACE}]"
+            )
+        return image_text(self._url, alt)
+
+    @property
+    def _url(self) -> str:
+        url = self.payload.get("url")
+        return url if isinstance(url, str) else ""
+
+    def shorten(self, value: Any) -> str:
+        return cell_text(value, _MAX_FIELD)
 
 
 class _Suggestions(_BlockView):
-    """Prompts that the app suggests, each as the cell that sends it."""
+    """Prompts that the app suggests: each as one line, and the cell that sends it.
+
+    A page shows the cell when the line is opened. In a text, the line is enough if it is the prompt.
+    """
 
     def html(self) -> str:
-        items = [
-            "<li>"
-            + (f"{escape(label)}<br>" if label else "")
-            + f'<code style="white-space:pre-wrap">{escape(source)}</code></li>'
-            for label, source in self._items()
+        items, more = self._items()
+        lines = [
+            f"<details dir=auto><summary>{escape(label)}</summary>"
+            f"{cell_block(self._cell(prompt))}</details>"
+            if prompt
+            else f"<div dir=auto>{escape(label)}</div>"
+            for label, prompt in items
         ]
-        return f"<p>{escape(self._title)}:</p><ul>{''.join(items)}</ul>" if items else ""
+        note = quiet_line(more) if more else ""
+        content = f"<p dir=auto>{escape(self._title)}:</p>{''.join(lines)}{note}"
+        return f'<div style="margin:1em 0">{content}</div>' if items else ""
 
     def text(self) -> str:
-        items = [
-            f"- {label}:\n\n{indent(source, '    ')}\n" if label else f"{indent(source, '    ')}\n"
-            for label, source in self._items()
-        ]
-        return "\n".join([f"{self._title}:", *items]) if items else ""
+        items, more = self._items()
+        start = self._cell("").rstrip()
+        lines = []
+        for label, prompt in items:
+            is_line = label == prompt and "{{" not in prompt
+            cell = "" if is_line or not prompt else f":\n\n{indent(self._cell(prompt), '    ')}\n"
+            lines.append(f"- {label}{cell}")
+        title = f"{self._title}, in a cell that starts with `{start}`:"
+        return "\n".join(filter(None, [title, *lines, more])) if items else ""
 
     @property
     def _title(self) -> str:
         return self.field("title") or "You could ask"
 
-    def _items(self) -> list[tuple[str, str]]:
-        """Return the label of each suggestion if it is not the prompt, and the cell that sends it."""
-        items = []
-        for item in self.entries("suggestions"):
-            if not isinstance(item, dict):
-                continue
-            label, value = (
-                " ".join(cell_text(item.get(key), _MAX_PROMPT).split())
-                for key in ("label", "value")
-            )
-            prompt = value or label
-            if prompt:
-                shown = "" if label == prompt else label
-                items.append((shown, cell_source(clean(self.app), prompt)))
-        return items
+    def _cell(self, prompt: str) -> str:
+        return cell_source(clean(self.app), prompt)
+
+    def _items(self) -> tuple[list[tuple[str, str]], str]:
+        """Return the label and the prompt of each suggestion, and a note on those left out.
+
+        The prompt is empty if it is too long to show: a part of it would be another prompt.
+        """
+        longest = min(_MAX_PROMPT, self.limit)
+
+        def read(item: dict[str, Any]) -> tuple[str, str]:
+            label, value = item.get("label"), item.get("value")
+            prompt = cell_text(value or label, longest)
+            if len(prompt) > longest:
+                return f"{self.shorten(label or value)} (its prompt is too long: {_PLACE})", ""
+            label, prompt = (" ".join(t.split()) for t in (cell_text(label, longest), prompt))
+            return label or prompt, prompt
+
+        given = (item for item in self.entries("suggestions") if isinstance(item, dict))
+        items = [item for item in given if item.get("label") or item.get("value")]
+        return self.fitting("suggestions", items, read, len(items))
 
 
 _VIEWS: dict[str, type[_BlockView]] = {
@@ -267,7 +339,7 @@ _VIEWS: dict[str, type[_BlockView]] = {
 }
 
 
-def _view(block: Block, app: str, remote_images: bool = False) -> _BlockView:
+def _view(block: Block, app: str, limit: int, remote_images: bool = False) -> _BlockView:
     kind = block.get("type")
     view = _VIEWS.get(kind, _BlockView) if isinstance(kind, str) else _BlockView
-    return view(block, app, remote_images)
+    return view(block, app, limit, remote_images)

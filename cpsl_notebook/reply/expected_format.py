@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.reply.blocks import table_html, table_text
 from cpsl_notebook.reply.limits import MAX_FORMATTED
-from cpsl_notebook.reply.markdown import has_table, to_html
-from cpsl_notebook.reply.tables import is_table_block, markdown_tables
+from cpsl_notebook.reply.markdown import has_table, table_cells, to_html
+from cpsl_notebook.reply.tables import is_table_block, shown_cells
 
 if TYPE_CHECKING:
     from cpsl_notebook.reply.model import Reply
@@ -46,14 +46,14 @@ def formatted_html(reply: Reply) -> str:
         while fence in value:
             fence += "`"
         return to_html(f"{fence}json\n{value}\n{fence}")
-    return "\n".join(map(table_html, markdown_tables(reply.text)))
+    return "".join(table_html(shown_cells(rows)) for rows in table_cells(reply.text))
 
 
 def formatted_text(reply: Reply) -> str:
     """Return the same as `formatted_html`, as plain text."""
     if reply.form == "json":
         return json.dumps(reply.json(), indent=2, ensure_ascii=False)
-    return "\n\n".join(map(table_text, markdown_tables(reply.text)))
+    return "\n\n".join(table_text(shown_cells(rows)) for rows in table_cells(reply.text))
 
 
 def _has_table(reply: Reply) -> bool:

@@ -76,15 +76,15 @@ def _until_timeout(tokens: Iterator[tuple[Any, str]], source: str) -> Iterator[t
 def _span(name: str, text: str) -> str:
     # Text without a colour gets no element: many elements slow the page down.
     text = escape(text, quote=False)
-    return f'<span style="color:var(--{name})">{text}</span>' if name else text
+    return f"<span class={name}>{text}</span>" if name else text
 
 
 @functools.cache
 def _colour(kind: Any) -> str:
-    """Return the colour of a Pygments token: k(eyword), s(tring), c(omment), (nu)m(ber), n(ame)."""
+    """Return the colour of a Pygments token: k(eyword), s(tring), c(omment), n(ame), or none."""
     from pygments.token import STANDARD_TYPES
 
     short = next(STANDARD_TYPES[part] for part in reversed(kind.split()) if part in STANDARD_TYPES)
     if short in ("nf", "nc", "nb"):
         return "n"
-    return short[0] if short and short[0] in "kscm" else ""
+    return short[0] if short and short[0] in "ksc" else ""

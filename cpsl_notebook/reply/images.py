@@ -87,8 +87,7 @@ def link_html(url: str, label: str) -> str:
     """Return a link to a web page, or only its label if the URL is not one of the web."""
     if not _is_web_address(url):
         return escape(clean(label))
-    attributes = 'target="_blank" rel="noopener noreferrer"'
-    return f'<a href="{escape(clean(url))}" {attributes}>{escape(clean(label))}</a>'
+    return f'<a href="{escape(clean(url))}" target=_blank rel=noreferrer>{escape(clean(label))}</a>'
 
 
 def _is_web_address(url: str) -> bool:

@@ -1,18 +1,26 @@
-"""How much of a reply is formatted and shown, so that showing any reply takes about a second.
+"""How much of a reply is formatted and shown, so that showing any reply takes at most a second.
 
 The limits concern only what is shown: `text`, `blocks` and `parts` of a reply are always complete.
+Whatever is left out is counted in the output.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = ["Budget"]
 
 MAX_FORMATTED = 102_400  # characters of Markdown; the rest is shown as plain text
+MAX_LINES = 10_000  # lines of Markdown; the rest is shown as plain text
 MAX_PLAIN = 1_000_000  # characters of plain text after that; the rest is counted
 MAX_BLOCKS = 200  # the rest is counted
 MAX_BLOCK_LENGTH = 1_000_000  # characters of all blocks as HTML or text, images not included
+BLOCK_SHARE = (
+    4  # a block may use a fourth of what is left of these characters, so that later ones fit
+)
+MIN_BLOCK_LENGTH = 1_000  # characters that every block may use
+MAX_IMAGES = 20_000_000  # characters of all image blocks
 MAX_CELLS = 20_000  # cells of Markdown tables; further rows stay text
 MAX_BRACKETS = 4_000  # opening brackets; a paragraph with more of them stays unformatted
 MAX_HIGHLIGHTING = 0.3  # seconds of CPU; further code has no colours
@@ -24,7 +32,7 @@ class Budget:
 
     Attributes
     ----------
-    formatted, plain, blocks, block_length, cells, brackets : int
+    formatted, lines, plain, blocks, block_length, images, cells, brackets : int
         What is left of the limits of this module.
     highlighting : float
         CPU time left for highlighting, in seconds.
@@ -33,9 +41,11 @@ class Budget:
     """
 
     formatted: int = MAX_FORMATTED
+    lines: int = MAX_LINES
     plain: int = MAX_PLAIN
     blocks: int = MAX_BLOCKS
     block_length: int = MAX_BLOCK_LENGTH
+    images: int = MAX_IMAGES
     cells: int = MAX_CELLS
     brackets: int = MAX_BRACKETS
     highlighting: float = MAX_HIGHLIGHTING
@@ -61,14 +71,25 @@ class Budget:
             return ""
         return f"Not shown: {amounts}. They are in {places} of the reply (`%capsule last`)."
 
-    def take_block(self, length: int) -> bool:
-        """Count a block of a length; return whether it may be shown."""
-        if self.blocks <= 0 or length > self.block_length:
+    def limit(self, block: dict[str, Any]) -> int:
+        """Return how many characters a block may have, about."""
+        if block.get("type") == "image":
+            return self.images
+        return max(self.block_length // BLOCK_SHARE, MIN_BLOCK_LENGTH)
+
+    def charge(self, block: dict[str, Any], length: int) -> None:
+        """Count the characters with which a block is shown."""
+        if block.get("type") == "image":
+            self.images -= length
+        else:
+            self.block_length -= length
+
+    def take_block(self) -> bool:
+        """Count a block; return whether it is shown."""
+        if self.blocks <= 0:
             self.hidden_blocks += 1
-            self.blocks = 0  # what follows is hidden too, so that nothing is missing in between
             return False
         self.blocks -= 1
-        self.block_length -= length
         return True
 
     def split(self, text: str) -> tuple[str, str]:
@@ -77,12 +98,16 @@ class Budget:
         The formatted part ends at a line end if there is one.
         """
         formatted, rest = text, ""
-        if len(text) > self.formatted:
-            end = text.rfind("\n", 0, self.formatted) + 1 or self.formatted
-            formatted, rest = text[:end], text[end:]
+        if len(text) > self.formatted or text.count("\n") > self.lines:
+            start = text[: self.formatted]
+            length = len(start) - len(start.split("\n", self.lines)[-1])  # of the lines that count
+            if start.count("\n") < self.lines:
+                length = start.rfind("\n") + 1 or len(start)
+            formatted, rest = text[:length], text[length:]
         plain = rest[: self.plain]
         # After the first plain text, everything is plain: no formatted text follows in between.
         self.formatted = 0 if rest else self.formatted - len(formatted)
+        self.lines -= formatted.count("\n")
         self.plain -= len(plain)
         self.hidden_characters += len(rest) - len(plain)
         return formatted, plain

@@ -11,10 +11,11 @@ import logging
 import re
 import time
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
 from markdown_it.rules_block import table
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
@@ -23,10 +24,19 @@ from cpsl_notebook.reply.formulas import formula_html, math_block, math_inline
 from cpsl_notebook.reply.highlighting import highlight
 from cpsl_notebook.reply.images import image_html, is_embedded_image
 from cpsl_notebook.reply.limits import Budget
-from cpsl_notebook.reply.style import CELL, TABLE, code_block, plain_block
-from cpsl_notebook.sanitize import clean
+from cpsl_notebook.reply.style import TABLE, code_block, plain_block
+from cpsl_notebook.sanitize import clean, split_complete
 
-__all__ = ["close_fence", "code_blocks", "has_table", "settled_length", "table_cells", "to_html"]
+__all__ = [
+    "LastBlock",
+    "are_numbers",
+    "close_fence",
+    "code_blocks",
+    "has_table",
+    "last_block",
+    "table_cells",
+    "to_html",
+]
 
 _LINK_SCHEMES = {"http", "https", "mailto"}
 _MAX_NESTING = 40  # blocks within blocks; a text with deeper nesting is shown unformatted
@@ -35,6 +45,43 @@ _DELIMITERS = re.compile(r"^[ \t>]*\|?[ \t]*:?-", re.MULTILINE)
 _DIRECTED = {"paragraph_open", "heading_open", "list_item_open", "th_open", "td_open"}
 _UNLIMITED = 1 << 60
 _CHECK_BOXES = {"[ ] ": "☐ ", "[x] ": "☑ ", "[X] ": "☑ "}
+_SHOWN_IN_PARTS = {"fence", "table_open"}  # see `cpsl_notebook.reply.open_block`
+_NEEDS_NO_QUOTES = re.compile(r"[\w.:;#%-]+")  # a value of an attribute
+_OPTIONAL_ENDS = {"p", "li", "thead", "tbody", "tr", "th", "td"}
+_NUMBER = re.compile(r"[-+−]?[$€£]?\d[\d.,]*(?: ?%)?")
+
+
+class _Renderer(RendererHTML):
+    """Writes HTML as short as HTML 5 allows: without line breaks and optional end tags and quotes."""
+
+    def renderToken(  # noqa: N802
+        self, tokens: Any, idx: int, options: Any, env: Any
+    ) -> str:
+        token = tokens[idx]
+        if token.hidden or (token.nesting < 0 and token.tag in _OPTIONAL_ENDS):
+            return ""
+        return f"</{token.tag}>" if token.nesting < 0 else f"<{token.tag}{self.renderAttrs(token)}>"
+
+    @staticmethod
+    def renderAttrs(token: Token) -> str:  # noqa: N802
+        attributes = []
+        for name, value in token.attrItems():
+            text = escape(str(value))
+            attributes.append(
+                f" {name}={text}" if _NEEDS_NO_QUOTES.fullmatch(text) else f' {name}="{text}"'
+            )
+        return "".join(attributes)
+
+    def softbreak(self, tokens: Any, idx: int, options: Any, env: Any) -> str:
+        return "<br>"
+
+    hardbreak = softbreak
+
+    def text(self, tokens: Any, idx: int, options: Any, env: Any) -> str:
+        return escape(tokens[idx].content, quote=False)
+
+    def code_inline(self, tokens: Any, idx: int, options: Any, env: Any) -> str:
+        return f"<code>{escape(tokens[idx].content, quote=False)}</code>"
 
 
 def to_html(
@@ -63,40 +110,65 @@ def to_html(
     Examples
     --------
     >>> to_html("**4** threads <script>")
-    '<p dir="auto"><strong>4</strong> threads &lt;script&gt;</p>\n'
+    '<p dir=auto><strong>4</strong> threads &lt;script&gt;'
     """
     parser, budget = _parser(), budget or Budget()
-    formatted, plain = budget.split(clean(text))
+    formatted, plain = budget.split(text)
+    if plain:
+        formatted, pending = split_complete(formatted)
+        plain = clean(pending + plain)
+    formatted = clean(formatted)
     env = {"remote_images": remote_images, "math": math, "budget": budget}
     tokens = parser.parse(formatted, env)
     if any(token.level >= _MAX_NESTING - 2 for token in tokens):
-        return plain_block(formatted + plain)
+        return _one_line(plain_block(formatted + plain))
     # Cleaned again, because an HTML entity may stand for a control character.
     html = clean(parser.renderer.render(tokens, parser.options, env))
-    return html + (plain_block(plain) if plain else "")
+    return _one_line(html + (plain_block(plain) if plain else ""))
 
 
-def settled_length(text: str) -> int:
-    r"""Return how many characters of a growing Markdown text are final, whatever follows.
+class LastBlock(NamedTuple):
+    """The last block of a growing Markdown text, such as a paragraph, which may continue.
 
-    The last block is not final: a paragraph, list, table or fence may continue.
+    Attributes
+    ----------
+    start, end : int
+        Its position in the text; what is in front of it is final, whatever follows.
+    kind : str
+        The type of its token, such as ``"paragraph_open"`` or ``"fence"``.
+    info : str
+        What follows the opening fence.
+    """
+
+    start: int
+    end: int
+    kind: str
+    info: str
+
+
+def last_block(text: str) -> LastBlock:
+    r"""Return the last block of a growing text.
 
     Examples
     --------
-    >>> settled_length("First.\n\nSecond, wh")
+    >>> last_block("First.\n\nSecond, wh").start
     0
-    >>> settled_length("First.\n\nSecond.\n\nThird, wh")
+    >>> last_block("First.\n\nSecond.\n\nThird, wh").start
     8
     """
     complete = text[: text.rfind("\n") + 1]  # an unfinished line may still become anything
-    starts = [
-        token.map[0]
+    blocks = [
+        token
         for token in _block_parser().parse(complete, {"unfinished": True})
         if token.level == 0 and token.map and token.nesting >= 0
     ]
-    if len(starts) < 2:
-        return 0
-    return sum(len(line) + 1 for line in complete.split("\n")[: starts[-1]])
+    if not blocks:
+        return LastBlock(0, 0, "", "")
+    lines, (first, after) = [f"{line}\n" for line in complete.split("\n")], blocks[-1].map or [0, 0]
+    is_only = len(blocks) == 1 and blocks[-1].type not in _SHOWN_IN_PARTS
+    start = 0 if is_only else sum(map(len, lines[:first]))
+    end = sum(map(len, lines[:after]))
+    return LastBlock(start, end, blocks[-1].type, blocks[-1].info)
 
 
 def table_cells(text: str) -> list[list[list[str]]]:
@@ -129,6 +201,12 @@ def has_table(text: str) -> bool:
     return any(token.type == "table_open" for token in _block_parser().parse(clean(text)))
 
 
+def are_numbers(cells: list[str]) -> bool:
+    """Return whether the cells of a column are numbers or empty, and at least one is a number."""
+    filled = list(filter(None, cells))
+    return bool(filled) and all(map(_NUMBER.fullmatch, filled))
+
+
 def code_blocks(text: str) -> list[str]:
     """Return the contents of the fenced code blocks of a Markdown text."""
     if "```" not in text and "~~~" not in text:  # most text need not be parsed
@@ -155,11 +233,15 @@ def close_fence(text: str) -> str:
     return text if end.startswith(mark) and set(end) == {mark[0]} else f"{text}\n{mark}"
 
 
+def _one_line(html: str) -> str:
+    return html.replace("\n", "&#10;")
+
+
 @functools.cache
 def _parser() -> MarkdownIt:
     parser = _new_parser().enable(["table", "strikethrough"])
-    parser.options["breaks"] = True
     parser.core.ruler.at("inline", _parse_inline)
+    parser.core.ruler.push("numbers", _align_numbers)
     parser.core.ruler.push("details", _add_details)
     parser.inline.ruler.before("escape", "math", math_inline)
     parser.validateLink = _is_allowed_link  # type: ignore[method-assign]
@@ -180,7 +262,8 @@ def _new_parser() -> MarkdownIt:
     logger = logging.getLogger("markdown_it")
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.INFO)  # at DEBUG, it writes a line for every rule that it tries
-    parser = MarkdownIt("commonmark", {"html": False, "maxNesting": _MAX_NESTING})
+    options = {"html": False, "maxNesting": _MAX_NESTING}
+    parser = MarkdownIt("commonmark", options, renderer_cls=_Renderer)
     parser.block.ruler.at("table", _parse_table, {"alt": ["paragraph", "reference"]})
     parser.block.ruler.before(
         "fence", "math", math_block, {"alt": ["paragraph", "reference", "blockquote", "list"]}
@@ -228,7 +311,7 @@ def _add_details(state: StateCore) -> None:
     """Add text directions and check boxes."""
     kinds = ("", "")
     for token in state.tokens:
-        if token.type in _DIRECTED:
+        if token.type in _DIRECTED and not token.meta.get("is_number"):
             token.attrSet("dir", "auto")
         is_item = kinds == ("list_item_open", "paragraph_open")
         if token.type == "inline" and is_item and token.children:
@@ -237,6 +320,33 @@ def _add_details(state: StateCore) -> None:
             if box:
                 text.content = box + text.content[4:]
         kinds = (kinds[1], token.type)
+
+
+def _align_numbers(state: StateCore) -> None:
+    """Align the columns that contain only numbers to the right, unless the Markdown aligns them."""
+    columns: list[list[Token]] = []
+    column = 0
+    texts: dict[int, str] = {}  # of the cells
+    previous: Token | None = None
+    for token in state.tokens:
+        if token.type == "table_open":
+            columns = []
+        elif token.type == "tr_open":
+            column = 0
+        elif token.type in ("th_open", "td_open"):
+            columns += [[]] if column == len(columns) else []
+            columns[column].append(token)
+            column += 1
+        elif token.type == "inline" and previous is not None and previous.type == "td_open":
+            texts[id(previous)] = token.content
+        elif token.type == "table_close":
+            for header, *cells in columns:
+                contents = [texts.get(id(cell), "") for cell in cells]
+                if not header.attrs and are_numbers(contents):
+                    for cell in (header, *cells):
+                        cell.attrSet("style", "text-align:right")
+                        cell.meta["is_number"] = cell is not header  # a number needs no direction
+        previous = token
 
 
 def _is_allowed_link(url: str) -> bool:
@@ -252,7 +362,7 @@ def _render_link(renderer: Any, tokens: Any, position: int, options: Any, env: A
     if is_embedded_image(str(link.attrGet("href"))):
         del link.attrs["href"]
     link.attrSet("target", "_blank")
-    link.attrSet("rel", "noopener noreferrer")
+    link.attrSet("rel", "noreferrer")
     return _render_nested(renderer, tokens, position, options, env)
 
 
@@ -280,19 +390,21 @@ def _render_code(renderer: Any, tokens: Any, position: int, options: Any, env: A
     return code_block(code or escape(token.content, quote=False))
 
 
-def _render_styled(style: str) -> Any:
-    def render(renderer: Any, tokens: Any, position: int, options: Any, env: Any) -> str:
-        token = tokens[position]
-        token.attrSet("style", token.attrGet("style") or style)
-        rendered: str = renderer.renderToken(tokens, position, options, env)
-        return rendered
+def _render_table(renderer: Any, tokens: Any, position: int, options: Any, env: Any) -> str:
+    return f"<table style={TABLE}>"
 
-    return render
+
+def _render_cell(renderer: Any, tokens: Any, position: int, options: Any, env: Any) -> str:
+    cell = tokens[position]
+    if cell.attrGet("style") == "text-align:right":  # what front ends that drop styles show, too
+        del cell.attrs["style"]
+        cell.attrSet("align", "right")
+    return f"<{cell.tag}{renderer.renderAttrs(cell)}>"
 
 
 def _render_formula(renderer: Any, tokens: Any, position: int, options: Any, env: Any) -> str:
     html = formula_html(tokens[position].content, typeset=env.get("math", False))
-    return f'<p dir="auto">{html}</p>\n' if tokens[position].block else html
+    return f"<p dir=auto>{html}" if tokens[position].block else html
 
 
 _RENDER_RULES = {
@@ -301,9 +413,9 @@ _RENDER_RULES = {
     "image": _render_image,
     "fence": _render_code,
     "code_block": _render_code,
-    "table_open": _render_styled(TABLE),
-    "th_open": _render_styled(CELL),
-    "td_open": _render_styled(CELL),
+    "table_open": _render_table,
+    "th_open": _render_cell,
+    "td_open": _render_cell,
     "math": _render_formula,
 }
 

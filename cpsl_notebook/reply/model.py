@@ -36,7 +36,8 @@ class Reply:
     form : str or None
         The format that the reply must have, ``"json"`` or ``"table"``; ``None`` for any.
     pieces : list of (str or dict)
-        What arrived, in order: texts in the pieces in which they came, and blocks. See `parts`.
+        What arrived, in order: texts in the pieces in which they came, and blocks. When the reply
+        has been shown, they are joined as in `parts`.
     session_id, request_id : str
         The service's ids; empty if it sent none.
     conversation : str
@@ -76,8 +77,21 @@ class Reply:
     Notes
     -----
     `parts`, `text`, `blocks` and `tables` are complete, but a cell shows only so much that showing it
-    takes about a second at most: 100 kB of formatted text, another 1 MB as plain text, 200 blocks, and
-    100 rows and 50 columns of a table block. The output says what is not shown.
+    takes at most about a second. The output says what it leaves out.
+
+    =============  ===================================================================================
+    text           100 kB in 10,000 lines are formatted, another 1 MB is shown as plain text
+    paragraphs     one of more than 20,000 characters is not formatted
+    code           up to 20,000 characters of a block, and as many as 0.3 seconds allow, have colours
+    Markdown       20,000 cells are shown as tables; further rows stay text
+    tables
+    formulas       one of more than 5,000 characters is not typeset
+    blocks         200, with 1 MB of text together; one block may use a fourth of what is left
+    table blocks   100 rows and 50 columns; 1,000 characters of a cell
+    suggestions    50 of a block, each with a prompt of up to 10,000 characters
+    links, fields  50 of a block; 2,000 characters of a field
+    images         20 MB of image blocks together
+    =============  ===================================================================================
 
     Examples
     --------
@@ -148,12 +162,17 @@ class Reply:
         >>> reply.parts
         ['4 threads', {'type': 'activity', 'payload': {'label': 'Counted'}}]
         """
-        parts: list[str | dict[str, Any]] = []
-        visible = [p for p in self.pieces if isinstance(p, str) or not is_transient(p)]
-        for is_text, run in itertools.groupby(visible, lambda piece: isinstance(piece, str)):
-            pieces = list(run)
-            parts += [join_surrogates("".join(map(str, pieces)))] if is_text else pieces
-        return parts
+        return [
+            join_surrogates(part) if isinstance(part, str) else part
+            for part in self.unconverted_parts()
+        ]
+
+    def unconverted_parts(self) -> list[str | dict[str, Any]]:
+        """Return `parts`, except that surrogates, which JSON allows, are still in the texts.
+
+        What shows a part of a text need not convert all of it.
+        """
+        return _joined([p for p in self.pieces if isinstance(p, str) or not is_transient(p)])
 
     @property
     def text(self) -> str:
@@ -174,7 +193,8 @@ class Reply:
     @property
     def is_empty(self) -> bool:
         """Whether the reply has neither text nor blocks to show."""
-        return not any(part.strip() if isinstance(part, str) else True for part in self.parts)
+        pieces = (p for p in self.pieces if isinstance(p, str) or not is_transient(p))
+        return all(isinstance(piece, str) and not piece.strip() for piece in pieces)
 
     @property
     def tables(self) -> list[pd.DataFrame]:
@@ -273,6 +293,15 @@ class Reply:
             if block is not None:
                 self._add_block(block)
 
+    def join_pieces(self) -> None:
+        """Join the pieces of each text of a reply that has ended, which takes less memory."""
+        self.pieces = _joined(self.pieces)
+        self._positions = {
+            block["id"]: position
+            for position, block in enumerate(self.pieces)
+            if isinstance(block, dict) and isinstance(block.get("id"), str | int)
+        }
+
     def _add_block(self, block: dict[str, Any]) -> None:
         text = block["payload"].get("text") if isinstance(block["payload"], dict) else None
         is_notification = block["type"] == "notification"
@@ -284,6 +313,15 @@ class Reply:
         if isinstance(key, str | int):
             self._positions[key] = len(self.pieces)
         self.pieces.append(block)
+
+
+def _joined(pieces: list[str | dict[str, Any]]) -> list[str | dict[str, Any]]:
+    """Return pieces with the texts that follow one another joined."""
+    joined: list[str | dict[str, Any]] = []
+    for is_text, run in itertools.groupby(pieces, lambda piece: isinstance(piece, str)):
+        part = list(run)
+        joined += ["".join(map(str, part))] if is_text else part
+    return joined
 
 
 def _json_values(texts: list[str]) -> list[Any]:

@@ -24,7 +24,7 @@ from cpsl_notebook.sanitize import clean
 if TYPE_CHECKING:
     from cpsl_notebook.reply.model import Reply
 
-__all__ = ["EMPTY", "PartRenderer", "bundle", "html", "plain"]
+__all__ = ["EMPTY", "PartRenderer", "bundle", "html", "plain", "unformatted"]
 
 EMPTY = "The reply is empty."
 
@@ -51,24 +51,30 @@ class PartRenderer:
         """Return the next part as HTML; empty if it is not shown."""
         if isinstance(part, str):
             return self._text_html(part, self.budget)
-        html = self.replaced_html(part) if self.budget.blocks > 0 else ""
-        length = 0 if part.get("type") == "image" else len(html)
-        return html if self.budget.take_block(length) else ""
+        if not self.budget.take_block():
+            return ""
+        html = self.replaced_html(part)
+        self.budget.charge(part, len(html))
+        return html
 
     def replaced_html(self, block: dict[str, Any]) -> str:
         """Return a block that replaces one that is shown, as HTML."""
-        return block_html(block, self._reply.app, remote_images=self._reply.remote_images)
+        limit, remote_images = self.budget.limit(block), self._reply.remote_images
+        return block_html(block, self._reply.app, remote_images=remote_images, limit=limit)
 
     def preview(self, text: str) -> str:
         """Return a text that still grows as HTML; the limits do not change."""
         return self._text_html(text, replace(self.budget))
 
     def text(self, part: str | dict[str, Any]) -> str:
-        """Return the next part as text; empty if it is not shown. Texts are complete."""
+        """Return the next part as text; empty if it is not shown."""
         if isinstance(part, str):
-            return clean(part).strip("\n")
-        text = block_text(part, self._reply.app) if self.budget.blocks > 0 else ""
-        return text if self.budget.take_block(len(text)) else ""
+            return clean("".join(self.budget.split(part))).strip("\n")
+        if not self.budget.take_block():
+            return ""
+        text = block_text(part, self._reply.app, limit=self.budget.limit(part))
+        self.budget.charge(part, len(text))
+        return text
 
     def _text_html(self, text: str, budget: Budget) -> str:
         reply = self._reply
@@ -86,14 +92,14 @@ def html(reply: Reply) -> str:
     if has_expected_format(reply):
         rendered = [formatted_html(reply), *map(renderer.html, reply.blocks)]
     else:
-        rendered = [renderer.html(part) for part in reply.parts]
+        rendered = [renderer.html(part) for part in reply.unconverted_parts()]
     if reply.status == "running":
-        lines = [quiet_line(reply.notification or "…", 'role="status"')]
+        lines = [quiet_line(reply.notification or "…", "role=status")]
     else:
         empty = EMPTY if reply.status == "complete" and reply.is_empty else ""
         notes = filter(None, [empty, renderer.budget.note, *reply.notices])
-        lines = [*map(quiet_line, notes), quiet_line(footer(reply), 'class="capsule-footer"')]
-    return framed("\n".join(part.rstrip("\n") for part in [*rendered, *lines] if part))
+        lines = [*map(quiet_line, notes), quiet_line(footer(reply), "class=capsule-footer")]
+    return framed("".join([*rendered, *lines]))
 
 
 def plain(reply: Reply) -> str:
@@ -102,5 +108,12 @@ def plain(reply: Reply) -> str:
     if has_expected_format(reply):
         parts = [clean(formatted_text(reply)), *map(renderer.text, reply.blocks)]
     else:
-        parts = [renderer.text(part) for part in reply.parts]
+        parts = [renderer.text(part) for part in reply.unconverted_parts()]
     return "\n\n".join(filter(None, [*parts, renderer.budget.note])).strip()
+
+
+def unformatted(reply: Reply) -> str:
+    """Return the texts of a reply, without its blocks, and its notices."""
+    renderer = PartRenderer(reply)
+    texts = [renderer.text(part) for part in reply.unconverted_parts() if isinstance(part, str)]
+    return "\n\n".join(filter(None, [*texts, renderer.budget.note, *map(clean, reply.notices)]))

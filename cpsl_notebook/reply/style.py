@@ -1,6 +1,9 @@
 """The styles of a reply, and the elements that every reply is built from.
 
-Styles are attributes of the elements: a style sheet would stand before every reply of an export.
+Cells and coloured code have a short form while a reply is rendered (``<td dir=auto>``,
+``<span class=k>``). `framed` writes their styles out as attributes, because a style sheet would be
+repeated for every reply of an export. Only if there are more than `MAX_STYLED` of them does it add a
+style sheet of one line instead. Text contains no such elements, because its ``<`` is escaped.
 """
 
 from __future__ import annotations
@@ -10,57 +13,99 @@ from html import escape
 
 from cpsl_notebook.sanitize import clean
 
-__all__ = ["CELL", "COLOURS", "TABLE", "code_block", "framed", "plain_block", "quiet_line"]
+__all__ = [
+    "COLOURS",
+    "SHEET",
+    "TABLE",
+    "cell_block",
+    "code_block",
+    "framed",
+    "plain_block",
+    "quiet_line",
+    "sheet",
+]
 
 # The colours of code, each mixed with the colour of the text, so that they suit light and dark pages.
 # Each has a contrast of at least 4.5 to its background (WCAG 2.2, 1.4.3).
-COLOURS = {
-    "k": ("#e5534b", 40),
-    "s": ("#4493f8", 45),
-    "c": ("#808080", 45),
-    "m": ("#0b8a9e", 40),
-    "n": ("#986ee2", 40),
-}  # of keyword, string, comment, number, name; and the text's share in percent
-_PRE = (
-    "margin:0 0 1em;padding:.4em .7em;border-radius:3px;background:rgba(128,128,128,.1);"
-    "overflow-x:auto"
+COLOURS = {"k": "#e54", "s": "#49f", "c": "#888", "n": "#96e"}  # keyword, string, comment, name
+TEXT_SHARE = 40  # percent
+MAX_STYLED = (
+    150  # cells and coloured tokens with styles of their own; more of them get a style sheet
 )
-_CODE = "padding:0;background:none;white-space:inherit"
-TABLE = "margin-left:0;overflow-wrap:normal"
-CELL = "text-align:start"  # JupyterLab aligns cells to the right
+_PRE = "padding:.5em;margin-bottom:1em;background:#8882;overflow-x:auto"
+TABLE = "overflow-wrap:normal"
 _QUIET = "opacity:.75;font-size:.85em"
-_VARIABLES = "".join(
-    f"--{kind}:color-mix(in srgb,currentColor {share}%,{colour});"
-    for kind, (colour, share) in COLOURS.items()
-)
-_BLANK_LINE = re.compile(r"\n(?=[ \t]*\n)")
+_MIXED = {
+    kind: f"color-mix(in srgb,currentColor {TEXT_SHARE}%,{colour})"
+    for kind, colour in COLOURS.items()
+}
+# JupyterLab aligns cells to the right.
+_STYLED = {
+    "<td dir=auto>": "<td dir=auto style=text-align:start>",
+    "<th dir=auto>": "<th dir=auto style=text-align:start>",
+    **{f"<span class={kind}>": f"<span style=color:var(--{kind})>" for kind in COLOURS},
+}
+_SHORT = re.compile("|".join(_STYLED))
 
 
-def framed(content: str, attributes: str = "") -> str:
-    """Return HTML inside the element of every reply; it contains no blank line.
+def sheet(coloured: str) -> str:
+    """Return the style sheet of cells and coloured code.
+
+    Parameters
+    ----------
+    coloured : str
+        The selector of a coloured token, with ``{}`` for its kind.
+    """
+    cells = ".capsule-reply :is(td,th):not([align],[style]){text-align:start!important}"
+    colours = (
+        f".capsule-reply {coloured.format(k)}{{color:{mixed}}}" for k, mixed in _MIXED.items()
+    )
+    return cells + "".join(colours)
+
+
+SHEET = sheet(".{}")  # of a long reply
+
+
+def framed(content: str) -> str:
+    """Return HTML inside the element of every reply; it contains no line break.
 
     A blank line would end the HTML in an export to Markdown, and what follows would be Markdown.
     """
+    variables = ""
+    if len(_SHORT.findall(content)) > MAX_STYLED:
+        content = f"<style>{SHEET}</style>{content}"
+    else:
+        content = _SHORT.sub(lambda found: _STYLED[found[0]], content)
+        used = [kind for kind in COLOURS if f"var(--{kind})>" in content]
+        variables = "".join(f"--{kind}:{_MIXED[kind]};" for kind in used)
     # Without these classes, MathJax turns "$5 and $10" into a formula.
-    classes = "capsule-reply mathjax_ignore tex2jax_ignore"
-    variables = _VARIABLES if "var(--" in content else ""
-    content = _BLANK_LINE.sub("&#10;", content)
-    style = f"{variables}overflow-wrap:anywhere"
-    return f'<div class="{classes}" style="{style}"{attributes}>{content}</div>'
+    opening = '<div class="capsule-reply mathjax_ignore tex2jax_ignore"'
+    style = f'"{variables}overflow-wrap:anywhere"' if variables else "overflow-wrap:anywhere"
+    content = content.replace("\n", "&#10;")
+    return f"{opening} style={style}>{content}</div>"
 
 
 def code_block(code: str) -> str:
     """Return code, which must be HTML already, in an element that scrolls sideways."""
-    style = f"{_PRE};white-space:pre;overflow-wrap:normal"
-    return f'<pre style="{style}"><code style="{_CODE}">{code}</code></pre>\n'
+    return _preformatted(code, "white-space:pre")
 
 
 def plain_block(text: str) -> str:
     """Return text as HTML without any formatting; long lines are wrapped."""
-    return f'<pre style="{_PRE};white-space:pre-wrap">{escape(text, quote=False)}</pre>\n'
+    return _preformatted(escape(text, quote=False), "white-space:pre-wrap")
+
+
+def cell_block(source: str) -> str:
+    """Return the source of a cell as HTML that a click selects as a whole."""
+    return _preformatted(escape(source, quote=False), "white-space:pre-wrap;user-select:all")
 
 
 def quiet_line(text: str, attributes: str = "") -> str:
     """Return an unobtrusive line of text as HTML."""
     space = " " if attributes else ""
-    return f'<div {attributes}{space}style="{_QUIET}">{escape(clean(text))}</div>'
+    return f"<div {attributes}{space}style={_QUIET}>{escape(clean(text))}</div>"
+
+
+def _preformatted(html: str, style: str) -> str:
+    first = "\n" if html.startswith("\n") else ""  # browsers drop a line end after <pre>
+    return f"<pre style={_PRE};{style}>{first}{html}</pre>"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
-from typing import Any, NamedTuple
-
-import pandas as pd
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cpsl_notebook.errors import UserError
+from cpsl_notebook.reply.limits import MAX_BLOCK_LENGTH, MAX_FORMATTED
 from cpsl_notebook.reply.markdown import table_cells
 from cpsl_notebook.sanitize import clean
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "ShownTable",
@@ -18,12 +21,14 @@ __all__ = [
     "cell_text",
     "is_table_block",
     "markdown_tables",
+    "shown_cells",
     "shown_table",
-    "typed_column",
 ]
 
 MAX_SHOWN_ROWS, MAX_SHOWN_COLUMNS = 100, 50  # of a table block
-MAX_SHOWN_LENGTH = 1_000  # characters of a cell
+MAX_SHOWN_LENGTH = 1_000  # characters of a cell; less if the first row would be too long otherwise
+_MIN_SHOWN_LENGTH = 20
+_TAG_LENGTH = 15  # characters of HTML around a cell, about
 MAX_CELLS, MAX_COLUMNS = 2_000_000, 10_000  # of a table in `Reply.tables`
 # A number with a leading zero, such as 007, stays text.
 _INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")
@@ -33,10 +38,35 @@ _KEY_FIELDS = ("key", "id", "name", "label", "title")
 
 
 class ShownTable(NamedTuple):
-    """The part of a table block that is shown, and a note on what is left out."""
+    """The part of a table that is shown, as texts.
 
-    frame: pd.DataFrame
-    note: str
+    Attributes
+    ----------
+    names : list of str
+        The columns.
+    rows : list of list of str
+        The rows.
+    numeric : list of bool
+        Which columns contain only numbers.
+    all_rows, all_columns : int
+        The size of the whole table.
+    limit : int
+        How many characters may be shown, about.
+    """
+
+    names: list[str]
+    rows: list[list[str]]
+    numeric: list[bool]
+    all_rows: int
+    all_columns: int
+    limit: int
+
+    def note(self, rows: int) -> str:
+        """Return what is missing if a number of rows is shown; empty if nothing is."""
+        missing = {"rows": self.all_rows - rows, "columns": self.all_columns - len(self.names)}
+        hidden = [f"{number:,} more {name}" for name, number in missing.items() if number]
+        place = "see `tables` of the reply (`%capsule last`)."
+        return f"{' and '.join(hidden)}: {place}" if hidden else ""
 
 
 class _Layout(NamedTuple):
@@ -93,29 +123,41 @@ def block_table(block: dict[str, Any]) -> pd.DataFrame | None:
     UserError
         The table has more than 2,000,000 cells or 10,000 columns.
     """
+    import pandas as pd
+
     layout = _layout(block)
     if layout is None:
         return None
     _check_size(len(layout.rows), layout.width)
-    return _frame(layout.rows, layout.columns()).apply(typed_column)
+    columns = layout.columns()
+    values = [[_value(row, key) for key, _ in columns] for row in layout.rows]
+    frame = pd.DataFrame(values, columns=[name for _, name in columns], dtype=object)
+    return frame.apply(_typed_column)
 
 
-def shown_table(block: dict[str, Any]) -> ShownTable | None:
-    """Return the first rows and columns of a ``table_preview`` block, with values as they came."""
+def shown_table(block: dict[str, Any], limit: int = MAX_BLOCK_LENGTH) -> ShownTable | None:
+    """Return the part of a ``table_preview`` block that is shown, with values as they came.
+
+    Parameters
+    ----------
+    block : dict
+        The block.
+    limit : int
+        The number of characters after which further rows are left out.
+    """
     layout = _layout(block)
     if layout is None:
         return None
-    frame = _frame(layout.rows[:MAX_SHOWN_ROWS], layout.columns(MAX_SHOWN_COLUMNS))
-    rows, columns = len(layout.rows) - len(frame), layout.width - len(frame.columns)
-    hidden = [f"{rows:,} more rows"] * bool(rows) + [f"{columns:,} more columns"] * bool(columns)
-    note = f"{' and '.join(hidden)}: see `tables` of the reply (`%capsule last`)."
-    return ShownTable(frame, note if hidden else "")
+    columns = layout.columns(MAX_SHOWN_COLUMNS)
+    values = ([_value(row, key) for key, _ in columns] for row in layout.rows[:MAX_SHOWN_ROWS])
+    size = len(layout.rows), layout.width
+    return _shown([name for _, name in columns], values, size, limit, _is_number)
 
 
-def typed_column(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Return a column of Python values with the dtype that fits all of them."""
-    is_integer = all(type(value) is int and abs(value) < 1 << 63 for value in column.dropna())
-    return column.astype("Int64") if is_integer and column.count() else column.infer_objects()
+def shown_cells(cells: list[list[str]]) -> ShownTable:
+    """Return the part of a table of a Markdown text that is shown by ``--table``."""
+    header, *rows = cells
+    return _shown(header, rows, (len(rows), len(header)), MAX_FORMATTED, _NUMBER.fullmatch)
 
 
 def cell_text(value: Any, limit: int | None = None) -> str:
@@ -133,15 +175,56 @@ def cell_text(value: Any, limit: int | None = None) -> str:
     >>> cell_text("a long text", limit=6)
     'a long…'
     """
-    if value is None or value is pd.NA:
+    if value is None:
         return ""
     try:
-        text = str(value)
+        text = _json_text(value, limit) if isinstance(value, dict | list) else str(value)
     except (RecursionError, ValueError):  # nested too deeply, or an integer of 5,000 digits
         return "…"
     if limit is not None and len(text) > limit:
         text = f"{text[:limit]}…"
     return clean(text)
+
+
+def _json_text(value: Any, limit: int | None) -> str:
+    """Return the start of a value as JSON; the rest is not even encoded."""
+    pieces, length = [], 0
+    for piece in json.JSONEncoder(ensure_ascii=False).iterencode(value):
+        pieces.append(piece)
+        length += len(piece)
+        if limit is not None and length > limit:
+            break
+    return "".join(pieces)
+
+
+def _shown(
+    names: list[str],
+    rows: Iterable[list[Any]],
+    size: tuple[int, int],
+    limit: int,
+    is_number: Callable[[Any], object],
+) -> ShownTable:
+    """Return a table with the rows that fit."""
+    longest = min(MAX_SHOWN_LENGTH, max(_MIN_SHOWN_LENGTH, limit // max(1, len(names))))
+    numeric: list[bool | None] = [None] * len(names)  # None: no value yet
+    shown: list[list[str]] = []
+    length = 0
+    for values in rows:
+        texts = [cell_text(value, longest) for value in values]
+        length += sum(map(len, texts)) + _TAG_LENGTH * len(texts)
+        if shown and length > limit:
+            break
+        shown.append(texts)
+        numeric = [
+            known if value is None or value == "" else known is not False and bool(is_number(value))
+            for known, value in zip(numeric, values, strict=True)
+        ]
+    titles = [cell_text(name, longest) for name in names]
+    return ShownTable(titles, shown, list(map(bool, numeric)), *size, limit)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _check_size(rows: int, columns: int) -> None:
@@ -153,6 +236,8 @@ def _check_size(rows: int, columns: int) -> None:
 
 
 def _from_cells(rows: list[list[str]]) -> pd.DataFrame:
+    import pandas as pd
+
     header, *body = rows
     _check_size(len(body), len(header))
     columns = [_from_texts([row[position] for row in body]) for position in range(len(header))]
@@ -161,6 +246,8 @@ def _from_cells(rows: list[list[str]]) -> pd.DataFrame:
 
 
 def _from_texts(cells: list[str]) -> pd.Series[Any]:
+    import pandas as pd
+
     filled = [cell for cell in cells if cell]
     for pattern, number, dtype in ((_INTEGER, int, "Int64"), (_NUMBER, float, "Float64")):
         if filled and all(map(pattern.fullmatch, filled)):
@@ -187,9 +274,10 @@ def _layout(block: dict[str, Any]) -> _Layout | None:
     return _Layout(rows, given, keys, len(keys)) if keys else None
 
 
-def _frame(rows: list[Any], columns: list[tuple[Any, str]]) -> pd.DataFrame:
-    values = [[_value(row, key) for key, _ in columns] for row in rows]
-    return pd.DataFrame(values, columns=[name for _, name in columns], dtype=object)
+def _typed_column(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return a column of Python values with the dtype that fits all of them."""
+    is_integer = all(type(value) is int and abs(value) < 1 << 63 for value in column.dropna())
+    return column.astype("Int64") if is_integer and column.count() else column.infer_objects()
 
 
 def _value(row: Any, key: Any) -> Any:

@@ -144,7 +144,7 @@ def test_reply_grows_with_enough_contrast_and_becomes_static(
     assert "second part" not in cell.inner_text()
     assert cell.locator("strong").inner_text() == "The first part"
     assert cell.locator("[role=status]").filter(has_text="The first part").count() == 1
-    assert cell.locator("pre span").nth(1).inner_text() == "first"
+    assert cell.locator("pre i").nth(1).inner_text() == "first"
     assert cell.locator(".jp-Cell-outputWrapper").evaluate(LOW_CONTRAST) == []
     assert cell.locator("td").evaluate(ALIGNMENT) == "start"
     page.screenshot(path=pictures / f"streaming-{theme}.png")

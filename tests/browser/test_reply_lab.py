@@ -147,7 +147,7 @@ def assert_fits(cell):
     for reply in cell.locator(".capsule-reply").all():
         box = reply.bounding_box()
         assert box is None or box["x"] + box["width"] <= outputs["x"] + outputs["width"]
-    code = cell.locator("pre")
+    code = cell.locator("pre").first
     assert code.evaluate("pre => pre.scrollWidth > pre.clientWidth && pre.clientHeight < 80")
 
 

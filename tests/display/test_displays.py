@@ -74,6 +74,12 @@ def test_text_and_blocks_are_written_in_order_and_replaced_blocks_again(capsys):
     assert footer.endswith(" s]\n")
 
 
+@pytest.mark.parametrize("kind", ["text", "quiet", "headless"])
+def test_finished_reply_keeps_one_string(capsys, kind):
+    reply = shown("One ", "two", " three.", activity("step 1"), "Four", ".", kind=kind)
+    assert [p for p in reply.pieces if isinstance(p, str)] == ["One two three.", "Four."]
+
+
 def test_empty_reply_says_that_it_is_empty(capsys):
     shown()
     assert capsys.readouterr().out.startswith("The reply is empty.\n[shop")

@@ -1,9 +1,16 @@
 """Rendering a growing reply without rendering what is final again."""
 
+import re
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from cpsl_notebook import Reply
 from cpsl_notebook.display.incremental import GrowingReply
 from cpsl_notebook.reply.limits import MAX_BLOCKS, MAX_FORMATTED
 from cpsl_notebook.reply.markdown import to_html
+from cpsl_notebook.reply.style import TABLE
 
 PARAGRAPH = "Some **bold** words of a paragraph that is not very long.\n\n"
 
@@ -32,12 +39,86 @@ def test_settled_pages_and_rest_are_the_whole_text():
     assert "".join(pages) + rest == to_html(text)
 
 
+CODE = "def first(a):\n    x = 'text'  # a comment\n    return x\n\n\n" * 2
+STRING = 'x = """a text\n\nof several lines\n  with = code\n""" + y\n\n'
+ROWS = "".join(f"| a **{n}** | {'long ' * (n % 4)} | {n} |\n" for n in range(12))
+GROWING_BLOCKS = [
+    f"```python\n{CODE}```",
+    f"~~~~ py title\n{STRING}{CODE}```\n{STRING}~~~~",
+    f"  ```\n  {CODE}\n\n\n  ```\n\n\n",
+    f"```nonesuch\n{CODE}",
+    f"| a | b | c |\n|---|:-:|---|\n{ROWS}",
+    f"a | b | c\n-|-|-\n{ROWS}no pipe\n\n",
+    f"- a list\n\n  ```python\n  {CODE}",
+    f"> | a | b |\n> |---|---|\n> | 1 | 2 |\n{ROWS}",
+    "A paragraph\nof two lines.",
+    "# A heading",
+    "    indented\n\n    code",
+    "",
+]
+
+
+SEAM = re.compile(  # a browser drops a line end after <pre>
+    r'(?:</pre></div><div class="capsule-more[^>]*><pre [^>]*>(?:&#10;)?'
+    r'|</table></div><div class="capsule-more[^>]*><table [^>]*><colgroup>.*?</colgroup><tbody>)'
+)
+FIXED_TABLE = re.compile("<table [^>]*table-layout[^>]*><colgroup>.*?</colgroup>")
+
+
+def whole(parts):
+    """Return the HTML of pages as if fences and tables had not been shown in parts."""
+    joined = SEAM.sub("", "".join(parts))
+    joined = re.sub('<div class="[^"]*">|</div>', "", joined)
+    return without_alignment(FIXED_TABLE.sub(f"<table style={TABLE}>", joined))
+
+
+def without_alignment(page):
+    """Return HTML without the alignment of cells, which depends on the first rows of a table."""
+    return re.sub("<(t[hd]) [^>]*>", r"<\1>", page)
+
+
+@settings(
+    deadline=None,
+    max_examples=150,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.lists(st.sampled_from(GROWING_BLOCKS), min_size=1, max_size=4), st.data())
+def test_reply_cut_anywhere_is_shown_as_if_rendered_at_once(monkeypatch, blocks, data):
+    piece, lines = (data.draw(st.sampled_from(sizes)) for sizes in ([1, 200, 2_000], [1, 40, 200]))
+    monkeypatch.setattr("cpsl_notebook.display.incremental._MIN_PIECE", piece)
+    for name in ("_MIN_FIRST", "_MIN_LINES"):
+        monkeypatch.setattr(f"cpsl_notebook.reply.open_block.{name}", lines)
+    text = "\n\n".join(blocks)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=30)))
+    events = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+    pages, rest = grown(*filter(None, events))
+    assert whole([*pages, rest]) == without_alignment(to_html(text))
+
+
+@pytest.mark.parametrize("kind", ["fence", "table"])
+def test_finished_lines_of_a_fence_or_table_are_final(kind):
+    lines = "x = 'a'  # b\n" if kind == "fence" else "| billing | 33 | waiting for a reply |\n"
+    head = "```python\n" if kind == "fence" else "| a | b | c |\n|---|---|---|\n"
+    reply = Reply("shop", "x")
+    growing = GrowingReply(reply)
+    reply.add_event({"text": head})
+    longest, before = 0, []
+    for _ in range(1_000):
+        reply.add_event({"text": lines})
+        growing.update()
+        pages = growing.pages()
+        assert pages[: len(before)] == before
+        before = pages
+        longest = max(longest, len(growing.rest))
+    assert growing.is_continued and longest < 2_500 and len(before) < 40
+
+
 def test_texts_and_blocks_stay_in_order():
     pages, rest = grown(
         "One **tw", "o**.", activity("step 1"), "Three.\x1b[3", "1m", activity("step 2"), "4"
     )
     shown = "".join([*pages, rest])
-    texts = ("One <strong>two</strong>.", "step 1", "Three.", "step 2", ">4</p>")
+    texts = ("One <strong>two</strong>.", "step 1", "Three.", "step 2", ">4")
     places = [shown.index(text) for text in texts]
     assert places == sorted(places) and "\x1b" not in shown
 

@@ -225,10 +225,12 @@ def test_plot_of_nothing_says_so(payments, name):
     assert labels(axes.xaxis) == labels(axes.yaxis) == []
 
 
-def test_months_after_as_of_leave_nothing_to_plot(payments):
-    (axes,) = drawn(payments.capsule.plot.revenue(since="2025-04", as_of="2025-03"))
+def test_as_of_before_the_first_payment_leaves_nothing_to_plot(payments):
+    (axes,) = drawn(payments.capsule.plot.revenue(as_of="2020-03"))
     assert axes.texts[0].get_text().startswith("Nothing to plot")
     assert len(drawn(payments.capsule.plot.revenue(since="2025-03", as_of="2025-03"))) == 2
+    with pytest.raises(UserError, match="since=2025-04 begins after 2025-04-01 00:00 UTC"):
+        payments.capsule.plot.revenue(since="2025-04", as_of="2025-03")
 
 
 @pytest.fixture

@@ -291,3 +291,8 @@ def test_very_many_apps_are_compared_with_their_summaries():
         ["app 7", 1350, 1],
         ["app 7", 0, 7],
     ]
+
+
+def test_no_payments_are_reconciled_without_a_warning(recwarn):
+    table, _ = findings([])
+    assert table.attrs["balanced"] == "no" and not recwarn.list

@@ -1,6 +1,7 @@
 """Blocks as HTML and text: tables, images, suggestions, and those of unexpected shape."""
 
 import html as html_module
+import re
 from textwrap import dedent
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ from cpsl_notebook.magics import input_transformer
 from cpsl_notebook.reply.blocks import block_html, block_text
 from cpsl_notebook.reply.cell_source import cell_source
 from cpsl_notebook.reply.rendering import html, plain
-from cpsl_notebook.reply.style import CELL, TABLE
+from cpsl_notebook.reply.style import TABLE
 from cpsl_notebook.sanitize import clean
 
 PIXEL = (
@@ -75,6 +76,15 @@ def test_activity_shows_links_and_fields(fields):
     )
 
 
+def test_links_and_fields_that_are_left_out_are_counted():
+    links = [f"https://a.example/{n};" for n in range(60)]
+    fields = {f"field {n};": n for n in range(70)}
+    block = {"type": "activity", "payload": {"label": "Read", "links": links, "fields": fields}}
+    for shown in (block_html(block, "shop"), block_text(block, "shop")):
+        assert "10 more links: see `blocks`" in shown and "20 more fields: see `blocks`" in shown
+        assert "field 49;" in shown and "field 50;" not in shown
+
+
 @pytest.mark.parametrize("kind", ["approval_prompt", "integration_prompt", "file_upload"])
 def test_prompt_says_where_it_is_answered(kind):
     block = {"type": kind, "payload": {"title": "Send the refund?"}}
@@ -98,13 +108,10 @@ def test_table_has_title_header_and_aligned_numbers():
     block = table_block(rows, ["Queue", {"label": "Threads"}], title="By queue")
     shown = block_html(block, "shop")
     assert shown == (
-        '<p dir="auto"><strong>By queue</strong></p>'
-        f'<table style="{TABLE}"><thead><tr><th dir="auto" style="{CELL}">Queue</th>'
-        '<th dir="auto" style="text-align:right">Threads</th></tr></thead>\n'
-        f'<tbody><tr><td dir="auto" style="{CELL}">billing</td>'
-        '<td dir="auto" style="text-align:right">33</td></tr>\n'
-        f'<tr><td dir="auto" style="{CELL}">mobile</td>'
-        '<td dir="auto" style="text-align:right">15</td></tr></tbody></table>'
+        "<p dir=auto><strong>By queue</strong></p>"
+        f"<table style={TABLE}><thead><tr><th dir=auto>Queue<th dir=auto align=right>Threads"
+        "<tbody><tr><td dir=auto>billing<td align=right>33"
+        "<tr><td dir=auto>mobile<td align=right>15</table>"
     )
     assert (
         block_text(block, "shop").split() == "By queue Queue Threads billing 33 mobile 15".split()
@@ -175,7 +182,7 @@ def test_image_with_other_url_is_never_shown(url):
 def test_notification_is_the_status_until_text_follows():
     reply = reply_with("", "running")
     reply.add_event({"block": {"type": "notification", "payload": {"text": "Reading…"}}})
-    assert '<div role="status" style="opacity:.75;font-size:.85em">Reading…</div>' in html(reply)
+    assert "<div role=status style=opacity:.75;font-size:.85em>Reading…</div>" in html(reply)
     reply.add_event({"text": "Done."})
     assert "Reading…" not in html(reply) and "Reading…" not in plain(reply)
 
@@ -184,12 +191,54 @@ def suggestions(*items):
     return {"type": "suggestions", "payload": {"suggestions": list(items)}}
 
 
-def test_suggestion_shows_the_cell_that_sends_it():
-    block = suggestions({"label": "Urgent ones", "value": "Which are <urgent>?"})
-    assert ">%%capsule shop\nWhich are &lt;urgent&gt;?</code>" in block_html(block, "shop")
-    assert block_text(block, "shop") == (
-        "You could ask:\n- Urgent ones:\n\n    %%capsule shop\n    Which are <urgent>?\n"
+def test_suggestion_is_one_line_with_the_cell_that_sends_it():
+    block = suggestions(
+        {"label": "Which are <urgent>?", "value": "Which are <urgent>?"},
+        {"label": "By queue", "value": "Count the threads of each queue."},
+        {"value": "Is {{ x }} open?"},
     )
+    shown = block_html(block, "shop")
+    assert re.findall("<summary>(.*?)</summary>", shown) == [
+        "Which are &lt;urgent&gt;?",
+        "By queue",
+        "Is {{ x }} open?",
+    ]
+    assert [
+        html_module.unescape(cell) for cell in re.findall("<pre [^>]*>([^<]*)</pre>", shown)
+    ] == [
+        "%%capsule shop\nWhich are <urgent>?",
+        "%%capsule shop\nCount the threads of each queue.",
+        "%%capsule shop --raw\nIs {{ x }} open?",
+    ]
+    assert block_text(block, "shop") == dedent("""\
+        You could ask, in a cell that starts with `%%capsule shop`:
+        - Which are <urgent>?
+        - By queue:
+
+            %%capsule shop
+            Count the threads of each queue.
+
+        - Is {{ x }} open?:
+
+            %%capsule shop --raw
+            Is {{ x }} open?
+        """)
+
+
+def test_suggestions_that_are_left_out_are_counted():
+    block = suggestions(*({"label": f"Question {n};"} for n in range(60)))
+    for shown in (block_html(block, "shop"), block_text(block, "shop")):
+        assert shown.count("Question 49;") and not shown.count("Question 50;")
+        assert "10 more suggestions: see `blocks` of the reply" in shown
+
+
+def test_very_long_prompt_is_not_cut_off_in_its_cell():
+    block = suggestions(
+        {"label": "Try", "value": "x" * 10_001}, {"label": "a", "value": "x" * 10_000}
+    )
+    for shown in (block_html(block, "shop"), block_text(block, "shop")):
+        assert "Try (its prompt is too long: see `blocks` of the reply (`%capsule last`))" in shown
+        assert "x" * 10_000 in shown and "x" * 10_001 not in shown and "…" not in shown
 
 
 PROMPTS = st.text(
@@ -203,7 +252,7 @@ PROMPTS = st.text(
 @given(PROMPTS.filter(bool))
 def test_suggestion_copied_from_page_or_text_sends_its_prompt(prompt):
     block = suggestions({"label": "Try", "value": prompt})
-    page = block_html(block, "shop").partition('pre-wrap">')[2].partition("</code>")[0]
+    page = block_html(block, "shop").partition("user-select:all>")[2].partition("</pre>")[0]
     text = block_text(block, "shop").partition("- Try:")[2]
     manager = TransformerManager()
     input_transformer.install(SimpleNamespace(input_transformer_manager=manager))
@@ -214,14 +263,6 @@ def test_suggestion_copied_from_page_or_text_sends_its_prompt(prompt):
         assert cell == cell_source("shop", prompt)
         exec(manager.transform_cell(cell), {"get_ipython": lambda: shell})
     assert sent == [("capsule", f"shop{raw}", f"{prompt}\n")] * 2
-
-
-def test_suggestion_whose_label_is_its_prompt_is_shown_once():
-    block = suggestions({"label": "Which are urgent?", "value": "Which are urgent?"})
-    assert block_html(block, "shop").count("Which are urgent?") == 1
-    assert block_text(block, "shop") == (
-        "You could ask:\n    %%capsule shop\n    Which are urgent?\n"
-    )
 
 
 def test_cell_source_quotes_the_app():

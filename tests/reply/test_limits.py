@@ -6,9 +6,18 @@ import pytest
 from replies import reply_with, table_block
 
 from cpsl_notebook import Reply
+from cpsl_notebook.reply import markdown, model, rendering
 from cpsl_notebook.reply.expected_format import format_error
-from cpsl_notebook.reply.limits import MAX_BLOCKS, MAX_FORMATTED, Budget
+from cpsl_notebook.reply.limits import (
+    MAX_BLOCKS,
+    MAX_FORMATTED,
+    MAX_IMAGES,
+    MAX_LINES,
+    MAX_PLAIN,
+    Budget,
+)
 from cpsl_notebook.reply.rendering import html, plain
+from cpsl_notebook.sanitize import clean
 
 LINK = "[![a](https://x.example/a.png)](https://x.example) "
 PIECES = [
@@ -74,8 +83,29 @@ def test_any_blocks_are_shown_in_bounded_time(block):
     reply = reply_with(blocks=[block] * 2_000)
     assert seconds_to_show(reply) < 5
     for shown in (html(reply), plain(reply)):
-        assert " blocks. They are in `blocks` of the reply (`%capsule last`)." in shown
-        assert len(shown) < 2_500_000
+        assert "Not shown: 1,800 blocks. They are in `blocks` of the reply" in shown
+        assert len(shown) < 2_000_000
+
+
+LONG_BLOCKS = {
+    "table": table_block([["x" * 1_000] * 50] * 100),
+    "wide table": table_block(
+        [[f"{row} " * (row == column) * 500 for column in range(50)] for row in range(50)]
+    ),
+    "suggestions": BLOCKS["suggestions"],
+}
+
+
+@pytest.mark.parametrize("block", LONG_BLOCKS.values(), ids=LONG_BLOCKS)
+def test_long_blocks_are_shown_in_part_and_later_ones_too(block):
+    blocks = []
+    for number in range(50):
+        blocks += [block, {"type": "activity", "payload": {"label": f"step {number};"}}]
+    reply = reply_with(blocks=blocks)
+    for shown in (html(reply), plain(reply)):
+        assert "Not shown" not in shown and len(shown) < 2_000_000
+        assert all(f"step {number};" in shown for number in range(50))
+        assert shown.count(" more ") >= 40
 
 
 def test_many_blocks_are_counted():
@@ -88,14 +118,61 @@ def test_many_blocks_are_counted():
 
 
 def test_long_text_is_formatted_then_plain_then_counted():
-    line = "**bold** words\n\n"
+    line = "**bold** words of a longer line\n\n"
     reply = reply_with(line * 200_000)
     shown = html(reply)
+    formatted = MAX_FORMATTED // len(line) * len(line)
     assert shown.count("<strong>") == MAX_FORMATTED // len(line)
     assert "**bold** words" in shown
-    hidden = 200_000 * len(line) - MAX_FORMATTED - 1_000_000
+    hidden = 200_000 * len(line) - formatted - 1_000_000
     assert f"Not shown: {hidden:,} characters." in shown
-    assert plain(reply) == reply.text.strip()
+    text, note = plain(reply).rsplit("\n\n", 1)
+    assert reply.text.startswith(text) and len(text) > 1_000_000
+    assert note.startswith(f"Not shown: {hidden:,} characters.")
+
+
+def test_text_of_many_lines_is_formatted_in_part():
+    shown = html(reply_with("- a\n" * (MAX_LINES + 100)))
+    assert shown.count("<li dir=auto>") == MAX_LINES and shown.count("- a&#10;") == 100
+
+
+LARGE = {
+    "text": "word " * 4_000_000,
+    "lines": "a\n" * 10_000_000,
+    "controls": "\x9b" * 20_000_000,
+    "escapes": "\x1b[31m" * 4_000_000,
+    "surrogates": "\ud83d" * 20_000_000,
+}
+
+
+@pytest.mark.parametrize("text", LARGE.values(), ids=LARGE)
+def test_only_the_shown_part_of_a_large_text_is_cleaned_and_converted(monkeypatch, text):
+    cleaned = []
+
+    def counted(part):
+        cleaned.append(len(part))
+        return clean(part)
+
+    def convert(text, lone=None):
+        raise AssertionError("the whole text is converted")
+
+    for module in (markdown, rendering):
+        monkeypatch.setattr(module, "clean", counted)
+    monkeypatch.setattr(model, "join_surrogates", convert)
+    reply = reply_with(text)
+    assert "Not shown: " in html(reply) and "Not shown: " in plain(reply)
+    assert sum(cleaned) < 3 * (MAX_FORMATTED + MAX_PLAIN)
+
+
+@pytest.mark.parametrize("size", [5, 5_000_000])
+def test_images_beyond_the_limit_are_not_shown_and_the_reason_is_given(size):
+    url = "data:image/png;base64," + "A" * size
+    reply = reply_with(blocks=[{"type": "image", "payload": {"url": url, "alt": "a chart"}}] * 6)
+    shown = html(reply)
+    fitting = 6 if size == 5 else MAX_IMAGES // size - 1
+    assert shown.count("<img ") == fitting
+    reason = "[image: a chart; not shown, because it is too large: see `blocks` of the reply"
+    assert shown.count(reason) == 6 - fitting
 
 
 def test_limits_are_those_of_the_whole_reply():

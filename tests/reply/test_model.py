@@ -139,6 +139,25 @@ def test_whole_response_keeps_the_order_of_texts_and_blocks():
     assert reply.parts == ["one\n\ntwo", block, block, "3"]
 
 
+def test_joined_pieces_are_the_same_reply_with_one_string_for_each_text():
+    reply = Reply("shop", "x")
+    for _ in range(1_000):
+        reply.add_event({"text": "word "})
+    reply.add_event({"text": "\ud83d"})
+    reply.add_event({"id": "n", "type": "notification", "payload": {"text": "Reading…"}})
+    reply.add_event({"text": "\ude00"})
+    for number in range(3):
+        reply.add_event({"id": str(number), "type": "x", "payload": {}})
+    parts, text, blocks = reply.parts, reply.text, reply.blocks
+    reply.join_pieces()
+    assert len(reply.pieces) == 6 and reply.pieces[0] == "word " * 1_000 + "\ud83d"
+    assert (reply.parts, reply.text, reply.blocks) == (parts, text, blocks)
+    assert reply.text.endswith(" 😀")
+    replacement = {"id": "1", "type": "y", "payload": {}}
+    reply.add_event(replacement)
+    assert reply.blocks[2] is replacement and len(reply.blocks) == 4
+
+
 def test_block_with_an_id_that_is_not_text_or_number_replaces_none():
     reply = Reply("shop", "x")
     for _ in range(2):

@@ -15,6 +15,7 @@ import pandas as pd
 from pandas.api import types
 
 from cpsl_notebook.earnings.dates import zone
+from cpsl_notebook.earnings.ledger.arguments import as_path
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.files import replacing
 from cpsl_notebook.progress import row_progress
@@ -85,7 +86,7 @@ def to_excel(self: Earnings, path: str | Path, *, tz: str = "UTC") -> Path:
             "Write fewer rows, or use to_parquet()."
         )
     zone(tz)
-    path = Path(path).expanduser()
+    path = as_path(path, "payments.xlsx")
     about = pd.DataFrame({"attribute": frame.attrs.keys(), "value": frame.attrs.values()})
     try:
         with replacing(path) as scratch, scratch.open("xb") as file:

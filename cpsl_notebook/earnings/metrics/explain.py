@@ -85,6 +85,10 @@ def explain(self: Earnings, rows: pd.DataFrame, column: str) -> pd.DataFrame:
            month                   paid_at payer  counted_cents
     0 2026-02-01 2026-01-06 00:00:00+00:00    bo          -1500
     """
+    if not isinstance(column, str):
+        raise UserError(
+            f"column must be the name of a column, such as 'closing_cents', not {column!r}."
+        )
     name, options = _origin(rows)
     figure, is_money = _figure(rows, name, column)
     ledger = build(self._frame, as_of=pd.Timestamp(rows.attrs["as_of"]), by=options.get("by"))

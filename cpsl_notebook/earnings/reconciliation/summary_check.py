@@ -10,6 +10,7 @@ import pandas as pd
 from cpsl_notebook.earnings.ledger.amounts import Unit, cents
 from cpsl_notebook.earnings.ledger.column_values import PAYOUT_STATES, key
 from cpsl_notebook.earnings.ledger.ledger import Ledger
+from cpsl_notebook.earnings.ledger.overflow import check_sums
 from cpsl_notebook.earnings.ledger.roles import AMOUNTS, ROLES, infer, name_implies_cents
 from cpsl_notebook.earnings.reconciliation.payment_checks import CannotRunError
 from cpsl_notebook.errors import UserError
@@ -107,6 +108,7 @@ def compare_payout_states(ledger: Ledger, earnings: pd.DataFrame) -> list[dict[s
     rows = ledger.rows[ledger.rows["payout_state"].notna()]
     unknown = set(rows["app"][rows["net_cents"].isna()])
     sums: dict[Any, dict[str, int]] = {app: {} for app in ledger.rows["app"].dropna().unique()}
+    check_sums(rows[["net_cents"]], [rows["app"], rows["payout_state"]])
     by_state = rows.groupby(["app", "payout_state"], observed=True)["net_cents"].sum()
     for app, state, total in by_state.reset_index().itertuples(index=False):
         sums[app][str(state)] = int(total)
@@ -134,6 +136,7 @@ def _sums_by_app(ledger: Ledger) -> dict[str, dict[Hashable, Any]]:
     rows = ledger.rows
     names = [name for name in (ROLES[role] for role in AMOUNTS) if name not in ledger.missing]
     by_app = rows.groupby("app", observed=True)
+    check_sums(rows[names], [rows["app"]])
     sums = by_app[names].sum().astype(object)
     sums[rows[names].isna().groupby(rows["app"], observed=True).any()] = None
     currencies = by_app["currency"].nunique()

@@ -24,8 +24,8 @@ _IDENTITY = ["row", *_OWNER]
 _BASES = ["gross_cents", "net_cents"]
 
 
-_EXACT = 2**62
-"""Sums below this fit into 64 bits."""
+_EXACT = 2**59
+"""Sums below this, and small multiples of them, fit into 64 bits."""
 
 
 @dataclass(frozen=True)
@@ -164,10 +164,13 @@ class Timeline:
 
     def _monthly(self, amount: str) -> npt.NDArray[Any]:
         """Return the part of each payment that counts for a month, in units of 1 / scale cents."""
-        cents, parts = self.periods[amount].to_numpy(np.int64), self.scale // self.periods["term"]
-        fits = np.abs(cents.astype(float)).sum() * self.scale < _EXACT
+        return self.scaled(self.periods[amount], self.scale // self.periods["term"]).to_numpy()
+
+    def scaled(self, cents: pd.Series[Any], parts: pd.Series[Any] | int) -> pd.Series[Any]:
+        """Return amounts times a number of parts of a cent, which is at most the scale."""
+        fits = np.abs(cents.to_numpy(float)).sum() * self.scale < _EXACT
         # Python's integers are slower, but have no limit.
-        scaled: npt.NDArray[Any] = (cents if fits else cents.astype(object)) * parts.to_numpy()
+        scaled: pd.Series[Any] = cents.astype("int64" if fits else object) * parts
         return scaled
 
 
