@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 
 from cpsl_notebook.earnings.calendar import PROVISIONAL_DAYS
-from cpsl_notebook.earnings.subscriptions.due_dates import EARLY_DAYS, NEVER, due_date
+from cpsl_notebook.earnings.subscriptions.due_dates import EARLY_DAYS, due_date
 
 __all__ = ["FEW", "Chain", "OpenChains", "Payment", "Period"]
 
@@ -113,7 +113,6 @@ class OpenChains:
     def __init__(self) -> None:
         self._count = 0
         self._chains: list[Chain] = []
-        self._all_open_until = NEVER
         self._index: _Index | None = None
 
     def begin(self, payment: Payment, *, is_extra: bool) -> Chain:
@@ -127,8 +126,8 @@ class OpenChains:
         self._count += 1
         chain.open_due_date()
         if self._index is None:
+            self._chains = [each for each in self._chains if day <= each.open_until]
             self._chains.append(chain)
-            self._all_open_until = min(self._all_open_until, chain.open_until)
             if len(self._chains) > FEW:
                 self._index = _Index(self._chains)
         else:
@@ -142,20 +141,14 @@ class OpenChains:
 
     def that_may_be_renewed(self, payment: Payment) -> Iterator[Chain] | list[Chain]:
         """Return chains, among which is the one that the payment renews."""
-        day = payment[2]
-        if self._index is not None:
-            return self._index.that_may_be_renewed(payment)
-        if day > self._all_open_until:
-            self._chains = [chain for chain in self._chains if day <= chain.open_until]
-            self._all_open_until = min([chain.open_until for chain in self._chains], default=NEVER)
-        return self._chains
+        return self._chains if self._index is None else self._index.that_may_be_renewed(payment)
 
     def of_the_plan(self, payment: Payment) -> Iterator[Chain] | list[Chain]:
-        """Return open chains, among which is one of the same plan as the payment."""
+        """Return chains, among which is an open one of the payment's plan, if there is any."""
         return self._chains if self._index is None else self._index.of_the_plan(payment)
 
     def that_may_be_superseded(self, payment: Payment) -> Iterator[Chain] | list[Chain]:
-        """Return open chains, among which is the one that the payment supersedes."""
+        """Return chains, among which is the one that the payment supersedes."""
         return self._chains if self._index is None else self._index.that_may_be_superseded(payment)
 
 

@@ -91,7 +91,7 @@ def _find_renewed(chains: Iterable[Chain], payment: Payment) -> Chain | None:
     candidates = [
         chain
         for chain in chains
-        if chain.due - EARLY_DAYS <= day
+        if chain.due - EARLY_DAYS <= day <= chain.open_until
         and (chain.subscription == subscription or subscription < 0 or chain.subscription < 0)
         and (not chain.is_extra or chain.price == price)
     ]
@@ -111,9 +111,12 @@ def _find_renewed(chains: Iterable[Chain], payment: Payment) -> Chain | None:
 
 def _is_extra(chains: Iterable[Chain], payment: Payment) -> bool:
     """Return whether a payment that renews nothing is made while its plan is in force."""
-    subscription, term = payment[4:6]
+    _, _, day, _, subscription, term, _ = payment
     return any(
-        not chain.is_extra and chain.term == term and subscription in (chain.subscription, -1)
+        day <= chain.open_until
+        and not chain.is_extra
+        and chain.term == term
+        and subscription in (chain.subscription, -1)
         for chain in chains
     )
 
