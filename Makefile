@@ -2,6 +2,7 @@
 # make test    run every test
 # make hosts   check the packages of hosted notebooks; make lowest tests the lowest versions
 # make lab     open JupyterLab on the quickstart
+# make notebooks execute the notebooks and store their outputs
 # make docs    build the documentation; make pictures renews its pictures
 # make lint    check style, types, docstrings and the direction of imports
 # make bench   measure the client against the official SDK, the frames against pandas and others
@@ -17,10 +18,10 @@ SOURCES := $(shell find cpsl cpsl_notebook -name '*.py')
 DESCRIPTIONS := cpsl/capsule.binpb cpsl_notebook/local/capsule.binpb
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test cover hosts lowest lab docs pictures lint bench lock generate clean
+.PHONY: help demo test cover hosts lowest lab notebooks docs pictures lint bench lock generate clean
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n 's/^# make/make/p' Makefile
 
 demo: $(READY)
 	$(BIN)/python notebooks/demo.py
@@ -40,6 +41,9 @@ lowest: $(READY)
 
 lab: $(READY)
 	$(BIN)/jupyter lab notebooks/quickstart.ipynb
+
+notebooks: $(READY)
+	$(BIN)/python tests/support/stored_notebooks.py
 
 docs: $(READY)
 	$(BIN)/python docs/build.py

@@ -157,5 +157,10 @@ def _from_arrow(data: Any) -> pd.DataFrame:
         table = pa.Table.from_arrays(columns, names=names)
     else:
         table = pa.table({"value": column})
-    frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
+    # pyarrow cannot select rows of string views, which newer versions of polars send.
+    fields = [
+        field.with_type(pa.large_string()) if pa.types.is_string_view(field.type) else field
+        for field in table.schema
+    ]
+    frame: pd.DataFrame = table.cast(pa.schema(fields)).to_pandas(types_mapper=pd.ArrowDtype)
     return frame

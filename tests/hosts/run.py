@@ -83,7 +83,9 @@ def lowest() -> int:
     lock.parent.mkdir(exist_ok=True)
     run_uv("pip", "compile", *sources, *ours, *how)
     editable = ("-e", "./cpsl", "-e", ".")
-    python = environment("lowest", "-r", "build/lowest.txt", "--group", "dev", python=oldest)
+    python = environment(
+        "lowest", "-r", "build/lowest.txt", "--group", "dev", "setuptools<80", python=oldest
+    )
     install(python, "--no-deps", *editable)
     options = ["--ignore=tests/browser", "--ignore=tests/project", "-p", "no:cacheprovider"]
     return subprocess.run([str(python), "-m", "pytest", "-q", *options], cwd=ROOT).returncode
