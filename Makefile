@@ -2,6 +2,8 @@
 # make test    run every test
 # make hosts   check the packages of hosted notebooks; make lowest tests the lowest versions
 # make lab     open JupyterLab on the quickstart
+# make notebooks execute the notebooks and store their outputs
+# make docs    build the documentation; make pictures renews its pictures
 # make lint    check style, types, docstrings and the direction of imports
 # make bench   measure the client against the official SDK, the frames against pandas and others
 # make cover   run every test and report branch coverage
@@ -16,10 +18,10 @@ SOURCES := $(shell find cpsl cpsl_notebook -name '*.py')
 DESCRIPTIONS := cpsl/capsule.binpb cpsl_notebook/local/capsule.binpb
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test cover hosts lowest lab lint bench lock generate clean
+.PHONY: help demo test cover hosts lowest lab notebooks docs pictures lint bench lock generate clean
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n 's/^# make/make/p' Makefile
 
 demo: $(READY)
 	$(BIN)/python notebooks/demo.py
@@ -39,6 +41,15 @@ lowest: $(READY)
 
 lab: $(READY)
 	$(BIN)/jupyter lab notebooks/quickstart.ipynb
+
+notebooks: $(READY)
+	$(BIN)/python tests/support/stored_notebooks.py
+
+docs: $(READY)
+	$(BIN)/python docs/build.py
+
+pictures: $(READY)
+	$(BIN)/python docs/pictures.py
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -66,6 +77,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/earnings.py
 	$(BIN)/python benchmarks/rendering.py
 	$(BIN)/python benchmarks/sweeps.py
+	$(BIN)/python benchmarks/growth.py
 
 lock: $(READY)
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 \

@@ -6,7 +6,7 @@ from typing import Any
 
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
-_PICTURE = re.compile(r"!\[[^]]*\]\((?!https?:)[^)]*\)\n*")
+_PICTURE = re.compile(r"(?:!\[[^]]*\]\((?!https?:)[^)]*\)|<picture>.*?</picture>)\n*", re.DOTALL)
 _LINK = re.compile(r"\[`?([^]`]*)`?\]\((?!https?:|#)[^)]*\)")
 
 

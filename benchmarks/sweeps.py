@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
-import tracemalloc
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -25,8 +25,27 @@ from cpsl_notebook import sweep
 ROUNDS = 3
 ROWS, ACTIVE, DELAY = 1_024, 32, 0.1
 DASK_ROWS, DASK_ACTIVE = 600, 16
-SMALL, LARGE = 2_000, 20_000  # rows, for memory
+SIZES = (4_000, 20_000)  # rows, for memory
 PROMPT = "Classify this thread in one word: {{ value }}"
+
+MEASURED = """
+import sys
+import cpsl
+from cpsl_notebook import sweep
+
+def memory(name):
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith(name)) * 1024
+
+rows, app = int(sys.argv[1]), sys.argv[2]
+client = cpsl.Client()
+sweep(range(2_000), "{{ value }}", app, client=client, progress=False)  # imports, and threads
+before = memory("VmRSS")
+with open("/proc/self/clear_refs", "w") as peak:
+    peak.write("5")  # the peak is that from now on
+answers = sweep(range(rows), "row {{ value }}", app, client=client, progress=False)
+print(memory("VmHWM") - before - answers.memory_usage(deep=True).sum())
+"""
 
 
 def main() -> None:
@@ -38,7 +57,7 @@ def main() -> None:
         sweep(range(ACTIVE), PROMPT, APP, client=client, progress=False)  # imports
         threads(gateway, client, Path(folder))
         many_in_flight(gateway, client)
-        memory(gateway, client)
+        memory(gateway)
         dask(gateway, client)
 
 
@@ -92,22 +111,18 @@ def many_in_flight(gateway: FastGateway, client: cpsl.Client) -> None:
     gateway.delay = 0.0
 
 
-def memory(gateway: FastGateway, client: cpsl.Client) -> None:
-    """Compare the peak of memory, beside the result, of a short and a long sweep."""
-    beside = {}
-    gateway.keeps_log = False  # which would count as memory of this process
-    for rows in (SMALL, LARGE):
-        prompts = [f"row {number}" for number in range(rows)]
-        tracemalloc.start()
-        answers = sweep(prompts, "{{ value }}", APP, client=client, progress=False)
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        beside[rows] = (peak - answers.memory_usage(deep=True).sum()) / 1e6
+def memory(gateway: FastGateway) -> None:
+    """Compare the peak of a process's memory, beside the result, of short and long sweeps."""
+    gateway.keeps_log = False
+    beside = []
+    for rows in SIZES:
+        command = [sys.executable, "-c", MEASURED, str(rows), APP]
+        ran = subprocess.run(command, check=True, capture_output=True, text=True)
+        beside.append(int(ran.stdout))
+        show(f"memory beside the result, {rows:,} rows, MB", beside[-1] / 1e6, "")
     gateway.keeps_log = True
-    for rows, size in beside.items():
-        show(f"memory beside the result, {rows:,} rows, MB", size, "")
-    grown = (beside[LARGE] - beside[SMALL]) / (LARGE - SMALL) * 1e6
-    show("memory beside the result, bytes a further row", grown, "")
+    grown = (beside[-1] - beside[0]) / (SIZES[-1] - SIZES[0])
+    show("memory beside the result, bytes a further row", grown, "≤ 50")
 
 
 def dask(gateway: FastGateway, client: cpsl.Client) -> None:

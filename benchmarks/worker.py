@@ -17,11 +17,12 @@ def main() -> None:
     started = time.perf_counter()
     import cpsl
 
+    client_class = cpsl.Client  # ours imports it at the first access
     imported = time.perf_counter() - started
     if name == "import":
         result = {"seconds": imported}
     else:
-        result = MEASUREMENTS[name](cpsl.Client(token="bench", gateway_url=url))
+        result = MEASUREMENTS[name](client_class(token="bench", gateway_url=url))
     print(json.dumps(result))
 
 

@@ -14,29 +14,28 @@ Examples
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
 
-from cpsl.errors import (
-    AppNotFoundError,
-    AuthenticationError,
-    CannotConnectError,
-    CapsuleError,
-    CredentialsError,
-    GatewayError,
-    InvalidRequestError,
-    NotFoundError,
-    PermissionDeniedError,
-    ProtocolError,
-    RateLimitedError,
-    StreamInterrupted,
-    StreamTimedOut,
-    TimedOutError,
-    TLSError,
-    TooLargeError,
-)
-
+TYPE_CHECKING = False  # as typing.TYPE_CHECKING, which takes longer to import than all of this
 if TYPE_CHECKING:
     from cpsl.client import Client
+    from cpsl.errors import (
+        AppNotFoundError,
+        AuthenticationError,
+        CannotConnectError,
+        CapsuleError,
+        CredentialsError,
+        GatewayError,
+        InvalidRequestError,
+        NotFoundError,
+        PermissionDeniedError,
+        ProtocolError,
+        RateLimitedError,
+        StreamInterrupted,
+        StreamTimedOut,
+        TimedOutError,
+        TLSError,
+        TooLargeError,
+    )
     from cpsl.models import ChatResponse, StreamChunk
     from cpsl.stream import Stream
     from cpsl.timeouts import Seconds
@@ -65,7 +64,9 @@ __all__ = [
     "TooLargeError",
 ]
 
-# Imported at the first access, so that the command line handles Ctrl-C while it loads.
+__version__ = "0.1.0"
+
+# Imported at the first access, so that the command line starts fast and handles Ctrl-C while it loads.
 _MODULES = {
     "ChatResponse": "models",
     "Client": "client",
@@ -78,10 +79,10 @@ _MODULES = {
 if not TYPE_CHECKING:  # otherwise a type checker would accept every name
 
     def __getattr__(name):
-        if name not in _MODULES:
+        if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
-        globals()[name] = value
+        module = importlib.import_module(f"{__name__}.{_MODULES.get(name, 'errors')}")
+        globals()[name] = value = getattr(module, name)
         return value
 
 

@@ -1,9 +1,9 @@
-"""One call of the client: its time limits, and how another thread ends it.
+"""The time limits of one client call, and its cancellation from another thread.
 
 Closing a response hangs while another thread reads from it, and before the headers have arrived there
 is no response to close. Shutting the socket down wakes the waiting thread in both cases, and also
-while it connects. The connections of `cpsl.connections` therefore tell the call that runs on their
-thread how to end what they are waiting for.
+while it connects. Each connection of `cpsl.connections` therefore registers a function with the call
+that runs on its thread; cancelling the call runs the function, which shuts the socket down.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Call:
         Whether any part of the last request may have reached the service.
     repeatable : bool
         Whether the last request may be sent again although the service may have acted on it.
-    requested : bool
+    cancelled : bool
         Whether the call was cancelled.
     expired : bool
         Whether the call was cancelled because `max_seconds` had passed.
@@ -51,10 +51,10 @@ class Call:
         self.max_seconds = max_seconds
         self.sent: bool = False
         self.repeatable: bool = True
-        self.requested: bool = False
+        self.cancelled: bool = False
         self.expired: bool = False
         self._pid = os.getpid()
-        self._cancelled = threading.Event()
+        self._cancel_event = threading.Event()
         self._abort: Callable[[], object] | None = None
         self._lock = threading.RLock()  # a signal handler may run on the same thread
         self._deadline = math.inf
@@ -79,7 +79,7 @@ class Call:
 
     @contextlib.contextmanager
     def watch(self, *, repeatable: bool) -> Iterator[None]:
-        """Watch the connections that this thread uses within the block."""
+        """Make this the current call of the thread within the block."""
         self.sent, self.repeatable = False, repeatable
         _running.call = self
         try:
@@ -88,14 +88,14 @@ class Call:
             _running.call = None
 
     def attach(self, abort: Callable[[], object]) -> None:
-        """Set what ends the current wait; call it at once if the call is cancelled already."""
+        """Register the function that ends the current wait; run it now if the call is cancelled."""
         with self._lock:
             self._abort = abort
-            if self.requested:
+            if self.cancelled:
                 self._end_wait()
 
     def finish(self) -> None:
-        """Stop watching: another call may use the connection now."""
+        """Detach from the connection, which another call may use now."""
         with self._lock:
             self._abort = None
         _watchdog.discard(self)
@@ -103,18 +103,18 @@ class Call:
     def cancel(self) -> None:
         """Cancel the call."""
         with self._lock:
-            self.requested = True
-            self._cancelled.set()
+            self.cancelled = True
+            self._cancel_event.set()
             self._end_wait()
 
     def expire(self) -> None:
         """Cancel the call because its time limit has passed."""
-        self.expired = not self.requested
+        self.expired = not self.cancelled
         self.cancel()
 
     def wait(self, seconds: float) -> bool:
         """Sleep for some seconds or until the call is cancelled; return whether it is."""
-        return self._cancelled.wait(seconds)
+        return self._cancel_event.wait(seconds)
 
     def _end_wait(self) -> None:
         # A forked process shares the connection: shutting it down would end the parent's reply.
@@ -164,8 +164,9 @@ class _Watchdog:
                     self._running = False
                     return
                 if not over:
-                    self._wakes = min(self._due.values(), default=idle_since + _IDLE)
-                    self._changed.wait(min(self._wakes - now, threading.TIMEOUT_MAX))
+                    # Wake up even if no deadline is near, to notice that all calls have ended.
+                    self._wakes = min([*self._due.values(), now + _IDLE])
+                    self._changed.wait(self._wakes - now)
             for call in over:
                 call.expire()
 
@@ -173,11 +174,11 @@ class _Watchdog:
 _watchdog = _Watchdog()
 
 
-def _forget_watchdog() -> None:
-    """Reset the watchdog in a forked process, which has no thread and perhaps a held lock."""
+def _replace_watchdog() -> None:
+    """Replace the watchdog in a forked process: its thread is gone and its lock may be held."""
     global _watchdog
     _watchdog = _Watchdog()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_watchdog)
+    os.register_at_fork(after_in_child=_replace_watchdog)

@@ -1,28 +1,28 @@
-"""The command line of ``cpsl``: parse it, run a command, print an error as one line."""
+"""The command line of ``cpsl``: parse it, then run a command.
+
+Help, the version and usage errors appear immediately, because this module has no slow imports:
+`cpsl.commands`, which imports the client, is imported after the command line is parsed.
+"""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import logging
 import math
 import os
 import re
 import sys
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from importlib import metadata
-from typing import Any, NoReturn, TextIO
+from collections.abc import Sequence
 
-from cpsl import commands, completion, smoke
-from cpsl.cli_output import print_note
-from cpsl.errors import CapsuleError
-from cpsl.sanitize import one_line
+from cpsl import __version__, completion
+
+TYPE_CHECKING = False  # as in `cpsl`
+if TYPE_CHECKING:
+    from typing import Any, NoReturn, TextIO
 
 __all__ = ["parse", "run"]
 
-Command = Callable[[argparse.Namespace], int]
-
+_FAILED = 1
 _PIPE_CLOSED = 141  # the exit status of a shell command that SIGPIPE ended
 
 _EPILOG = """\
@@ -41,7 +41,7 @@ environment:
 exit status:
   0  success
   1  the service or the app failed
-  2  the app was not asked: no credentials, no connection, no such app, or an invalid command line
+  2  nothing was sent to the app: no credentials, no connection, no such app, or invalid arguments
   130  interrupted
 """
 
@@ -50,72 +50,64 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command and return the exit status that `cpsl.launcher.main` describes."""
     for stream in (sys.stdout, sys.stderr):
         _replace_unencodable(stream)
-    with _one_line_messages():
-        return _run(arguments)
-
-
-def _run(arguments: Sequence[str]) -> int:
     try:
         try:
-            options = parse(arguments)
-            logging.getLogger("cpsl").setLevel(logging.INFO if options.verbose else logging.WARNING)
-            status: int = options.command(options)
+            status = _run_command(parse(arguments))
         except SystemExit as ended:  # --help, --version, or an invalid command line
             status = int(ended.code or 0)
         sys.stdout.flush()
-    except CapsuleError as error:
-        print_note(str(error))
-        return commands.FAILED if smoke.reached_app(error) else commands.NOT_ASKED
     except OSError as error:
         # Python flushes standard output again at exit, which must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
             return _PIPE_CLOSED
+        from cpsl.cli_output import print_note
+
         print_note(f"Cannot read or write ({error.strerror}): check standard input and output.")
-        return commands.FAILED
+        return _FAILED
     return status
 
 
+def _run_command(options: argparse.Namespace) -> int:
+    if options.command == "help":
+        parse([options.topic, "--help"] if options.topic else ["--help"])
+    elif options.command == "completion":
+        print(completion.script(options.shell, _parsers()[1]), end="")  # noqa: T201
+    else:
+        from cpsl import commands
+
+        return commands.run(options)
+    return 0
+
+
 def _replace_unencodable(stream: TextIO) -> None:
-    """Print a question mark for a character that the encoding of a stream does not have."""
+    """Print a question mark for each character that the stream's encoding does not support."""
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="replace")
 
 
-class _Notes(logging.Handler):
-    """Prints log records as notes."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        print_note(record.getMessage())
-
-
-@contextlib.contextmanager
-def _one_line_messages() -> Iterator[None]:
-    """Print warnings and log records as one line each."""
-    log, notes = logging.getLogger("cpsl"), _Notes()
-    log.addHandler(notes)
-    level = log.level
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    # Without a width, argparse always imports shutil to get it, which is slow.
     try:
-        with _one_line_warnings():
-            yield
-    finally:
-        log.removeHandler(notes)
-        log.setLevel(level)
-
-
-@contextlib.contextmanager
-def _one_line_warnings() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("default", UserWarning)  # whatever PYTHONWARNINGS says
-        warnings.showwarning = lambda message, *_, **__: print_note(f"warning: {message}")
-        yield
+        width = os.get_terminal_size().columns
+    except OSError:  # not a terminal
+        width = 80
+    return argparse.RawDescriptionHelpFormatter(prog, width=width - 2)
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that reports an error as one line."""
+    """A parser that reports an error as one line, and accepts no abbreviations of options.
+
+    With abbreviations, ``--tok=SECRET`` would match ``--token-stdin``, whose error shows the value.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, formatter_class=_formatter, **options)
 
     def error(self, message: str) -> NoReturn:
+        from cpsl.sanitize import one_line
+
         self.exit(2, f"cpsl: {one_line(message)} (see `{self.prog} --help`)\n")
 
 
@@ -143,46 +135,29 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _print_help(options: argparse.Namespace) -> int:
-    arguments = [options.topic, "--help"] if options.topic else ["--help"]
-    parse(arguments)
-    return 0
-
-
-def _print_completion(options: argparse.Namespace) -> int:
-    print(completion.script(options.shell, _parsers()[1]), end="")  # noqa: T201
-    return 0
-
-
 def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     """Return the parser of the command line, and those of the commands."""
     parser = _Parser(
         prog="cpsl",
         description="Talk to the apps of a Capsule workspace.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.set_defaults(command=None)
-    parser.add_argument("--version", action="version", version=f"cpsl-client {_version()}")
-    verbose: Any = {"action": "store_true", "help": "report retries on standard error"}
-    parser.add_argument("--verbose", **verbose)
+    parser.add_argument("--version", action="version", version=f"cpsl-client {__version__}")
+    _add_verbose(parser, default=False)
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
     commands_by_name: dict[str, argparse.ArgumentParser] = {}
 
-    def add(name: str, command: Command, about: str, app: bool = False) -> argparse.ArgumentParser:
-        # No abbreviations: --tok=SECRET would mean --token-stdin, and the error would repeat it.
-        added = subparsers.add_parser(
-            name, help=about, description=f"{about.capitalize()}.", allow_abbrev=False
-        )
+    def add(name: str, about: str, app: bool = False) -> argparse.ArgumentParser:
+        added = subparsers.add_parser(name, help=about, description=f"{about.capitalize()}.")
         commands_by_name[name] = added
-        added.set_defaults(command=command)
-        added.add_argument("--verbose", default=argparse.SUPPRESS, **verbose)
+        added.set_defaults(command=name)
+        _add_verbose(added, default=argparse.SUPPRESS)  # keeps the value given before the command
         if app:
             added.add_argument("app", metavar="APP", type=_text, help="name or id of the app")
         return added
 
-    added = add("login", commands.log_in, "log in to a workspace and store its token")
+    added = add("login", "log in to a workspace and store its token")
     added.add_argument(
         "--no-browser", action="store_true", help="print the link without opening it"
     )
@@ -195,39 +170,37 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
         default="",
         help="the gRPC gateway (default: CAPSULE_GATEWAY_URL, else the live service)",
     )
-    add("logout", commands.log_out, "remove the stored token")
-    add("status", commands.status, "show the workspace and check the token")
-    added = add("apps", commands.apps, "list the apps in the workspace")
+    add("logout", "remove the stored token")
+    add("status", "show the workspace and check the token")
+    added = add("apps", "list the apps in the workspace")
     added.add_argument("--json", action="store_true", help="print JSON")
 
-    added = add("chat", commands.chat, "send a message and print the reply", app=True)
+    added = add("chat", "send a message and print the reply", app=True)
     added.add_argument(
         "text", metavar="TEXT", type=_text, help="the message; - reads standard input"
     )
     added.add_argument("--session", metavar="ID", type=_text, help="the session to continue")
     added.add_argument("--json", action="store_true", help="print the whole reply as JSON")
 
-    added = add("payments", commands.payments, "list the payments of an app", app=True)
+    added = add("payments", "list the payments of an app", app=True)
     form = added.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="print CSV with every field")
     form.add_argument("--json", action="store_true", help="print the service's JSON")
-    added = add("earnings", commands.earnings, "show what an app has earned", app=True)
+    added = add("earnings", "show the earnings of an app", app=True)
     added.add_argument("--json", action="store_true", help="print the service's JSON")
 
     added = add(
         "smoke",
-        commands.smoke_test,
         "ask an app two questions in one session and check the answers",
         app=True,
     )
-    added.add_argument("--prompt", type=_text, default=smoke.PROMPT, help="the first question")
-    added.add_argument("--then", type=_text, default=smoke.THEN, help="the second question")
+    added.add_argument("--prompt", type=_text, help="the first question")
+    added.add_argument("--then", type=_text, help="the second question")
     added.add_argument(
         "--max-seconds",
         metavar="N",
         type=_seconds,
-        default=smoke.MAX_SECONDS,
-        help="time limit for each answer, in seconds (default: %(default)g)",
+        help="time limit for each answer, in seconds (default: 120)",
     )
     added.add_argument(
         "--expect",
@@ -237,27 +210,23 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     )
     added.add_argument("--json", action="store_true", help="print the checks and answers as JSON")
 
-    added = add("help", _print_help, "show the usage of a command")
+    added = add("help", "show the usage of a command")
     added.add_argument("topic", metavar="COMMAND", nargs="?", help="a command")
-    added = add(
-        "completion", _print_completion, "print a script that completes commands in a shell"
-    )
+    added = add("completion", "print a script that completes commands in a shell")
     added.add_argument(
         "shell", metavar="SHELL", choices=completion.SHELLS, help="bash, zsh or fish"
     )
     return parser, commands_by_name
 
 
-def _version() -> str:
-    try:
-        return metadata.version("cpsl-client")
-    except metadata.PackageNotFoundError:
-        return "(not installed)"
+def _add_verbose(parser: argparse.ArgumentParser, default: object) -> None:
+    about = "report retries on standard error"
+    parser.add_argument("--verbose", action="store_true", default=default, help=about)
 
 
 def _text(value: str) -> str:
     try:
-        # In a locale without these characters, Python escapes the bytes of the argument.
+        # If the locale's encoding cannot decode an argument, Python stores its bytes as surrogates.
         escaped = re.search("[\udc80-\udcff]", value)
         value = os.fsencode(value).decode() if escaped else value
         value.encode()

@@ -8,9 +8,12 @@ import contextlib
 import csv
 import itertools
 import json
+import logging
 import shutil
 import sys
 import unicodedata
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 from cpsl.sanitize import clean, escape_json, one_line
@@ -18,6 +21,7 @@ from cpsl.sanitize import clean, escape_json, one_line
 __all__ = [
     "can_encode",
     "flatten",
+    "notes_on_stderr",
     "print_csv",
     "print_json",
     "print_note",
@@ -30,15 +34,39 @@ _GAP = "  "
 
 
 def print_note(text: str) -> None:
-    """Print a message on standard error, as one line; nothing if that is closed or full."""
+    """Print a message as one line on standard error, unless that is closed or full."""
     with contextlib.suppress(OSError, ValueError):
         print(f"cpsl: {one_line(text)}", file=sys.stderr, flush=True)
+
+
+class _Notes(logging.Handler):
+    """Prints log records as notes."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print_note(record.getMessage())
+
+
+@contextlib.contextmanager
+def notes_on_stderr(*, verbose: bool) -> Iterator[None]:
+    """Print warnings as notes within the block, and with `verbose` the retries too."""
+    log, notes = logging.getLogger("cpsl"), _Notes()
+    level = log.level
+    log.addHandler(notes)
+    log.setLevel(logging.INFO if verbose else logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("default", UserWarning)  # whatever PYTHONWARNINGS says
+            warnings.showwarning = lambda message, *_, **__: print_note(f"warning: {message}")
+            yield
+    finally:
+        log.removeHandler(notes)
+        log.setLevel(level)
 
 
 def flatten(record: Any) -> dict[str, Any]:
     """Flatten nested objects: ``{"payer": {"email": …}}`` becomes ``{"payer.email": …}``.
 
-    A name that is taken already gets an underscore, so that no field is lost.
+    A duplicate name gets a trailing underscore, so that no field is lost.
     """
     flat: dict[str, Any] = {}
 
@@ -99,8 +127,8 @@ def print_table(records: list[dict[str, Any]], what: str) -> None:
         print(_GAP.join(row).rstrip())
     if len(shown) < len(columns):
         print_note(
-            f"{len(columns) - len(shown)} of {len(columns)} columns do not fit: write to a file or "
-            "a pipe to get all of them."
+            f"{len(columns) - len(shown)} of {len(columns)} columns do not fit: redirect the output "
+            "to a file or a pipe to get all of them."
         )
 
 
@@ -123,7 +151,7 @@ def _column(name: str, values: list[Any], *, truncate: bool = False) -> list[str
 
 
 def _width(text: str) -> int:
-    """Return how many columns of a terminal a text takes."""
+    """Return the width of a text in terminal columns."""
     return sum(
         0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
         for c in text

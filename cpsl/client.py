@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import difflib
 import functools
-import re
+import pickle
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, Self, TypeVar
@@ -27,7 +27,7 @@ from cpsl.options import Options
 from cpsl.responses import require_field, require_json
 from cpsl.sanitize import brief
 from cpsl.stream import Stream
-from cpsl.timeouts import Seconds, Timeout, is_seconds
+from cpsl.timeouts import Seconds, Timeout, check_seconds
 from cpsl.transport import Progress, Transport, percent_encode
 
 __all__ = ["Client"]
@@ -49,8 +49,8 @@ class Client:
     token : str or callable, optional
         The workspace token, or a function without arguments that returns it; by default
         ``CAPSULE_TOKEN``, else the token that ``cpsl login`` or ``capsule login`` stored. If the
-        gateway refuses the token, the function is called once more, or the variable or file is read
-        once more, and the request is repeated if the token has changed.
+        gateway refuses the token, the client calls the function again, or reads the variable or
+        file again, and repeats the request if the token has changed.
     gateway_url : str, optional
         The gateway's HTTP base URL; by default from the same source as the token.
     grpc_target : str, optional
@@ -58,36 +58,35 @@ class Client:
     timeout : float or tuple of float, optional
         The read timeout or ``(connect, read)``, in seconds; by default ``(5, 120)``. The read
         timeout limits the wait for the next byte, not the whole answer. Every method accepts a
-        timeout for a single call.
+        timeout for a single call. Time limits are above 0 and at most 1,000,000 seconds.
     max_retries : int
-        How often a request is sent again. A message or a checkout is sent again only if the service
-        cannot have acted on it.
+        The maximum number of retries of a request. A message or a checkout is retried only if the
+        service cannot have acted on it.
     max_answer_bytes : int
-        The largest answer of a method other than `chat` and `stream`, in bytes.
+        The largest response of a method other than `chat` and `stream`, in bytes.
     max_reply_bytes : int
         The largest reply of an app, in bytes for `chat` and in characters for `stream`.
     max_event_bytes : int
         The largest event of a stream, in characters.
     max_url_bytes : int
-        The longest URL in which `stream` sends a message, in bytes.
+        The longest URL that `stream` may use to send a message, in bytes.
     allow_insecure : bool, optional
-        Whether the token may be sent unencrypted to another machine; by default whether
+        Whether the token may be sent unencrypted to another machine. By default, it may if
         ``CAPSULE_ALLOW_INSECURE`` is ``1``.
     pickle_token : bool
-        Whether a pickled client contains the token. Without it, an unpickled client reads the
-        credentials of its own process, which must belong to the same gateway.
+        Whether a pickled client contains the token, and the function for the token if that can be
+        pickled. Without it, an unpickled client reads the credentials of its own process, which must
+        belong to the same gateway.
     user_agent : str
-        What identifies the program, such as ``my-service/1.2``; it precedes the name of this client
-        in the ``User-Agent`` header.
+        The name of your program, such as ``my-service/1.2``. It precedes the name of this client in
+        the ``User-Agent`` header.
 
     Raises
     ------
     CredentialsError
         There is no token, or it belongs to another gateway.
     InvalidRequestError
-        An address or the user agent is invalid.
-    ValueError
-        The timeout is not a finite number above 0.
+        An address or an option is invalid; it is also a ``ValueError``.
 
     See Also
     --------
@@ -95,8 +94,8 @@ class Client:
 
     Notes
     -----
-    The client implements the page "Client" of Capsule's documentation. An app is given by name or
-    id; a name is looked up once.
+    The client implements the page "Client" of Capsule's documentation. Apps are given by name or
+    id; the client looks up each name once.
 
     Examples
     --------
@@ -124,12 +123,10 @@ class Client:
         pickle_token: bool = False,
         user_agent: str = "",
     ) -> None:
-        self._gateway_url = gateway_url or ""  # repr() must work before the settings are loaded
-        if not isinstance(user_agent, str) or not re.fullmatch("[ -~]*", user_agent):
-            raise InvalidRequestError(
-                f"Invalid user_agent {user_agent!r}: it must be printable ASCII, such as "
-                "'my-service/1.2'."
-            )
+        self._gateway_url = ""  # repr() must work before the settings are loaded
+        for name, address in (("gateway_url", gateway_url), ("grpc_target", grpc_target)):
+            if address is not None:
+                _require_text(name, address)
         is_valid = token is None or isinstance(token, str) or callable(token)
         if not callable(token):
             token = None if token is None else Token(token)  # a traceback must not show it
@@ -164,12 +161,17 @@ class Client:
         self.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {
+        state: dict[str, Any] = {
             "options": self._options,
-            "token": self._transport.settings.token if self._options.pickle_token else None,
             "gateway_url": self._gateway_url,
             "grpc_target": self._grpc_target,
         }
+        if self._options.pickle_token:
+            state["settings"] = self._transport.settings
+            with contextlib.suppress(Exception):  # pickle raises errors of many classes
+                pickle.dumps(self._transport.reload)
+                state["reload"] = self._transport.reload
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._options = state["options"]
@@ -177,7 +179,9 @@ class Client:
         self._ids = {}
         # Without a token, the credentials are read at the first use: an error while unpickling
         # would break a whole pool of processes.
-        self._connected = self._connect(state["token"]) if state["token"] else None
+        self._connected = None
+        if "settings" in state:
+            self._connected = Transport(state["settings"], self._options, state.get("reload"))
 
     def __copy__(self) -> Self:
         return self
@@ -208,9 +212,9 @@ class Client:
         Parameters
         ----------
         max_retries : int, optional
-            As in the constructor; by default that of this client.
+            The maximum number of retries of a request; by default this client's value.
         pickle_token : bool, optional
-            As in the constructor; by default that of this client.
+            Whether a pickled client contains the token; by default this client's value.
 
         Returns
         -------
@@ -254,7 +258,7 @@ class Client:
         Raises
         ------
         CapsuleError
-            The gateway cannot be reached, or did not list the apps.
+            The gateway cannot be reached, or could not list the apps.
 
         Warns
         -----
@@ -442,7 +446,7 @@ class Client:
         max_seconds : float, optional
             Time limit of the whole call, in seconds; by default there is none.
         progress : callable, optional
-            Called as the answer arrives with the number of bytes so far and the total, ``None`` if
+            Called as the response arrives with the number of bytes so far and the total, ``None`` if
             it is unknown.
 
         Returns
@@ -526,7 +530,7 @@ class Client:
         app : str
             Name or id of the app.
         text : str
-            The message.
+            The message; it may be empty.
         session_id : str, optional
             The session to continue; by default a new one is started.
         timeout : float or tuple of float, optional
@@ -586,7 +590,7 @@ class Client:
         app : str
             Name or id of the app.
         text : str
-            The message.
+            The message; it may be empty.
         session_id : str, optional
             The session to continue; by default a new one is started.
         timeout : float or tuple of float, optional
@@ -618,13 +622,17 @@ class Client:
         fields = _message(text, session_id).items()
         query = "&".join(f"{name}={percent_encode(value)}" for name, value in fields)
         call = self._start(timeout, max_seconds)
-        path = f"/api/v1/app/{self._id(app, call)}/stream?{query}"
-        size, limit = len(self._gateway_url + path), self._options.max_url_bytes
-        if size > limit:
-            raise InvalidRequestError(
-                f"The message needs a URL of {size:,} bytes, but a stream sends at most {limit:,}: "
-                "use chat() instead."
-            )
+        try:
+            path = f"/api/v1/app/{self._id(app, call)}/stream?{query}"
+            size, limit = len(self._gateway_url + path), self._options.max_url_bytes
+            if size > limit:
+                raise InvalidRequestError(
+                    f"The message needs a URL of {size:,} bytes, but the limit for a stream is "
+                    f"{limit:,}: use chat() instead."
+                )
+        except BaseException:
+            call.finish()
+            raise
         transport = self._transport
 
         def open_response() -> requests.Response:
@@ -636,14 +644,14 @@ class Client:
     @property
     def _transport(self) -> Transport:
         if self._connected is None:
-            self._connected = self._connect(None)
+            self._connected = self._connect()
         return self._connected
 
-    def _connect(self, token: str | None) -> Transport:
-        """Return the transport of an unpickled client."""
-        read = functools.partial(load, token, self._gateway_url, grpc_target=self._grpc_target)
+    def _connect(self) -> Transport:
+        """Return the transport of a client that was unpickled without its token."""
+        read = functools.partial(load, None, self._gateway_url, grpc_target=self._grpc_target)
         try:
-            return Transport(read(), self._options, None if token else read)
+            return Transport(read(), self._options, read)
         except CredentialsError as caught:
             problem = str(caught)
         raise CredentialsError(
@@ -654,13 +662,15 @@ class Client:
 
     def _start(self, timeout: Seconds | None, max_seconds: float | None) -> Call:
         """Return a call with the time limits of a method's arguments."""
-        if not (max_seconds is None or is_seconds(max_seconds)):
-            raise ValueError(f"Invalid max_seconds {max_seconds!r}: pass seconds above 0.")
+        if max_seconds is not None:
+            check_seconds("max_seconds", max_seconds)
         return Call(Timeout.parse(timeout, self._options.timeout), max_seconds)
 
     def _id(self, app: str, call: Call) -> str:
         """Return an app's id, percent-encoded for a path; a name is looked up once."""
         _require_text("app", app)
+        if not _is_path_segment(app.strip()):
+            raise InvalidRequestError(f"Invalid app {brief(app)!r}: use the name or id of an app.")
         if len(app) == 36 and app.count("-") == 4:
             return percent_encode(app)
         if app not in self._ids:
@@ -694,7 +704,7 @@ class Client:
             raise
 
     def _list_apps(self, call: Call) -> list[dict[str, Any]]:
-        # Importing gRPC takes as long as everything else, and few programs need it.
+        # Importing gRPC takes as long as importing everything else, and few programs need it.
         from cpsl import grpc_client
 
         transport = self._transport
@@ -747,7 +757,7 @@ def _available(names: list[str]) -> str:
 
 
 def _is_path_segment(app_id: str) -> bool:
-    """Return whether an id stands for itself in a path: ``..`` would lead to another one."""
+    """Return whether an id can be a segment of a path: ``..`` would lead to another path."""
     return app_id not in ("", ".", "..")
 
 

@@ -1,4 +1,4 @@
-"""The commands of ``cpsl``; each returns the exit status."""
+"""The commands of ``cpsl``: run one, and print an error as one line."""
 
 # ruff: noqa: T201 - printing is the purpose of this module
 
@@ -18,6 +18,7 @@ from cpsl import login, smoke
 from cpsl.cli_output import (
     can_encode,
     flatten,
+    notes_on_stderr,
     print_csv,
     print_json,
     print_note,
@@ -29,27 +30,27 @@ from cpsl.config import config_path, load
 from cpsl.errors import CapsuleError, InvalidRequestError, ProtocolError
 from cpsl.sanitize import clean, one_line, split_complete
 
-__all__ = [
-    "FAILED",
-    "NOT_ASKED",
-    "apps",
-    "chat",
-    "earnings",
-    "log_in",
-    "log_out",
-    "payments",
-    "smoke_test",
-    "status",
-]
+__all__ = ["run"]
 
-FAILED, NOT_ASKED = 1, 2  # exit statuses
+_FAILED, _NOT_SENT = 1, 2  # exit statuses
 
 # Fields of a response that indicate more pages.
 _PAGINATION = ("has_more", "hasMore", "next", "next_cursor", "nextCursor", "next_page", "cursor")
+_SMOKE_OPTIONS = ("prompt", "then", "max_seconds", "expect")
 _REPLY = ("text", "session_id", "request_id", "raw")
 
 
-def log_in(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
+    """Run the command of a parsed command line and return the exit status."""
+    with notes_on_stderr(verbose=options.verbose):
+        try:
+            return _COMMANDS[options.command](options)
+        except CapsuleError as error:
+            print_note(str(error))
+            return _FAILED if smoke.reached_app(error) else _NOT_SENT
+
+
+def _log_in(options: argparse.Namespace) -> int:
     """Log in with the browser, or with a token from standard input."""
     if options.token_stdin:
         path = login.store_token(_read_token(), options.gateway)
@@ -76,7 +77,7 @@ def _read_token() -> str:
 
 
 def _has_browser() -> bool:
-    """Return whether opening a link shows a window, and not a text browser in this terminal."""
+    """Return whether the browser opens in a window, and not as text in this terminal."""
     if sys.platform in ("win32", "darwin"):
         return True
     return any(os.environ.get(name) for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY"))
@@ -84,12 +85,12 @@ def _has_browser() -> bool:
 
 def _wait_for(pending: login.Login) -> Path:
     if not sys.stderr.isatty():
-        print_note("Waiting for the confirmation. Press Ctrl-C to cancel.")
+        print_note("Waiting for confirmation. Press Ctrl-C to cancel.")
         return pending.wait()
 
     def count_down(left: float) -> None:
         clock = f"{int(left) // 60}:{int(left) % 60:02d}"
-        sys.stderr.write(f"\rWaiting for the confirmation, {clock} left. Press Ctrl-C to cancel. ")
+        sys.stderr.write(f"\rWaiting for confirmation, {clock} left. Press Ctrl-C to cancel. ")
         sys.stderr.flush()
 
     try:
@@ -98,7 +99,7 @@ def _wait_for(pending: login.Login) -> Path:
         sys.stderr.write("\n")
 
 
-def log_out(options: argparse.Namespace) -> int:
+def _log_out(options: argparse.Namespace) -> int:
     """Remove the stored token."""
     path = login.forget()
     if path is None:
@@ -110,7 +111,7 @@ def log_out(options: argparse.Namespace) -> int:
     return 0
 
 
-def status(options: argparse.Namespace) -> int:
+def _status(options: argparse.Namespace) -> int:
     """Print the workspace, the gateway and the source of the token."""
     settings = load()
     error, workspace = login.authorize(settings)
@@ -126,7 +127,7 @@ def status(options: argparse.Namespace) -> int:
     return 0
 
 
-def apps(options: argparse.Namespace) -> int:
+def _apps(options: argparse.Namespace) -> int:
     """List the apps."""
     with Client() as client:
         listed = client.list_apps()
@@ -138,7 +139,7 @@ def apps(options: argparse.Namespace) -> int:
     return 0
 
 
-def chat(options: argparse.Namespace) -> int:
+def _chat(options: argparse.Namespace) -> int:
     """Send a message and print the reply."""
     text = options.text if options.text != "-" else _read_message()
     with Client() as client:
@@ -167,7 +168,9 @@ def _read_message() -> str:
     except UnicodeEncodeError:
         raise InvalidRequestError("The message is not UTF-8 text: convert it first.") from None
     if not text.strip():
-        raise InvalidRequestError("The message from standard input is empty: pipe a text into it.")
+        raise InvalidRequestError(
+            "The message from standard input is empty: pipe some text into the command."
+        )
     return text
 
 
@@ -197,7 +200,7 @@ def _print_stream(client: Client, app: str, text: str, session_id: str | None) -
                 blocks += _block_types(chunk.data)
         finally:
             rest = clean(pending)
-            if (rest or last)[-1] != "\n":  # an error message must begin on a line of its own
+            if (rest or last)[-1] != "\n":  # an error message must start on a new line
                 rest += "\n"
             sys.stdout.write(rest)
             sys.stdout.flush()
@@ -213,7 +216,7 @@ def _block_types(data: dict[str, Any]) -> list[str]:
     return [kind] if isinstance(kind, str) and kind != "notification" else []
 
 
-def payments(options: argparse.Namespace) -> int:
+def _payments(options: argparse.Namespace) -> int:
     """List the payments of an app."""
     with Client() as client:
         answer: Any = client.list_payments(options.app)
@@ -228,7 +231,7 @@ def payments(options: argparse.Namespace) -> int:
     return 0
 
 
-def earnings(options: argparse.Namespace) -> int:
+def _earnings(options: argparse.Namespace) -> int:
     """Print the earnings of an app."""
     with Client() as client:
         answer = client.get_earnings(options.app)
@@ -239,31 +242,26 @@ def earnings(options: argparse.Namespace) -> int:
     return 0
 
 
-def smoke_test(options: argparse.Namespace) -> int:
+def _smoke_test(options: argparse.Namespace) -> int:
     """Run the smoke test of an app."""
     try:
         with Client() as client:
-            report = smoke.smoke(
-                client,
-                options.app,
-                options.prompt,
-                options.then,
-                max_seconds=options.max_seconds,
-                expect=options.expect,
-            )
+            given = {name: getattr(options, name) for name in _SMOKE_OPTIONS}
+            chosen = {name: value for name, value in given.items() if value is not None}
+            report = smoke.smoke(client, options.app, **chosen)
     except CapsuleError as error:
         if options.json:
             print_json({"ok": False, "app": options.app, "error": str(error)})
         print_note(str(error))
-        return NOT_ASKED
+        return _NOT_SENT
     if options.json:
         print_json(report.as_dict())
     else:
         _print_checks(report.checks)
     if report.not_asked is not None:
         print_note(str(report.not_asked))
-        return NOT_ASKED if all(check.ok for check in report.checks) else FAILED
-    return 0 if report.ok else FAILED
+        return _NOT_SENT if all(check.ok for check in report.checks) else _FAILED
+    return 0 if report.ok else _FAILED
 
 
 def _print_checks(checks: tuple[smoke.Check, ...]) -> None:
@@ -274,7 +272,7 @@ def _print_checks(checks: tuple[smoke.Check, ...]) -> None:
 
 
 def _records(answer: Any) -> list[Any]:
-    """Return the list of records in an answer, which an object may contain."""
+    """Return the list of records in a response, which is the list or an object that contains it."""
     if isinstance(answer, dict):
         if any(answer.get(key) for key in _PAGINATION):
             raise ProtocolError(
@@ -285,3 +283,15 @@ def _records(answer: Any) -> list[Any]:
     if not isinstance(answer, list):
         raise ProtocolError("The response has no list of payments: use --json to see it.")
     return answer
+
+
+_COMMANDS = {
+    "login": _log_in,
+    "logout": _log_out,
+    "status": _status,
+    "apps": _apps,
+    "chat": _chat,
+    "payments": _payments,
+    "earnings": _earnings,
+    "smoke": _smoke_test,
+}

@@ -6,21 +6,28 @@ import argparse
 
 __all__ = ["SHELLS", "script"]
 
+SHELLS = ("bash", "zsh", "fish")
 _BASH = """\
 _cpsl() {{
-    local word="${{COMP_WORDS[COMP_CWORD]}}"
-    case "${{COMP_WORDS[1]}}" in
+    local word="${{COMP_WORDS[COMP_CWORD]}}" command="" words="{commands}" i
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        [[ "${{COMP_WORDS[i]}}" != -* ]] && command="${{COMP_WORDS[i]}}" && break
+    done
+    case "$command" in
 {cases}
-    *) COMPREPLY=($(compgen -W "{commands}" -- "$word")) ;;
     esac
+    COMPREPLY=($(compgen -W "$words" -- "$word"))
 }}
 complete -o default -F _cpsl cpsl
 """
-_BASH_CASE = '    {name}) COMPREPLY=($(compgen -W "{options}" -- "$word")) ;;'
-_ZSH = "autoload -Uz bashcompinit && bashcompinit\n" + _BASH
+_BASH_CASE = '    {name}) words="{words}" ;;'
+_ZSH = """\
+(( $+functions[compdef] )) || {{ autoload -Uz compinit && compinit; }}
+autoload -Uz bashcompinit && bashcompinit
+"""
 _FISH = "complete -c cpsl -n __fish_use_subcommand -f -a {name} -d '{about}'\n"
 _FISH_OPTION = "complete -c cpsl -n '__fish_seen_subcommand_from {name}' -l {option}\n"
-SHELLS = ("bash", "zsh", "fish")
+_FISH_VALUES = "complete -c cpsl -n '__fish_seen_subcommand_from {name}' -f -a '{values}'\n"
 
 
 def script(shell: str, commands: dict[str, argparse.ArgumentParser]) -> str:
@@ -38,6 +45,7 @@ def script(shell: str, commands: dict[str, argparse.ArgumentParser]) -> str:
     str
         The script, which the shell's start-up file evaluates.
     """
+    values = {"help": " ".join(commands), "completion": " ".join(SHELLS)}
     options = {name: _options(parser) for name, parser in commands.items()}
     if shell == "fish":
         lines = []
@@ -45,11 +53,14 @@ def script(shell: str, commands: dict[str, argparse.ArgumentParser]) -> str:
             about = (parser.description or "").replace("'", r"\'")
             lines.append(_FISH.format(name=name, about=about))
             lines += [_FISH_OPTION.format(name=name, option=o[2:]) for o in options[name]]
+        lines += [_FISH_VALUES.format(name=name, values=words) for name, words in values.items()]
         return "".join(lines)
     cases = "\n".join(
-        _BASH_CASE.format(name=name, options=" ".join(found)) for name, found in options.items()
+        _BASH_CASE.format(name=name, words=" ".join([*found, *values.get(name, "").split()]))
+        for name, found in options.items()
     )
-    return (_ZSH if shell == "zsh" else _BASH).format(cases=cases, commands=" ".join(commands))
+    template = (_ZSH if shell == "zsh" else "") + _BASH
+    return template.format(cases=cases, commands=" ".join(commands))
 
 
 def _options(parser: argparse.ArgumentParser) -> list[str]:

@@ -18,7 +18,7 @@ from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
 from cpsl import config_file
-from cpsl.errors import CredentialsError, InvalidRequestError, TLSError
+from cpsl.errors import CannotConnectError, CredentialsError, InvalidRequestError, TLSError
 
 __all__ = [
     "Settings",
@@ -28,6 +28,7 @@ __all__ = [
     "insecure_allowed",
     "is_loopback",
     "load",
+    "proxy_refused",
 ]
 
 PRODUCTION_GRPC = "gateway.capsule.new:443"
@@ -36,7 +37,8 @@ PRODUCTION_HTTP = "https://api.capsule.new"
 _HOST = r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]"
 _ADDRESS = re.compile(rf"({_HOST})(?::(\d{{1,5}}))?")
 _URL = re.compile(rf"https?://(?:{_HOST})(?::(\d{{1,5}}))?(?:/[!$&-;=A-Z_a-z~%]*)?")
-_VARIABLES = ("CAPSULE_TOKEN", "CAPSULE_GATEWAY_URL", "CAPSULE_HTTP_URL", "CAPSULE_HTTP_PORT")
+_ADDRESS_VARIABLES = ("CAPSULE_GATEWAY_URL", "CAPSULE_HTTP_URL", "CAPSULE_HTTP_PORT")
+_VARIABLES = ("CAPSULE_TOKEN", *_ADDRESS_VARIABLES)
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _MAX_PORT = 65535
 
@@ -90,7 +92,7 @@ def config_path(environ: Mapping[str, str] | None = None) -> Path:
     Returns
     -------
     pathlib.Path
-        The path; the file need not exist.
+        The path; the file may not exist.
 
     Raises
     ------
@@ -122,7 +124,7 @@ def is_loopback(host: str | None) -> bool:
 
 
 def ca_bundle() -> str | None:
-    """Return the path of the CA certificates that the environment names, if it does.
+    """Return the path of the CA certificates that are set in the environment, if any.
 
     Returns
     -------
@@ -139,11 +141,12 @@ def ca_bundle() -> str | None:
         path = os.environ.get(name)
         if path and not os.access(path, os.R_OK):
             raise TLSError(
-                f"{name} is {path}, which does not exist or cannot be read: correct or unset it."
+                f"{name} is set to {path}, which does not exist or cannot be read: correct or unset it."
             )
         if path and (problem := _certificate_problem(path, Path(path).stat().st_mtime_ns)):
             raise TLSError(
-                f"{name} is {path}, which has no valid certificates ({problem}): correct or unset it."
+                f"{name} is set to {path}, which has no valid certificates ({problem}): correct "
+                "or unset it."
             )
         if path:
             return path
@@ -152,13 +155,39 @@ def ca_bundle() -> str | None:
 
 @functools.lru_cache(maxsize=16)
 def _certificate_problem(path: str, changed: int) -> str:
-    """Return why a file of certificates cannot be loaded; empty if it can, or for a folder."""
+    """Return the reason why a certificate file cannot be loaded; empty if it can, or for a folder."""
     try:
         if not Path(path).is_dir():
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
     except OSError as error:
         return getattr(error, "reason", "") or error.strerror or type(error).__name__
     return ""
+
+
+def proxy_refused(url: str, where: str, reason: str) -> CannotConnectError:
+    """Return the error of a proxy that requires a user and password (407).
+
+    Parameters
+    ----------
+    url : str
+        The URL for which the proxy was chosen.
+    where : str
+        The gateway, for the message.
+    reason : str
+        The proxy's status and message.
+
+    Returns
+    -------
+    CannotConnectError
+        The error, which names the variable that sets the proxy.
+    """
+    names = [f"{urlsplit(url).scheme.upper()}_PROXY", "ALL_PROXY"]
+    name = next((n for n in names if {n, n.lower()} & os.environ.keys()), names[0])
+    return CannotConnectError(
+        f"The proxy refused to connect to {where} ({reason}): add the user and password to "
+        f"{name}, as in http://USER:PASSWORD@HOST:PORT.",
+        status=407,
+    )
 
 
 def load(
@@ -171,7 +200,7 @@ def load(
     """Find the token and the gateway in the arguments, the environment and ``config.ini``.
 
     A token is used only with the gateway of its own source, so that no setting can send the token
-    of another source elsewhere. A token whose source names no gateway belongs to the live service;
+    of another source elsewhere. A token whose source has no gateway belongs to the live service;
     it is refused if another source names a different gateway.
 
     Parameters
@@ -184,8 +213,8 @@ def load(
         The environment with ``CAPSULE_TOKEN``, ``CAPSULE_GATEWAY_URL``, ``CAPSULE_HTTP_URL``,
         ``CAPSULE_HTTP_PORT`` and ``CONFIG_PATH``; by default, the process's own.
     grpc_target : str, optional
-        ``host:port`` of the gRPC gateway. By default it is derived from ``gateway_url``: outside
-        the live service, the same host and the port below, or the same port if it is 443 or 80.
+        ``host:port`` of the gRPC gateway. By default it is derived from ``gateway_url``: except
+        for the live service, the same host with the port minus 1, or the same port if it is 443 or 80.
 
     Returns
     -------
@@ -210,16 +239,18 @@ def load(
     if callable(token):
         token = _call(token)
         if token is None:
-            raise CredentialsError("The function for the token did not return a str: check it.")
+            raise CredentialsError(
+                "The token function did not return a str: return the token as a str."
+            )
     if token is not None and not _clean_token(token):
         raise CredentialsError(
-            "The argument token is empty: pass a token, or leave it out to use CAPSULE_TOKEN or the "
+            "The argument token is empty: pass a token, or omit it to use CAPSULE_TOKEN or the "
             "stored login."
         )
-    addresses = _addresses(grpc_target or "", gateway_url or "", "")
+    addresses = _addresses(("", "", ""), grpc_target or "", gateway_url or "", "")
     sources = [_Source("the arguments", _clean_token(token or ""), *addresses)]
     token = None
-    for read in (_read_variables, _read_file):  # a source is read only when it is needed
+    for read in (_read_variables, _read_file):  # each source is read only if it is needed
         chosen = next((source for source in sources if source.token), None)
         if chosen is None or not chosen.http_url:
             sources.append(read(environ, chosen is None))
@@ -260,7 +291,7 @@ def _call(source: Callable[[], object]) -> Token | None:
 
 
 def _clean_token(text: str) -> Token:
-    """Return a token without the white space and quotes that copying and env files leave."""
+    """Strip white space and quotes, which copied tokens and env files may have."""
     # In a function that cannot fail, so that no traceback shows the text.
     text = text.strip()
     quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
@@ -274,7 +305,7 @@ def _read_variables(environ: Mapping[str, str] | None, token_needed: bool) -> _S
         raise CredentialsError(
             "CAPSULE_TOKEN is set but empty: set it to a token, or unset it to use the stored login."
         )
-    found = _addresses(*map(str, addresses))
+    found = _addresses(_ADDRESS_VARIABLES, *map(str, addresses))
     return _Source("the CAPSULE_* variables", _clean_token(token), *found)
 
 
@@ -302,7 +333,8 @@ def _read_file(environ: Mapping[str, str] | None, token_needed: bool) -> _Source
         )
     host, port = _bracketed(values.get("gateway_host", "")), values.get("gateway_port", "")
     gateway = f"{host}:{port}" if host and port else host
-    addresses = _addresses(gateway, "", values.get("gateway_http_port", ""))
+    origins = (str(path), "", str(path))
+    addresses = _addresses(origins, gateway, "", values.get("gateway_http_port", ""))
     return _Source(str(path), token, *addresses)
 
 
@@ -315,49 +347,58 @@ def _derive_target(http_url: str) -> str:
     return f"{_bracketed(parts.hostname or '')}:{port if port in (80, 443) else port - 1}"
 
 
-def _addresses(gateway: str, http_url: str, http_port: str) -> tuple[str, str]:
-    """Return the HTTP base URL and the gRPC target; empty strings if nothing is set."""
+def _addresses(
+    origins: tuple[str, str, str], gateway: str, http_url: str, http_port: str
+) -> tuple[str, str]:
+    """Return the HTTP base URL and the gRPC target; empty strings if nothing is set.
+
+    *origins* are the names of the sources of the three values for messages; empty for arguments.
+    """
     gateway, http_url, http_port = gateway.strip(), http_url.strip(), http_port.strip()
     if not gateway and http_port and not http_url:
         gateway = PRODUCTION_GRPC
     if not gateway:
-        return (_checked_url(http_url) if http_url else ""), ""
+        return (_checked_url(http_url, origins[1]) if http_url else ""), ""
     parts = _ADDRESS.fullmatch(gateway)
-    port, web_port = _ports(parts[2] if parts else None, http_port)
-    if not parts or not (0 < port <= _MAX_PORT and 0 < web_port <= _MAX_PORT):
-        shown = gateway.rpartition("@")[2]  # what precedes may be a secret
-        port_note = f" with HTTP port {http_port!r}" if http_port else ""
-        raise InvalidRequestError(
-            f"Invalid gateway address {shown!r}{port_note}: use host:port with ports of at most "
-            f"{_MAX_PORT}. The HTTP port is the gRPC port + 1 unless CAPSULE_HTTP_PORT sets it."
+    port = int(parts[2] or 443) if parts else 0
+    if not parts or not 0 < port <= _MAX_PORT or not _is_parsable(f"http://{gateway}"):
+        raise _invalid(
+            "gateway address", gateway, origins[0], f"host:port with a port of at most {_MAX_PORT}"
         )
     host = parts[1]
     target = f"{host}:{port}"
     if http_url:
-        return _checked_url(http_url), target
-    if target == PRODUCTION_GRPC and not http_port:
-        return PRODUCTION_HTTP, target
-    scheme = "https" if web_port == 443 else "http"
-    url = f"{scheme}://{host}" + ("" if web_port in (80, 443) else f":{web_port}")
-    return _checked_url(url), target
-
-
-def _ports(port: str | None, http_port: str) -> tuple[int, int]:
-    """Return the gRPC port and the HTTP port; 0 for one that is not a number."""
-    number = int(port or 443)
+        return _checked_url(http_url, origins[1]), target
     if http_port:
-        return number, int(http_port) if re.fullmatch("[0-9]{1,5}", http_port) else 0
-    return number, number if number in (80, 443) else number + 1
+        web_port = int(http_port) if re.fullmatch("[0-9]{1,5}", http_port) else 0
+        if not 0 < web_port <= _MAX_PORT:
+            raise _invalid("HTTP port", http_port, origins[2], f"a number of at most {_MAX_PORT}")
+    elif target == PRODUCTION_GRPC:
+        return PRODUCTION_HTTP, target
+    else:
+        web_port = port if port in (80, 443) else port + 1
+        if web_port > _MAX_PORT:
+            raise _invalid(
+                "gateway address",
+                gateway,
+                origins[0],
+                f"a port below {_MAX_PORT}, or set the HTTP port, which is one higher by default",
+            )
+    scheme = "https" if web_port == 443 else "http"
+    return f"{scheme}://{host}" + ("" if web_port in (80, 443) else f":{web_port}"), target
 
 
-def _checked_url(url: str) -> str:
+def _checked_url(url: str, origin: str) -> str:
     parts = _URL.fullmatch(url)
     if not parts or not 0 < int(parts[1] or 80) <= _MAX_PORT or not _is_parsable(url):
-        shown = url.rpartition("@")[2]  # what precedes may be a secret
-        raise InvalidRequestError(
-            f"Invalid gateway URL {shown!r}: use its base URL, such as {PRODUCTION_HTTP}."
-        )
+        raise _invalid("gateway URL", url, origin, f"a base URL such as {PRODUCTION_HTTP}")
     return url.rstrip("/")
+
+
+def _invalid(what: str, value: str, origin: str, valid: str) -> InvalidRequestError:
+    shown = value.rpartition("@")[2]  # the part before the @ may be a secret
+    where = f" in {origin}" if origin else ""
+    return InvalidRequestError(f"Invalid {what} {shown!r}{where}: use {valid}.")
 
 
 def _is_parsable(url: str) -> bool:

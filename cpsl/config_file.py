@@ -21,9 +21,9 @@ def read(path: Path, *, optional: bool = False) -> configparser.ConfigParser:
     Parameters
     ----------
     path : pathlib.Path
-        The file; it need not exist.
+        The file; it may not exist.
     optional : bool
-        Whether a file that this process cannot open counts as missing.
+        Whether to treat a file that cannot be opened as missing.
 
     Returns
     -------
@@ -50,15 +50,15 @@ def read(path: Path, *, optional: bool = False) -> configparser.ConfigParser:
 
 
 def write(path: Path, parser: configparser.ConfigParser) -> CredentialsError | None:
-    """Replace the file in one step, readable by its owner only.
+    """Replace the file atomically; only its owner can read it.
 
     All sections and keys of the parser are written. Comments are not: configparser drops them when
-    it reads. If the write fails or the process is killed, the old file stays complete.
+    it reads. If the write fails or the process is killed, the old file is unchanged.
 
     Parameters
     ----------
     path : pathlib.Path
-        The file; a symbolic link stays one.
+        The file; a symbolic link is followed.
     parser : configparser.ConfigParser
         The new content.
 

@@ -1,8 +1,8 @@
 """HTTP connections that can be cancelled at any moment, and are reused only if that is safe.
 
-What a server sends after a response, or as one response too many, would count as the answer to the
-next request on the connection. Therefore a connection is used again only after its last answer was
-complete and valid (`finish`), and only if nothing has arrived on it since.
+Bytes that a server sends after a response would be read as the response to the next request on the
+connection. A connection is therefore reused only if its last response was complete and valid
+(`finish`), and only if nothing has arrived on it since.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from urllib3.connection import HTTPConnection, HTTPSConnection
 else:
     # Tools such as vcrpy replace the classes of urllib3 by classes derived from them. If that has
-    # happened before this import, the original ones are among their bases.
+    # happened before this import, the original classes are among their bases.
     HTTPConnection, HTTPSConnection = (
         next(base for base in replaced.__mro__ if base.__module__ == "urllib3.connection")
         for replaced in (urllib3.connection.HTTPConnection, urllib3.connection.HTTPSConnection)
@@ -42,18 +42,18 @@ else:
 __all__ = ["CancellableAdapter", "finish"]
 
 MAX_INTERIM_RESPONSES = 20  # 1xx responses before the final one
-# Seconds that a connection may be idle and still be used. A NAT or load balancer may have dropped it
-# silently, and a message on it would wait for the whole read timeout.
+# Seconds for which a connection may be idle and still be reused. A NAT or load balancer may have
+# dropped it silently, and a message on it would wait for the whole read timeout.
 MAX_IDLE = 30.0
 
 
 def _socket_options() -> list[tuple[int, int, int]]:
-    """Return the options of sockets: probe a silent connection, and report its end within 1 min."""
+    """Return socket options: probe an idle connection, and detect within 1 min that it is dead."""
     options = [
         (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
         (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     ]
-    # The second name is that of macOS.
+    # The second name is the one on macOS.
     names = (("TCP_KEEPIDLE", 30), ("TCP_KEEPALIVE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
     found = [(getattr(socket, name, None), value) for name, value in names]
     return options + [(socket.IPPROTO_TCP, name, v) for name, v in found if name is not None]
@@ -86,7 +86,7 @@ class _Response(http.client.HTTPResponse):
         raise http.client.BadStatusLine(f"more than {MAX_INTERIM_RESPONSES} interim responses")
 
     def _close_conn(self) -> None:
-        # A forked process must not read: it would take bytes from its parent's reply.
+        # A forked process must not read: it would consume bytes of its parent's response.
         if not self.will_close and os.getpid() == self._pid and self._has_more():
             _shut_down(self._sock)
         super()._close_conn()  # type: ignore[misc]
@@ -118,7 +118,7 @@ def _attach(sock: Any) -> None:
 
 class _Connection(HTTPConnection):
     response_class = _Response
-    _idle_since = -math.inf  # when the last answer was complete and valid
+    _idle_since = -math.inf  # since the last complete and valid response
 
     @property
     def is_connected(self) -> bool:
@@ -126,9 +126,9 @@ class _Connection(HTTPConnection):
         return time.monotonic() - self._idle_since <= MAX_IDLE and super().is_connected
 
     def _new_conn(self) -> socket.socket:
-        """Connect as urllib3 does, with the same errors, but so that it can be cancelled.
+        """Connect as urllib3 does, with the same errors, but allow cancellation.
 
-        Private in urllib3, which creates the socket inside it and has no hook for it.
+        This method is private in urllib3, which has no public hook for creating the socket.
         """
         try:
             *others, last = _resolve(self._dns_host, self.port, self.timeout)
@@ -174,7 +174,7 @@ class _Connection(HTTPConnection):
             call.sent = True
         super().request(*args, **kwargs)
 
-    def keep(self) -> None:
+    def mark_reusable(self) -> None:
         """Allow the next request to use this connection."""
         self._idle_since = time.monotonic()
 
@@ -199,7 +199,7 @@ class _TLSConnection(_Connection, HTTPSConnection):
 
 
 def _resolve(host: str, port: int | None, timeout: Any) -> list[Any]:
-    """Resolve a host in a thread of its own, because nothing can interrupt ``getaddrinfo``."""
+    """Resolve a host in a separate thread, because nothing can interrupt ``getaddrinfo``."""
 
     def resolve() -> list[Any]:
         return socket.getaddrinfo(host, port, allowed_gai_family(), socket.SOCK_STREAM)
@@ -210,7 +210,7 @@ def _resolve(host: str, port: int | None, timeout: Any) -> list[Any]:
         except Exception as error:
             answers.put(error)
 
-    if _is_ip_address(host):  # this does not wait
+    if _is_ip_address(host):  # needs no DNS lookup
         return resolve()
     answers: queue.SimpleQueue[list[Any] | Exception] = queue.SimpleQueue()
     call = current_call()
@@ -239,7 +239,7 @@ class _Pool(HTTPConnectionPool):
 
     @property
     def ConnectionCls(self) -> Any:  # type: ignore[override]  # noqa: N802 - urllib3's name
-        """The class of new connections, or the one that a tool such as vcrpy has put in place."""
+        """The class of new connections, or the one that a tool such as vcrpy has set."""
         cls = super().ConnectionCls
         return self._derived if cls is self._original else cls
 
@@ -295,10 +295,10 @@ def finish(connection: Any, response: requests.Response, *, complete: bool) -> N
     complete : bool
         Whether the response was read to its end and is valid.
     """
-    # With two lengths, another server on the way may disagree about where the response ends.
+    # With two lengths, a proxy may disagree about where the response ends.
     ambiguous = {"Transfer-Encoding", "Content-Length"} <= set(map(str.title, response.headers))
     complete = complete and response.status_code == 200 and not ambiguous
     if complete and isinstance(connection, _Connection):
-        connection.keep()
+        connection.mark_reusable()
     elif connection is not None:
         connection.close()

@@ -36,22 +36,22 @@ class CapsuleError(RuntimeError):
         ├── NotFoundError             404
         │   └── AppNotFoundError      no app with this name or id [ValueError]
         ├── RateLimitedError          429, after the allowed retries
-        ├── InvalidRequestError       any other 4xx, or a request that cannot be made
-        ├── GatewayError              5xx, or an error in the service's answer
+        ├── InvalidRequestError       any other 4xx, or an invalid argument [ValueError]
+        ├── GatewayError              5xx, or an error in the service's response
         ├── CannotConnectError        no connection, or it broke [ConnectionError]
-        ├── TimedOutError             no connection or no byte in time [TimeoutError]
+        ├── TimedOutError             no connection or no data in time [TimeoutError]
         ├── TLSError                  the gateway's certificate could not be verified
-        ├── ProtocolError             an answer that violates the protocol
-        ├── TooLargeError             an answer above the size limit
+        ├── ProtocolError             a response that violates the protocol
+        ├── TooLargeError             a response above the size limit
         └── StreamInterrupted         a stream that broke after it had started
-            └── StreamTimedOut        no byte of a stream in time [TimedOutError]
+            └── StreamTimedOut        no data of a stream in time [TimedOutError]
 
     Parameters
     ----------
     message : str
         One line that says what failed and what to do.
     status : int, optional
-        The HTTP status of the answer, or the one that corresponds to its gRPC code.
+        The HTTP status of the response, or the one that corresponds to its gRPC code.
     request_id : str, optional
         The service's id of the request.
     detail : str, optional
@@ -127,12 +127,12 @@ class RateLimitedError(CapsuleError):
     retry_after: float | None = None
 
 
-class InvalidRequestError(CapsuleError):
-    """The gateway refused the request (4xx), or the request cannot be made."""
+class InvalidRequestError(CapsuleError, ValueError):
+    """The gateway refused the request (4xx), or an argument or setting is invalid."""
 
 
 class GatewayError(CapsuleError):
-    """The service failed (5xx), or reported an error in its answer."""
+    """The service failed (5xx), or reported an error in its response."""
 
 
 class CannotConnectError(CapsuleError, ConnectionError):
@@ -145,14 +145,14 @@ class CannotConnectError(CapsuleError, ConnectionError):
         acted on it.
     """
 
-    if not TYPE_CHECKING:  # tblib, for one, looks `__new__` up to copy an error
+    if not TYPE_CHECKING:  # tblib, for example, looks up `__new__` to copy an error
         __new__ = ConnectionError.__new__
 
     sent: bool = False
 
 
 class TimedOutError(CapsuleError, TimeoutError):
-    """The gateway did not accept a connection, or did not answer, in time.
+    """The gateway did not accept a connection, or did not respond, in time.
 
     Attributes
     ----------
@@ -161,7 +161,7 @@ class TimedOutError(CapsuleError, TimeoutError):
         acted on it.
     """
 
-    if not TYPE_CHECKING:  # tblib, for one, looks `__new__` up to copy an error
+    if not TYPE_CHECKING:  # tblib, for example, looks up `__new__` to copy an error
         __new__ = TimeoutError.__new__
 
     sent: bool = True
@@ -172,20 +172,20 @@ class TLSError(CapsuleError):
 
 
 class ProtocolError(CapsuleError):
-    """The answer violates the protocol, for example because it is not JSON or lacks a field.
+    """The response violates the protocol, for example because it is not JSON or lacks a field.
 
     Attributes
     ----------
     from_gateway : bool
-        Whether the answer may be that of a gateway. A redirect or a web page is not: it comes from a
-        login page of the network, for example.
+        Whether the response may come from a gateway. A redirect or a web page does not: it may come
+        from the login page of a network, for example.
     """
 
     from_gateway: bool = True
 
 
 class TooLargeError(CapsuleError):
-    """The answer, or one event of a stream, is larger than the limit."""
+    """The response, or one event of a stream, is larger than the limit."""
 
 
 class StreamInterrupted(CapsuleError):  # noqa: N818 - as in KeyboardInterrupt
@@ -201,7 +201,7 @@ class StreamInterrupted(CapsuleError):  # noqa: N818 - as in KeyboardInterrupt
 
 
 class StreamTimedOut(StreamInterrupted, TimedOutError):  # noqa: N818
-    """No byte of a stream arrived in time.
+    """No data of a stream arrived in time.
 
     Attributes
     ----------

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import re
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 from requests.utils import get_environ_proxies, select_proxy
 
 from cpsl.call import Call
-from cpsl.config import Settings, Token, ca_bundle, is_loopback
+from cpsl.config import Settings, Token, ca_bundle, is_loopback, proxy_refused
 from cpsl.errors import (
     CannotConnectError,
     CapsuleError,
@@ -26,40 +28,60 @@ from cpsl.errors import (
 )
 from cpsl.messages import SERVICE, message
 from cpsl.network_errors import (
+    CLIENT_CERTIFICATE,
+    NO_TLS,
+    UNTRUSTED,
     call_timed_out,
     connect_timed_out,
     connection_broken,
     read_timed_out,
     set_proxy_status,
 )
-from cpsl.options import Options
+from cpsl.options import AGENT, Options
 from cpsl.responses import error_from_status, parse_retry_after
 from cpsl.retry import Failure, with_retries, without_frames
 from cpsl.sanitize import brief
 from cpsl.timeouts import Timeout
 
-if "GRPC_VERBOSITY" in os.environ:
-    import grpc
-else:
-    # gRPC reads the variable once, when it is loaded. Its own log lines would repeat on standard
-    # error what the errors of this package say.
+
+@contextlib.contextmanager
+def _without_log_lines() -> Iterator[None]:
+    """Silence the log of gRPC, unless the user has set its variable.
+
+    Its messages on standard error would repeat the errors of this package. gRPC reads the
+    variable once: when it is imported, or up to version 1.70 when the first channel is created.
+    """
+    if "GRPC_VERBOSITY" in os.environ:
+        yield
+        return
     os.environ["GRPC_VERBOSITY"] = "NONE"
     try:
-        import grpc
-
+        yield
     finally:
-        del os.environ["GRPC_VERBOSITY"]
+        os.environ.pop("GRPC_VERBOSITY", None)
+
+
+with _without_log_lines():
+    import grpc
 
 __all__ = ["call", "list_apps"]
 
 _MAX_ANSWER_BYTES = 64 * 1024 * 1024
 _MAX_INT32 = (1 << 31) - 1  # gRPC's largest option, in bytes or milliseconds
-# gRPC has no codes for these: only the details of UNAVAILABLE tell them apart.
-# Those of the last two lines are from versions before 1.78.
-_UNTRUSTED = re.compile(
-    "SSL_ERROR_SSL|Hostname Verification Check|security handshaker"
-    "|is not in peer certificate"  # another host
-    "|empty address list"  # the file of certificates is invalid
+# gRPC has no codes for these: only the details of UNAVAILABLE distinguish them. The last row also has
+# the texts of versions before 1.78.
+_TLS_FAILURES = (
+    (re.compile("WRONG_VERSION_NUMBER|HTTP_REQUEST"), NO_TLS),
+    # With TLS 1.3, the refusal arrives after the handshake, and gRPC cannot decrypt it.
+    (re.compile("HANDSHAKE_FAILURE|CERTIFICATE_REQUIRED|Unwrap failed"), CLIENT_CERTIFICATE),
+    (
+        re.compile(
+            "SSL_ERROR_SSL|Hostname Verification Check|security handshaker"
+            "|is not in peer certificate"  # another host
+            "|empty address list"  # the certificate file is invalid
+        ),
+        UNTRUSTED,
+    ),
 )
 _NOT_CONNECTED = re.compile("failed to connect|resolv|resolution", re.IGNORECASE)
 # From google/rpc/code.proto; every other code is a failure of the gateway.
@@ -82,7 +104,7 @@ def list_apps(settings: Settings, options: Options, limits: Call) -> list[dict[s
     Raises
     ------
     CapsuleError
-        The gateway cannot be reached, or did not list the apps.
+        The gateway cannot be reached, or could not list the apps.
     """
 
     def attempt() -> Any:
@@ -96,6 +118,7 @@ def list_apps(settings: Settings, options: Options, limits: Call) -> list[dict[s
             options.allow_insecure,
             options.max_answer_bytes,
             seconds,
+            options.agent,
         )
         if isinstance(error, TimedOutError) and limits.seconds_left <= 0:
             limits.sent = error.sent
@@ -103,7 +126,7 @@ def list_apps(settings: Settings, options: Options, limits: Call) -> list[dict[s
         if error is None and not answer.ok:
             reason = brief(settings.redact(answer.err_msg)) or "no reason was given"
             error = GatewayError(
-                f"The gateway did not list the apps: {reason}. Try again later.", detail=reason
+                f"The gateway could not list the apps: {reason}. Try again later.", detail=reason
             )
         if error is None:
             return answer
@@ -122,6 +145,7 @@ def call(
     allow_insecure: bool,
     limit: int = _MAX_ANSWER_BYTES,
     max_seconds: float = math.inf,
+    agent: str = AGENT,
 ) -> tuple[CapsuleError | None, Any]:
     """Make one unary call.
 
@@ -138,9 +162,11 @@ def call(
     allow_insecure : bool
         Whether the token may be sent unencrypted to another machine.
     limit : int
-        The largest answer, in bytes.
+        The largest response, in bytes.
     max_seconds : float
         A further limit of the whole call, in seconds.
+    agent : str
+        The prefix of gRPC's user agent.
 
     Returns
     -------
@@ -159,7 +185,7 @@ def call(
     try:
         # In a thread: gRPC can lose an interrupt that arrives while it waits. Leaving the block
         # closes the channel, which ends the call.
-        with ThreadPoolExecutor(1) as pool, _channel(settings, limit, timeout) as channel:
+        with ThreadPoolExecutor(1) as pool, _channel(settings, limit, timeout, agent) as channel:
             rpc: Any = channel.unary_unary(
                 f"/{SERVICE}/{method}",
                 request_serializer=lambda request: request.SerializeToString(),
@@ -169,7 +195,12 @@ def call(
             seconds = min(timeout.connect + timeout.read, max_seconds)
             return None, pool.submit(rpc, request, metadata=metadata, timeout=seconds).result()
     except grpc.RpcError as caught:
-        return _map_error(caught, settings, timeout, time.monotonic() - began), None
+        error = _map_error(caught, settings, timeout, time.monotonic() - began)
+        if isinstance(error, CannotConnectError | TimedOutError | TLSError):
+            # Not the caught exception, whose frames and text may hold the token.
+            details = brief(settings.redact(caught.details() or ""))
+            error.__cause__ = grpc.RpcError(f"{caught.code().name}: {details}")
+        return error, None
     except CapsuleError as caught:
         return without_frames(caught), None
     except BaseException as caught:  # for example an interrupt
@@ -177,8 +208,9 @@ def call(
     raise escaped
 
 
-def _channel(settings: Settings, limit: int, timeout: Timeout) -> grpc.Channel:
+def _channel(settings: Settings, limit: int, timeout: Timeout, agent: str) -> grpc.Channel:
     options: list[tuple[str, Any]] = [
+        ("grpc.primary_user_agent", agent),
         ("grpc.max_receive_message_length", min(limit, _MAX_INT32)),
         # This also limits an attempt to connect.
         ("grpc.min_reconnect_backoff_ms", min(int(timeout.connect * 1000), _MAX_INT32)),
@@ -187,19 +219,21 @@ def _channel(settings: Settings, limit: int, timeout: Timeout) -> grpc.Channel:
     url = f"https://{settings.grpc_target}"
     proxy = None if is_loopback(_host(settings)) else select_proxy(url, get_environ_proxies(url))
     options.append(("grpc.http_proxy", proxy) if proxy else ("grpc.enable_http_proxy", 0))
-    if not _is_secure(settings):
-        return grpc.insecure_channel(settings.grpc_target, options)
-    bundle = ca_bundle()
-    roots = _certificates(Path(bundle)) if bundle else None
-    return grpc.secure_channel(
-        settings.grpc_target, grpc.ssl_channel_credentials(root_certificates=roots), options
-    )
+    with _without_log_lines():
+        if not _is_secure(settings):
+            return grpc.insecure_channel(settings.grpc_target, options)
+        bundle = ca_bundle()
+        roots = _certificates(Path(bundle)) if bundle else None
+        credentials = grpc.ssl_channel_credentials(root_certificates=roots)
+        return grpc.secure_channel(settings.grpc_target, credentials, options)
 
 
 def _certificates(path: Path) -> bytes | None:
     """Return the certificates of a file, or of every file in a folder."""
     files = sorted(path.iterdir()) if path.is_dir() else [path]
-    pems = {file.resolve(): None for file in files if file.is_file()}  # hashes are links
+    pems = {
+        file.resolve(): None for file in files if file.is_file()
+    }  # the names with hashes are links
     return b"\n".join(file.read_bytes() for file in pems) or None
 
 
@@ -221,28 +255,29 @@ def _map_error(
         return TooLargeError(
             f"The response from {target} is too large ({detail}): raise max_answer_bytes."
         )
-    if code is grpc.StatusCode.UNAVAILABLE and _UNTRUSTED.search(details):
-        return TLSError(
-            f"Cannot verify the certificate of {target}: check the address, or set "
-            "REQUESTS_CA_BUNDLE to your CA's certificates."
-        )
+    reason = detail.rpartition("last error: ")[2]
+    for pattern, text in _TLS_FAILURES:
+        if code is grpc.StatusCode.UNAVAILABLE and pattern.search(details):
+            return TLSError(text.format(where=target, reason=reason), detail=detail)
     if code is grpc.StatusCode.UNAVAILABLE and _NOT_CONNECTED.search(details):
         if seconds >= timeout.connect:
             return connect_timed_out(target, timeout)
-        reason = detail.rpartition("last error: ")[2]
-        unreachable = CannotConnectError(
-            f"No gRPC gateway answers at {target} ({reason}): check that it is running, the "
-            "address and the network.",
-            detail=detail or None,
-        )
+        if "response code 407" in reason:
+            unreachable = proxy_refused(f"https://{target}", target, reason)
+        else:
+            unreachable = CannotConnectError(
+                f"Cannot connect to a gRPC gateway at {target} ({reason}): check that it is running, "
+                "and check the address and the network."
+            )
+        unreachable.detail = detail or None
         set_proxy_status(unreachable, reason)
         return unreachable
-    error = _map_answer(code, detail, caught, settings, timeout)
+    error = _error_from_status(code, detail, caught, settings, timeout)
     error.detail = detail or None
     return error
 
 
-def _map_answer(
+def _error_from_status(
     code: grpc.StatusCode, detail: str, caught: grpc.RpcError, settings: Settings, timeout: Timeout
 ) -> CapsuleError:
     """Return the error of a call that reached the gateway."""

@@ -1,7 +1,7 @@
 """The entry point of ``cpsl`` and ``python -m cpsl``.
 
 Slow imports happen inside `main`, where Ctrl-C is handled. The official SDK is also imported as
-``cpsl`` and overwrites files of ours, such as ``__main__``, but has no module of this name.
+``cpsl`` and overwrites some of our files, such as ``__main__``, but has no module with this name.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 __all__ = ["main"]
 
-_NOT_ASKED = 2
+_NOT_SENT = 2
 _INTERRUPTED = 130
 
 
@@ -29,8 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit status: 0 for success, 1 if the service or the app failed, 2 if the app was not
-        asked, 130 after an interrupt.
+        The exit status: 0 for success, 1 if the service or the app failed, 2 if nothing was sent to
+        the app, 130 after an interrupt.
     """
     _open_closed_streams()
     try:
@@ -39,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "cpsl: the packages cpsl and cpsl-client are both installed and overwrite each other's "
                 "files: run `pip uninstall cpsl cpsl-client` and install one of them again\n"
             )
-            return _NOT_ASKED
+            return _NOT_SENT
         from cpsl.cli import run
 
         return run(sys.argv[1:] if arguments is None else arguments)
@@ -59,5 +58,9 @@ def _open_closed_streams() -> None:
 
 
 def _sdk_is_installed() -> bool:
-    """Return whether the official SDK is installed, too; importlib.metadata is slow to import."""
-    return any(True for path in sys.path for _ in Path(path).glob("cpsl-*.dist-info"))
+    """Return whether the official SDK is also installed; importlib.metadata is slow to import."""
+    for path in sys.path:
+        with contextlib.suppress(OSError):  # some entries are not folders, or cannot be read
+            if any(n.startswith("cpsl-") and n.endswith(".dist-info") for n in os.listdir(path)):  # noqa: PTH208
+                return True
+    return False

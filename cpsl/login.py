@@ -28,8 +28,8 @@ from cpsl.timeouts import Timeout
 __all__ = ["Login", "authorize", "begin", "forget", "store_token"]
 
 INTERVAL = 2.0  # seconds between two polls
-LOGIN_TIMEOUT = 300.0  # seconds for a person to confirm the login
-_MAX_FAILED_POLLS = 5  # consecutive polls without an answer after which the login fails
+LOGIN_TIMEOUT = 300.0  # seconds for the user to confirm the login
+_MAX_FAILED_POLLS = 5  # consecutive polls without a response after which the login fails
 _TIMEOUT = Timeout(connect=5.0, read=10.0)
 _KEYS = ("token", "gateway_host", "gateway_port", "gateway_http_port")
 
@@ -40,7 +40,7 @@ class Login:
     Attributes
     ----------
     url : str
-        The link for the person to open; always ``http`` or ``https``.
+        The link for the user to open; always ``http`` or ``https``.
     gateway : str
         ``host:port`` of the gateway.
     """
@@ -62,7 +62,7 @@ class Login:
         interval: float = INTERVAL,
         timeout: float = LOGIN_TIMEOUT,
     ) -> Path:
-        """Wait until the person has confirmed the login, and store the token.
+        """Wait until the user has confirmed the login, and store the token.
 
         An interrupt ends the wait and leaves the stored login unchanged.
 
@@ -83,11 +83,11 @@ class Login:
         Raises
         ------
         TimedOutError
-            Nobody confirmed the login in time.
+            The login was not confirmed in time.
         GatewayError
             The gateway rejected the login.
         CapsuleError
-            The gateway does not answer any more, or the file cannot be written.
+            The gateway no longer responds, or the file cannot be written.
 
         Examples
         --------
@@ -103,7 +103,7 @@ class Login:
             error, path = self._poll()
             if path is not None:
                 return path
-            # A short network failure must not force the person to start again.
+            # A short network failure must not force the user to start again.
             temporary = isinstance(error, CannotConnectError | TimedOutError)
             failed_polls = failed_polls + 1 if temporary else 0
             if error is not None and (not temporary or failed_polls >= _MAX_FAILED_POLLS):
@@ -111,14 +111,14 @@ class Login:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise TimedOutError(
-                    f"Nobody confirmed the login within {timeout:g} s: run `cpsl login` again."
+                    f"The login was not confirmed within {timeout:g} s: run `cpsl login` again."
                 )
             if on_tick is not None:
                 on_tick(left)
             time.sleep(min(interval, left))
 
     def _poll(self) -> tuple[CapsuleError | None, Path | None]:
-        """Ask once; return an error, the file after the confirmation, or neither.
+        """Poll once; return an error, the path of the file after the confirmation, or neither.
 
         The token does not leave this function, so that no traceback of `wait` shows it.
         """
@@ -129,7 +129,7 @@ class Login:
         if answer.ok:
             if not _is_token(answer.token):
                 return ProtocolError(
-                    "The gateway sent no valid token: run `cpsl login` again."
+                    "The gateway did not send a valid token: run `cpsl login` again."
                 ), None
             return _store(replace(self._settings, token=answer.token))
         if answer.err_msg == "pending":
@@ -149,8 +149,8 @@ def begin(gateway: str = "", *, allow_insecure: bool | None = None) -> Login:
         ``host`` or ``host:port`` of the gRPC gateway; by default ``CAPSULE_GATEWAY_URL`` and
         ``CAPSULE_HTTP_PORT``, else the live service.
     allow_insecure : bool, optional
-        Whether the token may be received unencrypted from another machine; by default whether
-        ``CAPSULE_ALLOW_INSECURE`` is ``1``.
+        Whether the token may be received unencrypted from another machine. By default, it may
+        if ``CAPSULE_ALLOW_INSECURE`` is ``1``.
 
     Returns
     -------
@@ -162,7 +162,7 @@ def begin(gateway: str = "", *, allow_insecure: bool | None = None) -> Login:
     CredentialsError
         The token would be sent unencrypted, or the file cannot be read or written.
     CapsuleError
-        The gateway cannot be reached, or offers no login.
+        The gateway cannot be reached, or does not support logins.
 
     Examples
     --------
@@ -173,7 +173,7 @@ def begin(gateway: str = "", *, allow_insecure: bool | None = None) -> Login:
         path = login.wait()
     """
     path = config_path()
-    # Check the file first, before anybody confirms a login that cannot be stored.
+    # Check the file first, so that no one confirms a login that cannot be stored.
     config_file.read(path)
     config_file.check_writable(path)
     settings = _gateway_settings(gateway)
@@ -183,10 +183,11 @@ def begin(gateway: str = "", *, allow_insecure: bool | None = None) -> Login:
         raise error
     if not answer.ok:
         reason = brief(answer.err_msg) or "no reason was given"
-        raise GatewayError(f"The gateway did not start a login: {reason}. Try again later.")
+        raise GatewayError(f"The gateway could not start a login: {reason}. Try again later.")
     if not answer.login_id or not _is_web_link(answer.login_url):
         raise ProtocolError(
-            f"{settings.grpc_target} sent no web link for the login: check the gateway's address."
+            f"{settings.grpc_target} did not send a web link for the login: check the gateway's "
+            "address."
         )
     return Login(settings, answer.login_id, answer.login_url, insecure)
 
@@ -202,7 +203,7 @@ def store_token(token: str, gateway: str = "", *, allow_insecure: bool | None = 
         ``host`` or ``host:port`` of the gRPC gateway; by default ``CAPSULE_GATEWAY_URL`` and
         ``CAPSULE_HTTP_PORT``, else the live service.
     allow_insecure : bool, optional
-        Whether the token may be sent unencrypted to another machine; by default whether
+        Whether the token may be sent unencrypted to another machine. By default, it may if
         ``CAPSULE_ALLOW_INSECURE`` is ``1``.
 
     Returns
@@ -249,7 +250,7 @@ def authorize(
 
 
 def forget() -> Path | None:
-    """Remove the token and its gateway from ``config.ini``; other sections and keys stay.
+    """Remove the token and its gateway from ``config.ini``; other sections and keys are kept.
 
     Returns
     -------
@@ -280,10 +281,14 @@ def forget() -> Path | None:
 
 def _gateway_settings(gateway: str) -> Settings:
     """Return the settings of the gateway to log in to, without a token."""
-    names = ("CAPSULE_GATEWAY_URL", "CAPSULE_HTTP_PORT")
-    chosen = {names[0]: gateway} if gateway else {name: os.environ.get(name, "") for name in names}
     # A placeholder token and no file: a stored token and its gateway must not count here.
-    settings = load(environ={**chosen, "CAPSULE_TOKEN": "none", "CONFIG_PATH": os.devnull})
+    environ = {"CONFIG_PATH": os.devnull}
+    if gateway:
+        settings = load("none", grpc_target=gateway, environ=environ)
+    else:
+        names = ("CAPSULE_GATEWAY_URL", "CAPSULE_HTTP_PORT")
+        environ |= {name: os.environ.get(name, "") for name in names} | {"CAPSULE_TOKEN": "none"}
+        settings = load(environ=environ)
     return replace(settings, token="")
 
 

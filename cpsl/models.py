@@ -21,7 +21,7 @@ class ChatResponse:
     request_id : str
         The service's id of the request; empty if there is none.
     raw : dict
-        The decoded JSON of the answer.
+        The decoded JSON of the response.
 
     Examples
     --------

@@ -14,7 +14,7 @@ import requests
 import urllib3.exceptions
 
 from cpsl.call import Call
-from cpsl.config import Settings
+from cpsl.config import Settings, proxy_refused
 from cpsl.errors import (
     CannotConnectError,
     CapsuleError,
@@ -28,12 +28,16 @@ from cpsl.sanitize import brief
 from cpsl.timeouts import Timeout
 
 __all__ = [
+    "CLIENT_CERTIFICATE",
+    "NO_TLS",
     "TIMEOUTS",
+    "UNTRUSTED",
     "call_timed_out",
     "connect_timed_out",
     "connection_broken",
     "map_exception",
     "read_timed_out",
+    "safe_cause",
     "set_proxy_status",
 ]
 
@@ -47,28 +51,27 @@ _CONNECT_TIMED_OUT = (
 _READ_TIMED_OUT = "{where} sent nothing for {timeout.read:g} s: try again, or use a longer timeout."
 _BROKEN = "The connection to {where} broke before the response was complete: try again."
 
-_CLIENT_CERTIFICATE = (
+CLIENT_CERTIFICATE = (
     "{where} refused the TLS handshake ({reason}); it may require a client certificate, which this "
     "client cannot send: connect through a proxy or sidecar that sends one."
 )
 
-# Rows: classes of what was raised, a pattern in its text, class of the error, message.
+NO_TLS = "{where} does not use TLS ({reason}): check the scheme and port of the gateway's address."
+UNTRUSTED = (
+    "Cannot verify the TLS certificate of {where} ({reason}): check the address, or set "
+    "REQUESTS_CA_BUNDLE to your CA's certificates."
+)
+
+# Rows: caught exception classes, a pattern in the text, the class to raise, the message.
 _Table = tuple[tuple[tuple[type[BaseException], ...], str, type[CapsuleError], str], ...]
 _BEFORE_SENDING: _Table = (
     (TIMEOUTS, "", TimedOutError, _CONNECT_TIMED_OUT),
     (
-        (OSError,),
-        "Tunnel connection failed: 407",
-        CannotConnectError,
-        "The proxy refused to connect to {where} ({reason}): put its user and password into "
-        "HTTPS_PROXY, as in http://USER:PASSWORD@HOST:PORT.",
-    ),
-    (
         (requests.exceptions.ProxyError,),
         "",
         CannotConnectError,
-        "No gateway answers at {where} through the proxy ({reason}): check the gateway's address, "
-        "the proxy settings and the network.",
+        "Cannot connect to a gateway at {where} through the proxy ({reason}): check the gateway's "
+        "address, the proxy settings and the network.",
     ),
     (
         (ssl.SSLEOFError, ssl.SSLZeroReturnError),
@@ -80,15 +83,14 @@ _BEFORE_SENDING: _Table = (
         (ssl.SSLError,),
         "WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|HTTP_REQUEST",
         TLSError,
-        "{where} does not use TLS ({reason}): check the scheme and port of the gateway's address.",
+        NO_TLS,
     ),
-    ((ssl.SSLError,), "CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE", TLSError, _CLIENT_CERTIFICATE),
+    ((ssl.SSLError,), "CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE", TLSError, CLIENT_CERTIFICATE),
     (
         (ssl.SSLError, requests.exceptions.SSLError),
         "",
         TLSError,
-        "Cannot make a trusted connection to {where} ({reason}): check the address, or set "
-        "REQUESTS_CA_BUNDLE to your CA's certificates.",
+        UNTRUSTED,
     ),
     (
         (requests.exceptions.InvalidSchema,),
@@ -113,8 +115,8 @@ _BEFORE_SENDING: _Table = (
         (Exception,),
         "",
         CannotConnectError,
-        "No gateway answers at {where} ({reason}): check that it is running, and check the address "
-        "and the network.",
+        "Cannot connect to a gateway at {where} ({reason}): check that it is running, and check "
+        "the address and the network.",
     ),
 )
 _AFTER_SENDING: _Table = (
@@ -132,7 +134,7 @@ _AFTER_SENDING: _Table = (
         "Cannot decompress the response from {where}: check the gateway's address.",
     ),
     # With TLS 1.3, the refusal arrives after the handshake.
-    ((ssl.SSLError,), "CERTIFICATE_REQUIRED", TLSError, _CLIENT_CERTIFICATE),
+    ((ssl.SSLError,), "CERTIFICATE_REQUIRED", TLSError, CLIENT_CERTIFICATE),
     ((Exception,), "", CannotConnectError, _BROKEN),
 )
 
@@ -152,8 +154,7 @@ def map_exception(caught: Exception, settings: Settings, call: Call) -> CapsuleE
     Returns
     -------
     CapsuleError
-        The error, to be raised by the caller. If the request was not sent, its ``__cause__`` is
-        the reason without frames and requests, which hold the token.
+        The error, to be raised by the caller. Its ``__cause__`` is that of `safe_cause`.
     """
     wrapped = list(_wrapped(caught))
     kind, message, exception = next(
@@ -162,31 +163,43 @@ def map_exception(caught: Exception, settings: Settings, call: Call) -> CapsuleE
         for exception in wrapped
         if isinstance(exception, classes) and re.search(pattern, str(exception))
     )
-    cause = wrapped[-1]
-    reason = _reason(cause, settings)
-    error = kind(
-        message.format(
-            where=settings.http_url,
-            timeout=call.timeout,
-            name=type(exception).__name__,
-            reason=reason,
+    reason = _reason(wrapped[-1], settings)
+    if not call.sent and "Tunnel connection failed: 407" in reason:
+        error: CapsuleError = proxy_refused(settings.http_url, settings.http_url, reason)
+    else:
+        error = kind(
+            message.format(
+                where=settings.http_url,
+                timeout=call.timeout,
+                name=type(exception).__name__,
+                reason=reason,
+            )
         )
-    )
     if isinstance(error, CannotConnectError | TimedOutError):
         error.sent = call.sent
     if not call.sent:
         set_proxy_status(error, reason)
-        error.__cause__ = (
-            without_frames(cause) if type(cause).__module__ in _SAFE_MODULES else Exception(reason)
-        )
+    error.__cause__ = safe_cause(caught, settings)
     return error
 
 
 _SAFE_MODULES = ("builtins", "socket", "ssl")  # exceptions of other modules may refer to a request
 
 
+def safe_cause(caught: BaseException, settings: Settings) -> BaseException:
+    """Return the innermost exception that another one wraps, without anything that holds the token.
+
+    It has no frames. An exception that may refer to a request is replaced by one with its text.
+    """
+    *_, cause = _wrapped(caught)
+    safe = type(cause).__module__ in _SAFE_MODULES and settings.redact(str(cause)) == str(cause)
+    if safe:
+        return without_frames(cause)
+    return Exception(_reason(cause, settings))
+
+
 def _reason(exception: BaseException, settings: Settings) -> str:
-    """Return what an exception says, as one line."""
+    """Return the text of an exception as one line."""
     text = (
         getattr(exception, "verify_message", "")
         or getattr(exception, "strerror", "")
@@ -196,29 +209,29 @@ def _reason(exception: BaseException, settings: Settings) -> str:
 
 
 def set_proxy_status(error: CapsuleError, reason: str) -> None:
-    """Set the status and detail of an error if a proxy's answer is its reason."""
+    """Set the status and detail of an error if a proxy's response caused it."""
     found = re.search(r"(?:Tunnel connection failed: |response code )([0-9]{3})\b(.*)", reason)
     if found:
         error.status = int(found[1])
-        error.detail = found[2].strip() or None
+        error.detail = found[2].strip() or error.detail
 
 
 def connect_timed_out(where: str, timeout: Timeout) -> TimedOutError:
-    """Return the error of a connection that was not made in time."""
+    """Return the error for a connect timeout."""
     error = TimedOutError(_CONNECT_TIMED_OUT.format(where=where, timeout=timeout))
     error.sent = False
     return error
 
 
 def read_timed_out(where: str, timeout: Timeout) -> TimedOutError:
-    """Return the error of an answer that did not arrive in time."""
+    """Return the error for a read timeout."""
     return TimedOutError(_READ_TIMED_OUT.format(where=where, timeout=timeout))
 
 
 def call_timed_out(where: str, call: Call) -> TimedOutError:
-    """Return the error of a call that took longer than its ``max_seconds``."""
+    """Return the error for a call that took longer than its ``max_seconds``."""
     error = TimedOutError(
-        f"{where} did not answer completely within {call.max_seconds:g} s: try again, or raise "
+        f"{where} did not respond completely within {call.max_seconds:g} s: try again, or raise "
         "max_seconds."
     )
     error.sent = call.sent
@@ -226,7 +239,7 @@ def call_timed_out(where: str, call: Call) -> TimedOutError:
 
 
 def connection_broken(where: str) -> CannotConnectError:
-    """Return the error of a connection that ended before the answer was complete."""
+    """Return the error for a connection that broke before the response was complete."""
     error = CannotConnectError(_BROKEN.format(where=where))
     error.sent = True
     return error

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from numbers import Integral
 
+from cpsl import __version__
+from cpsl.errors import InvalidRequestError
 from cpsl.timeouts import Timeout
 
-__all__ = ["Options"]
+__all__ = ["AGENT", "Options"]
 
-_AGENT = "cpsl-client/0.1"
+AGENT = f"cpsl-client/{__version__}"
+
+_LOWEST = {
+    "max_retries": 0,
+    "max_answer_bytes": 1,
+    "max_reply_bytes": 1,
+    "max_event_bytes": 1,
+    "max_url_bytes": 1,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +37,20 @@ class Options:
     pickle_token: bool
     user_agent: str = ""
 
+    def __post_init__(self) -> None:
+        for name, lowest in _LOWEST.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, Integral) or value < lowest:
+                raise InvalidRequestError(
+                    f"Invalid {name} {value!r}: use a whole number of at least {lowest}."
+                )
+        if not isinstance(self.user_agent, str) or not re.fullmatch("[ -~]*", self.user_agent):
+            raise InvalidRequestError(
+                f"Invalid user_agent {self.user_agent!r}: it must be printable ASCII, such as "
+                "'my-service/1.2'."
+            )
+
     @property
     def agent(self) -> str:
         """The value of the ``User-Agent`` header."""
-        return f"{self.user_agent} {_AGENT}".strip()
+        return f"{self.user_agent} {AGENT}".strip()

@@ -12,10 +12,9 @@ import requests
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
-from cpsl.config import Settings
+from cpsl.config import Settings, proxy_refused
 from cpsl.errors import (
     AuthenticationError,
-    CannotConnectError,
     CapsuleError,
     GatewayError,
     InvalidRequestError,
@@ -56,16 +55,22 @@ def failure_from_response(response: requests.Response, settings: Settings) -> Fa
     answer = _read_error(response)
     detail = service_message(answer, settings)
     retry_after = parse_retry_after(response.headers.get("Retry-After", ""))
-    error = error_from_status(response.status_code, detail, retry_after, settings)
+    if response.status_code == 407:  # a proxy that forwards requests refuses them with a response
+        detail = detail or brief(settings.redact(response.reason or ""))
+        error: CapsuleError = proxy_refused(settings.http_url, settings.http_url, f"407 {detail}")
+        error.__cause__ = requests.exceptions.ProxyError(f"407 {detail}")
+    else:
+        error = error_from_status(response.status_code, detail, retry_after, settings)
     error.detail = detail or None
     add_ids(error, response, settings, answer)
-    return Failure(error, may_have_acted=response.status_code != 429, retry_after=retry_after)
+    may_have_acted = response.status_code not in (407, 429)
+    return Failure(error, may_have_acted, retry_after=retry_after)
 
 
 def add_ids(
     error: CapsuleError, response: requests.Response, settings: Settings, answer: Any = None
 ) -> None:
-    """Set what an error says about its response; a status and request id that are set stay."""
+    """Set the attributes of an error from its response, unless they are already set."""
     error.status = error.status or response.status_code
     error.request_id = error.request_id or request_id(response, settings, answer) or None
     if isinstance(error, ProtocolError):
@@ -87,18 +92,18 @@ def content_type(response: requests.Response, settings: Settings) -> str:
 
 
 def has_known_end(response: requests.Response) -> bool:
-    """Return whether the end of the body is marked, and not only by the end of the connection."""
+    """Return whether the headers define where the body ends; else it ends with the connection."""
     return is_chunked(response) or "Content-Length" in response.headers
 
 
 def is_chunked(response: requests.Response) -> bool:
-    """Return whether the body arrives in chunks; responses that tools record have no such field."""
+    """Return whether the body is chunked; responses that tools recorded lack this attribute."""
     return bool(getattr(response.raw, "chunked", False))
 
 
 def no_content(url: str) -> ProtocolError:
-    """Return the error of an answer with status 204."""
-    return ProtocolError(f"{url} answered without content (204): check the gateway's address.")
+    """Return the error for a response with status 204."""
+    return ProtocolError(f"{url} returned no content (204): check the gateway's address.")
 
 
 def check_encoding(response: requests.Response, settings: Settings) -> None:
@@ -109,13 +114,13 @@ def check_encoding(response: requests.Response, settings: Settings) -> None:
         if encoding not in known:
             shown = brief(settings.redact(encoding))
             raise ProtocolError(
-                f"The answer is compressed as {shown!r}, which was not requested and cannot be "
-                "decoded: check the gateway's address, and proxies on the way."
+                f"The response is compressed as {shown!r}, which was not requested and cannot be "
+                "decoded: check the gateway's address and your proxies."
             )
 
 
 def reported_error(answer: Any, settings: Settings) -> GatewayError | None:
-    """Return the error in a JSON answer with status 200, if it contains one."""
+    """Return the error in a JSON response with status 200, if it contains one."""
     detail = service_message(answer, settings)
     if not detail or not answer.keys() <= _ERROR_KEYS:
         return None
@@ -123,7 +128,7 @@ def reported_error(answer: Any, settings: Settings) -> GatewayError | None:
 
 
 def refused_token(settings: Settings) -> AuthenticationError:
-    """Return the error of a token that the gateway does not accept."""
+    """Return the error for a token that the gateway does not accept."""
     return AuthenticationError(
         f"{settings.http_url} refused the token from {settings.source}: run `cpsl login`, or use "
         "another token.",
@@ -142,7 +147,7 @@ def parse_retry_after(value: str) -> float | None:
 
 
 def service_message(answer: Any, settings: Settings) -> str:
-    """Return the service's own error message in a JSON answer; empty if there is none."""
+    """Return the service's own error message in a JSON response; empty if there is none."""
     if not isinstance(answer, dict):
         return ""
     values = [answer.get(key) for key in _MESSAGE_KEYS]
@@ -161,7 +166,7 @@ def _validation_message(errors: list[Any]) -> str:
 
 
 def require_json(answer: Any, what: str, kind: type | tuple[type, ...] = dict) -> None:
-    """Raise `ProtocolError` unless an answer is a JSON object, or of another kind of JSON value."""
+    """Raise `ProtocolError` unless a response is a JSON object, or a value of type `kind`."""
     if not isinstance(answer, kind):
         raise ProtocolError(
             f"The {what} response is not a JSON object: check the gateway's address."
@@ -169,7 +174,7 @@ def require_json(answer: Any, what: str, kind: type | tuple[type, ...] = dict) -
 
 
 def require_field(answer: Any, what: str, key: str, kind: type) -> None:
-    """Raise `ProtocolError` unless an answer is a JSON object with a field of this type."""
+    """Raise `ProtocolError` unless a response is a JSON object with a field of this type."""
     require_json(answer, what)
     if not isinstance(answer.get(key), kind):
         raise ProtocolError(
@@ -190,12 +195,6 @@ def error_from_status(
         )
     if status == 404:
         return NotFoundError(f"Not found{reason}. List the workspace's apps to see what exists.")
-    if status == 407:
-        return CannotConnectError(
-            f"The proxy refused the request{reason or ' (407)'}. Put its user and password into "
-            "HTTPS_PROXY, as in http://USER:PASSWORD@HOST:PORT.",
-            status=407,
-        )
     if status == 429:
         when = "later" if retry_after is None else f"in {retry_after:g} s"
         limited = RateLimitedError(f"Too many requests{reason}. Try again {when}.", status=429)
@@ -208,7 +207,7 @@ def error_from_status(
             f"The gateway refused the request ({status}){reason}. Check the arguments."
         )
     return ProtocolError(
-        f"{settings.http_url} answered with a redirect ({status}), which is not followed: check "
+        f"{settings.http_url} returned a redirect ({status}), which is not followed: check "
         "the gateway's address."
     )
 

@@ -20,7 +20,7 @@ E = TypeVar("E", bound=BaseException)
 _log = logging.getLogger("cpsl")
 _log.addHandler(logging.NullHandler())
 
-MAX_RETRY_AFTER = 60.0  # seconds; a longer wait is left to the caller
+MAX_RETRY_AFTER = 60.0  # seconds; for a longer wait, the error is raised
 _FIRST_DELAY = 0.5  # seconds
 _TEMPORARY = frozenset({429, 502, 503, 504})
 
@@ -46,7 +46,7 @@ class Failure:
     @property
     def temporary(self) -> bool:
         """Whether another attempt may succeed."""
-        # Not a read timeout: the caller has waited as long as they want to.
+        # Not after a read timeout: the caller has already waited for the time that they allow.
         not_connected = isinstance(self.error, TimedOutError) and not self.may_have_acted
         broken = (
             isinstance(self.error, CannotConnectError) and self.error.status != 407

@@ -1,4 +1,4 @@
-"""Cleaning of untrusted text before it is shown in a terminal or a web page.
+"""Clean untrusted text before it is shown in a terminal or on a web page.
 
 This module imports nothing from its package: `cpsl_notebook`, which must also work alongside
 another ``cpsl``, carries a generated copy of it.
@@ -12,14 +12,14 @@ __all__ = ["brief", "clean", "escape_json", "join_surrogates", "one_line", "spli
 
 # Escape sequences of ECMA-48 without their final part: CSI (colours, cursor movements), control
 # strings such as OSC (titles, links), and all others. Only the forms that begin with ESC count: in
-# wrongly decoded text, the C1 controls that mean the same are parts of letters. Possessive
+# wrongly decoded text, the equivalent C1 controls are parts of letters. Possessive
 # quantifiers keep the time linear.
 _CSI = r"\x1b\[[0-?]*+[ -/]*+"
 _STRING = r"\x1b[\]PX^_][^\x00-\x1f]*+"
 _SEQUENCE = re.compile(
     rf"{_CSI}[@-~]|{_STRING}(?:\x07|\x1b\\)|\x1b[!-/]++[0-~]|\x1b[0-OQ-WYZ\\`-~]"
 )
-# A line end, a character or an escape sequence whose rest may follow.
+# An unfinished line end, character or escape sequence.
 _PENDING = re.compile(rf"(?:\r|[\ud800-\udbff]|{_CSI}|{_STRING}\x1b?|\x1b[!-/]*+)\Z")
 _LINE_END = re.compile("\r\n?|[\u2028\u2029]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -39,8 +39,8 @@ _MAX_BRIEF = 300  # characters
 def clean(text: str) -> str:
     r"""Remove escape sequences, control characters, and characters that reorder or hide text.
 
-    Tabs and lines stay; every line ends with a line feed. Surrogates are joined or replaced as in
-    `join_surrogates`.
+    Tabs and line ends are kept; every line ends with a line feed. Surrogates are joined or replaced
+    as in `join_surrogates`.
 
     Parameters
     ----------
@@ -71,8 +71,8 @@ def join_surrogates(text: str, lone: str = "replace") -> str:
     text : str
         Text that may contain surrogates.
     lone : {"replace", "surrogatepass"}
-        What becomes of a lone surrogate: ``"replace"`` makes it U+FFFD, ``"surrogatepass"`` keeps
-        it.
+        How to handle a lone surrogate: ``"replace"`` converts it to U+FFFD, ``"surrogatepass"``
+        keeps it.
 
     Returns
     -------
@@ -135,7 +135,7 @@ def brief(text: str) -> str:
 
 
 def escape_json(json: str) -> str:
-    r"""Escape characters of a JSON text that `clean` would remove; its value stays the same.
+    r"""Escape the characters of a JSON text that `clean` would remove, without changing its value.
 
     Examples
     --------

@@ -22,6 +22,7 @@ from cpsl.errors import (
     TLSError,
 )
 from cpsl.retry import without_frames
+from cpsl.timeouts import MAX_TIME_LIMIT
 
 __all__ = ["MAX_SECONDS", "PROMPT", "THEN", "Check", "Report", "Turn", "reached_app", "smoke"]
 
@@ -41,7 +42,7 @@ _REFUSED = (
 
 
 def reached_app(error: CapsuleError) -> bool:
-    """Return whether the app may have received the question, so that the error is about the app."""
+    """Return whether the app may have received the question and may be the cause of the error."""
     if isinstance(error, CannotConnectError | TimedOutError):
         return error.sent
     if isinstance(error, ProtocolError):
@@ -112,8 +113,8 @@ class Report:
     checks : tuple of Check
         The checks.
     not_asked : CapsuleError or None
-        The error because of which the second question did not reach the app. In that case the
-        checks are about the first answer only.
+        The error that kept the second question from reaching the app. In that case, the checks
+        cover only the first answer.
     """
 
     app: str
@@ -174,7 +175,9 @@ def smoke(
         report = smoke(cpsl.Client(), "support-ops", max_seconds=30)
         assert report.ok, report.checks
     """
-    client.get_app(app, **_limits(max_seconds))  # an error here is not about the answers
+    client.get_app(
+        app, **_limits(max_seconds)
+    )  # raises an error instead of reporting a failed check
     turns = [_ask(client, app, prompt, None, max_seconds)]
     not_asked: CapsuleError | None = None
     if turns[0].session_id and not turns[0].error:
@@ -215,7 +218,7 @@ def _ask(client: Client, app: str, prompt: str, session_id: str | None, max_seco
 
 def _limits(max_seconds: float) -> dict[str, float]:
     # The read timeout of the client may be shorter than the limit.
-    return {"timeout": 2 * max_seconds, "max_seconds": max_seconds}
+    return {"timeout": min(2 * max_seconds, MAX_TIME_LIMIT), "max_seconds": max_seconds}
 
 
 def _answered(which: str, turn: Turn) -> Check:
@@ -236,7 +239,7 @@ def _same_session(turns: list[Turn]) -> Check:
     if not ids[0]:
         detail = "the first answer has no session id"
     elif len(ids) < 2:
-        detail = "the second question was not asked"
+        detail = "the second question was not sent"
     elif ids[0] != ids[1]:
         detail = f"the second answer is in session {ids[1] or '(none)'}, not {ids[0]}"
     else:

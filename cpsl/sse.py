@@ -66,7 +66,7 @@ class EventDecoder:
         self._after_cr = False
         self._partial: list[str] = []  # pieces of the unfinished line
         self._partial_size = 0  # characters
-        self._held = 0  # characters of the data of the unfinished event
+        self._data_size = 0  # characters of the data of the unfinished event
         self._type = ""
         self._data: list[str] = []
         self._id = ""
@@ -79,7 +79,7 @@ class EventDecoder:
         Parameters
         ----------
         data : bytes
-            Any number of bytes, cut anywhere.
+            Any number of bytes, split at any position.
 
         Yields
         ------
@@ -113,13 +113,13 @@ class EventDecoder:
         yield from self._lines(lines)
         self._partial.append(unfinished)
         self._partial_size += len(unfinished)
-        if self._held + self._partial_size > self._limit:
+        if self._data_size + self._partial_size > self._limit:
             raise self._too_large()
 
     def _lines(self, lines: list[str]) -> Iterator[Event]:
         """Process complete lines."""
         for line in lines:
-            if self._held + len(line) > self._limit:
+            if self._data_size + len(line) > self._limit:
                 raise self._too_large()
             if not line:
                 event = self._dispatch()
@@ -136,7 +136,7 @@ class EventDecoder:
             text = text.removeprefix("\ufeff")
         if not text:
             return ""
-        if self._after_cr:  # the CR has ended the line already, its LF does not end another
+        if self._after_cr:  # the CR has already ended the line
             text = text.removeprefix("\n")
             self._after_cr = False
         if "\r" in text:
@@ -149,7 +149,7 @@ class EventDecoder:
         match name:
             case "data":
                 self._data.append(value)
-                self._held += (
+                self._data_size += (
                     len(value) + 1
                 )  # the line end counts too, so that empty lines are limited
             case "event":
@@ -163,11 +163,11 @@ class EventDecoder:
 
     def _dispatch(self) -> Event | None:
         data, kind = self._data, self._type
-        self._data, self._type, self._held = [], "", 0
+        self._data, self._type, self._data_size = [], "", 0
         return Event(kind or "message", "\n".join(data), self._id) if data else None
 
     def _too_large(self) -> TooLargeError:
         return TooLargeError(
             f"A stream event is larger than {self._limit:,} characters: "
-            "ask for a shorter answer, or raise max_event_bytes."
+            "ask for a shorter reply, or raise max_event_bytes."
         )

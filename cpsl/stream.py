@@ -25,7 +25,7 @@ from cpsl.errors import (
     TooLargeError,
 )
 from cpsl.models import StreamChunk
-from cpsl.network_errors import TIMEOUTS, call_timed_out, connection_broken
+from cpsl.network_errors import TIMEOUTS, call_timed_out, connection_broken, safe_cause
 from cpsl.responses import (
     add_ids,
     check_encoding,
@@ -44,7 +44,7 @@ from cpsl.transport import Transport
 __all__ = ["Stream"]
 
 _decode = msgspec.json.Decoder().decode  # ten times as fast as json.loads() for a short text
-_NAMED_EVENTS = frozenset({"done", "error"})  # events whose name has a meaning
+_NAMED_EVENTS = frozenset({"done", "error"})  # event names with a special meaning
 _READ_SIZE = 1 << 16  # bytes; read1() returns as soon as any have arrived
 _BODY_END_TIMEOUT = 0.01  # seconds to wait in total for the end of the body after the last event
 
@@ -52,8 +52,8 @@ _BODY_END_TIMEOUT = 0.01  # seconds to wait in total for the end of the body aft
 class Stream:
     """An iterator of `StreamChunk` that can be closed: ``with client.stream(…) as stream:``.
 
-    The message is sent when the first chunk is requested. Iteration ends after the first chunk that
-    is done. Leaving the loop early and dropping the stream releases the connection.
+    The message is sent when the first chunk is requested. Iteration ends after the first chunk
+    whose ``done`` is true. Leaving the loop early and dropping the stream releases the connection.
 
     Attributes
     ----------
@@ -106,10 +106,10 @@ class Stream:
 
     @property
     def _closed(self) -> bool:
-        return self._call.requested and not self._call.expired
+        return self._call.cancelled and not self._call.expired
 
     @property
-    def _late(self) -> bool:
+    def _timed_out(self) -> bool:
         return self._call.expired and not self.complete
 
     @property
@@ -144,7 +144,7 @@ class Stream:
                 if not self._ended and not self._closed:
                     event = next(self._events, None) or self._next_event()
                     if event is not None:
-                        return self._take(event)
+                        return self._to_chunk(event)
                 self._ended = True
             except CapsuleError as error:
                 self._ended = True
@@ -176,7 +176,7 @@ class Stream:
         self.close()
 
     def close(self) -> None:
-        """End the stream at once, from any thread; the text that has arrived is kept."""
+        """Close the stream immediately, from any thread; the text that has arrived is kept."""
         self._call.cancel()
         # A thread that waits for the next chunk wakes up and releases the connection itself.
         if self._busy.acquire(blocking=False):
@@ -207,27 +207,17 @@ class Stream:
             check_encoding(response, self._settings)
             return response
         # Raised here: the frames of the method below hold the body, which may repeat the token.
-        raise self._error_from_other_answer(response)
+        raise self._unexpected_response_error(response)
 
     def _read(self, read: Callable[..., bytes]) -> bytes:
         failure: BaseException
         try:
             data = read(_READ_SIZE)
-            if data or not self._late:
+            if data or not self._timed_out:
                 return data
-            failure = self._overdue()
-        except TIMEOUTS:
-            seconds = f"{self._call.timeout.read:g} s"
-            reason = f"The service sent nothing for {seconds} in the middle of its reply"
-            failure = self._interrupted(reason, StreamTimedOut)
-        except DecodeError:
-            failure = self._interrupted("The reply is not compressed correctly")
-        except (HTTPError, OSError):
-            failure = (
-                self._overdue()
-                if self._late
-                else self._interrupted("The connection broke before the end of the reply")
-            )
+            failure = self._call_timed_out()
+        except (HTTPError, OSError) as caught:
+            failure = self._call_timed_out() if self._timed_out else self._read_error(caught)
         except BaseException as caught:  # for example an interrupt
             failure = without_frames(caught)
         try:
@@ -236,19 +226,32 @@ class Stream:
             del failure  # a cycle with this frame would keep the connections open
 
     def _check_end(self, response: requests.Response) -> None:
-        """Raise or warn if the body ended before a chunk that is done."""
+        """Raise or warn if the body ended before the final chunk."""
         if self._closed:
             return
         if response.raw.length_remaining:
             raise self._interrupted("The connection broke before the end of the reply")
-        # Compressed data can be cut without a trace.
+        # Truncated compressed data may not be detected.
         if not has_known_end(response) or "Content-Encoding" in response.headers:
-            raise self._interrupted("The connection was closed before the reply was done")
+            raise self._interrupted("The connection was closed before the end of the reply")
         warnings.warn(
             "The stream ended without a final chunk: the reply may be incomplete.", stacklevel=4
         )
 
-    def _overdue(self) -> StreamInterrupted:
+    def _read_error(self, caught: Exception) -> StreamInterrupted:
+        """Return the error for an exception of the network libraries."""
+        if isinstance(caught, TIMEOUTS):
+            seconds = f"{self._call.timeout.read:g} s"
+            reason = f"The service sent nothing for {seconds} in the middle of its reply"
+            error: StreamInterrupted = self._interrupted(reason, StreamTimedOut)
+        elif isinstance(caught, DecodeError):
+            error = self._interrupted("The compressed reply cannot be decoded")
+        else:
+            error = self._interrupted("The connection broke before the end of the reply")
+        error.__cause__ = safe_cause(caught, self._settings)
+        return error
+
+    def _call_timed_out(self) -> StreamInterrupted:
         return self._interrupted(
             f"The reply took longer than {self._call.max_seconds:g} s", StreamTimedOut
         )
@@ -257,7 +260,8 @@ class Stream:
         self, reason: str, kind: type[StreamInterrupted] = StreamInterrupted
     ) -> StreamInterrupted:
         error = kind(
-            f"{reason}; {len(self.text):,} characters had arrived. Ask again for the whole reply."
+            f"{reason}; {len(self.text):,} characters had arrived. Send the message "
+            "again to get the whole reply."
         )
         error.text = self.text
         return error
@@ -267,7 +271,7 @@ class Stream:
         if self._response is not None:
             add_ids(error, self._response, self._settings)
 
-    def _take(self, event: Event) -> StreamChunk:
+    def _to_chunk(self, event: Event) -> StreamChunk:
         data = _parse_data(event.data)
         chunk = StreamChunk(event.type, data)
         text = chunk.text
@@ -283,7 +287,7 @@ class Stream:
         return chunk
 
     def _apply(self, chunk: StreamChunk) -> None:
-        """Apply what a chunk contains besides text: ids, an error, the end of the reply."""
+        """Process the ids, the error and the end of the reply in a chunk."""
         self.session_id = str(chunk.data.get("session_id") or self.session_id)
         self.request_id = str(chunk.data.get("request_id") or self.request_id)
         if chunk.event == "error":
@@ -305,7 +309,7 @@ class Stream:
         response, self._response = self._response, None  # it would keep the pool alive
         connection, self._connection = self._connection, None
         if response is not None:
-            complete = self.complete and not self._call.requested
+            complete = self.complete and not self._call.cancelled
             if complete:
                 self._read_body_end(response)
                 complete = response.raw.closed  # nothing was left to read
@@ -321,8 +325,8 @@ class Stream:
             with contextlib.suppress(CapsuleError):
                 self._read(response.raw.read1)
 
-    def _error_from_other_answer(self, response: requests.Response) -> CapsuleError:
-        """Return the error that a response other than an event stream describes."""
+    def _unexpected_response_error(self, response: requests.Response) -> CapsuleError:
+        """Return the error for a response that is not an event stream."""
         try:
             body = self._read(response.raw.read)
         except StreamInterrupted:
@@ -339,7 +343,7 @@ class Stream:
             error = connection_broken(self._settings.http_url)
         elif detail:
             error = GatewayError(
-                f"The service answered with an error: {detail}. Try again later.", detail=detail
+                f"The service returned an error: {detail}. Try again later.", detail=detail
             )
         else:
             kind = content_type(response, self._settings)

@@ -1,15 +1,17 @@
-"""How long to wait for a connection and for the next byte."""
+"""Timeouts for connecting and for reading."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from numbers import Real
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-__all__ = ["Seconds", "Timeout", "is_seconds"]
+from cpsl.errors import InvalidRequestError
+
+__all__ = ["MAX_TIME_LIMIT", "Seconds", "Timeout", "check_seconds"]
 
 Seconds: TypeAlias = float | tuple[float, float]  # read, or (connect, read)
+MAX_TIME_LIMIT = 1_000_000.0  # seconds; timers of the system overflow after 25 days
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Timeout:
     connect : float
         Seconds to wait for a connection, TLS handshake included.
     read : float
-        Seconds to wait for the next byte of an answer, including the first.
+        Seconds to wait for the next byte of a response, including the first.
 
     Examples
     --------
@@ -44,30 +46,37 @@ class Timeout:
             The read timeout or ``(connect, read)``, in seconds. A read timeout alone also bounds
             the connect timeout. ``None`` means the default.
         default : Timeout
-            The timeouts to use for what is not given.
+            The timeouts to use for those that are not given.
 
         Returns
         -------
         Timeout
-            Both limits, the default for what was not given.
+            Both timeouts.
 
         Raises
         ------
-        ValueError
-            A timeout is not a finite number above 0.
+        InvalidRequestError
+            A timeout is not a number above 0, or is above 1,000,000.
         """
         if value is None:
             return default
         seconds = value if isinstance(value, tuple) else (value,)
-        if len(seconds) not in (1, 2) or not all(map(is_seconds, seconds)):
-            raise ValueError(
-                f"Invalid timeout {value!r}: pass seconds above 0, or (connect, read)."
+        if len(seconds) not in (1, 2):
+            raise InvalidRequestError(
+                f"Invalid timeout {value!r}: use seconds, or (connect, read)."
             )
+        for number in seconds:
+            check_seconds("timeout", number)
         return cls(
             min(default.connect, seconds[0]) if len(seconds) == 1 else seconds[0], seconds[-1]
         )
 
 
-def is_seconds(value: object) -> bool:
-    """Return whether a value is a finite number of seconds above 0."""
-    return isinstance(value, Real) and 0 < float(value) < math.inf
+def check_seconds(name: str, value: Any) -> None:
+    """Raise `InvalidRequestError` unless an argument is a number of seconds within the limits."""
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not (is_number and 0 < value <= MAX_TIME_LIMIT):
+        raise InvalidRequestError(
+            f"Invalid {name} {value!r}: use a number of seconds above 0, up to "
+            f"{MAX_TIME_LIMIT:,.0f}."
+        )

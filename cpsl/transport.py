@@ -40,6 +40,7 @@ from cpsl.responses import (
     request_id,
 )
 from cpsl.retry import Failure, with_retries, without_frames
+from cpsl.sanitize import brief
 
 __all__ = ["Progress", "Transport", "percent_encode"]
 
@@ -96,7 +97,7 @@ class Transport:
     options : Options
         The options of the client.
     reload : callable, optional
-        Reads the settings once more; ``None`` if their source cannot change.
+        Reads the settings again; ``None`` if their source cannot change.
     """
 
     def __init__(
@@ -107,7 +108,7 @@ class Transport:
     ) -> None:
         self.settings: Settings = settings
         self.options = options
-        self._reload = reload
+        self.reload = reload
         self._auth = _BearerAuth(settings, options.allow_insecure)
         self._auth.check(settings.http_url)
         self._local = threading.local()
@@ -123,18 +124,18 @@ class Transport:
         call: Call,
         body: dict[str, Any] | None = None,
     ) -> tuple[Any, str]:
-        """Send a request and read a JSON answer.
+        """Send a request and read a JSON response.
 
         Parameters
         ----------
         method : str
-            The HTTP method. A ``GET`` is repeated although the service may have acted on it.
+            The HTTP method. A ``GET`` is repeated even if the service may have acted on it.
         path : str
             The path below the gateway's base URL.
         check : callable
-            Raises an error if the answer is not what the protocol says.
+            Raises an error if the response violates the protocol.
         limit : int
-            The largest answer, in bytes.
+            The largest response, in bytes.
         call : Call
             The time limits.
         body : dict, optional
@@ -145,7 +146,7 @@ class Transport:
         answer : object
             The decoded JSON.
         request_id : str
-            The request id of the headers; empty if there is none.
+            The request id in the headers; empty if there is none.
         """
 
         def read(response: requests.Response) -> tuple[Any, str]:
@@ -160,24 +161,24 @@ class Transport:
     def body(
         self, path: str, *, limit: int, call: Call, progress: Progress | None = None
     ) -> bytearray:
-        """Send a ``GET`` and return the bytes of its JSON answer.
+        """Send a ``GET`` and return the bytes of its JSON response.
 
         Parameters
         ----------
         path : str
             The path below the gateway's base URL.
         limit : int
-            The largest answer, in bytes.
+            The largest response, in bytes.
         call : Call
             The time limits.
         progress : callable, optional
-            Called as the answer arrives with the number of bytes so far and the total, ``None`` if
+            Called as the response arrives with the number of bytes so far and the total, ``None`` if
             it is unknown.
 
         Returns
         -------
         bytearray
-            The answer, undecoded.
+            The response, undecoded.
         """
 
         def read(response: requests.Response) -> bytearray:
@@ -196,39 +197,48 @@ class Transport:
 
     def with_options(self, options: Options) -> Transport:
         """Return a transport for the same gateway that renews its token from the same source."""
-        return Transport(self.settings, options, self._reload)
+        return Transport(self.settings, options, self.reload)
 
     def with_renewed_token(self, request: Callable[[], T]) -> T:
-        """Make a request; repeat it after a 401 if the token has changed at its source meanwhile.
+        """Make a request; repeat it after a 401 if the token has changed at its source.
 
-        A request with a refused token was not acted on, so that a message may be repeated too.
+        The service has not acted on a request whose token it refused, so even a message is repeated.
         """
         used = self.settings.token
         try:
             return request()
         except AuthenticationError as caught:
             refused = caught
+        failed = None
         if self.settings.token == used:  # otherwise another thread has renewed it
-            self._renew()
+            failed = self._renew()
         if self.settings.token == used:
+            if failed is not None:
+                reason = brief(f"{type(failed).__name__}: {failed}")
+                refused.args = (f"{refused} Reading the token again failed ({reason}).",)
             try:
-                raise refused
+                raise refused from failed
             finally:
                 del refused  # a cycle with its own frame would keep the connections open
         _log.info("the token from %s has changed; trying again", self.settings.source)
         return request()
 
-    def _renew(self) -> None:
-        """Read the settings once more, and use them if they are for the same gateway."""
-        if self._reload is None:
-            return
+    def _renew(self) -> Exception | None:
+        """Read the settings again, and use them if they are for the same gateway.
+
+        Return the error if they cannot be read, for example after a logout; it does not hold the token.
+        """
+        if self.reload is None:
+            return None
         try:
-            settings = self._reload()
-        except CapsuleError:  # for example a logout; the error of the refused token says more
-            return
+            settings = self.reload()
+        except Exception as caught:  # a token function may raise any exception
+            text = self.settings.redact(str(caught))
+            return without_frames(caught) if text == str(caught) else Exception(text)
         if settings.http_url == self.settings.http_url:
             self._auth = _BearerAuth(settings, self.options.allow_insecure)
             self.settings = settings
+        return None
 
     def close(self) -> None:
         """Close every pooled connection."""
@@ -293,7 +303,7 @@ class Transport:
                 raise escaped
             finally:
                 del escaped  # a cycle with this frame would keep the connections open
-        if call.expired:  # whatever error the end of the connection has caused
+        if call.expired:  # this replaces the error that shutting the connection down caused
             error = call_timed_out(self.settings.http_url, call)
             failure = Failure(error, may_have_acted=call.sent)
         if response is not None:
@@ -301,7 +311,7 @@ class Transport:
         return failure
 
     def _session(self) -> requests.Session:
-        """Return this thread's session; a forked process gets sessions of its own."""
+        """Return this thread's session; a forked process gets its own sessions."""
         if getattr(self._local, "pid", None) != os.getpid():
             self._local.pid = os.getpid()
             self._local.session = self._new_session()
@@ -324,7 +334,7 @@ class Transport:
         return session
 
     def _decode(self, body: bytes | bytearray, response: requests.Response) -> Any:
-        """Decode a JSON answer; raise the error that the service reports in it."""
+        """Decode a JSON response; raise the error that the service reports in it."""
         answer: Any = None
         try:
             answer = json.loads(body)
@@ -343,17 +353,17 @@ class Transport:
 
 
 def percent_encode(text: str) -> str:
-    """Percent-encode a value for a URL as the protocol does: everything, a space as ``%20``."""
+    """Percent-encode a value for a URL as the protocol requires: ``/`` too, and a space as ``%20``."""
     return quote(text, safe="")
 
 
 def _read_body(
     response: requests.Response, url: str, limit: int, progress: Progress | None = None
 ) -> bytearray:
-    """Read a whole body of limited size."""
+    """Read a whole body, up to a size limit."""
     if response.status_code == 204:
         raise no_content(url)
-    body = bytearray()  # not a list of pieces, which would need the memory twice when it is joined
+    body = bytearray()  # joining a list of pieces would need twice the memory
     for piece in response.raw.stream(1 << 16, decode_content=True):
         if len(body) + len(piece) > limit:
             raise TooLargeError(
@@ -364,7 +374,7 @@ def _read_body(
         if progress is not None:
             left = response.raw.length_remaining
             progress(len(body), None if left is None else len(body) + left)
-    # A connection that broke within the headers looks like an empty answer.
+    # A connection that broke within the headers looks like an empty response.
     if response.raw.length_remaining or not (body or has_known_end(response)):
         raise connection_broken(url)
     return body

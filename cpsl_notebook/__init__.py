@@ -69,6 +69,8 @@ def __getattr__(name: str) -> Any:
     """Import a public name when it is first used, because importing pandas is slow."""
     if name == "local":
         return importlib.import_module("cpsl_notebook.local")
+    if name == "Client":  # its users may also read payments from a file
+        importlib.import_module("cpsl_notebook.earnings")  # adds payments.capsule
     if name in _MODULES:
         return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

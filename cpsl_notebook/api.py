@@ -32,22 +32,22 @@ def ask(
 ) -> Reply:
     r"""Send one question to an app and show its reply.
 
-    Nothing is remembered: the app does not see earlier questions, and the conversations of the notebook
-    do not change. To continue, use a `Conversation`. The text is sent unchanged; to insert values, use
-    an f-string.
+    Each call uses a new conversation: the app does not see earlier questions, and the notebook's
+    conversations do not change. To continue, use a `Conversation`. The text is sent unchanged; use an
+    f-string to insert values.
 
     Parameters
     ----------
     text : str
         The prompt.
     \*unexpected : object
-        Not allowed; raises an error that shows how to name the app.
+        Not allowed; raises an error that shows how to pass the app.
     app : str, optional
-        Name or id of the app. By default, the app that ``%capsule use`` or a cell named last.
+        Name or id of the app. By default, the last app named by ``%capsule use`` or a cell.
     quiet : bool
-        Do not show the reply.
+        Whether to hide the reply.
     stream : bool
-        Show the reply as it arrives.
+        Whether to show the reply as it arrives.
     timeout : float, optional
         Read timeout, in seconds: stop if the app sends nothing for this long.
     form : {"json", "table"}, optional
@@ -65,7 +65,7 @@ def ask(
         The request is invalid, no app can be chosen, the reply was stopped, or it is not in the
         expected format.
     Exception
-        The client's error. What had arrived is shown and kept in ``%capsule history``.
+        The client's error. The partial reply is shown and kept in ``%capsule history``.
 
     See Also
     --------
@@ -101,8 +101,8 @@ def ask(
 class Conversation:
     """A conversation with an app, in which each question can build on the earlier ones.
 
-    Every object is a conversation of its own, so a web service or a marimo app creates one for each
-    visitor. The turns of one object take place one after the other, whichever threads they come from.
+    Every object is a separate conversation, so a web service or a marimo app creates one for each
+    visitor. The turns of one object run one after another, even if several threads call it.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ class Conversation:
 
     See Also
     --------
-    ask : One question without memory.
+    ask : One question without a conversation.
 
     Examples
     --------
@@ -125,12 +125,13 @@ class Conversation:
         triage.ask("Turn that into a two-step triage plan.")
     """
 
-    def __init__(self, app: str, *, session_id: str = "") -> None:
+    def __init__(self, app: str, *, session_id: str | None = None) -> None:
         if not isinstance(app, str) or not app:
             raise UsageError(
                 f"Invalid app: {app!r}. Name one: Conversation('support-ops').", label="TypeError"
             )
-        self._record = ConversationRecord(app, session_id=session_id)
+        _check_string("session_id", session_id or "")
+        self._record = ConversationRecord(app, session_id=session_id or "")
         self._is_current = False
         self._turn = threading.Lock()
 
@@ -141,9 +142,9 @@ class Conversation:
         Parameters
         ----------
         app : str, optional
-            Name or id of the app. By default, the app that ``%capsule use`` or a cell named last.
+            Name or id of the app. By default, the last app named by ``%capsule use`` or a cell.
         name : str
-            The name of a separate conversation, as after ``--session``.
+            The name of a separate conversation, as for ``--session``.
 
         Returns
         -------
@@ -156,10 +157,11 @@ class Conversation:
             No app can be chosen, or this is not a Jupyter notebook: the visitors of a web service or
             a marimo app would share the conversation.
         """
+        _check_string("name", name)
         context = current_context()
         if not context.is_notebook:
             raise UserError(
-                "There is no Jupyter notebook whose conversation could be used. Create one: "
+                "This is not a Jupyter notebook, so it has no conversation. Create one: "
                 "Conversation('support-ops')."
             )
         current = cls(context.choose_app(app or ""))
@@ -167,9 +169,9 @@ class Conversation:
         return current
 
     def __repr__(self) -> str:
-        session_id = f" {self.session_id[:8]}" if self.session_id else ""
+        label = f" {self._known_record().label}".rstrip()
         turns = f"{self.turns} turn{'' if self.turns == 1 else 's'}"
-        return f"<Conversation{session_id} with {self.app}, {turns}>"
+        return f"<Conversation{label} with {self.app}, {turns}>"
 
     @property
     def app(self) -> str:
@@ -202,9 +204,9 @@ class Conversation:
         text : str
             The prompt.
         quiet : bool
-            Do not show the reply.
+            Whether to hide the reply.
         stream : bool
-            Show the reply as it arrives.
+            Whether to show the reply as it arrives.
         timeout : float, optional
             Read timeout, in seconds: stop if the app sends nothing for this long.
         form : {"json", "table"}, optional
@@ -244,7 +246,7 @@ class Conversation:
 
 
 def send(request: Request, *, quiet: bool, conversation: ConversationRecord | None = None) -> Reply:
-    """Send a request and show its reply as the settings say; errors are in ``reply.error``."""
+    """Send a request and show its reply according to the settings; errors are in ``reply.error``."""
     from cpsl_notebook.display.displays import choose
 
     context = current_context()
@@ -263,6 +265,13 @@ def running_cell() -> dict[str, Any]:
         "cell_id": parent_message(shell).get("metadata", {}).get("cellId", ""),
         "execution_count": shell.execution_count,
     }
+
+
+def _check_string(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise UsageError(
+            f"Invalid {name}: {reprlib.repr(value)}. It must be a string.", label="TypeError"
+        )
 
 
 def _ask(request: Request, *, quiet: bool, conversation: ConversationRecord | None = None) -> Reply:

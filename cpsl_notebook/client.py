@@ -1,31 +1,38 @@
-"""The notebook client: `cpsl.Client` with tabular results as DataFrames."""
+"""The notebook client: `cpsl.Client` with tabular results as DataFrames.
+
+pandas, and modules that need it, are imported when the first table is created.
+"""
 
 from __future__ import annotations
 
 import json
+import reprlib
+import weakref
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-import cpsl_notebook.earnings.accessor  # noqa: F401  (registers payments.capsule)
-from cpsl_notebook import frames
+from IPython.core.getipython import get_ipython
+
 from cpsl_notebook.cpsl_package import make_client, same_class
-from cpsl_notebook.earnings.dates import Moment
-from cpsl_notebook.earnings.ledger.roles import needs_prices
-from cpsl_notebook.earnings.window import Window
-from cpsl_notebook.errors import ClientError, did_you_mean
-from cpsl_notebook.progress import ReadingProgress, reading_progress
-from cpsl_notebook.recordings.calls import LiveClient
+from cpsl_notebook.errors import ClientError, UsageError, did_you_mean
+from cpsl_notebook.reading import Report, read_apps
+from cpsl_notebook.recordings.calls import METHODS, LiveClient
 from cpsl_notebook.recordings.environment import replay_from_environment
 from cpsl_notebook.recordings.running import current_recording, in_use
+from cpsl_notebook.reproducible import is_reproducible, shown_path
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Client", "connect"]
+    from cpsl_notebook.earnings.dates import Moment
+
+__all__ = ["Client", "connect", "use_in_notebook"]
 
 Directory = Callable[[], list[dict[str, Any]]]
 Clock = Callable[[], datetime]
+
+_of_notebooks: weakref.WeakKeyDictionary[Any, Client] = weakref.WeakKeyDictionary()  # by shell
 
 
 def _now() -> datetime:
@@ -38,12 +45,16 @@ class Client:
     Parameters
     ----------
     core : cpsl.Client, optional
-        Client to wrap; by default ``cpsl.Client()``, which finds its credentials itself.
+        Client to wrap. By default, it is the client of the workspace or recording to which
+        ``%capsule local`` or ``%capsule replay`` has connected the notebook, as in its cells and for
+        `ask`. Otherwise, it is the recording in ``CAPSULE_REPLAY`` or ``cpsl.Client()``, which gets
+        its credentials from the environment, or else from the file that ``capsule login`` writes.
+        If several apps are read, several threads use it at the same time.
     directory : callable, optional
         Function that lists the apps of the workspace, to use instead of ``core.list_apps``. The
-        official client's ``list_apps`` ignores the token and the gateway that it was created with.
+        official client's ``list_apps`` ignores the token and the gateway of its constructor.
     scope : str, optional
-        Name of the workspace; each workspace has conversations of its own. The default is the
+        Name of the workspace; each workspace has its own conversations. The default is the
         address of the gateway.
     clock : callable, optional
         Function that returns the current time, for ``attrs["read_at"]``.
@@ -54,6 +65,13 @@ class Client:
         The wrapped client.
     scope : str
         Name of the workspace.
+
+    Raises
+    ------
+    UsageError
+        *core* does not have the methods of `cpsl.Client`, or is a `cpsl_notebook.Client` already.
+    Exception
+        The client's error, for example if there are no credentials.
 
     Examples
     --------
@@ -71,17 +89,31 @@ class Client:
         scope: str = "",
         clock: Clock | None = None,
     ) -> None:
-        self._core = (replay_from_environment() or make_client()) if core is None else core
-        self.scope = scope or str(getattr(self._core, "scope", "")) or self._gateway
-        self._directory = directory
+        connected = _connected() if core is None else None
+        if connected is not None:
+            core, scope = connected._core, scope or connected.scope
+            directory, clock = directory or connected._directory, clock or connected._clock
+        if core is None:
+            core = replay_from_environment() or make_client()
+        if isinstance(core, Client) or not any(hasattr(core, method) for method in METHODS):
+            raise UsageError(
+                f"core must be a cpsl.Client, not {core!r}. Call Client() without arguments for the "
+                "credentials of the environment."
+            )
+        self._core: Any = core
+        self.scope: str = scope or str(getattr(self._core, "scope", "")) or self._gateway
+        self._directory: Directory | None = directory
         self._clock: Clock = getattr(self._core, "clock", _now) if clock is None else clock
         self._ids: dict[str, str] = {}
         self._listed: list[str] = []
 
     def __repr__(self) -> str:
         if self.live().is_replay:
-            return f"<cpsl_notebook.Client of the recording {self._core.file.path}>"
-        return f"<cpsl_notebook.Client of {self._gateway or self.scope or 'a Capsule workspace'}>"
+            return f"<cpsl_notebook.Client of the recording {shown_path(self._core.file.path)}>"
+        where = self._gateway or self.scope or "a Capsule workspace"
+        if is_reproducible() and self.scope.startswith("local:"):
+            where = "the local workspace"  # the address has a port
+        return f"<cpsl_notebook.Client of {where}>"
 
     def __enter__(self) -> Self:
         return self
@@ -91,7 +123,7 @@ class Client:
 
     @property
     def core(self) -> Any:
-        """The wrapped client; during a recording, one whose answers are recorded."""
+        """The wrapped client; during a recording, one that records the responses."""
         return in_use(self.live(), self._clock)
 
     def live(self) -> LiveClient:
@@ -112,7 +144,9 @@ class Client:
         pandas.DataFrame
             One row per app, with the strings ``id``, ``name`` and ``hostname``.
         """
-        return frames.apps_frame(self._apps())
+        from cpsl_notebook.frames import apps_frame
+
+        return apps_frame(self._apps())
 
     def get_app(self, name_or_id: str) -> dict[str, Any]:
         """Return the metadata of an app.
@@ -125,7 +159,7 @@ class Client:
         Returns
         -------
         dict
-            The metadata as the service returns them.
+            The metadata as the service returns it.
         """
         app: dict[str, Any] = self.core.get_app(self.reference(name_or_id))
         inner = app.get("app")
@@ -159,6 +193,8 @@ class Client:
     ) -> pd.DataFrame:
         r"""Read the payments of one app, of several apps, or of all.
 
+        Up to 8 apps are read at the same time. If one of them cannot be read, its error is raised.
+
         Parameters
         ----------
         \*apps : str
@@ -178,7 +214,7 @@ class Client:
         pandas.DataFrame
             One row per payment, with ``app`` and a column for every field that the service sent,
             under its name. `cpsl_notebook.frames` describes the column types. ``attrs`` has these
-            strings, which Parquet and pickle keep:
+            strings, which Parquet and pickle preserve:
 
             - ``app``: the apps, separated by commas.
             - ``gateway``: the address of the gateway.
@@ -187,10 +223,10 @@ class Client:
             - ``window``: empty for the whole history, or else both bounds in UTC, separated by
               ``/``.
             - ``unparsed``: the number of values that do not fit the type of their column.
-            - ``read``: the number of rows and a fingerprint of the ids of each app, as JSON, by which
-              analyses know whether all rows are still there.
-            - ``prices``: the prices of the apps in cents, as JSON; only if the names of the columns
-              leave the unit of the amounts open.
+            - ``read``: the number of rows and a fingerprint of the ids of each app, as JSON, from which
+              analyses detect missing rows.
+            - ``prices``: the prices of the apps in cents, as JSON; only if the column names do
+              not show the unit of the amounts.
 
         Raises
         ------
@@ -205,15 +241,20 @@ class Client:
             client = Client()
             october = client.list_payments("support-ops", month="2025-10", tz="Europe/Berlin")
         """
+        from cpsl_notebook.earnings.window import Window
+        from cpsl_notebook.frames import payments_frame
+
         window = Window.of(since, until, month, tz)
         read_at = self._clock()
-        names = list(dict.fromkeys(apps)) or self.app_names()
-        with reading_progress(len(names)) as progress:
-            frame = frames.payments_frame((app, self._payments(app, progress)) for app in names)
+        names = _distinct(apps) or self.app_names()
+        with read_apps(names, self._payments, "payments") as answers:
+            frame = payments_frame(answers)
         return window.cut(self._with_prices(self._with_origin(frame, read_at)))
 
     def get_earnings(self, *apps: str) -> pd.DataFrame:
         r"""Read the earnings summaries of one app, of several apps, or of all.
+
+        Up to 8 apps are read at the same time. If one of them cannot be read, its error is raised.
 
         Parameters
         ----------
@@ -226,10 +267,13 @@ class Client:
             One row per app, with ``app`` and a column for every field that the service sent.
             ``attrs`` has the same strings as for `list_payments`, except ``read``.
         """
+        from cpsl_notebook.frames import earnings_frame
+
         read_at = self._clock()
-        names = list(dict.fromkeys(apps)) or self.app_names()
-        answers = ((app, self.core.get_earnings(self.reference(app))) for app in names)
-        return self._with_origin(frames.earnings_frame(answers), read_at)
+        names = _distinct(apps) or self.app_names()
+        with read_apps(names, self._earnings, "earnings") as answers:
+            frame = earnings_frame(answers)
+        return self._with_origin(frame, read_at)
 
     def chat(self, app: str, text: str, session_id: str | None = None, **options: Any) -> Any:
         r"""Send a message and wait for the whole reply.
@@ -241,7 +285,7 @@ class Client:
         text : str
             The message.
         session_id : str, optional
-            The session to continue; without it, a new one is started.
+            The session to continue; by default, a new one is started.
         \**options : object
             Passed to the wrapped client, such as ``timeout=`` with `cpsl-client`.
 
@@ -262,7 +306,7 @@ class Client:
         text : str
             The message.
         session_id : str, optional
-            The session to continue; without it, a new one is started.
+            The session to continue; by default, a new one is started.
         \**options : object
             Passed to the wrapped client, such as ``timeout=`` with `cpsl-client`.
 
@@ -297,8 +341,9 @@ class Client:
         Raises
         ------
         cpsl_notebook.UserError
-            If the directory has no such app.
+            If the directory has no such app, or *app* is not a string.
         """
+        _check_name(app)
         # A recording has the names; it looks the id up itself.
         return app if current_recording() else self._reference(app)
 
@@ -325,26 +370,50 @@ class Client:
         self._listed = [str(app["name"]) for app in apps]
         return apps
 
-    def _payments(self, app: str, progress: ReadingProgress) -> Any:
+    def _payments(self, app: str, report: Report) -> Any:
         """Return an app's payments: as bytes if the client offers them, otherwise decoded."""
-        progress.begin(app)
-        if same_class(self.core.list_payments, getattr(self.core, "read_payments", None)):
-            return self.core.read_payments(self.reference(app), progress=progress.update)
-        return self.core.list_payments(self.reference(app))
+        core = self.core
+        if same_class(core.list_payments, getattr(core, "read_payments", None)):
+            return core.read_payments(self.reference(app), progress=report)
+        return core.list_payments(self.reference(app))
+
+    def _earnings(self, app: str, report: Report) -> Any:
+        return self.core.get_earnings(self.reference(app))
+
+    def _price(self, app: str, report: Report) -> Any:
+        return self.get_app(app).get("price_in_cents")
 
     def _with_origin(self, frame: pd.DataFrame, read_at: datetime) -> pd.DataFrame:
-        """Add to a frame's attributes where and when it was read."""
+        """Set the source and the time of reading in a frame's attributes."""
         time = read_at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         frame.attrs |= {"gateway": self._gateway, "read_at": time, "window": ""}
         return frame
 
     def _with_prices(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Add the prices of the apps to a frame's attributes, if the unit of amounts needs them."""
+        from cpsl_notebook.earnings.ledger.roles import needs_prices
+
         if needs_prices(frame):
-            prices = {app: self.get_app(app).get("price_in_cents") for app in frame["app"].unique()}
-            known = {app: price for app, price in prices.items() if type(price) is int}
+            with read_apps(list(frame["app"].unique()), self._price, "prices") as prices:
+                known = {app: price for app, price in prices if type(price) is int}
             frame.attrs["prices"] = json.dumps(known)
         return frame
+
+
+def _distinct(apps: tuple[str, ...]) -> list[str]:
+    """Return names of apps without repetition."""
+    for app in apps:
+        _check_name(app)
+    return list(dict.fromkeys(apps))
+
+
+def _check_name(app: object) -> None:
+    if not isinstance(app, str):
+        raise UsageError(
+            f"Invalid app: {reprlib.repr(app)}. Pass a name or id as a string, and several as separate "
+            "arguments.",
+            label="TypeError",
+        )
 
 
 def connect(
@@ -372,3 +441,24 @@ def connect(
     if replayed is not None:
         return Client(replayed)
     return Client(make_client(**options), directory=directory, scope=scope, clock=clock)
+
+
+def use_in_notebook(client: Client | None) -> None:
+    """Set the client whose workspace or recording `Client` uses by default in this notebook.
+
+    Parameters
+    ----------
+    client : Client or None
+        The client; ``None`` for one with the user's own credentials.
+    """
+    shell = get_ipython()
+    if shell is not None:
+        _of_notebooks.pop(shell, None)
+        if client is not None:
+            _of_notebooks[shell] = client
+
+
+def _connected() -> Client | None:
+    """Return what `use_in_notebook` has set."""
+    shell = get_ipython()
+    return None if shell is None else _of_notebooks.get(shell)

@@ -1,11 +1,12 @@
-"""Everything that depends on the version of another package or on the platform, with the reason.
+"""Workarounds for versions of other packages and for platforms, with the reason for each.
 
 Hosted notebooks preinstall old versions of the packages that this extension runs in, and installing it
-must not replace them. An entry can be removed when the oldest supported version has the newer way.
+must not replace them. Remove a workaround when no supported version needs it.
 """
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import threading
@@ -22,6 +23,7 @@ __all__ = [
     "deliver_at_once",
     "delivers_clicks",
     "html_style",
+    "interrupt_main_thread",
     "interruptible",
     "interruptible_iterator",
     "live_widgets",
@@ -102,7 +104,19 @@ def parent_message(shell: Any) -> dict[str, Any]:
     return (shell.get_parent() if hasattr(shell, "get_parent") else None) or {}
 
 
-_POLL = 0.1  # seconds; how late an interrupt may be noticed where signals do not end a wait
+def interrupt_main_thread() -> None:
+    """Raise an interrupt in the main thread, which ends its current wait.
+
+    Windows has no `signal.pthread_kill`. There the interrupt is handled after the wait; see
+    `interruptible`.
+    """
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    else:
+        _thread.interrupt_main()
+
+
+_POLL = 0.1  # seconds; the largest delay of an interrupt where signals do not end a wait
 _END = object()
 
 
@@ -110,8 +124,8 @@ def interruptible(function: Callable[[], Any]) -> Any:
     """Return what a function returns; an interrupt of the main thread ends the wait for it.
 
     Windows has no `signal.pthread_kill`, and an interrupt does not end a read from a socket there.
-    So the function runs in another thread, and the main thread waits in short steps, between which
-    Python handles interrupts. If the function returns after that, its result is closed.
+    The function therefore runs in another thread, and the main thread waits in short steps, between
+    which Python handles interrupts. If the function returns after an interrupt, its result is closed.
     """
     if not _needs_polling():
         return function()

@@ -58,7 +58,7 @@ def cpsl_class(name: str) -> Any:
     check_installed()
     import cpsl
 
-    # The official SDK has the classes of its answers only in the module `cpsl.client`.
+    # The official SDK has its response classes only in the module `cpsl.client`.
     client_module = getattr(cpsl, "client", None)
     return getattr(cpsl, name, None) or getattr(client_module, name, None)
 
@@ -86,7 +86,7 @@ def takes(method: Callable[..., Any], option: str) -> bool:
 
 
 def same_class(documented: Callable[..., Any], extra: Callable[..., Any] | None) -> bool:
-    """Return whether an extra method exists and is defined by the class of a documented one.
+    """Return whether an extra method exists in the class that defines a documented one.
 
     If a subclass overrides the documented method only, the extra method must not bypass it.
     """

@@ -55,7 +55,7 @@ class UserError(Exception):
 
 
 class UsageError(UserError):
-    """The line of a magic or the arguments of a function are invalid."""
+    """The line of a magic, or an argument of a function, is invalid."""
 
     label = "UsageError"
 
@@ -79,7 +79,7 @@ def as_user_error(error: Exception) -> UserError:
     if isinstance(error, UserError):
         return error
     message = " ".join(str(error).split()) or "no message"
-    # Errors of cpsl say what to do. For others, the place in the code may matter.
+    # Errors of cpsl say what to do. For other errors, the traceback may help.
     of_client = type(error).__module__.partition(".")[0] == "cpsl"
     hint = "" if of_client else " (use --traceback to see where)"
     return ClientError(message + hint, label=type(error).__name__)

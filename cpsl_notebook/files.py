@@ -1,4 +1,4 @@
-"""Atomic file writes: readers see the old content or the new content, never a part of it."""
+"""Atomic file writes: readers see either the old or the new content, never a part of it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 
 __all__ = ["create_private", "replacing", "write_private"]
 
-_CLAIM_TIMEOUT = 1.0  # seconds; how long a file that another process creates may stay empty
-_OPEN_TIMEOUT = 1.0  # seconds; how long Windows may refuse to replace a file that is open
+_CLAIM_TIMEOUT = 1.0  # seconds to wait while a file that another process creates is empty
+_OPEN_TIMEOUT = 1.0  # seconds to wait while Windows refuses to replace an open file
 
 
 @contextlib.contextmanager
@@ -125,7 +125,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _read_when_written(path: Path) -> str:
-    """Return the content of a file, or an empty string if it is missing or stays empty."""
+    """Return the content of a file; an empty string if it is missing or remains empty."""
     deadline = time.monotonic() + _CLAIM_TIMEOUT
     text = ""
     with contextlib.suppress(FileNotFoundError):
@@ -135,7 +135,7 @@ def _read_when_written(path: Path) -> str:
 
 
 def _move_to_unused(scratch: Path, path: Path) -> None:
-    """Move a file to a name that no file has; raise `FileExistsError` if one has it."""
+    """Move a file to a new name; raise `FileExistsError` if the name exists."""
     try:
         os.link(scratch, path)
         return
@@ -153,7 +153,7 @@ def _move_to_unused(scratch: Path, path: Path) -> None:
 
 
 def _replace(scratch: Path, path: Path) -> None:
-    """Move a file to *path*; on Windows, wait until no program has that file open."""
+    """Move a file to *path*; on Windows, wait until no program has *path* open."""
     deadline = time.monotonic() + (_OPEN_TIMEOUT if sys.platform == "win32" else 0)
     while True:
         try:

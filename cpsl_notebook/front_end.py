@@ -1,4 +1,4 @@
-"""Detecting which kind of front end shows the output of the running cell."""
+"""Detecting the front end of the running cell, and writing to its streams."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from IPython.core.getipython import get_ipython
 
 from cpsl_notebook.compat import live_widgets, parent_message
 
-__all__ = ["FrontEnd", "front_end"]
+__all__ = ["FrontEnd", "Stream", "front_end", "write"]
 
 FrontEnd = Literal["widget", "console", "text", "captured", "headless", "marimo"]
+Stream = Literal["stdout", "stderr"]
 
 
 def front_end() -> FrontEnd:
-    """Return what shows the output of the running cell.
+    """Return the kind of front end that shows the output of the running cell.
 
     Returns
     -------
     str
         ``"widget"`` for a notebook; ``"console"`` for a front end that may ignore updates of its
         outputs, such as ``jupyter console``, qtconsole and Spyder; ``"text"`` for a terminal;
-        ``"captured"`` for an ipywidgets ``Output``, which ignores updates too; ``"headless"`` for a run
-        that nobody watches; or ``"marimo"`` for a cell of a marimo notebook.
+        ``"captured"`` for an ipywidgets ``Output``, which ignores updates too; ``"headless"`` for a
+        non-interactive run; or ``"marimo"`` for a cell of a marimo notebook.
 
     Examples
     --------
@@ -40,23 +41,47 @@ def front_end() -> FrontEnd:
     parent = parent_message(shell)
     if _is_captured(parent.get("header", {}).get("msg_id")):
         return "captured"
-    # nbclient and similar runners do not allow input, because there is nobody to ask.
+    # nbclient and similar tools do not allow input.
     if parent.get("content", {}).get("allow_stdin") is False:
         return "headless"
-    return "widget" if _is_notebook(shell, parent.get("metadata", {})) else "console"
+    return "widget" if _is_notebook(shell, parent) else "console"
 
 
-def _is_notebook(shell: Any, metadata: Any) -> bool:
-    """Return whether the front end is known to show updates of outputs.
+def write(text: str, stream: Stream = "stdout") -> None:
+    """Write text to a standard stream; characters that it cannot encode become question marks."""
+    file = getattr(sys, stream)
+    if file is None:  # a program without a console
+        return
+    encoding = getattr(file, "encoding", None) or "utf-8"
+    file.write(text.encode(encoding, "replace").decode(encoding))
+    file.flush()
 
-    Notebooks name the cell that runs; Jupyter Server, VS Code and Colab leave other traces.
+
+def _is_notebook(shell: Any, request: dict[str, Any]) -> bool:
+    """Return whether the front end that sent a request is known to show updates of outputs.
+
+    Requests from notebooks contain the cell id. For a request without one, look for signs of Jupyter
+    Server, VS Code and Colab in the kernel, unless the request comes from jupyter_client: ``jupyter
+    console``, qtconsole and Spyder can connect to the kernel of a notebook.
     """
+    if "cellId" in request.get("metadata", {}):
+        return True
+    if _is_from_jupyter_client(request.get("header", {})):
+        return False
     return (
-        "cellId" in metadata
-        or bool(os.environ.get("JPY_SESSION_NAME"))
+        bool(os.environ.get("JPY_SESSION_NAME"))
         or "__vsc_ipynb_file__" in shell.user_ns
         or "google.colab" in sys.modules
     )
+
+
+def _is_from_jupyter_client(header: dict[str, Any]) -> bool:
+    """Return whether a message was sent by Python's jupyter_client.
+
+    Its message ids are the session id and a number; front ends in a browser use random ids.
+    """
+    session = str(header.get("session", ""))
+    return bool(session) and str(header.get("msg_id", "")).startswith(f"{session}_")
 
 
 def _is_marimo() -> bool:

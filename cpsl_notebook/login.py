@@ -1,4 +1,4 @@
-"""``%capsule login``: log in with the browser, with a link and a live status."""
+"""``%capsule login``: log in with the browser, with a link and a status line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 from IPython.display import display
 
 from cpsl_notebook.errors import StoppedError, UserError
-from cpsl_notebook.front_end import front_end
+from cpsl_notebook.front_end import front_end, write
+from cpsl_notebook.sanitize import clean
 
 __all__ = ["log_in"]
 
@@ -57,13 +58,13 @@ def _begin() -> Any:
 
 
 class _Status:
-    """The link with a status line below it; a terminal shows only the final status."""
+    """The link and a status line below it; only notebooks show updates of the line."""
 
     def __init__(self, text: str, html: str) -> None:
         self._text, self._html = text, html
         self._handle: Any = None
-        if front_end() == "text":
-            print(text)  # noqa: T201
+        if front_end() != "widget":
+            write(f"{clean(text)}\n")
         else:
             self._handle = display(
                 self._bundle("Waiting for confirmation."), raw=True, display_id=True
@@ -76,7 +77,7 @@ class _Status:
     def end(self, line: str) -> None:
         self.show(line)
         if self._handle is None:
-            print(line)  # noqa: T201
+            write(f"{clean(line)}\n")
 
     def _bundle(self, line: str) -> dict[str, str]:
         return {

@@ -14,8 +14,8 @@ def capsule_home() -> Path:
     Returns
     -------
     pathlib.Path
-        The value of ``CAPSULE_HOME``, or ``~/.capsule`` if that is unset or empty. The folder
-        may not exist yet.
+        The value of ``CAPSULE_HOME``, or ``~/.capsule`` if it is unset or empty. The folder may not
+        exist.
     """
     home = os.environ.get("CAPSULE_HOME")
     return Path(home).expanduser() if home else Path.home() / ".capsule"

@@ -1,81 +1,71 @@
-"""Progress bar for reading payments, shown only if reading is slow and the output is visible."""
+"""Progress bars, shown only if the work is slow and the output is visible."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from tqdm import tqdm
 
-from cpsl_notebook.front_end import front_end
+from cpsl_notebook.front_end import FrontEnd, front_end
+from cpsl_notebook.reproducible import is_reproducible
 
-__all__ = ["ReadingProgress", "reading_progress"]
+__all__ = ["Bar", "progress_bar", "row_progress"]
 
 _OPTIONS: dict[str, Any] = {
     "delay": 1.0,  # seconds before the bar appears
-    "miniters": 0,  # update however few bytes arrived
-    "unit": "B",
-    "unit_scale": True,
+    "miniters": 0,  # update after any number of bytes
 }
 
 
-class _Bar(tqdm):  # type: ignore[type-arg]
+class Bar(tqdm):  # type: ignore[type-arg]
+    """A progress bar of text."""
+
     monitor_interval = 0  # no monitor thread: a process with threads gets a warning when it forks
 
 
-class ReadingProgress:
-    """Progress of reading, part by part.
-
-    Parameters
-    ----------
-    bar : tqdm.tqdm
-        Bar that shows the progress.
-    parts : int
-        Number of parts.
-    """
-
-    def __init__(self, bar: _Bar, parts: int) -> None:
-        self._bar = bar
-        self._parts = parts
-        self._begun = 0
-
-    def begin(self, part: str) -> None:
-        """Start the next part."""
-        self._begun += 1
-        position = f" ({self._begun} of {self._parts})" if self._parts > 1 else ""
-        self._bar.set_description_str(f"Reading {part}{position}", refresh=False)
-        self.update(0, None)
-
-    def update(self, size: int, total: int | None) -> None:
-        """Set the number of bytes received of this part, and its size if that is known."""
-        self._bar.total = total
-        self._bar.update(size - self._bar.n)
-
-
-@contextlib.contextmanager
-def reading_progress(parts: int) -> Iterator[ReadingProgress]:
-    """Show a progress bar while the block reads.
+def progress_bar(**options: Any) -> Bar:
+    r"""Return a progress bar for this front end, which appears after a second.
 
     The bar is text, because a widget does not work in a saved notebook. It is removed from a
     terminal at the end.
 
     Parameters
     ----------
-    parts : int
-        Number of parts to read, such as apps.
+    \**options : object
+        Options of `tqdm.tqdm`, such as ``total`` and ``unit``.
+
+    Returns
+    -------
+    Bar
+        The bar, which is hidden if the output is not visible.
+    """
+    by_front_end: dict[FrontEnd, dict[str, Any]] = {
+        "text": {"disable": None, "leave": False},  # None disables it if stderr is not a terminal
+        # Notebooks show stderr like an error. Whether the bar appears depends on the time.
+        "widget": {"file": sys.stdout, "disable": is_reproducible()},
+        "console": {"file": sys.stdout},
+    }
+    return Bar(**_OPTIONS, **by_front_end.get(front_end(), {"disable": True}), **options)
+
+
+@contextlib.contextmanager
+def row_progress(description: str, rows: int) -> Iterator[Callable[[int], object]]:
+    """Show a progress bar while the block handles rows.
+
+    Parameters
+    ----------
+    description : str
+        What the block does, such as ``"Writing"``.
+    rows : int
+        Number of rows.
 
     Yields
     ------
-    ReadingProgress
-        Progress to report to.
+    callable
+        Function to call with the number of rows that have been handled since the last call.
     """
-    options: dict[str, dict[str, Any]] = {
-        "captured": {"disable": True},
-        "headless": {"disable": True},
-        "text": {"disable": None, "leave": False},  # None disables it if stderr is not a terminal
-        "widget": {"file": sys.stdout},  # notebooks show stderr like an error
-    }
-    with _Bar(**_OPTIONS, **options[front_end()]) as bar:
-        yield ReadingProgress(bar, parts)
+    with progress_bar(unit=" rows", unit_scale=True, desc=description, total=rows) as bar:
+        yield bar.update

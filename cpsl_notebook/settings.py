@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from cpsl_notebook.reproducible import is_reproducible
 
 __all__ = ["MAX_TIMEOUT", "Settings"]
 
@@ -19,3 +21,4 @@ class Settings:
     resume: bool = False
     remote_images: bool = False
     math: bool = False
+    reproducible: bool = field(default_factory=is_reproducible)

@@ -88,6 +88,10 @@ INVALID = {
         {"text": "x", "timeout": float("inf")},
         "Invalid timeout: inf. Use a number of seconds above 0, up to 1,000,000.",
     ),
+    "a lone surrogate in a name": (
+        {"text": "x", "app": "\ud800"},
+        "The app contains a lone surrogate. Remove it.",
+    ),
     "no text": ({"text": " \n"}, "The prompt is empty. Write the text to send."),
 }
 
@@ -108,6 +112,24 @@ def test_second_positional_argument_gets_a_helpful_error(shell):
         "Name the app: ask('How many threads are open?', app='support-ops')."
     ]
     assert len(shell.run("%capsule history").value) == 0
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Conversation(None), "Invalid app: None. Name one: Conversation('support-ops')."),
+        (
+            lambda: Conversation("memory", session_id=5),
+            "Invalid session_id: 5. It must be a string.",
+        ),
+        (lambda: Conversation.current(5), "Invalid app: 5. Name one: Conversation('support-ops')."),
+        (lambda: Conversation.current("a", name=5), "Invalid name: 5. It must be a string."),
+    ],
+)
+def test_conversation_refuses_wrong_types(shell, make, message):
+    with pytest.raises(UserError) as caught:
+        make()
+    assert str(caught.value) == message and caught.value.label == "TypeError"
 
 
 @pytest.fixture
@@ -230,9 +252,9 @@ def test_process_without_a_notebook_keeps_nothing(memory, workspace, tmp_path):
     )
     assert ran.stdout.splitlines() == [
         "['a', 'a, b', 'c'] []",
-        "There is no Jupyter notebook whose conversation could be used. Create one: "
+        "This is not a Jupyter notebook, so it has no conversation. Create one: "
         "Conversation('support-ops').",
-        "Which app? Name one: %%capsule APP in a cell, app='APP' in a function call.",
+        "No app is chosen. Name one: %%capsule APP in a cell, app='APP' in a function call.",
     ]
     assert not list((tmp_path / "capsule").glob("conversations*"))
 

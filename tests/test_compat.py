@@ -64,6 +64,7 @@ def test_html_style_without_its_class_is_that_of_any_description(monkeypatch):
     assert type(compat.html_style()) is widget_description.DescriptionStyle
 
 
+@pytest.mark.filterwarnings("error:Widget.widgets")
 def test_live_widgets_are_those_not_closed(monkeypatch):
     html = HTML()
     assert html in compat.live_widgets()

@@ -141,5 +141,5 @@ def test_visitors_share_no_conversation_and_see_each_reply_once(server, workspac
             prompts = re.findall(r"begun \w+, prompts: ([\w, ]+)\.", conversation)
             assert prompts == ["one", "one, two"]
             assert re.findall(r"prompts: ([\w, ]+)\.", alone) == ["alone after 2"]
-            assert "There is no Jupyter notebook whose conversation could be used." in problem
+            assert "This is not a Jupyter notebook, so it has no conversation." in problem
             assert console == []

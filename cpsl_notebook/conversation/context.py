@@ -1,7 +1,8 @@
-"""What the cells of a notebook share: the client, the settings, the conversations, the replies."""
+"""The state that cells share: the client, the settings, the conversations and the replies."""
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -21,19 +22,19 @@ __all__ = ["NotebookContext", "current_context"]
 
 
 class NotebookContext:
-    """What the cells of one notebook share.
+    """The state that the cells of one notebook share.
 
     Parameters
     ----------
     namespace : dict, optional
-        The notebook's variables, among which a front end may store the notebook's path.
+        The notebook's variables; some front ends store the notebook's path in one of them.
 
     Attributes
     ----------
     settings : Settings
         The notebook's settings.
     replies : list of Reply
-        The replies of this kernel, oldest first; empty outside IPython, see `keep`.
+        The replies of this kernel, oldest first; empty outside IPython, see `add_reply`.
     """
 
     def __init__(self, namespace: dict[str, Any] | None = None) -> None:
@@ -43,6 +44,7 @@ class NotebookContext:
         self._client: Client | None = None
         self._namespace = namespace if namespace is not None else {}
         self._conversations: dict[str, ConversationRegistry] = {}  # by workspace
+        self._runs: dict[tuple[str, str], dict[int | None, int]] = {}  # see `earlier_turn`
         self._has_hinted = False
 
     @property
@@ -67,8 +69,15 @@ class NotebookContext:
         return self._client is not None
 
     def connect(self, client: Client | None) -> None:
-        """Use another client from now on; ``None`` for one with the user's own credentials."""
+        """Use another client from now on; ``None`` for one with the user's own credentials.
+
+        In a notebook, ``Client()`` uses its workspace or recording too.
+        """
+        from cpsl_notebook.client import use_in_notebook
+
         self._client = client
+        if self.is_notebook:
+            use_in_notebook(client)
 
     @property
     def conversations(self) -> ConversationRegistry:
@@ -80,28 +89,49 @@ class NotebookContext:
         return self._conversations[scope]
 
     @property
+    def listed_conversations(self) -> ConversationRegistry:
+        """The notebook's conversations; without credentials, those of all workspaces."""
+        with contextlib.suppress(Exception):  # stored conversations can be listed without a client
+            return self.conversations
+        name, _ = self.notebook
+        return ConversationRegistry(Store(default_path()), name)
+
+    @property
     def notebook(self) -> tuple[str, bool]:
         """The notebook's path, and whether it is known; see `notebook_name`."""
         return notebook_name(self._namespace)
 
-    def keep(self, reply: Reply) -> None:
+    def add_reply(self, reply: Reply) -> None:
         """Add a reply to the history, which only notebooks have.
 
-        A web service would keep the prompts of all its users for as long as it runs.
+        Otherwise a web service would keep the prompts of all its users while it runs.
         """
-        if self.is_notebook:
-            self.replies.append(reply)
+        if not self.is_notebook:
+            return
+        self.replies.append(reply)
+        if reply.cell_id:
+            runs = self._runs.setdefault((reply.cell_id, reply.session_id), {})
+            runs.pop(reply.execution_count, None)
+            runs[reply.execution_count] = reply.turn
+            if len(runs) > 2:  # only the previous run is needed
+                del runs[next(iter(runs))]
 
-    def take_resume_hint(self) -> str:
-        """Return a line about an earlier kernel's conversations the first time; then an empty one.
+    def earlier_turn(self, reply: Reply) -> int | None:
+        """Return the turn of the cell's previous run in the conversation of the reply, if any."""
+        runs = self._runs.get((reply.cell_id, reply.session_id), {})
+        earlier = [turn for count, turn in runs.items() if count != reply.execution_count]
+        return earlier[-1] if earlier else None
 
-        It is read from the store alone: no client is created, so all workspaces are included.
+    def pop_resume_hint(self) -> str:
+        """Return a line about earlier kernels' conversations; empty if it was returned before.
+
+        Only the store is read. No client is created, so all workspaces are included.
         """
         name, is_known = self.notebook
         if self._has_hinted or not is_known:
             return ""
         self._has_hinted = True
-        stored = ConversationRegistry(Store(default_path()), name, "").in_all_workspaces()
+        stored = ConversationRegistry(Store(default_path()), name).all()
         if not stored:
             return ""
         latest = stored[0]
@@ -110,7 +140,8 @@ class NotebookContext:
             line += f" The next cell for {latest.arguments} resumes it."
         else:
             line += f" To resume it, run `%capsule session resume {latest.arguments}`."
-        return line if len(stored) == 1 else f"{line} `%capsule session` lists all {len(stored):,}."
+        count = sum(each.workspace == latest.workspace for each in stored)
+        return line if count == 1 else f"{line} `%capsule session` lists all {count:,}."
 
     def choose_app(self, app: str = "") -> str:
         """Return the given app, or the one chosen last, or the only one that the notebook uses.
@@ -127,11 +158,11 @@ class NotebookContext:
             return used[0]
         names = f" This notebook uses {', '.join(used)}." if used else ""
         raise UserError(
-            f"Which app?{names} Name one: %%capsule APP in a cell, app='APP' in a function call."
+            f"No app is chosen.{names} Name one: %%capsule APP in a cell, app='APP' in a function call."
         )
 
     def existing_app(self, app: str = "") -> str:
-        """Return the same as `choose_app`, after checking that the workspace has the app."""
+        """Return the app of `choose_app`; raise an error if the workspace does not have it."""
         app = self.choose_app(app)
         self.client.get_app(app)
         return app
@@ -144,8 +175,8 @@ _context_without_shell = NotebookContext()
 def current_context() -> NotebookContext:
     """Return the context of the running IPython shell.
 
-    Without a shell, it is a context for the whole process, which has no conversations: the users of a
-    web service, or the visitors of a marimo app, must not share any.
+    Without a shell, return one context for the whole process. It has no conversations, because the
+    users of a web service, or the visitors of a marimo app, must not share any.
     """
     shell = get_ipython()
     if shell is None:

@@ -1,4 +1,4 @@
-"""One exchange with an app: choose the conversation, send the prompt, keep what came back."""
+"""One exchange with an app: choose the conversation, send the prompt, store the result."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def send(
     request : Request
         The prompt and its options.
     display : Display
-        What shows the reply.
+        The display that shows the reply.
     conversation : ConversationRecord, optional
         A conversation that does not belong to the notebook. By default, the notebook's conversation
         that the request names.
@@ -45,8 +45,8 @@ def send(
     Returns
     -------
     Reply
-        The reply. An error after sending is its ``error``, for the caller to raise, so that what
-        has arrived is never lost.
+        The reply. An error after sending is stored in its ``error`` for the caller to raise, so
+        that a partial reply is never lost.
 
     Raises
     ------
@@ -62,9 +62,9 @@ def send(
     with Stopper() as stopper:
         receive(reply, display, send_prompt, stopper)
         try:
-            _settle(context, reply, conversation, known, once=request.once)
+            _record_result(context, reply, conversation, known, once=request.once)
         finally:
-            context.keep(reply)
+            context.add_reply(reply)
             display.finish(reply)
     if known is not None:
         _save(context, reply, conversation, known)
@@ -85,7 +85,7 @@ def preview(context: NotebookContext, request: Request) -> str:
     if request.once:
         where = "a temporary conversation"
     elif conversation.session_id:
-        where = f"turn {conversation.turns + 1} of conversation {conversation.label}"
+        where = f"turn {conversation.turns + 1} of {conversation.title}"
     else:
         where = f"a new conversation {conversation.label}".rstrip()
     size = f"{len(reply.prompt):,} characters, {len(reply.prompt.encode()):,} bytes"
@@ -149,7 +149,7 @@ def _sender(
     )
 
 
-def _settle(
+def _record_result(
     context: NotebookContext,
     reply: Reply,
     conversation: ConversationRecord,
@@ -158,12 +158,12 @@ def _settle(
     once: bool,
 ) -> None:
     """Check the reply, and record what the service returned about the conversation."""
-    if not (reply.session_id or reply.text):  # nothing came back: the conversation is unchanged
+    if not (reply.session_id or reply.text):  # there is no reply: the conversation is unchanged
         reply.error = _explain_unknown_session(reply.error, conversation, in_notebook=bool(known))
         return
     if once:
         return
-    requested = conversation.label
+    requested = conversation.title
     record_turn = partial(known.record_turn, conversation) if known else conversation.add_turn
     if not (reply.session_id or conversation.session_id):
         if known:
@@ -173,13 +173,13 @@ def _settle(
         )
     elif record_turn(reply.session_id):
         reply.lost_conversation = (
-            f"The service did not continue conversation {requested} but started a new one, which "
+            f"The service did not continue {requested} but started a new one, which "
             "does not have the context of the earlier turns."
         )
     if reply.lost_conversation:
         reply.notices.append(reply.lost_conversation)
     reply.conversation, reply.turn = conversation.label, conversation.turns or 1
-    reply.turn_before = _earlier_turn(context.replies, reply)
+    reply.turn_before = context.earlier_turn(reply)
 
 
 def _save(
@@ -200,16 +200,6 @@ def _save(
         )
 
 
-def _earlier_turn(replies: list[Reply], reply: Reply) -> int | None:
-    """Return which turn of the conversation the same cell was when it ran before."""
-    for earlier in reversed(replies):
-        is_same_cell = (earlier.cell_id, earlier.session_id) == (reply.cell_id, reply.session_id)
-        is_other_run = earlier.execution_count != reply.execution_count
-        if is_same_cell and reply.cell_id and is_other_run:
-            return earlier.turn
-    return None
-
-
 def _explain_unknown_session(
     error: Exception | None, conversation: ConversationRecord, *, in_notebook: bool
 ) -> Exception | None:
@@ -218,7 +208,7 @@ def _explain_unknown_session(
         return error
     start = f"run `%capsule session new {conversation.arguments}`"
     return ClientError(
-        f"{error} The service may no longer have conversation {conversation.label}. To start a new "
+        f"{error} The service may no longer have {conversation.title}. To start a new "
         f"one, {start if in_notebook else f'create a Conversation({conversation.app!r})'}.",
         label="NotFoundError",
     )

@@ -12,6 +12,7 @@ import pandas as pd
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.files import replacing
 from cpsl_notebook.reply.markdown import close_fence
+from cpsl_notebook.reproducible import hide_values
 from cpsl_notebook.sanitize import clean
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ _DTYPES = {
     "session_id": "string",
     "request_id": "string",
 }
+_VARYING = ("sent_at", "total_s", "first_chunk_s", "cell_id", "session_id", "request_id")
 
 
 def history_frame(replies: list[Reply]) -> pd.DataFrame:
@@ -59,13 +61,15 @@ def history_frame(replies: list[Reply]) -> pd.DataFrame:
         - ``template`` (``string``; the prompt before its ``{{ }}`` placeholders were filled),
         - ``cell_id`` (``string``), ``execution_count`` (``Int64``),
         - ``session_id`` and ``request_id`` (``string``).
+
+        If outputs are reproducible, times and ids are missing.
     """
     # The reply is cleaned, because a terminal prints the texts of a table unchanged.
     rows = [vars(reply) | {"reply": clean(reply.text)} for reply in replies]
     columns = {
         name: pd.Series([row[name] for row in rows], dtype=dtype) for name, dtype in _DTYPES.items()
     }
-    return pd.DataFrame(columns)
+    return pd.DataFrame(hide_values(columns, *_VARYING))
 
 
 def save_history(frame: pd.DataFrame, name: str, *, force: bool = False) -> Path:
@@ -125,15 +129,15 @@ def _write_markdown(frame: pd.DataFrame, path: Path) -> None:
 
 
 def _turn(row: dict[Any, Any]) -> str:
-    sent_at = row["sent_at"].strftime("%Y-%m-%d %H:%M UTC")
+    sent_at = "" if pd.isna(row["sent_at"]) else row["sent_at"].strftime("\n\n%Y-%m-%d %H:%M UTC")
     conversation = f", conversation {row['conversation']}" if row["conversation"] else ""
     status = "" if row["status"] == "complete" else f" ({row['status']})"
-    heading = f"## {row['app']}{conversation}, turn {row['turn']}{status}\n\n{sent_at}"
+    heading = f"## {row['app']}{conversation}, turn {row['turn']}{status}{sent_at}"
     return f"{heading}\n\n{_fenced(row['prompt'])}\n\n{close_fence(row['reply'].strip())}"
 
 
 def _fenced(text: str) -> str:
-    """Return a text in a fence that is longer than any fence in it."""
+    """Return a text in a code fence that is longer than any fence in it."""
     longest = max([2, *(len(run) for run in re.findall("`+", text))])
     return f"{'`' * (longest + 1)}text\n{text}\n{'`' * (longest + 1)}"
 

@@ -17,7 +17,7 @@ def this_kernel() -> str:
 
 
 def is_running_elsewhere(kernel: str) -> bool:
-    """Return whether an identity belongs to another process of this machine that still runs."""
+    """Return whether an identity belongs to another process that is running on this machine."""
     process, _, start = kernel.rpartition(" ")
     pid, _, host = process.partition("@")
     if kernel == this_kernel() or host != socket.gethostname():
@@ -35,7 +35,7 @@ def _identity(pid: int) -> str:
 
 
 def _start_time(pid: int) -> float | None:
-    """Return when a process started, in seconds since 1970; ``None`` if there is no such kernel."""
+    """Return when a process started, in seconds since 1970; ``None`` if it is not known."""
     try:
         import psutil
     except ImportError:  # Pyodide, where there are no other processes

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["notebook_name"]
+__all__ = ["PROCESS_NAMES", "notebook_name"]
 
-_process_name = f"kernel {uuid.uuid4().hex[:12]}"
+PROCESS_NAMES = "kernel "
+"""The prefix of the names of processes without a notebook."""
+
+_process_name = f"{PROCESS_NAMES}{os.urandom(6).hex()}"
 
 
 def notebook_name(
@@ -49,7 +51,7 @@ def _absolute(name: str, namespace: Mapping[str, Any]) -> str:
     """Return an absolute path.
 
     A relative path is relative to the server's root, which is unknown here. But a kernel starts in
-    the notebook's folder, and IPython lists the folders it has been in, the first one first.
+    the notebook's folder, and IPython keeps a list of its working directories, oldest first.
     """
     path = Path(name)
     if path.is_absolute():

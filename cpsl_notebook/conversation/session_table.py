@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from cpsl_notebook.sanitize import clean
+from cpsl_notebook.reproducible import hide_values, shown_path
+from cpsl_notebook.sanitize import one_line
 
 if TYPE_CHECKING:
     from cpsl_notebook.conversation.registry import ConversationRegistry
@@ -14,10 +16,11 @@ if TYPE_CHECKING:
 
 __all__ = ["sessions_frame"]
 
-_ID_LENGTH = 8  # characters; more if conversations begin with the same ones
-_TABLE_WIDTH = 100  # characters of a row; titles get what the other columns leave
+_ID_LENGTH = 8  # characters; more if several ids begin with the same ones
+_TABLE_WIDTH = 100  # characters of a row; titles fill the width that the other columns leave
 _WIDTH_OF_OTHERS = 62  # characters of the columns except app, name and title, for 1,000 rows
-_TITLE_LENGTHS = (12, 40)  # characters, the fewest and the most
+_VARYING = ("id", "last_at", "started_at", "session_id", "workspace")
+_TITLE_LENGTHS = (12, 40)  # characters, minimum and maximum
 
 
 def sessions_frame(
@@ -46,10 +49,13 @@ def sessions_frame(
           conversation that this kernel has not used, because prompts are not stored),
         - ``turns`` (``Int64``), ``last_at`` (``datetime64[us, UTC]``),
         - ``current`` (``boolean``; whether the next cell continues the conversation),
-        - with *everywhere*, also ``started_at`` (``datetime64[us, UTC]``), ``session_id``,
-          ``notebook`` and ``workspace`` (``string``).
+        - with *everywhere*, or if the workspace is not known, also ``started_at``
+          (``datetime64[us, UTC]``), ``session_id``, ``notebook`` and ``workspace`` (``string``).
+
+        If outputs are reproducible, times and ids are missing, and notebooks have no folder.
     """
     known = conversations.everywhere() if everywhere else conversations.all()
+    has_workspaces = everywhere or conversations.workspace is None
     prompts = {(reply.app, reply.session_id): reply.prompt for reply in reversed(replies)}
     room = _TABLE_WIDTH - _WIDTH_OF_OTHERS - _longest([c.app for c in known])
     room -= _longest([c.name for c in known])
@@ -63,11 +69,13 @@ def sessions_frame(
         "last_at": _times([c.last_at for c in known]),
         "current": pd.Series([conversations.is_current(c) for c in known], dtype="boolean"),
     }
-    if everywhere:
+    if has_workspaces:
         columns["started_at"] = _times([c.started_at for c in known])
-        for name in ("session_id", "notebook", "workspace"):
+        for name in ("session_id", "workspace"):
             columns[name] = pd.Series([getattr(c, name) for c in known], dtype="string")
-    return pd.DataFrame(columns)
+        notebooks = [shown_path(Path(c.notebook)) for c in known]
+        columns["notebook"] = pd.Series(notebooks, dtype="string")
+    return pd.DataFrame(hide_values(columns, *(name for name in _VARYING if name in columns)))
 
 
 def _longest(texts: list[str]) -> int:
@@ -79,12 +87,12 @@ def _title(prompt: str | None, room: int) -> str | None:
         return None
     fewest, most = _TITLE_LENGTHS
     length = max(fewest, min(room, most))
-    title = " ".join(clean(prompt).split())
-    return title if len(title) <= length else f"{title[: length - 1]}…"
+    line = one_line(prompt)
+    return line if len(line) <= length else f"{line[: length - 1]}…"
 
 
 def _short(session_ids: list[str]) -> list[str]:
-    """Return the beginnings of ids, long enough to tell them apart."""
+    """Return a unique prefix of each id."""
     distinct = set(session_ids)
     length = _ID_LENGTH
     while len({each[:length] for each in distinct}) < len(distinct):

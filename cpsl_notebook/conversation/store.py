@@ -27,10 +27,12 @@ _SCHEMA = """CREATE TABLE IF NOT EXISTS conversations (
     session_id TEXT NOT NULL, notebook TEXT NOT NULL, workspace TEXT NOT NULL, app TEXT NOT NULL,
     name TEXT NOT NULL, started_at TEXT NOT NULL, last_at TEXT NOT NULL, turns INTEGER NOT NULL,
     kernel TEXT NOT NULL, PRIMARY KEY (session_id, notebook, workspace, app))"""
+_INDEX = "CREATE INDEX IF NOT EXISTS by_notebook ON conversations (notebook, last_at)"
 _HAS_TABLE = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'conversations'"
 _LOCK_TIMEOUT = 10.0  # seconds to wait for another kernel
-_LOCK_TIMEOUT_AFTER_FAILURE = 0.2  # seconds; a file that was unusable once delays no further cell
+_LOCK_TIMEOUT_AFTER_FAILURE = 0.2  # seconds; an unusable file must not delay every cell
 _MAX_RETRY_DELAY = 0.02  # seconds
+_MAX_TURNS = 1 << 53  # a larger number is invalid, and might not fit into SQLite's integers
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00")
 _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
@@ -43,7 +45,7 @@ def default_path() -> Path:
 
 
 def is_valid(row: tuple[Any, ...]) -> bool:
-    """Return whether a row has values of the right kind, as those that `Store` has written.
+    """Return whether the values of a row have the types that `Store` writes.
 
     Parameters
     ----------
@@ -55,7 +57,7 @@ def is_valid(row: tuple[Any, ...]) -> bool:
     texts = (*row[:3], *row[4:])
     if not all(isinstance(text, str) for text in texts) or type(turns) is not int:
         return False
-    return turns >= 0 and all(map(_is_time, filter(None, (started_at, last_at))))
+    return 0 <= turns <= _MAX_TURNS and all(map(_is_time, filter(None, (started_at, last_at))))
 
 
 def _is_time(text: str) -> bool:
@@ -67,7 +69,7 @@ def _is_time(text: str) -> bool:
 
 
 def _storable(values: tuple[Any, ...]) -> list[Any]:
-    """Return values with surrogates escaped, which stand for bytes of a path that is not UTF-8."""
+    """Escape surrogates in values, which represent bytes of a path that is not UTF-8."""
     return [
         value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
         for value in values
@@ -109,6 +111,7 @@ class Store:
         def execute(database: sqlite3.Connection) -> Rows:
             database.execute("BEGIN IMMEDIATE")  # wait for other kernels before changing anything
             database.execute(_SCHEMA)
+            database.execute(_INDEX)
             rows = database.execute(statement, _storable(values)).fetchall()
             database.execute("COMMIT")
             return rows
@@ -138,7 +141,7 @@ class Store:
                     is_locked = getattr(error, "sqlite_errorcode", 0) & 0xFF in _LOCKED
                     if not is_locked or time.monotonic() > deadline:
                         raise
-            # A random delay, so that no kernel is locked out by others that retry in step.
+            # A random delay, so that kernels do not keep retrying at the same time.
             time.sleep(random.uniform(0, _MAX_RETRY_DELAY))  # noqa: S311
 
     def _warn(self, error: Exception) -> None:
@@ -151,5 +154,5 @@ class Store:
         )
         if type(error) is sqlite3.DatabaseError:
             message += " Remove or rename the file; a new one is created."
-        # Without a line of code, which would be one of this module and not of the user.
+        # Without a source line, which would be from this module instead of the user's code.
         warnings.warn_explicit(message, UserWarning, "cpsl_notebook", 0)

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from cpsl_notebook.compat import interruptible, interruptible_iterator
 from cpsl_notebook.cpsl_package import takes
 from cpsl_notebook.errors import StoppedError, UserError
+from cpsl_notebook.recordings.callers import calling
 from cpsl_notebook.reply.expected_format import format_error
 
 if TYPE_CHECKING:
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["receive", "sender"]
 
-_MAX_URL_LENGTH = 7_000  # bytes of encoded prompt; a stream sends it in its URL (servers: 8 kB)
+_MAX_URL_LENGTH = (
+    7_000  # bytes of encoded prompt; a stream sends it in its URL (servers allow 8 kB)
+)
 
 
 def sender(
@@ -60,7 +63,8 @@ def sender(
         options["timeout"] = timeout
 
     def send() -> Any:
-        answer = method(reply.app, reply.prompt, session_id or None, **options)
+        with calling(reply.cell_id, reply.execution_count):
+            answer = method(reply.app, reply.prompt, session_id or None, **options)
         reply.recorded_at = getattr(client.core, "recorded_at", None)
         return answer
 
@@ -84,7 +88,7 @@ def receive(reply: Reply, display: Display, send: Callable[[], Any], stopper: St
             if reply.status == "complete" and reply.form:
                 reply.error = format_error(reply)
         except Exception as error:
-            # A replayed reply ends with a StoppedError if it was stopped while it was recorded.
+            # A replayed reply ends with a StoppedError if it was stopped during the recording.
             reply.status = "stopped" if isinstance(error, StoppedError) else "failed"
             reply.error = error
         stopper.disarm()

@@ -17,10 +17,11 @@ from IPython.display import display
 
 from cpsl_notebook.display.base import Display
 from cpsl_notebook.display.marimo_output import MarimoDisplay
-from cpsl_notebook.front_end import front_end
+from cpsl_notebook.front_end import front_end, write
 from cpsl_notebook.reply.block_types import is_transient
 from cpsl_notebook.reply.footer import footer
 from cpsl_notebook.reply.rendering import EMPTY, PartRenderer, bundle, plain, unformatted
+from cpsl_notebook.reproducible import is_reproducible
 from cpsl_notebook.sanitize import clean, one_line, split_complete
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class _QuietDisplay(Display):
 
     def _finish(self, reply: Reply) -> None:
         if reply.lost_conversation:
-            _write(f"{clean(reply.lost_conversation)}\n", "stderr")
+            write(f"{clean(reply.lost_conversation)}\n", "stderr")
 
 
 class _FinalDisplay(Display):
@@ -85,7 +86,7 @@ class _FinalDisplay(Display):
                 display(final, raw=True, metadata={"capsule": output_metadata(reply)})
             except Exception:  # for example, a terminal that cannot encode the text
                 _logger.debug("Showing a reply failed", exc_info=True)
-                _write(f"{final['text/plain']}\n")
+                write(f"{final['text/plain']}\n")
 
     def _final(self, reply: Reply) -> dict[str, str]:
         """Return the final MIME bundle."""
@@ -249,7 +250,7 @@ class _TextDisplay(Display):
             self._show_status("")
             self._written = (self._written + text)[-2:]
             self._is_after_block = False
-            _write(text)
+            write(text)
 
     def _show_status(self, text: str) -> None:
         """Show a status at the start of a line of a terminal, in place of the last one."""
@@ -259,18 +260,8 @@ class _TextDisplay(Display):
             return
         text = one_line(text)[:_MAX_STATUS]
         if text != self._status:
-            _write("\r" + " " * len(self._status) + "\r" + text)
+            write("\r" + " " * len(self._status) + "\r" + text)
             self._status = text
-
-
-def _write(text: str, stream: str = "stdout") -> None:
-    """Write text to a standard stream; characters that it cannot encode become question marks."""
-    file = getattr(sys, stream)
-    if file is None:  # a program without a console
-        return
-    encoding = getattr(file, "encoding", None) or "utf-8"
-    file.write(text.encode(encoding, "replace").decode(encoding))
-    file.flush()
 
 
 def _is_empty_failure(reply: Reply) -> bool:
@@ -280,10 +271,9 @@ def _is_empty_failure(reply: Reply) -> bool:
 
 def output_metadata(reply: Reply) -> dict[str, Any]:
     """Return the metadata of the output of a reply, which a saved notebook contains."""
-    return {
-        "app": reply.app,
-        "session_id": reply.session_id,
-        "request_id": reply.request_id,
-        "seconds": reply.total_s if reply.total_s is None else round(reply.total_s, 4),
-        "complete": reply.status == "complete",
-    }
+    metadata = {"app": reply.app, "complete": reply.status == "complete"}
+    if is_reproducible():
+        return metadata
+    ids = {"session_id": reply.session_id, "request_id": reply.request_id}
+    seconds = reply.total_s if reply.total_s is None else round(reply.total_s, 4)
+    return metadata | ids | {"seconds": seconds}

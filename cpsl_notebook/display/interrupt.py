@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import contextlib
 import signal
 import threading
@@ -10,6 +9,8 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any, Self
+
+from cpsl_notebook.compat import interrupt_main_thread
 
 __all__ = ["Stopper"]
 
@@ -90,10 +91,7 @@ class Stopper:
         with self._lock:
             if not self._installed:
                 return
-            if hasattr(signal, "pthread_kill"):
-                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-            else:
-                _thread.interrupt_main()
+            interrupt_main_thread()
 
     def _handle(self, number: int = signal.SIGINT, frame: FrameType | None = None) -> None:
         now, before = time.monotonic(), self._interrupted_at

@@ -48,7 +48,7 @@ class Calendar:
     freq: str = "MS"
 
     def __post_init__(self) -> None:
-        if self.freq not in _PERIODS:
+        if not isinstance(self.freq, str) or self.freq not in _PERIODS:
             raise UserError(f"freq must be one of {', '.join(_PERIODS)}, not {self.freq!r}.")
         zone(self.tz)
 
@@ -60,7 +60,8 @@ class Calendar:
     @property
     def last_day(self) -> pd.Timestamp:
         """The local day that contains the moment, or that ends with it."""
-        return (self.now - pd.Timedelta(1, "us")).normalize()
+        last = self.as_of - pd.Timedelta(1, "us")  # local clocks may skip midnight
+        return last.tz_convert(self.tz).tz_localize(None).normalize()
 
     def local(self, times: pd.Series) -> pd.Series:
         """Return times in UTC as local times without a zone."""
@@ -73,9 +74,21 @@ class Calendar:
         starts: pd.Series[Any] = periods.dt.start_time.astype("datetime64[us]")
         return starts
 
-    def start(self, day: Moment) -> pd.Timestamp:
-        """Return the label of the period that a day, a month or a time begins in."""
-        return first_day(day, self.tz).to_period(_PERIODS[self.freq]).start_time
+    def start(self, since: Moment) -> pd.Timestamp:
+        """Return the label of the period that a day, a month or a time begins in.
+
+        Raises
+        ------
+        cpsl_notebook.UserError
+            If it begins after the moment, so that a result from it on would have no rows.
+        """
+        day = first_day(since, self.tz)
+        if day > self.last_day:
+            raise UserError(
+                f"since={since} begins after {self.as_of:%Y-%m-%d %H:%M} UTC, up to which "
+                "the result holds. Choose an earlier since or a later as_of."
+            )
+        return day.to_period(_PERIODS[self.freq]).start_time
 
     def with_empty(self, table: pd.DataFrame, groups: list[str], name: str) -> pd.DataFrame:
         """Add rows of zeros for periods, up to the moment, in which a group has no row.

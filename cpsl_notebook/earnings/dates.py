@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import re
 import zoneinfo
@@ -17,6 +18,7 @@ Moment = str | dt.date | pd.Period | pd.Timestamp
 
 _PERIOD = r"[12]\d{3}(-\d\d(-\d\d)?)?"
 _TIME = r"[12]\d{3}-\d\d-\d\d[T ]\d\d(:?\d\d){0,2}([.,]\d+)?\s*(Z|[+-]\d\d(:?\d\d)?)?"
+_TOO_LATE = 2262  # pandas has no periods of this year
 
 
 def zone(tz: str) -> zoneinfo.ZoneInfo:
@@ -166,14 +168,15 @@ def in_utc(time: pd.Timestamp, tz: str, *, second: bool = False) -> pd.Timestamp
 def _parse(value: Moment) -> tuple[pd.Timestamp, pd.Timestamp]:
     """Return the first moment of a period and the first one after it, or a time twice."""
     text = str(value).strip()
-    try:
+    with contextlib.suppress(ValueError, OverflowError):
+        bounds = None
         if isinstance(value, pd.Period) or re.fullmatch(_PERIOD, text):
             period = value if isinstance(value, pd.Period) else pd.Period(text)
-            return period.start_time, (period + 1).start_time
-        if re.fullmatch(_TIME, text):
-            return pd.Timestamp(text), pd.Timestamp(text)
-    except (ValueError, OverflowError):
-        pass
+            bounds = period.start_time, (period + 1).start_time
+        elif re.fullmatch(_TIME, text):
+            bounds = pd.Timestamp(text), pd.Timestamp(text)
+        if bounds and bounds[1].year < _TOO_LATE:
+            return bounds
     raise UserError(
         f"Invalid date or time: {value!r}. "
         "Write it as '2026-10', '2026-10-31' or '2026-10-31 12:00'."

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from cpsl_notebook.earnings.ledger.arguments import check_flag
 from cpsl_notebook.earnings.ledger.ledger import Ledger
 from cpsl_notebook.earnings.ledger.notes import left_out
 from cpsl_notebook.earnings.minor_units import exponent
@@ -52,6 +53,7 @@ def result_table(
     >>> table.attrs["as_of"]
     '2026-11-01T00:00:00+00:00'
     """
+    check_flag("money", money)
     if money:
         names = [name for name in table.columns if name.endswith(_SUFFIX)]
         decimals = [exponent(currency) for currency in table.get("currency", [""] * len(table))]

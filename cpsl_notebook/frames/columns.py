@@ -1,4 +1,4 @@
-"""Typed columns: the type that fits the name and the values of a field, and the values in it."""
+"""Typed columns: choosing a type by the name and values of a field, and converting the values."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ _TIME_WORDS = {
     *("created", "date", "day", "epoch", "on", "time", "ts", "updated", "when"),
 }
 _CATEGORY_WORDS = {"app", "currency", "interval", "kind", "mode", "state", "status", "type"}
-_ID_WORDS = {"id", "key", "ref", "reference", "uid", "uuid"}
+_ID_WORDS = {"id", "key", "ref", "reference", "uid", "uuid"} | {
+    *("buyer", "client", "customer", "payer", "purchaser", "subscriber", "subscription", "user")
+}
 _LARGEST_EXACT = 2**53  # floats represent every integer up to here
 _PANDAS_TYPES = {
     pa.int64(): pd.Int64Dtype(),
@@ -56,7 +58,7 @@ def typed_column(
     misfits : list of (int, object)
         Row and original of each value that does not fit.
     """
-    word = last_word(name)
+    word = "" if cells.are_json else last_word(name)
     read = _choose_reader(word, cells, length)
     if read is None:
         return _as_objects(cells, length), []
@@ -64,7 +66,7 @@ def typed_column(
     misfits = []
     if length - column.null_count < len(cells):
         missing = column.is_null().to_numpy()
-        misfits = [(row, value) for row, value in cells.items(length) if missing[row]]
+        misfits = [(row, value) for row, value in cells.items() if missing[row]]
     if word in _CATEGORY_WORDS and column.type == pa.large_string():
         return categorical(column), misfits
     series: pd.Series[Any] = column.to_pandas(types_mapper=_PANDAS_TYPES.get)
@@ -93,7 +95,7 @@ def categorical(column: pa.ChunkedArray) -> pd.Series[Any]:
 
 
 def _choose_reader(word: str, cells: Cells, length: int) -> Reader | None:
-    """Return how to read a column; ``None`` if its values are kept as objects."""
+    """Return the reader of a column; ``None`` if its values are kept as objects."""
     if word == "cents":
         return _read_cents
     if word in _TIME_WORDS and _is_time(word, cells, length):
@@ -196,6 +198,6 @@ def _read_times(cells: Cells, length: int) -> pa.ChunkedArray:
 
 def _as_objects(cells: Cells, length: int) -> pd.Series[Any]:
     values: list[Any] = [None] * length
-    for row, value in cells.items(length):
+    for row, value in cells.items():
         values[row] = value
     return pd.Series(values, dtype=object)

@@ -131,7 +131,7 @@ def _frame_of_apps(answers: Iterable[tuple[str, list[Any]]]) -> pd.DataFrame:
 
 @contextlib.contextmanager
 def _garbage_collection_paused() -> Iterator[None]:
-    """Pause the collector: it would visit every decoded record, and none is part of a cycle."""
+    """Pause garbage collection: it would visit every decoded record, and none is in a cycle."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -163,7 +163,7 @@ def _without_app(batch: Mapping[str, Sequence[Any]], app: str) -> Mapping[str, S
     if "app" not in batch:
         return batch
     rest = {name: values for name, values in batch.items() if name != "app"}
-    # Objects stay: they are flattened, so their columns have names such as ``app.id``.
+    # Objects are kept: they are flattened, so their columns have names such as ``app.id``.
     objects = [value if type(value) is dict else None for value in batch["app"]]
     others = [None if value == app or type(value) is dict else value for value in batch["app"]]
     name = "service.app"

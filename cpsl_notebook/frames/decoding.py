@@ -34,8 +34,8 @@ class RawItems(list[msgspec.Raw]):
 class BatchReader:
     """Reader of the values of each field from batches of records.
 
-    Raw records are decoded to a msgspec struct with the fields that were seen so far, which takes
-    half the time of decoding them to dicts. A batch with a new field is decoded to dicts, and the
+    Raw records are decoded to a msgspec struct with the fields seen so far, which takes half the
+    time of decoding to dicts. A batch with a new field is decoded to dicts, and the
     struct gets that field.
 
     Examples

@@ -1,6 +1,6 @@
-"""The service's answers: a list of records, or an envelope around one.
+"""The service's responses: a list of records, or an envelope around one.
 
-An answer is either decoded, or the bytes of its JSON.
+A response is either decoded JSON or its bytes.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _NOT_RECORDS = {"error", "errors", "warnings"} | _LINK_NAMES  # their lists are 
 
 
 def find_records(answer: Any, app: str) -> list[Any]:
-    """Return the list of records in an answer.
+    """Return the list of records in a response.
 
     Parameters
     ----------
     answer : object
-        The service's answer, decoded or as the bytes of its JSON: the list itself, or an envelope
+        The service's response, decoded or as the bytes of its JSON: the list itself, or an envelope
         that contains it at any depth.
     app : str
         Name of the app, for error messages.
@@ -44,7 +44,7 @@ def find_records(answer: Any, app: str) -> list[Any]:
     Returns
     -------
     list
-        The records; `~cpsl_notebook.frames.decoding.RawItems` if the answer was given as bytes.
+        The records; `~cpsl_notebook.frames.decoding.RawItems` if the response was passed as bytes.
 
     Raises
     ------
@@ -88,12 +88,12 @@ def read_batches(records: list[Any]) -> Iterator[tuple[int, Mapping[str, Sequenc
 
 
 def unwrap_summary(answer: Any, app: str) -> dict[str, Any]:
-    """Return the object of an earnings answer, without the envelope around it.
+    """Return the object of an earnings response, without the envelope around it.
 
     Parameters
     ----------
     answer : object
-        The service's decoded answer.
+        The service's decoded response.
     app : str
         Name of the app, for error messages.
 
@@ -105,7 +105,7 @@ def unwrap_summary(answer: Any, app: str) -> dict[str, Any]:
     Raises
     ------
     cpsl_notebook.UserError
-        If the answer is not an object.
+        If the response is not an object.
     """
     if not isinstance(answer, dict):
         raise UserError(
@@ -126,7 +126,7 @@ def _find_list(answer: Any) -> list[Any] | None:
         payments = answer["payments"] or []
         return payments if isinstance(payments, list) else None
     fields = {key: value for key, value in answer.items() if _plain(key) not in _NOT_RECORDS}
-    lists = [value for value in fields.values() if _holds_objects(value)]
+    lists = [value for value in fields.values() if _is_list_of_objects(value)]
     objects = [value for value in fields.values() if isinstance(value, dict)]
     if len(lists) == 1:
         return lists[0]  # type: ignore[no-any-return]
@@ -135,8 +135,8 @@ def _find_list(answer: Any) -> list[Any] | None:
     return [] if not answer else None
 
 
-def _holds_objects(value: Any) -> bool:
-    """Return whether a value is a list of nothing but objects."""
+def _is_list_of_objects(value: Any) -> bool:
+    """Return whether a value is a list that contains only objects."""
     if isinstance(value, RawItems):
         return value.are_objects()
     return isinstance(value, list) and all(isinstance(item, dict) for item in value)
@@ -162,12 +162,12 @@ def _is_partial(answer: dict[str, Any], count: int) -> bool:
 
 
 def _plain(name: str) -> str:
-    """Return a form that is the same for ``totalPages`` and ``total_pages``."""
+    """Normalize a key, so that ``totalPages`` and ``total_pages`` are equal."""
     return "".join(words(name))
 
 
 def _integer(value: Any) -> int:
-    """Return an integer, also from a string of digits; 0 for other values."""
+    """Return an integer or a string of digits as an integer; 0 for other values."""
     if isinstance(value, str) and value.isdecimal():
         return int(value)
     return value if type(value) is int else 0

@@ -1,4 +1,4 @@
-"""Evidence that a DataFrame still has all rows that were read.
+"""Detecting whether a DataFrame still has all rows that were read.
 
 ``attrs["read"]`` holds the number of rows of each app and a fingerprint of their ids, as JSON.
 Filters keep ``attrs``, so the rows no longer match. Joins, ``pd.concat`` of frames with different
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,14 +19,19 @@ import pandas as pd
 from cpsl_notebook.frames.field_names import words
 from cpsl_notebook.frames.schema import ID_PATTERNS, UNPARSED
 
-__all__ = ["ATTRIBUTE", "evidence", "find_gap"]
+__all__ = ["ATTRIBUTE", "evidence", "find_gap", "gaps"]
 
 ATTRIBUTE = "read"
 """Name of the attribute of a frame that holds the `evidence`."""
 
 
-def evidence(frame: pd.DataFrame, app: Hashable = "app", columns: Sequence[str] = ()) -> str:
-    """Return what identifies the rows of a frame.
+def evidence(
+    frame: pd.DataFrame,
+    app: Hashable = "app",
+    columns: Sequence[str] = (),
+    known_gaps: Mapping[str, str] | None = None,
+) -> str:
+    """Return the row counts and fingerprints of the apps in a frame.
 
     Parameters
     ----------
@@ -37,6 +42,8 @@ def evidence(frame: pd.DataFrame, app: Hashable = "app", columns: Sequence[str] 
     columns : sequence of str, optional
         Columns that identify a payment; by default, the column with the id of a payment, or else
         all columns.
+    known_gaps : mapping of str to str, optional
+        What `gaps` returned, for a ledger of payments that may lack rows.
 
     Returns
     -------
@@ -45,12 +52,16 @@ def evidence(frame: pd.DataFrame, app: Hashable = "app", columns: Sequence[str] 
         does not depend on the order of the rows, as JSON.
     """
     named = [str(name) for name in columns or _id_column(frame) or _plain_columns(frame)]
-    found = {"app": str(app), "columns": named, "apps": _fingerprints(frame, str(app), named)}
-    return json.dumps(found)
+    apps = _fingerprints(frame, str(app), named)
+    known_gaps = known_gaps or {}
+    for name in apps:
+        gap = known_gaps.get(name) or known_gaps.get("")
+        apps[name] = {"gap": gap} if gap else apps[name]
+    return json.dumps({"app": str(app), "columns": named, "apps": apps})
 
 
 def find_gap(frame: pd.DataFrame) -> str:
-    """Return why a frame may lack rows of its apps, or an empty string.
+    """Return the reason why rows of a frame's apps may be missing, or an empty string.
 
     Parameters
     ----------
@@ -60,8 +71,8 @@ def find_gap(frame: pd.DataFrame) -> str:
     Returns
     -------
     str
-        A clause for an error message. It is empty if, for every app in the frame, all rows that
-        were read are there, and no others.
+        A clause for an error message. It is empty if, for every app in the frame, the rows are
+        exactly those that were read.
 
     Examples
     --------
@@ -72,24 +83,59 @@ def find_gap(frame: pd.DataFrame) -> str:
     >>> find_gap(frame[1:])
     'these payments have 2 of the 3 rows of shop that were read'
     """
+    return next(iter(gaps(frame).values()), "")
+
+
+def gaps(frame: pd.DataFrame) -> dict[str, str]:
+    """Return why a frame may lack rows, by app; with an empty key if nothing is known about any app.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Payments.
+
+    Returns
+    -------
+    dict of str to str
+        Clauses for an error message, for each app that is not known to be complete.
+
+    Examples
+    --------
+    >>> gaps(pd.DataFrame({"app": ["shop"]}))
+    {'': 'it is unknown whether these payments are all payments of their apps'}
+    """
     if frame.empty:
-        return ""
+        return {}
     read = json.loads(frame.attrs.get(ATTRIBUTE, "{}"))
     if not read or not {read["app"], *read["columns"]} <= set(frame.columns):
-        return "it is unknown whether these payments are all payments of their apps"
-    counts = frame[read["app"]].astype("string").value_counts()
-    for app, count in counts.items():
-        rows = read["apps"].get(app, {"rows": 0})["rows"]
-        if rows != count:
-            return f"these payments have {count:,} of the {rows:,} rows of {app} that were read"
-    for app, found in _fingerprints(frame, read["app"], read["columns"]).items():
-        if found != read["apps"][app]:
-            return f"these payments are not the rows of {app} that were read"
+        return {"": "it is unknown whether these payments are all payments of their apps"}
+    apps = _fingerprints(frame, read["app"], read["columns"])
+    most_first = sorted(apps.items(), key=lambda item: -item[1]["rows"])
+    found = {
+        app: _gap_of_app(app, known["rows"], read["apps"].get(app)) for app, known in most_first
+    }
+    if not any(found.values()):
+        for app, known in apps.items():
+            if known != read["apps"][app]:
+                found[app] = f"these payments are not the rows of {app} that were read"
+    return {app: gap for app, gap in found.items() if gap}
+
+
+def _gap_of_app(app: Hashable, count: int, read: dict[str, Any] | None) -> str:
+    """Return why a number of rows cannot be all rows of an app, or an empty string."""
+    if read is None:
+        return f"these payments have {count:,} rows of {app}, of which none were read"
+    if "gap" in read:
+        return str(read["gap"])
+    if read["rows"] > count:
+        return f"these payments have {count:,} of the {read['rows']:,} rows of {app} that were read"
+    if read["rows"] < count:
+        return f"these payments have {count:,} rows of {app}, but {read['rows']:,} were read"
     return ""
 
 
 def _id_column(frame: pd.DataFrame) -> list[Hashable]:
-    """Return the column with the id of a payment, or none if no column or several may have it."""
+    """Return the column with the payment id; an empty list if there is none, or if it is ambiguous."""
     for pattern in ID_PATTERNS:
         found: list[Hashable] = [
             name for name in frame.columns if re.fullmatch(pattern, "_".join(words(name)))
@@ -109,14 +155,26 @@ def _fingerprints(frame: pd.DataFrame, app: str, columns: Sequence[str]) -> dict
     hashes: npt.NDArray[np.uint64] = np.zeros(len(frame), np.uint64)
     for name in columns:
         hashes = hashes * np.uint64(1_000_003) + _hashes(frame[name])
-    codes, apps = pd.factorize(frame[app].astype("string"))
-    sums: npt.NDArray[np.uint64] = np.zeros(len(apps) + 1, np.uint64)  # the last one: no app
+    codes, apps = _apps(frame[app])
+    sums: npt.NDArray[np.uint64] = np.zeros(
+        len(apps) + 1, np.uint64
+    )  # the last one is for rows without an app
     np.add.at(sums, codes, hashes)
     counts = np.bincount(codes[codes >= 0], minlength=len(apps))
     return {
         str(name): {"rows": int(count), "fingerprint": f"{int(total):016x}"}
         for name, count, total in zip(apps, counts, sums[: len(apps)], strict=True)
+        if count
     }
+
+
+def _apps(column: pd.Series[Any]) -> tuple[npt.NDArray[Any], pd.Index[Any]]:
+    """Return the number of the app of each row, -1 without one, and the names of the apps."""
+    is_category = isinstance(column.dtype, pd.CategoricalDtype)
+    if is_category and column.cat.categories.inferred_type == "string":
+        return column.cat.codes.to_numpy(), column.cat.categories
+    codes, apps = pd.factorize(column.astype("string"))
+    return codes, pd.Index(apps)
 
 
 def _hashes(column: pd.Series[Any]) -> npt.NDArray[np.uint64]:

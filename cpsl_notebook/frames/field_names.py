@@ -1,4 +1,4 @@
-"""Field names as words, in whatever style the service writes them."""
+"""Splitting field names into words, in any naming style."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def words(name: Hashable) -> list[str]:
     Returns
     -------
     list of str
-        The words. Acronyms and runs of digits are words of their own.
+        The words. Acronyms and runs of digits are separate words.
 
     Examples
     --------

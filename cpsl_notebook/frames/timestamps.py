@@ -1,4 +1,4 @@
-"""Parsing of times: ISO 8601 and epochs to microseconds in UTC."""
+"""Parsing times: ISO 8601 strings and epochs to microseconds in UTC."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def parse_strings(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def parse_epochs(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Convert epochs in seconds, milliseconds or microseconds, each recognised by its size.
+    """Convert epochs; the magnitude of each number shows whether it is in s, ms or µs.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def cast_or_null(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
 
 def _to_arrow_form(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """Convert ISO 8601 strings to the form that Arrow parses; other strings become null."""
-    # Trying a cast first would be slower: a single value that fails costs as much as all of this.
+    # Trying a cast first would be slower: one value that fails costs as much as this function.
     if pc.all(pc.match_substring_regex(values, _ARROW_FORM)).as_py():
         return values
     text = pc.if_else(pc.match_substring_regex(values, _ISO), values, None)

@@ -1,6 +1,6 @@
 """Values that do not fit the type of their column, kept as JSON text in the column ``_unparsed``.
 
-Text, unlike dicts, survives Parquet, CSV, polars and DuckDB.
+Unlike dicts, text can be saved to Parquet and CSV and used by polars and DuckDB.
 """
 
 from __future__ import annotations

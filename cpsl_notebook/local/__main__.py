@@ -95,7 +95,7 @@ def _show(workspace: Workspace, env_file: Path | None) -> None:
 
 
 def _show_login(link: str) -> None:
-    print(f"A program requests a login. To confirm it, open {link}", flush=True)  # noqa: T201
+    print(f"A program has requested a login. To confirm it, open {link}", flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The apps that a local workspace runs, and one exchange with an app."""
+"""The apps that a local workspace runs, and an exchange with one of them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NOT_JSON = (TypeError, ValueError, RecursionError)
 _MAX_ERROR = 120  # characters of an exception's message; the client shows 300 in all
 _MAX_LINE = 60  # characters of the line that raised it
 
-# Code in these folders was not written by the author of an app.
+# Code in these folders is not the app author's own.
 _INSTALLED = tuple(
     f"{folder}{os.sep}"
     for folder in (
@@ -47,7 +47,7 @@ class AppError(Exception):
 
 @dataclass(frozen=True)
 class _App:
-    """An app; the reply of a paced one is streamed word by word."""
+    """An app. If it is paced, its reply is streamed word by word."""
 
     info: dict[str, Any]
     answer: Answer
@@ -61,7 +61,7 @@ class _App:
 class Apps:
     """The apps that this process runs: the sample apps, and those that were added.
 
-    Other processes on the same folder have apps of their own, because they cannot run these.
+    Other processes that use the same folder have their own apps, because they cannot run these.
     """
 
     def __init__(self, database: Database) -> None:
@@ -96,7 +96,7 @@ class Apps:
         if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or len(name) > 63 or len(name) == 36:
             raise ValueError(
                 f"Invalid app name {name!r}: use lower-case letters, digits and single dashes, up "
-                "to 63 characters but not 36, which is the length of an app id."
+                "to 63 characters. A name of 36 characters could be an app id, so it is not allowed."
             )
         if type(price_in_cents) is not int or not 0 <= price_in_cents < 2**31:
             raise ValueError(
@@ -108,6 +108,8 @@ class Apps:
                 f"Invalid pricing_type {pricing_type!r}: pass 'one_time' or 'monthly'."
             )
         now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        if self._database.ids.seeded:
+            now = _SAMPLES_CREATED
         info = self._info(name, price_in_cents, pricing_type, now)
         if earlier := self.get(info["id"]):
             info["created_at"] = earlier["created_at"]
@@ -115,7 +117,7 @@ class Apps:
 
     def start_exchange(self, app_id: str, text: str, session_id: str | None) -> Exchange:
         """Start an exchange with an app that exists."""
-        session = self._database.session(app_id, session_id)
+        session = self._database.session(app_id, text, session_id)
         return Exchange(self._database, self._apps[app_id], session, text)
 
     def _info(self, name: str, price: int, pricing_type: str, now: str) -> dict[str, Any]:
@@ -145,7 +147,7 @@ class Exchange:
     """
 
     def __init__(self, database: Database, app: _App, session: Session, text: str) -> None:
-        self.request_id = f"req_{uuid.uuid4().hex}"
+        self.request_id = f"req_{database.ids.new('request', session.id, text).hex}"
         self.session = session
         self.paced = app.paced
         self._database = database
@@ -155,7 +157,7 @@ class Exchange:
     def pieces(self) -> Generator[str | dict[str, Any]]:
         """Yield text and blocks; at the end, or when closed earlier, record what was yielded.
 
-        After an error of the app, what it keeps in ``session.data`` stays as it was before.
+        If the app fails, ``session.data`` is not changed.
 
         Raises
         ------
@@ -209,7 +211,7 @@ class Exchange:
 
 
 def _checked(pieces: Iterable[Any]) -> Iterator[str | dict[str, Any]]:
-    """Yield pieces; raise an error if one cannot be sent, in a generator at its ``yield``."""
+    """Yield pieces; raise an error if one cannot be sent, at the ``yield`` of a generator."""
     iterator = iter(pieces)
     for piece in iterator:
         try:
@@ -232,9 +234,9 @@ def _check(piece: Any) -> None:
 
 
 def _place(error: BaseException) -> str:
-    """Return where the app's own code raised an error, such as `` in Cell In[3], line 2 (1 / 0)``.
+    """Return the line of the app's own code that raised an error: `` in Cell In[3], line 2 (1 / 0)``.
 
-    The last line of the traceback that is not in an installed library counts as its own code.
+    It is the last line of the traceback that is not in an installed library.
     """
     own = [
         frame

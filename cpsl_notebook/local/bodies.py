@@ -1,4 +1,4 @@
-"""Reads request bodies up to a limit."""
+"""Reading request bodies up to a size limit."""
 
 from __future__ import annotations
 

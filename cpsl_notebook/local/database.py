@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import secrets
 import sqlite3
 import time
-import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
 
+from cpsl_notebook.local.ids import Ids
 from cpsl_notebook.local.session import Session, Turn
 
 __all__ = ["Database"]
@@ -39,6 +38,8 @@ class Database:
     ----------
     path : pathlib.Path
         The SQLite file. It is created if it does not exist.
+    ids : Ids
+        What creates ids.
 
     Attributes
     ----------
@@ -46,7 +47,8 @@ class Database:
         The workspace's id.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, ids: Ids) -> None:
+        self.ids = ids
         self._path = path
         path.touch(mode=0o600)
         with self._connection() as connection:
@@ -55,21 +57,29 @@ class Database:
                 for statement in _SCHEMA.split(";"):
                     connection.execute(statement)
                 row = connection.execute("SELECT id FROM workspace").fetchone()
-                self.workspace_id = row[0] if row else _new_workspace_id(connection)
+                self.workspace_id = row[0] if row else self._new_workspace_id(connection)
+        # Closing the last connection of a file syncs the disk, which takes up to 10 ms.
+        self._kept_open = sqlite3.connect(path, check_same_thread=False)
+        self._kept_open.execute("SELECT id FROM workspace").fetchone()  # opens the file
+
+    def close(self) -> None:
+        """Write the write-ahead log to the database file; a later call opens the file again."""
+        self._kept_open.close()
 
     def reset(self) -> None:
         """Delete all rows; the workspace gets a new id."""
         with self._connection() as connection, _transaction(connection):
             for table in ("workspace", "conversations", "turns", "pending_checkouts"):
                 connection.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
-            self.workspace_id = _new_workspace_id(connection)
+            self.ids.reset()
+            self.workspace_id = self._new_workspace_id(connection)
 
-    def session(self, app_id: str, session_id: str | None) -> Session:
-        """Return a conversation of an app; start one if the app does not know the id."""
+    def session(self, app_id: str, text: str, session_id: str | None) -> Session:
+        """Return a conversation; start one with a message if the app has none with this id."""
         query = "SELECT data FROM conversations WHERE id = ? AND app_id = ?"
         if session_id and (found := self.row(query, session_id, app_id)):
             return Session(session_id, _History(self, session_id), json.loads(found[0]))
-        session = Session(str(uuid.uuid4()))
+        session = Session(str(self.ids.new("conversation", app_id, text)))
         with self._connection() as connection:
             connection.execute(
                 "INSERT INTO conversations (id, app_id) VALUES (?, ?)", (session.id, app_id)
@@ -77,9 +87,9 @@ class Database:
         return session
 
     def add_turn(self, session_id: str, prompt: str, reply: str, data: str | None) -> None:
-        """Store a turn and, if it is not ``None``, the JSON that the app wants to keep.
+        """Store a turn and, if it is not ``None``, the JSON of ``session.data``.
 
-        Does nothing if the conversation has been deleted meanwhile.
+        Does nothing if the conversation has been deleted.
         """
         with self._connection() as connection, _transaction(connection):
             stored = connection.execute(
@@ -93,7 +103,7 @@ class Database:
 
     def add_checkout(self, app_id: str, return_url: str) -> str:
         """Store a checkout and return its id."""
-        checkout_id = secrets.token_urlsafe(16)
+        checkout_id = self.ids.new("checkout", app_id, return_url).hex
         with self._connection() as connection:
             connection.execute(
                 "INSERT INTO pending_checkouts VALUES (?, ?, ?)", (checkout_id, app_id, return_url)
@@ -115,6 +125,11 @@ class Database:
         with self._connection() as connection:
             return connection.execute(query, values).fetchall()
 
+    def _new_workspace_id(self, connection: sqlite3.Connection) -> str:
+        workspace_id = self.ids.new("workspace").hex[:16]
+        connection.execute("INSERT INTO workspace VALUES (?)", (workspace_id,))
+        return workspace_id
+
     @contextlib.contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         connection = sqlite3.connect(self._path, timeout=30, isolation_level=None)
@@ -126,7 +141,7 @@ class Database:
 
 
 class _History(Sequence[Turn]):
-    """The turns of a conversation when it was looked up, read when they are used."""
+    """The turns that a conversation had when it was looked up; they are read on access."""
 
     def __init__(self, database: Database, session_id: str) -> None:
         self._database = database
@@ -173,7 +188,7 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
-    """Switch to write-ahead logging; SQLite itself does not wait for others that do so too."""
+    """Switch to write-ahead logging; SQLite does not wait while another process switches."""
     deadline = time.monotonic() + _WAL_TIMEOUT
     while True:
         try:
@@ -184,9 +199,3 @@ def _use_wal(connection: sqlite3.Connection) -> None:
             time.sleep(0.02)
         else:
             return
-
-
-def _new_workspace_id(connection: sqlite3.Connection) -> str:
-    workspace_id = secrets.token_hex(8)
-    connection.execute("INSERT INTO workspace VALUES (?)", (workspace_id,))
-    return workspace_id

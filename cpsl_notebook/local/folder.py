@@ -15,10 +15,13 @@ from cpsl_notebook.files import create_private, write_private
 fcntl: Any
 try:
     import fcntl
-except ImportError:  # Windows, where configurations of killed processes stay
+except ImportError:  # Windows, where the files of killed processes are not removed
     fcntl = None
 
-__all__ = ["Folder"]
+__all__ = ["DATABASE", "Folder"]
+
+DATABASE = "workspace.sqlite"
+"""The name of the SQLite file."""
 
 _PREFIX = "capsule_local_"  # distinguishes a local workspace's token from a real one
 
@@ -38,12 +41,12 @@ class Folder:
     token : str
         The workspace's token.
     login_secret : str
-        What a login must show to be confirmed.
+        The secret that confirms a login.
 
     Raises
     ------
     UserError
-        The folder contains something else, or cannot be written.
+        The folder contains other files, or cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -55,11 +58,6 @@ class Folder:
             self.login_secret = self._read_or_create("login-secret", secrets.token_urlsafe(24))
         except OSError as error:
             raise self._unusable(error) from None
-
-    @property
-    def database(self) -> Path:
-        """The SQLite file."""
-        return self.path / "workspace.sqlite"
 
     def add_config(self, grpc_port: int) -> Path:
         """Write a ``config.ini`` for a running server, and return its path.
@@ -78,7 +76,7 @@ class Folder:
         shutil.rmtree(path.parent, ignore_errors=True)  # it may have been removed already
 
     def release(self) -> None:
-        """Give up the lock of `add_config`; a forked child does so, its parent still has it."""
+        """Release the lock of `add_config`; a forked child does so, and its parent keeps it."""
         if self._serving_lock is not None:
             self._serving_lock.close()
 
@@ -109,9 +107,10 @@ class Folder:
 
     def _create(self) -> None:
         found = {path.name for path in self.path.iterdir()} if self.path.exists() else set()
-        found = {name for name in found if not name.startswith("config.ini.")}  # another start
-        if found and not found & {self.database.name, "login-secret"} and not self._stored_token():
-            raise UserError(f"{self.path} is not empty and not a workspace. Use another folder.")
+        # Another process that starts writes files with these names.
+        found = {name for name in found if not name.startswith("config.ini.")}
+        if found and not found & {DATABASE, "login-secret"} and not self._stored_token():
+            raise UserError(f"{self.path} is not empty and is not a workspace. Use another folder.")
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if sys.platform != "win32":
             self.path.chmod(0o700)

@@ -7,16 +7,18 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import grpc
-
 from cpsl_notebook.local.apps import Apps
 from cpsl_notebook.local.database import Database
+from cpsl_notebook.local.forks import no_grpc_fork_handlers
 from cpsl_notebook.local.messages import SERVICE, message
 from cpsl_notebook.local.pending_logins import PendingLogins
 
+with no_grpc_fork_handlers():
+    import grpc
+
 __all__ = ["make_server"]
 
-_OPEN = ("RequestLogin", "ConfirmLogin")  # called before there is a token
+_OPEN = ("RequestLogin", "ConfirmLogin")  # called before the client has a token
 
 
 def make_server(
@@ -100,5 +102,5 @@ class _Service:
             return message("ConfirmLoginResponse")(
                 ok=True, token=self._token, workspace_id=self._database.workspace_id
             )
-        reason = "pending" if taken is False else "this login has expired, request a new one"
+        reason = "pending" if taken is False else "this login has expired: request a new one"
         return message("ConfirmLoginResponse")(ok=False, err_msg=reason)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
+import itertools
 import json
 import sqlite3
 import threading
@@ -31,8 +32,8 @@ from cpsl_notebook.local.pending_logins import PendingLogins
 
 __all__ = ["MAX_ANSWERS", "MAX_BODY_BYTES", "make_app"]
 
-MAX_BODY_BYTES = 16 * 1024 * 1024  # of a request with the token
-MAX_ANSWERS = 200  # messages answered at once, each in a thread; others wait
+MAX_BODY_BYTES = 16 * 1024 * 1024  # for a request with the token
+MAX_ANSWERS = 200  # messages processed at the same time, each in a thread; others wait
 
 _PAGES = ("/login/", "/checkout/")  # opened in a browser, without the token
 
@@ -40,8 +41,8 @@ _PAGES = ("/login/", "/checkout/")  # opened in a browser, without the token
 class Guard:
     """Middleware that refuses requests from other sites and requests without the token.
 
-    Checking Host and Origin keeps out web pages of other sites, also those whose domain name was
-    made to point to 127.0.0.1 (DNS rebinding).
+    Checking Host and Origin keeps out web pages of other sites, including those whose domain name
+    resolves to 127.0.0.1 (DNS rebinding).
     """
 
     def __init__(self, app: ASGIApp, token: str, port: int) -> None:
@@ -51,7 +52,7 @@ class Guard:
         self._origins = {b"http://" + host for host in self._hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 403 or 401, or forward the request."""
+        """Return a 403 or 401, or forward the request."""
         if scope["type"] == "http":
             refusal = self._refusal(scope)
             if refusal is not None:
@@ -88,7 +89,7 @@ def make_app(
     database : Database
         The workspace's state.
     apps : Apps
-        The apps, with the functions that answer for them.
+        The apps and their functions.
     payments : Payments
         The payments of the sample apps.
     logins : PendingLogins
@@ -158,11 +159,9 @@ class _Endpoints:
             pieces = [piece async for piece in self._pieces(exchange)]
         except AppError as error:
             return _error(500, str(error))
-        blocks = [{"text": "", "block": piece} for piece in pieces if isinstance(piece, dict)]
-        text = "".join(piece for piece in pieces if isinstance(piece, str))
         return JSONResponse(
             {
-                "replies": [{"text": text}, *blocks],
+                "replies": _replies(pieces),
                 "session_id": exchange.session.id,
                 "request_id": exchange.request_id,
             },
@@ -182,7 +181,7 @@ class _Endpoints:
         app = self._apps.get(request.path_params["id"])
         if app is None:
             raise HTTPException(
-                404, "no app has this id; if it was added with @workspace.app, add it again"
+                404, "no app has this id; if you added it with @workspace.app, add it again"
             )
         return app
 
@@ -213,10 +212,10 @@ class _Endpoints:
             yield _event("error", {"error": _cannot_store(error)})
 
     async def _pieces(self, exchange: Exchange) -> AsyncGenerator[str | dict[str, Any]]:
-        """Yield the pieces of a reply; the app runs in a thread of its own, where it may block."""
+        """Yield the pieces of a reply; the app runs in a separate thread, where it may block."""
         wanted: SimpleQueue[Future[Any] | None] = SimpleQueue()
         async with self._answers:
-            # A daemon, because a thread that an app blocks must not keep Python from exiting.
+            # A daemon thread, because an app that blocks must not keep Python from exiting.
             threading.Thread(
                 target=_answer, args=(exchange, wanted), name="capsule-local-app", daemon=True
             ).start()
@@ -243,6 +242,29 @@ def _answer(exchange: Exchange, wanted: SimpleQueue[Future[Any] | None]) -> None
                 future.set_exception(error)
     with contextlib.suppress(sqlite3.Error):  # the reader has disconnected
         pieces.close()  # records the turn
+
+
+def _replies(pieces: list[str | dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the messages of a whole reply: each has a text and then at most one block.
+
+    A notification before the first text, which the text clears, is moved after it: the official
+    client's ``text`` is the text of the first message only.
+    """
+    notes = list(itertools.takewhile(_is_notification, pieces))
+    texts = list(itertools.takewhile(lambda piece: isinstance(piece, str), pieces[len(notes) :]))
+    replies: list[dict[str, Any]] = [{"text": ""}]
+    for piece in [*texts, *notes, *pieces[len(notes) + len(texts) :]]:
+        if "block" in replies[-1]:
+            replies.append({"text": ""})
+        if isinstance(piece, str):
+            replies[-1]["text"] += piece
+        else:
+            replies[-1]["block"] = piece
+    return [reply | {"text": reply["text"].strip("\n")} for reply in replies]
+
+
+def _is_notification(piece: str | dict[str, Any]) -> bool:
+    return isinstance(piece, dict) and piece["type"] == "notification"
 
 
 def _event(name: str, data: dict[str, Any]) -> bytes:

@@ -1,6 +1,6 @@
 """The message classes of ``capsule.proto``.
 
-They are created at run time from the compiled description, in a descriptor pool of their own.
+They are created at run time from the compiled description, in a separate descriptor pool.
 Generated code would require the protobuf version that generated it, and would collide with other
 packages that describe ``capsule.CapsuleService`` in protobuf's default pool.
 """

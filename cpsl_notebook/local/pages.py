@@ -1,4 +1,4 @@
-"""The two pages of the local workspace: confirm a login, and view a checkout."""
+"""The two web pages of the local workspace: the login confirmation and the checkout."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Login:
         self._logins = logins
 
     def show(self, request: Request) -> Response:
-        """Show the form; the link that the owner sees fills in the secret."""
+        """Show the form; the link that is printed for the owner fills in the secret."""
         if not self._logins.known(request.path_params["id"]):
             return _not_found(*_EXPIRED)
         secret = html.escape(request.query_params.get("secret", ""))
@@ -102,7 +102,7 @@ class Checkout:
 
 
 def _is_web_address(url: str) -> bool:
-    """Return whether a URL is valid and leads to a web page, not to a script."""
+    """Return whether a URL is a valid ``http`` or ``https`` address, not a script."""
     try:
         return urlsplit(url).scheme in ("http", "https")
     except ValueError:

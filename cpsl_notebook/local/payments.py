@@ -14,7 +14,7 @@ __all__ = ["Payments"]
 
 
 class Payments:
-    """The payments and refunds until a day; they are generated when they are first read.
+    """The payments and refunds up to a day, generated on first access.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def _as_json(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _day(day: date | str) -> date:
-    """Return a day, which may be written as ``2026-10-31``."""
+    """Return a date; a string such as ``2026-10-31`` is parsed."""
     try:
         if isinstance(day, datetime):
             return day.date()

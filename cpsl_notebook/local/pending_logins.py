@@ -11,11 +11,11 @@ from collections.abc import Callable
 __all__ = ["PendingLogins"]
 
 _LIFETIME = 600.0  # seconds; twice as long as the official CLI waits
-_AT_MOST = 100  # requests need no token, so the oldest are dropped beyond this number
+_MAX_PENDING = 100  # requests need no token, so above this number the oldest are dropped
 
 
 class PendingLogins:
-    """Login requests; whoever can read the workspace's login secret may confirm them.
+    """Login requests; anyone who can read the workspace's login secret may confirm them.
 
     Parameters
     ----------
@@ -74,6 +74,6 @@ class PendingLogins:
         by_age = sorted(self._begun, key=self._begun.__getitem__)
         limit = time.monotonic() - _LIFETIME
         for position, login_id in enumerate(by_age):
-            if self._begun[login_id] < limit or position < len(by_age) - _AT_MOST:
+            if self._begun[login_id] < limit or position < len(by_age) - _MAX_PENDING:
                 del self._begun[login_id]
                 self._confirmed.discard(login_id)

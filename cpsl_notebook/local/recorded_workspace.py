@@ -1,4 +1,4 @@
-"""What stands for the local workspace while ``CAPSULE_REPLAY`` replays a recording."""
+"""The replacement for the local workspace while ``CAPSULE_REPLAY`` replays a recording."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _running: list[RecordedWorkspace] = []  # at most one
 class RecordedWorkspace:
     """A workspace without servers, so that a notebook with a local workspace runs unedited.
 
-    Its apps never run: the recording has their answers.
+    Its apps never run: the recording has their replies.
 
     Parameters
     ----------
     replayed : ReplayClient
-        The client that answers.
+        The client of the recording.
     """
 
     def __init__(self, replayed: ReplayClient) -> None:
@@ -37,7 +37,7 @@ class RecordedWorkspace:
         self.today: date | str = replayed.began.date()
 
     def __repr__(self) -> str:
-        return f"<recorded workspace, {self.folder}>"
+        return f"<recorded workspace, {self.folder.name}>"
 
     def __enter__(self) -> Self:
         return self
@@ -46,7 +46,7 @@ class RecordedWorkspace:
         self.stop()
 
     def app(self, name: str, *args: Any, **options: Any) -> Callable[[Any], Any]:
-        """Return a decorator that leaves the function as it is."""
+        """Return a decorator that returns the function unchanged."""
         return lambda answer: answer
 
     def list_apps(self) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""A conversation, as an app of the local workspace sees it."""
+"""The conversation that an app of the local workspace receives."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class Session:
         The session id.
     history : collections.abc.Sequence of Turn
         The earlier turns, oldest first. Turns are read from disk when they are used, so
-        ``len(session.history)`` and ``session.history[-5:]`` are fast however long the
-        conversation is.
+        ``len(session.history)`` and ``session.history[-5:]`` are fast even in a long
+        conversation.
     data : dict
-        JSON values that the app wants to keep for the next turn.
+        JSON values that are kept for the next turn.
     """
 
     id: str

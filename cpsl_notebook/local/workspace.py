@@ -1,11 +1,13 @@
-"""Start, use and stop a local workspace."""
+"""Starting, using and stopping a local workspace."""
 
 from __future__ import annotations
 
 import asyncio
 import atexit
+import shutil
 import socket
 import sqlite3
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -16,19 +18,21 @@ from typing import TYPE_CHECKING, Any, Self
 
 import uvicorn
 
-from cpsl_notebook.errors import UserError
+from cpsl_notebook.errors import UsageError, UserError
 from cpsl_notebook.local import grpc_server as rpc
 from cpsl_notebook.local.apps import Apps
 from cpsl_notebook.local.database import Database
-from cpsl_notebook.local.folder import Folder
+from cpsl_notebook.local.folder import DATABASE, Folder
 from cpsl_notebook.local.forks import close_sockets, watch_forks
 from cpsl_notebook.local.http_server import make_app
+from cpsl_notebook.local.ids import Ids
 from cpsl_notebook.local.payments import Payments
 from cpsl_notebook.local.pending_logins import PendingLogins
 from cpsl_notebook.local.recorded_workspace import recorded_running, start_recorded
 from cpsl_notebook.local.samples.ledger import TODAY
 from cpsl_notebook.local.session import Answer
 from cpsl_notebook.paths import capsule_home
+from cpsl_notebook.reproducible import is_reproducible
 
 if TYPE_CHECKING:
     from cpsl_notebook.client import Client
@@ -50,6 +54,9 @@ def start(
 ) -> Workspace:
     """Start a local workspace in this process.
 
+    If outputs are reproducible (``CAPSULE_REPRODUCIBLE=1``), its ids come from a seed, so they are the
+    same in every execution, and its conversations are not kept when it stops.
+
     Parameters
     ----------
     data : str or pathlib.Path, optional
@@ -63,7 +70,7 @@ def start(
         and conversations are the same for all days. The clients of `Workspace.client` read
         payments as of the end of this day.
     on_login : callable, optional
-        Called with a link for each login request. Whoever opens the link can confirm the login.
+        Called with a link for each login request. Anyone who has the link can confirm the login.
 
     Returns
     -------
@@ -73,7 +80,7 @@ def start(
     Raises
     ------
     UserError
-        The folder or the port cannot be used, or *today* is invalid.
+        The folder or the port cannot be used, or an argument is invalid.
 
     Examples
     --------
@@ -83,6 +90,7 @@ def start(
     ...         print(client.list_apps()["name"].to_list())
     ['deal-desk', 'diet-coach', 'support-ops']
     """
+    _check_arguments(data, port, pace)
     recorded: Workspace | None = start_recorded()
     if recorded is not None:
         return recorded
@@ -90,6 +98,15 @@ def start(
     workspace = Workspace(folder, port, pace, today, on_login)
     _running.append(workspace)
     return workspace
+
+
+def _check_arguments(data: Any, port: Any, pace: Any) -> None:
+    if data is not None and not isinstance(data, str | Path):
+        raise UsageError(f"data must be a folder, not {data!r}.", label="TypeError")
+    if type(port) is not int:
+        raise UsageError(f"port must be an integer, not {port!r}.", label="TypeError")
+    if type(pace) not in (int, float) or not 0 <= pace < float("inf"):
+        raise UsageError(f"pace must be a number of seconds of at least 0, not {pace!r}.")
 
 
 def running() -> Workspace | None:
@@ -104,8 +121,8 @@ def running() -> Workspace | None:
     return recorded or (_running[-1] if _running else None)
 
 
-def _leave_to_parent() -> None:
-    """Give up the workspaces in a forked child, which has their sockets but not their threads."""
+def _release_in_child() -> None:
+    """Release the workspaces in a forked child, which has their sockets but not their threads."""
     for workspace in _running:
         workspace._files.release()
     if _running:
@@ -116,9 +133,10 @@ def _leave_to_parent() -> None:
 class Workspace:
     """A local workspace; `start` creates one.
 
-    It answers up to 200 messages at once; others wait. Requests may have up to 16 MiB.
+    It processes up to 200 messages at once; others wait. A request may have up to 16 MiB.
 
-    A forked child of the process has no workspace; it can use the parent's through the addresses.
+    A forked child process has no workspace; it can use its parent's through the addresses. gRPC, with
+    which `cpsl.Client` looks up the names of apps, does not work there: use ids.
 
     Attributes
     ----------
@@ -151,8 +169,11 @@ class Workspace:
     ) -> None:
         self._payments = Payments(today)
         self._initial_today = self._payments.today
+        ids = Ids(seeded=is_reproducible())
+        # Other processes would create the same ids from the seed, so nothing is shared with them.
+        self._scratch = Path(tempfile.mkdtemp(prefix="capsule-")) if ids.seeded else None
         try:
-            self._database = Database(folder.database)
+            self._database = Database((self._scratch or folder.path) / DATABASE, ids)
         except (OSError, sqlite3.Error) as error:
             raise UserError(
                 f"Cannot use the workspace in {folder.path}: {error}. Remove or rename the "
@@ -165,7 +186,11 @@ class Workspace:
         self._secret = folder.login_secret
         announce = (lambda login: on_login(self.login_link(login))) if on_login else None
         self._logins = PendingLogins(self._secret, announce)
-        self._grpc, self._socket, grpc_port = self._bind(port)
+        try:
+            self._grpc, self._socket, grpc_port = self._bind(port)
+        except BaseException:
+            self._remove_scratch()
+            raise
         self._ports = (grpc_port, grpc_port + 1)
         self.grpc_address = f"{_HOST}:{grpc_port}"
         self.http_url = f"http://{_HOST}:{grpc_port + 1}"
@@ -177,12 +202,13 @@ class Workspace:
             self._grpc.stop(None).wait(_TIMEOUT)
             self._socket.close()
             folder.release()
+            self._remove_scratch()
             raise
         atexit.register(self.stop)
 
     def __repr__(self) -> str:
-        state = self.http_url if self in _running else "stopped"
-        return f"<local workspace {state}, data in {self.folder}>"
+        state = "running" if self in _running else "stopped"
+        return f"<local workspace, {state}: {', '.join(app['name'] for app in self._apps.all())}>"
 
     def __enter__(self) -> Self:
         return self
@@ -197,7 +223,7 @@ class Workspace:
             "CAPSULE_GATEWAY_URL": self.grpc_address,
             "CAPSULE_HTTP_URL": self.http_url,
             "CAPSULE_TOKEN": self.token,
-            # The official client prefers config.ini to the variables: do not let it find a login.
+            # The official client prefers config.ini to the variables: hide the user's login.
             "CONFIG_PATH": str(self.config_path),
         }
 
@@ -216,10 +242,10 @@ class Workspace:
         """Return a decorator that adds an app to the workspace.
 
         The decorated function takes the `Session` and the text of the message. It yields text and
-        blocks (dicts with ``type`` and ``payload``), which are streamed as they come; it may also
-        return a text. ``session.history`` has the earlier turns, and ``session.data`` is a dict
-        that is kept between turns. If the function raises an error, the client's error names the
-        line. The function runs in this process, in a thread; other processes that use the same
+        blocks (dicts with ``type`` and ``payload``), which are streamed as they are yielded; it may
+        also return a text. ``session.history`` has the earlier turns, and ``session.data`` is a dict
+        that is kept between turns. If the function raises an error, the client's error includes
+        the line. The function runs in this process, in a thread; other processes that use the same
         folder do not have the app.
 
         Parameters
@@ -276,8 +302,8 @@ class Workspace:
         """Restore the initial state: the sample apps, no conversations, and the initial `today`.
 
         Apps that were added are removed; run their definitions again. The token, the addresses and
-        the clients that are connected stay valid. Other processes that use the same folder keep
-        their apps, but the conversations of all are deleted.
+        connected clients stay valid. Other processes that use the same folder keep
+        their apps, but all conversations are deleted.
 
         Raises
         ------
@@ -327,7 +353,7 @@ class Workspace:
         )
 
     def _end_of_today(self) -> datetime:
-        """Return the moment as of which the sample payments are read."""
+        """Return the time at which the sample payments are read, the end of `today`."""
         return datetime.combine(self.today, clock_time(23, 59, 59), UTC)
 
     def login_link(self, login_id: str) -> str:
@@ -355,10 +381,16 @@ class Workspace:
         self._server.should_exit = True
         self._thread.join(_TIMEOUT)
         stopped.wait(_TIMEOUT)
+        self._database.close()
         self._files.remove_config(self.config_path)
+        self._remove_scratch()
+
+    def _remove_scratch(self) -> None:
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _bind(self, port: int) -> tuple[Any, socket.socket, int]:
-        """Bind gRPC to a port and HTTP to the next one; return both and the gRPC port."""
+        """Bind gRPC to a port and HTTP to the next one; return both servers and the gRPC port."""
         if port and str(port).endswith("443"):
             raise UserError(f"Port {port} ends in 443, where clients expect TLS. Use another port.")
         if not 0 <= port < 65535:
@@ -380,7 +412,7 @@ class Workspace:
                 f"Port {port} (gRPC) or {port + 1} (HTTP) is in use. Use another port, or 0 for a "
                 "free pair."
             )
-        raise UserError("Found no free pair of ports. Choose one with port=.")
+        raise UserError("No free pair of ports was found. Choose a port with port=.")
 
     def _grpc_server(self, port: int) -> Any:
         with _listening(port):
@@ -402,7 +434,7 @@ class Workspace:
             lifespan="off",
             log_config=None,
             access_log=False,  # it would print prompts, which are in the URL
-            log_level="critical",  # a reply that stop() cuts off is not an error
+            log_level="critical",  # a reply that stop() interrupts is not an error
             timeout_graceful_shutdown=1,
         )
         server = uvicorn.Server(config)
@@ -439,4 +471,4 @@ def _listening(port: int) -> socket.socket:
     return listening
 
 
-watch_forks(serving=lambda: bool(_running), in_child=_leave_to_parent)
+watch_forks(serving=lambda: bool(_running), in_child=_release_in_child)

@@ -16,6 +16,7 @@ from traitlets import Bool, Enum, Float, Unicode
 from cpsl_notebook.errors import StoppedError, UserError, as_user_error
 from cpsl_notebook.magics.handlers import send_cell
 from cpsl_notebook.magics.parser import help_text, parse_cell_line, parse_line
+from cpsl_notebook.reproducible import set_reproducible
 from cpsl_notebook.settings import MAX_TIMEOUT
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class CapsuleMagics(Magics):
     shell: InteractiveShell
     app = Unicode(
         "",
-        help="The app for cells without an app name: the one that `%capsule use` or a cell named last.",
+        help="The app for cells without an app name; `%capsule use` and cells with an app set it.",
     ).tag(config=True)
     timeout = Float(
         None,
@@ -56,24 +57,30 @@ class CapsuleMagics(Magics):
         False,
         help="Whether to load remote images in replies. The image's server learns that you view it.",
     ).tag(config=True)
-
+    reproducible = Bool(
+        False,
+        help="Whether outputs leave out times, ids, ports and folders, so that they are the same in "
+        "every execution. Set it before `%capsule local`, whose ids then come from a seed. "
+        "Conversations are not kept for later kernels. CAPSULE_REPRODUCIBLE=1 turns it on, too.",
+    ).tag(config=True)
     math = Bool(False, help=r"Whether to typeset $$…$$, \[…\] and \(…\) in replies.").tag(
         config=True
     )
 
     def __init__(self, shell: InteractiveShell, **options: Any) -> None:
         super().__init__(shell, **options)
-        # When the extension is loaded again, settings that were changed before stay in force.
+        # If the extension is loaded again, keep the settings that were changed before.
         settings = self.context.settings
         for name in vars(settings):
             if getattr(self, name) == self.trait_defaults(name):
                 setattr(self, name, getattr(settings, name))
             setattr(settings, name, getattr(self, name))
+        set_reproducible(self.reproducible)
         self.observe(self._apply_setting, list(vars(settings)))
 
     @property
     def context(self) -> NotebookContext:
-        """What the cells of this notebook share."""
+        """The state that the cells of this notebook share."""
         from cpsl_notebook.conversation.context import current_context
 
         return current_context()
@@ -97,7 +104,7 @@ class CapsuleMagics(Magics):
             error = as_user_error(caught)
         except KeyboardInterrupt:
             error = StoppedError("the command was interrupted.")
-        # Raised here so that the one line has no "during handling of" before it.
+        # Raised outside the `except` block, so that the original exception is not shown too.
         raise error
 
     capsule.__doc__ = help_text()
@@ -113,6 +120,7 @@ class CapsuleMagics(Magics):
 
     def _apply_setting(self, change: dict[str, Any]) -> None:
         setattr(self.context.settings, change["name"], change["new"])
+        set_reproducible(self.reproducible)
         if change["name"] in ("remote_images", "math"):  # also for replies that are shown again
             for reply in self.context.replies:
                 setattr(reply, change["name"], change["new"])

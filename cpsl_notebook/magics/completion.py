@@ -1,6 +1,6 @@
 """Tab completion on the line of a magic, made from the table of subcommands.
 
-Completion makes no calls: it suggests the apps of the last listing and those of known conversations.
+Completion sends no requests: it suggests the apps of the last listing and of known conversations.
 """
 
 from __future__ import annotations
@@ -107,7 +107,8 @@ class _Completer:
             case "conversation" if context is not None:
                 values = (each.name for each in context.conversations.all())
             case "session" if context is not None:
-                values = (each.session_id for each in context.conversations.all())
+                known = context.conversations.all()
+                values = [*(each.session_id for each in known), *(each.name for each in known)]
             case "subcommand":
                 values = COMMANDS
             case "variable":
@@ -121,7 +122,7 @@ class _Completer:
         ]
 
     def _connected_context(self) -> NotebookContext | None:
-        """Return the context if it has a client; making one may look for credentials."""
+        """Return the context if it has a client; creating one may look for credentials."""
         from cpsl_notebook.conversation.context import current_context
 
         context = current_context()

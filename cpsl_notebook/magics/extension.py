@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 import warnings
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ from cpsl_notebook.conversation.context import current_context
 from cpsl_notebook.cpsl_package import check_installed
 from cpsl_notebook.magics import completion, input_transformer
 from cpsl_notebook.magics.capsule_magics import CapsuleMagics
+from cpsl_notebook.magics.printing import print_text
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -43,8 +46,9 @@ def load(shell: InteractiveShell) -> None:
         shell.register_magics(CapsuleMagics)
     completion.install(shell)
     input_transformer.install(shell)
-    if hint := current_context().take_resume_hint():
-        print(hint)  # noqa: T201
+    shell.events.register("pre_run_cell", _add_accessor)
+    if hint := current_context().pop_resume_hint():
+        print_text(hint)
 
 
 def unload(shell: InteractiveShell) -> None:
@@ -64,3 +68,11 @@ def unload(shell: InteractiveShell) -> None:
     ]
     completion.remove(shell)
     input_transformer.remove(shell)
+    callbacks = shell.events.callbacks["pre_run_cell"]
+    callbacks[:] = [each for each in callbacks if getattr(each, "__module__", "") != __name__]
+
+
+def _add_accessor(_info: object) -> None:
+    """Add ``payments.capsule`` to frames of the user's own, after a cell has imported pandas."""
+    if "pandas" in sys.modules:
+        importlib.import_module("cpsl_notebook.earnings")

@@ -7,17 +7,21 @@ by the handlers that need them, so that ``%load_ext`` is fast.
 from __future__ import annotations
 
 import argparse
-import sys
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from cpsl_notebook.errors import UsageError, UserError
-from cpsl_notebook.sanitize import clean
+from cpsl_notebook.magics.printing import print_text
+from cpsl_notebook.reproducible import is_reproducible, shown_path
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cpsl_notebook.client import Client
+    from cpsl_notebook.conversation.context import NotebookContext
     from cpsl_notebook.magics.capsule_magics import CapsuleMagics
+    from cpsl_notebook.recordings.replayer import ReplayClient
     from cpsl_notebook.reply.model import Reply
 
 __all__ = [
@@ -46,10 +50,9 @@ def send_cell(
         from cpsl_notebook.sweeps.cell import sweep_cell
 
         return sweep_cell(magics.shell, options, cell, namespace)
-    if options.store:
-        raise UsageError(
-            "--store keeps the answers of --each. Add --each FRAME, or remove --store."
-        )
+    for option in ("store", "yes"):
+        if getattr(options, option):
+            raise UsageError(f"--{option} needs --each. Add --each FRAME, or remove --{option}.")
     from cpsl_notebook.api import running_cell, send
     from cpsl_notebook.prompt.request import Request
     from cpsl_notebook.prompt.template import FilledPrompt, fill
@@ -72,10 +75,10 @@ def send_cell(
     if options.dry_run:
         from cpsl_notebook.conversation.exchange import preview
 
-        print(clean(preview(magics.context, request)))  # noqa: T201
+        print_text(preview(magics.context, request))
         return None
     if options.quiet and request.notice:  # the other notices are hidden with the reply
-        print(clean(request.notice), file=sys.stderr)  # noqa: T201
+        print_text(request.notice, "stderr")
     reply = send(request, quiet=options.quiet)
     if type(reply.error).__name__ != "AppNotFoundError":
         magics.app = reply.app  # the next cell without an app continues with it
@@ -89,7 +92,7 @@ def send_cell(
 def use(magics: CapsuleMagics, options: argparse.Namespace) -> None:
     """Choose the app for cells without an app name."""
     magics.app = magics.context.existing_app(options.app)
-    print(f"Cells without an app name now use {options.app}.")  # noqa: T201
+    print_text(f"Cells without an app name now use {options.app}.")
 
 
 def apps(magics: CapsuleMagics, options: argparse.Namespace) -> pd.DataFrame:
@@ -131,7 +134,7 @@ def history(magics: CapsuleMagics, options: argparse.Namespace) -> pd.DataFrame 
     if options.save is None:
         return frame
     path = save_history(frame, options.save, force=options.force)
-    print(f"Saved {len(frame)} turns in {path}.")  # noqa: T201
+    print_text(f"Saved {len(frame)} turns in {path}.")
     return None
 
 
@@ -150,31 +153,68 @@ def login(magics: CapsuleMagics, options: argparse.Namespace) -> None:
 
     if replay_from_environment() is None:  # else no login is needed
         log_in()
-    magics.context.connect(None)
+    _connect(magics.context, None)
 
 
 def local_workspace(magics: CapsuleMagics, options: argparse.Namespace) -> Any:
     """Start, reset, stop or show the local workspace."""
     from cpsl_notebook import local
 
+    if options.today and options.action in ("stop", "status"):
+        raise UsageError(f"--today cannot be used with {options.action}. Remove --today.")
     workspace = local.running()
     if options.action == "status":
         if workspace is None:
-            print("No local workspace is running. Start one with `%capsule local`.")  # noqa: T201
+            print_text("No local workspace is running. Start one with `%capsule local`.")
         return workspace
     if options.action == "stop":
-        if workspace is not None:
-            workspace.stop()
-            print(f"Stopped the local workspace. Its data is kept in {workspace.folder}.")  # noqa: T201
-        magics.context.connect(None)
+        _stop_local(magics.context, workspace)
         return None
     workspace = workspace or local.start()
     if options.action == "reset":
         workspace.reset()
+        print_text(
+            "Restored the sample apps of the local workspace, and deleted its conversations."
+        )
     if options.today:
         workspace.today = options.today
-    magics.context.connect(workspace.client())
+    _connect(magics.context, workspace.client())
     return workspace
+
+
+def _stop_local(context: NotebookContext, workspace: Any) -> None:
+    """Stop the local workspace; a replay continues."""
+    if workspace is None:
+        print_text("No local workspace is running.")
+    else:
+        workspace.stop()
+        kept = "" if is_reproducible() else f" Its data is kept in {workspace.folder}."
+        print_text(f"Stopped the local workspace.{kept}")
+    replayed = _replayed(context)
+    if replayed is None:
+        context.connect(None)
+    else:
+        replayed.before = None  # it may have been the client of the workspace
+        file = shown_path(replayed.file.path)
+        print_text(f"Still replaying {file}. Stop with `%capsule replay --stop`.")
+
+
+def _connect(context: NotebookContext, client: Client | None) -> None:
+    """Use another client, and print a line if that stops a replay."""
+    replayed = _replayed(context)
+    context.connect(client)
+    if replayed is not None:
+        print_text(f"Stopped replaying {shown_path(replayed.file.path)}.")
+
+
+def _replayed(context: NotebookContext) -> ReplayClient | None:
+    """Return the replay that ``%capsule replay`` started; cells cannot stop ``CAPSULE_REPLAY``."""
+    from cpsl_notebook.recordings.commands import replaying
+    from cpsl_notebook.recordings.environment import replay_from_environment
+
+    if not context.is_connected or replay_from_environment() is not None:
+        return None
+    return replaying(context.client)
 
 
 def record(magics: CapsuleMagics, options: argparse.Namespace) -> None:
@@ -183,7 +223,7 @@ def record(magics: CapsuleMagics, options: argparse.Namespace) -> None:
 
     context = magics.context
     client = context.client if context.is_connected else None
-    print(commands.record(options.file, client, stop=options.stop, mask=options.mask))  # noqa: T201
+    print_text(commands.record(options.file, client, stop=options.stop, mask=options.mask))
 
 
 def replay(magics: CapsuleMagics, options: argparse.Namespace) -> None:
@@ -208,11 +248,18 @@ def replay(magics: CapsuleMagics, options: argparse.Namespace) -> None:
             strict=options.strict,
         )
         context.connect(Client(client))
-    print(line)  # noqa: T201
+    print_text(line)
 
 
 def status(magics: CapsuleMagics, options: argparse.Namespace) -> pd.DataFrame:
-    """Return what the notebook is connected to."""
+    """Return what the notebook is connected to, and print the values that pandas will truncate."""
+    import pandas as pd
+
     from cpsl_notebook.magics.status import status_frame
 
-    return status_frame(magics.context)
+    frame = status_frame(magics.context)
+    shown = pd.get_option("display.max_colwidth") or math.inf
+    for item, value in frame["value"].dropna().items():
+        if len(value) >= shown:
+            print_text(f"{item}: {value}")
+    return frame

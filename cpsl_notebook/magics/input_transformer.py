@@ -1,6 +1,6 @@
 """Keeping ``>>>`` and ``In [1]:`` in a prompt.
 
-IPython removes these from a cell whose second line begins with them, for code that was pasted. In a
+IPython removes these prompts, as in pasted code, if a cell's second line begins with one. In a
 ``%%capsule`` cell they are part of the prompt.
 """
 
@@ -25,7 +25,7 @@ def keep_prompt(lines: list[str]) -> list[str]:
 
 
 # IPython skips transformers with side effects when it only checks whether a cell is complete. In a
-# terminal, a cell magic is complete at its empty line; as a call it would be complete at once.
+# terminal, a cell magic is complete at its empty line; as a call it would be complete immediately.
 keep_prompt.has_side_effects = True  # type: ignore[attr-defined]
 
 

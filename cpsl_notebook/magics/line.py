@@ -1,7 +1,7 @@
 """The line of a magic: variables filled in, comment and trailing ``;`` removed, split into words.
 
-``{{ expression }}``, by the rule for prompts, and ``$name``, as a word of its own, are filled from the
-notebook's variables. A value is never split or expanded; a list or tuple gives one word per item.
+``{{ expression }}``, by the rule for prompts, and ``$name``, as a separate word, are filled from the
+notebook's variables. A value is never split or expanded; a list or tuple becomes one word per item.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ __all__ = ["Line", "read_line"]
 _VARIABLE = re.compile(r'(?<![^\s"(])\$([^\W\d]\w*)(?=[,.;:?!)"]*(?:\s|$))')
 _STRING = r"""(?:(?<!\S)|(?<==))(?:"(?:\\.|[^"\\])*"|'[^']*')"""
 _COMMENT = re.compile(rf"{_STRING}|(?<!\S)(\#.*)")
-_MARK = re.compile("\x00(\\d+)\x00")  # stands for a value until the line has been split
+_REFUSED = {"NUL character": "\x00", "lone surrogate": "[\ud800-\udfff]"}
+_MARK = re.compile("\x00(\\d+)\x00")  # replaces a value until the line has been split
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def read_line(text: str, namespace: Mapping[str, Any]) -> Line:
     Raises
     ------
     UsageError
-        A quote is not closed, or the line contains a NUL character.
+        A quote is not closed, or the line contains a NUL character or a lone surrogate.
     PromptError
         A variable does not exist, or an expression fails.
 
@@ -62,8 +63,9 @@ def read_line(text: str, namespace: Mapping[str, Any]) -> Line:
     >>> read_line("payments $app;  # all of them", {"app": "support ops"})
     Line(words=['payments', 'support ops'], semicolon=True)
     """
-    if "\x00" in text:
-        raise UsageError("The line contains a NUL character. Remove it.")
+    for name, pattern in _REFUSED.items():
+        if re.search(pattern, text):
+            raise UsageError(f"The line contains a {name}. Remove it.")
     placeholders: list[Placeholder] = []
 
     def mark(placeholder: Placeholder) -> str:

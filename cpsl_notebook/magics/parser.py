@@ -10,10 +10,14 @@ from typing import Any, NoReturn
 
 from cpsl_notebook.errors import UsageError, did_you_mean
 from cpsl_notebook.magics.line import read_line
+from cpsl_notebook.magics.printing import print_text
 from cpsl_notebook.magics.subcommands import CELL, LINE, Command
 from cpsl_notebook.reply.cell_source import cell_source
+from cpsl_notebook.sanitize import brief
 
 __all__ = ["help_text", "parse_cell_line", "parse_line"]
+
+_WIDTH = 100  # characters of a line of the notes in a help text
 
 
 def parse_cell_line(text: str, namespace: Mapping[str, Any]) -> argparse.Namespace | None:
@@ -34,7 +38,7 @@ def parse_cell_line(text: str, namespace: Mapping[str, Any]) -> argparse.Namespa
     Raises
     ------
     UserError
-        The line has unknown or invalid words.
+        The line has unknown or invalid arguments.
     """
     if "--each" in text:
         from cpsl_notebook.sweeps.cell import check_each
@@ -66,7 +70,7 @@ def parse_line(text: str, namespace: Mapping[str, Any]) -> argparse.Namespace | 
     Raises
     ------
     UserError
-        There is no such subcommand, or the line has unknown or invalid words.
+        There is no such subcommand, or the line has unknown or invalid arguments.
     """
     if text.split(maxsplit=1)[:1] == ["ask"]:
         raise _ask_error(text)
@@ -91,10 +95,10 @@ class _Parser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
             **settings,
         )
-        self.color = False  # Python 3.14 would put escape sequences into the docstring
+        self.color = False  # Python 3.14 would add escape sequences to the docstring
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{self.prog}: {message}. {_help_hint(self.prog.split())}")
+        raise UsageError(f"{self.prog}: {brief(message)}. {_help_hint(self.prog.split())}")
 
 
 @functools.cache
@@ -112,8 +116,9 @@ def _line_parser() -> _Parser:
 def _help_texts(command: Command) -> dict[str, Any]:
     summary = command.summary[0].upper() + command.summary[1:].rstrip(".") + "."
     examples = f"examples:\n{textwrap.indent(command.examples, '  ')}"
-    notes = [command.notes] if command.notes else []
-    return {"description": summary, "epilog": "\n\n".join([*notes, examples])}
+    notes = command.notes.split("\n\n") if command.notes else []
+    paragraphs = (textwrap.fill(text, _WIDTH, break_on_hyphens=False) for text in notes)
+    return {"description": summary, "epilog": "\n\n".join([*paragraphs, examples])}
 
 
 def _with_arguments(parser: _Parser, command: Command) -> _Parser:
@@ -178,7 +183,7 @@ def _parse(
         hint = did_you_mean(word.partition("=")[0], known, _help_hint(call), limit=1)
         if kind == "argument" and vars(options).get("each"):
             hint = 'Put quotes around an expression with spaces, as in --each "df[df.n > 2]".'
-        raise UsageError(f"{' '.join(call)}: unknown {kind}: {word}. {hint}")
+        raise UsageError(f"{' '.join(call)}: unknown {kind}: {brief(word)}. {hint}")
     return options
 
 
@@ -187,7 +192,7 @@ def _unknown_subcommand(call: list[str], name: str, known: list[str]) -> UsageEr
     if call == [LINE.name]:
         otherwise += " To send a prompt to an app, begin a cell with %%capsule APP."
     hint = did_you_mean(name, known, otherwise)
-    return UsageError(f"There is no subcommand `{' '.join([*call, name])}`. {hint}")
+    return UsageError(f"There is no subcommand `{' '.join([*call, brief(name)])}`. {hint}")
 
 
 def _ask_error(text: str) -> UsageError:
@@ -195,7 +200,7 @@ def _ask_error(text: str) -> UsageError:
     _, *words = text.split(maxsplit=2)
     if len(words) < 2 or words[0].startswith("-") or words[1].startswith("-"):
         return UsageError("There is no `%capsule ask`. Begin a cell with %%capsule APP.")
-    print(cell_source(*words))  # noqa: T201
+    print_text(cell_source(*words))
     return UsageError("There is no `%capsule ask`. Use the cell above, or ask() in Python.")
 
 

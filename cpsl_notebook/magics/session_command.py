@@ -6,6 +6,8 @@ import argparse
 from typing import TYPE_CHECKING
 
 from cpsl_notebook.errors import UsageError, UserError
+from cpsl_notebook.magics.printing import print_text
+from cpsl_notebook.reproducible import is_reproducible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,14 +23,14 @@ def list_sessions(magics: CapsuleMagics, options: argparse.Namespace) -> pd.Data
     from cpsl_notebook.conversation.session_table import sessions_frame
 
     context = magics.context
-    return sessions_frame(context.conversations, context.replies, everywhere=options.all)
+    return sessions_frame(context.listed_conversations, context.replies, everywhere=options.all)
 
 
 def new(magics: CapsuleMagics, options: argparse.Namespace) -> None:
     """Start a new conversation with the next cell."""
     app = magics.context.existing_app(options.app)
     magics.context.conversations.start_new(app, options.session)
-    print(f"The next cell for {_target(app, options)} starts a new conversation.")  # noqa: T201
+    print_text(f"The next cell for {_target(app, options)} starts a new conversation.")
 
 
 def resume(magics: CapsuleMagics, options: argparse.Namespace) -> None:
@@ -43,7 +45,9 @@ def resume(magics: CapsuleMagics, options: argparse.Namespace) -> None:
         )
     shared = _shared_notice(earlier)
     conversations.resume(earlier)
-    print(f"The next cell for {_target(app, options)} continues {earlier.description}.{shared}")  # noqa: T201
+    print_text(
+        f"The next cell for {_target(app, options)} continues {earlier.description}.{shared}"
+    )
 
 
 def use(magics: CapsuleMagics, options: argparse.Namespace) -> None:
@@ -71,21 +75,24 @@ def use(magics: CapsuleMagics, options: argparse.Namespace) -> None:
     shared = _shared_notice(chosen)
     chosen = conversations.use(chosen, options.session)
     unlisted = "" if found else ", which is not in the list"
-    print(f"The next cell for {chosen.arguments} continues {chosen.session_id}{unlisted}.{shared}")  # noqa: T201
+    title = chosen.title if is_reproducible() else chosen.session_id
+    print_text(f"The next cell for {chosen.arguments} continues {title}{unlisted}.{shared}")
 
 
 def forget(magics: CapsuleMagics, options: argparse.Namespace) -> None:
     """Remove conversations of this notebook from the list."""
-    if bool(options.session_ids) == options.all:
+    if bool(options.conversations) == options.all:
         raise UsageError(
-            "Name the conversations (`%capsule session forget ID ...`) or forget all of this "
+            "Name the conversations (`%capsule session forget ID_OR_NAME ...`) or forget all of this "
             "notebook (`%capsule session forget --all`)."
         )
-    conversations = magics.context.conversations
-    known = [conversation.session_id for conversation in conversations.all()]
-    chosen = known if options.all else [_only(start, known) for start in options.session_ids]
-    conversations.forget(chosen)
-    print(f"Forgot {len(chosen)} conversation{'' if len(chosen) == 1 else 's'}.")  # noqa: T201
+    conversations = magics.context.listed_conversations
+    chosen = None
+    if not options.all:
+        known = conversations.all()
+        chosen = [each for word in options.conversations for each in _session_ids(word, known)]
+    count = conversations.forget(chosen)
+    print_text(f"Forgot {count:,} conversation{'' if count == 1 else 's'}.")
 
 
 def _target(app: str, options: argparse.Namespace) -> str:
@@ -93,20 +100,25 @@ def _target(app: str, options: argparse.Namespace) -> str:
 
 
 def _shared_notice(conversation: ConversationRecord) -> str:
-    if not conversation.is_held:
+    if not conversation.is_used_elsewhere:
         return ""
     return " Another running kernel is using this conversation; both share its context."
 
 
-def _only(start: str, known: list[str]) -> str:
-    """Return the only session id that begins with the given characters."""
-    found = [session_id for session_id in known if session_id.startswith(start)]
+def _session_ids(word: str, known: list[ConversationRecord]) -> list[str]:
+    """Return the ids of the conversations with a name, or the only id with a beginning."""
+    named = [each.session_id for each in known if word and each.name == word]
+    if named:
+        return named
+    found = list(
+        dict.fromkeys(each.session_id for each in known if each.session_id.startswith(word))
+    )
     if len(found) == 1:
-        return found[0]
+        return found
     problem = (
-        f"{len(found)} conversations of this notebook begin with {start}. Give more characters "
+        f"{len(found)} conversations of this notebook begin with {word}. Give more characters "
         "of the id."
         if found
-        else f"No conversation of this notebook begins with {start}."
+        else f"No conversation of this notebook has the name {word} or an id that begins with it."
     )
-    raise UserError(f"{problem} List the ids with `%capsule session`.")
+    raise UserError(f"{problem} List them with `%capsule session`.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -12,6 +13,7 @@ from cpsl_notebook.cpsl_package import client_distribution, token_source
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.recordings.commands import replaying
 from cpsl_notebook.recordings.running import current_recording
+from cpsl_notebook.reproducible import is_reproducible, shown_path
 
 if TYPE_CHECKING:
     from cpsl_notebook.conversation.context import NotebookContext
@@ -20,7 +22,7 @@ __all__ = ["status_frame"]
 
 _PACKAGES = ("cpsl-notebook", "ipython", "ipykernel", "ipywidgets", "pandas")
 _REFUSED = {401, 403}  # HTTP statuses
-_LOCAL = "local:"  # what the scope of a local workspace begins with
+_LOCAL = "local:"  # prefix of the scope of a local workspace
 
 
 def status_frame(context: NotebookContext) -> pd.DataFrame:
@@ -45,9 +47,10 @@ def status_frame(context: NotebookContext) -> pd.DataFrame:
     values = {
         **_connection(context),
         "app": context.settings.app or None,
-        "notebook": name if is_known else None,
+        "notebook": shown_path(Path(name)) if is_known else None,
+        "conversations": str(len(context.listed_conversations.all())),
         "replies": str(len(context.replies)),
-        "recording": None if recording is None else str(recording.file.path),
+        "recording": None if recording is None else shown_path(recording.file.path),
         "python": platform.python_version(),
     }
     for package in filter(None, (client_distribution(), *_PACKAGES)):
@@ -64,19 +67,29 @@ def _connection(context: NotebookContext) -> dict[str, str | None]:
             "workspace": f"not connected: {error}",
             "token from": None,
             "token valid": None,
-            "conversations": "0",
             "replay": None,
         }
-    replayed = replaying(client)
-    is_local = client.scope.startswith(_LOCAL)
     gateway = getattr(client.core, "gateway_url", None) or client.scope
+    replayed = replaying(client)
+    if replayed is not None:
+        return {
+            "workspace": _without_port("recorded; not contacted", gateway),
+            "token from": None,
+            "token valid": None,
+            "replay": shown_path(replayed.file.path),
+        }
+    is_local = client.scope.startswith(_LOCAL)
+    source = "the local workspace" if is_local else token_source(client.core)
     return {
-        "workspace": f"{gateway} (local workspace)" if is_local else gateway,
-        "token from": "the local workspace" if is_local else token_source(client.core),
+        "workspace": _without_port("local workspace", gateway) if is_local else gateway,
+        "token from": shown_path(Path(source)) if source else None,
         "token valid": _validity(context),
-        "conversations": str(len(context.conversations.all())),
-        "replay": None if replayed is None else str(replayed.file.path),
+        "replay": None,
     }
+
+
+def _without_port(kind: str, gateway: str) -> str:
+    return kind if is_reproducible() else f"{gateway} ({kind})"
 
 
 def _validity(context: NotebookContext) -> str:

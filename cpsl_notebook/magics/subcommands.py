@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
 
+from cpsl_notebook.conversation.registry import MAX_STORED
 from cpsl_notebook.magics import handlers, session_command
 from cpsl_notebook.settings import MAX_TIMEOUT
 
@@ -33,7 +34,7 @@ class Argument:
         ``--session``), ``"session"`` (session ids), ``"subcommand"``, ``"variable"``, or nothing.
         An argument with choices suggests those.
     excludes : str
-        Arguments with the same text here exclude each other.
+        Arguments with the same text here are mutually exclusive.
     \**settings : object
         The settings for ``ArgumentParser.add_argument``.
     """
@@ -64,7 +65,7 @@ class Command:
     Attributes
     ----------
     name : str
-        How it is called, such as ``"payments"``.
+        Its name on the line, such as ``"payments"``.
     summary : str
         What it does, in a phrase.
     run : callable, optional
@@ -126,7 +127,7 @@ _OPTIONAL_APP = Argument(
     nargs="?",
     default="",
     completes="app",
-    help="name or id of an app (default: the app that `%capsule use` or a cell named last)",
+    help="name or id of an app (default: the last app named by `%capsule use` or a cell)",
 )
 _APPS = Argument(
     "apps",
@@ -208,7 +209,7 @@ CELL = Command(
             "--store",
             metavar="FILE",
             default="",
-            help="with --each: keep the answers in this SQLite file, and do not send its rows again",
+            help="with --each: store the answers in this SQLite file, and skip rows that it has",
         ),
         Argument("--yes", action="store_true", help="with --each: send more than 100 prompts"),
     ),
@@ -219,21 +220,21 @@ How many threads are waiting for review right now?
 %%capsule
 Shorten this to one sentence: {{ answer }}""",
     notes="""\
-A cell continues the notebook's conversation with the app. Without APP, that is the app which
-`%capsule use` or a cell named last.
+A cell continues the notebook's conversation with the app. Without APP, it uses the last app
+that `%capsule use` or a cell named.
 
 {{ expression }} in the cell is a Python expression over the notebook's variables, with an optional
 conversion and format spec as in an f-string: {{ table.head(3) }}, {{ total:,.2f }}, {{ name!r }}.
 A DataFrame becomes a Markdown table, a Reply its text. A variable that does not exist is an error.
-Double braces of other languages are sent unchanged; {{ "{{" }} gives two braces.
+Double braces of other languages are sent unchanged; {{ "{{" }} inserts two braces.
 
-With --each FRAME, the cell is sent for each row of a table, and the answers are a DataFrame: that of
--o. --json and --table parse them into columns. --session COLUMN groups rows into conversations. With
---store FILE, a sweep that was interrupted resumes. FRAME is a variable or an expression, without braces
-and in quotes if it contains spaces: --each "df[df.n > 2]". Double braces that would be sent unchanged
-and missing values in a prompt are errors; --raw sends all braces unchanged.
+With --each FRAME, the cell is sent for each row of a table, and the answers are a DataFrame, which
+-o stores. --json and --table parse them into columns. --session COLUMN groups rows into
+conversations. With --store FILE, an interrupted sweep resumes. FRAME is a variable or an expression,
+without braces and in quotes if it contains spaces: --each "df[df.n > 2]". Double braces that would be
+sent unchanged and missing values in a prompt are errors; --raw sends all braces unchanged.
 
-On the magic's line, $name and {{ expression }} are filled too, # starts a comment, and a trailing ;
+On the magic's line, $name and {{ expression }} are also filled, # starts a comment, and a trailing ;
 means -q.""",
 )
 
@@ -281,17 +282,18 @@ _SESSION_COMMANDS = (
         session_command.forget,
         (
             Argument(
-                "session_ids",
-                metavar="ID",
+                "conversations",
+                metavar="ID_OR_NAME",
                 nargs="*",
                 completes="session",
-                help="session ids; their first characters are enough",
+                help="session ids, of which the first characters are enough, or names",
             ),
             Argument(
                 "--all", action="store_true", help="forget all conversations of this notebook"
             ),
         ),
         examples="%capsule session forget --all",
+        notes="A name selects all conversations of the notebook with this name.",
     ),
 )
 
@@ -313,6 +315,8 @@ COMMANDS = {
                 Argument("--today", metavar="DATE", type=_day, help="the last day with payments"),
             ),
             examples="%capsule local\n%capsule local status\n%capsule local reset",
+            notes="In this notebook, Client() uses the workspace as well. `%capsule local` ends a "
+            "replay; `%capsule local stop` does not.",
         ),
         Command(
             "use",
@@ -378,6 +382,8 @@ payments.groupby("payout_state", observed=True)["net_cents"].sum()""",
             "session",
             "list, start, resume or forget conversations",
             examples="%capsule session\n%capsule session new support-ops",
+            notes=f"The last {MAX_STORED:,} conversations of a notebook are stored, without prompts "
+            "and replies; older ones are removed. Listing and forgetting them needs no login.",
             subcommands=_SESSION_COMMANDS,
             default="list",
         ),
@@ -406,7 +412,7 @@ payments.groupby("payout_state", observed=True)["net_cents"].sum()""",
         ),
         Command(
             "record",
-            "record what the service answers",
+            "record the responses of the service",
             handlers.record,
             (
                 Argument(
@@ -420,12 +426,12 @@ payments.groupby("payout_state", observed=True)["net_cents"].sum()""",
                 Argument("--mask", action="store_true", help="replace payers with pseudonyms"),
             ),
             examples="%capsule record answers.jsonl\n%capsule record --stop",
-            notes="Every answer from now on is written to FILE, in JSON Lines format, without tokens "
+            notes="From now on, every response is written to FILE in JSON Lines format, without tokens "
             "and without texts that look like secrets. An earlier recording in FILE is replaced.",
         ),
         Command(
             "replay",
-            "answer from a recording",
+            "replay a recording instead of using the service",
             handlers.replay,
             (
                 Argument("file", metavar="FILE", nargs="?", default="", help="recording to replay"),
@@ -437,7 +443,7 @@ payments.groupby("payout_state", observed=True)["net_cents"].sum()""",
                     metavar="N",
                     type=float,
                     default=0.0,
-                    help="0: at once (the default); 1: as recorded; N: N times as fast",
+                    help="0: without delay (default); 1: as recorded; N: N times as fast",
                 ),
                 Argument(
                     "--missing",
@@ -446,7 +452,9 @@ payments.groupby("payout_state", observed=True)["net_cents"].sum()""",
                     default="error",
                     help="send requests that were not recorded to the service, and add them to FILE",
                 ),
-                Argument("--strict", action="store_true", help="give each answer only once"),
+                Argument(
+                    "--strict", action="store_true", help="use each recorded response only once"
+                ),
                 Argument(
                     "--verify",
                     action="store_true",
@@ -459,15 +467,21 @@ payments.groupby("payout_state", observed=True)["net_cents"].sum()""",
 %capsule record --stop
 %capsule replay answers.jsonl --speed 1
 %capsule replay --stop""",
-            notes="Cells, payments and earnings are answered from FILE: no network, no login. With "
-            "the environment variable CAPSULE_REPLAY=FILE, a notebook is replayed without being "
-            "edited. --verify sends every prompt again.",
+            notes="Cells, payments, earnings and Client() get their responses from FILE, without a "
+            "network or a login. With the environment variable CAPSULE_REPLAY=FILE, a notebook is "
+            "replayed without being edited. --verify sends every prompt again.",
         ),
         Command(
             "help",
             "show the help of a subcommand, or this overview",
             arguments=(
-                Argument("subcommand", metavar="SUBCOMMAND", nargs="*", completes="subcommand"),
+                Argument(
+                    "subcommand",
+                    metavar="SUBCOMMAND",
+                    nargs="*",
+                    completes="subcommand",
+                    help="a subcommand, such as `session list` (default: this overview)",
+                ),
             ),
             examples="%capsule help payments",
         ),

@@ -1,4 +1,4 @@
-"""DataFrames as bounded Markdown tables for prompts."""
+"""Converting DataFrames to Markdown tables of limited size for prompts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def to_markdown(table: pd.DataFrame | pd.Series[Any]) -> str:
     Parameters
     ----------
     table : pandas.DataFrame or pandas.Series
-        The table. Its index is shown unless it only numbers the rows from 0.
+        The table. Its index is included unless it is the default one.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def to_markdown(table: pd.DataFrame | pd.Series[Any]) -> str:
 
 
 def _with_index(table: pd.DataFrame | pd.Series[Any]) -> pd.DataFrame:
-    """Return a table with its index as columns, unless it only numbers the rows."""
+    """Return a table with its index as columns, unless it is the default one."""
     frame = (
         table.to_frame(table.name if table.name is not None else "value")
         if isinstance(table, pd.Series)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Request", "check_timeout"]
 
-_MAX_REASONS = 3  # in the notice
+_MAX_REASONS = 3  # reasons in the notice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +27,9 @@ class Request:
     app : str
         Name or id of the app; empty for the default.
     template : str
-        The prompt before it was filled; empty if it was not.
+        The prompt before it was filled; empty if it was not filled.
     unfilled : tuple of Placeholder
-        The double braces in the text without an expression.
+        The double braces in the text that do not contain an expression.
     session : str
         The name of a separate conversation; empty for the notebook's own.
     new : bool
@@ -87,13 +87,14 @@ class Request:
             raise UserError(f"Invalid form: {self.form!r}. Use 'json' or 'table'.")
         check_timeout(self.timeout)
         if self.once and (self.new or self.session):
-            raise UserError("Cannot combine once with new or session. Leave out one of them.")
-        if any("\ud800" <= character <= "\udfff" for character in self.text):
-            raise UserError("The prompt contains a lone surrogate. Remove it.")
+            raise UserError("Cannot combine once with new or session. Use only one of them.")
+        for name, text in (("prompt", self.text), ("app", self.app), ("session", self.session)):
+            if any("\ud800" <= character <= "\udfff" for character in text):
+                raise UserError(f"The {name} contains a lone surrogate. Remove it.")
 
     @property
     def notice(self) -> str:
-        """A line about double braces that are not filled, with the reasons; empty if there are none."""
+        """A line about unfilled double braces, with the reasons; empty if there are none."""
         by_reason: dict[str, list[str]] = {}
         for found in self.unfilled:
             by_reason.setdefault(found.reason, []).append(found.label)

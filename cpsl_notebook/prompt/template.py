@@ -3,13 +3,14 @@
 The text between double braces is a Python expression, with an optional conversion and format spec as in
 an f-string: ``{{ table["n"].sum() }}``, ``{{ name!r }}``, ``{{ total:>{width},.2f }}``. Prompts also
 contain code and templates of other languages. Double braces without an expression are therefore sent
-unchanged, for a reason that a notice gives; `_parse` is the rule.
+unchanged, and a notice gives the reason; `_parse` implements the rule.
 """
 
 from __future__ import annotations
 
 import ast
 import builtins
+import functools
 import inspect
 import re
 import sys
@@ -30,7 +31,7 @@ _TOKEN = re.compile(rf"""{_STRING.pattern} | !(?!=) | [:"'(){{}}\[\]] """, re.S 
 _FORMAT = re.compile(r"(?:!(?P<conversion>[rsa])\s*)?(?::(?P<spec>.*))?", re.S)
 _NESTED = re.compile(r"\{([^{}]*)\}")  # an expression in a format spec
 _SPACE_BEFORE_DOT = re.compile(r"\w[ \t]+\.\w")
-_UNCLOSED = re.compile(r"\{\{([^{}]*)\}{1,2}")  # what to show of double braces that are not closed
+_UNCLOSED = re.compile(r"\{\{([^{}]*)\}{1,2}")  # the part of unclosed double braces to show
 
 _NOT_CLOSED = "its braces, brackets or quotes are not closed"
 _NOT_PYTHON = "it is not a Python expression"
@@ -57,10 +58,10 @@ class FilledPrompt:
     text : str
         The text to send.
     unfilled : tuple of Placeholder
-        The double braces in it without an expression.
+        The double braces in it that do not contain an expression.
     missing : tuple of Placeholder
         The placeholders whose values are missing: ``None``, NaN, NaT or ``pandas.NA``. A conversion,
-        as in ``{{ n!s }}``, sends such a value as a word.
+        as in ``{{ n!s }}``, sends such a value as text.
     """
 
     text: str
@@ -79,13 +80,13 @@ class Placeholder:
     start, end : int
         Its position in the text.
     expression : ast.expr or None
-        The expression in it; ``None`` if it holds none and is to be left unchanged.
+        The expression in it; ``None`` if it has none and is sent unchanged.
     conversion : {"", "r", "s", "a"}
         The conversion of the expression's value.
     spec : ast.expr or None
         The format spec of the expression's value.
     reason : str
-        Why it holds no expression; empty if it holds one.
+        Why it has no expression; empty if it has one.
     """
 
     source: str
@@ -225,7 +226,7 @@ def _evaluate(
 
 
 def as_text(value: Any) -> str:
-    """Return a value as text for a prompt: a table as bounded Markdown, a reply as its text.
+    """Return a value as text for a prompt: a table as Markdown of limited size, a reply as its text.
 
     Examples
     --------
@@ -288,16 +289,16 @@ def _parse(
     expression = _python(text)
     if expression is None and format_start is not None:
         return _formatted(found, text[:format_start], text[format_start:], namespace)
-    reason = _not_ours(expression)
+    reason = _other_language_reason(expression)
     return replace(found, reason=reason) if reason else replace(found, expression=expression)
 
 
-def _not_ours(expression: ast.expr | None) -> str:
-    """Return why code is more likely to be another language's; empty if it is not."""
+def _other_language_reason(expression: ast.expr | None) -> str:
+    """Return why code is probably in another language; empty if it is not."""
     if expression is None:
         return _NOT_PYTHON
     if isinstance(expression, ast.Tuple):
-        # Values with commas between, as in C++ and JSX, begin at the parenthesis of `_python`.
+        # A tuple without parentheses, as in C++ and JSX, begins at the parenthesis of `_python`.
         return "it is a tuple without parentheses" if expression.col_offset == 0 else ""
     if isinstance(expression, ast.UnaryOp):
         expression = expression.operand
@@ -313,7 +314,7 @@ def _formatted(
     parts, value = _FORMAT.fullmatch(formatting), _python(text)
     if isinstance(value, ast.Constant):
         return replace(found, reason=_FOREIGN[ast.Constant])
-    reason = _not_ours(value)
+    reason = _other_language_reason(value)
     if reason or value is None:
         return replace(found, reason=reason)
     # A built-in function, such as `id`, is a common key in JavaScript.
@@ -343,6 +344,7 @@ def _spec(text: str) -> ast.JoinedStr | None:
     return ast.JoinedStr(parts)
 
 
+@functools.lru_cache(256)  # a sweep fills one prompt for each row
 def _python(text: str) -> ast.expr | None:
     """Parse a Python expression; ``None`` for anything else."""
     try:
@@ -376,7 +378,7 @@ def _value(expression: ast.expr, namespace: Mapping[str, Any]) -> Any:
 
 
 def _refuse_filters(expression: ast.expr, source: str, namespace: Mapping[str, Any]) -> None:
-    """Raise an error for ``{{ name | upper }}``, a filter in Jinja; here it is Python's operator."""
+    """Raise an error for ``{{ name | upper }}``: a filter in Jinja, but an operator in Python."""
     if not (isinstance(expression, ast.BinOp) and isinstance(expression.op, ast.BitOr)):
         return
     _refuse_filters(expression.left, source, namespace)
@@ -396,7 +398,7 @@ def _refuse_filters(expression: ast.expr, source: str, namespace: Mapping[str, A
 
 
 def _message(source: str, error: Exception, namespace: Mapping[str, Any]) -> str:
-    """Return one line that says why an expression failed."""
+    """Return the reason why an expression failed, as one line."""
     if isinstance(error, NameError) and error.name:
         problem = f"there is no variable {error.name!r}."
         return f"{source}: {problem} {did_you_mean(error.name, namespace)}".rstrip()

@@ -10,6 +10,7 @@ from cpsl_notebook.errors import UsageError, UserError
 from cpsl_notebook.recordings.environment import replay_from_environment
 from cpsl_notebook.recordings.replayer import ReplayClient, replay
 from cpsl_notebook.recordings.running import current_recording, recording
+from cpsl_notebook.reproducible import is_reproducible, shown_path
 
 __all__ = ["live_client", "record", "replaying", "start_replay", "stop_replay", "verify"]
 
@@ -53,7 +54,7 @@ def record(file: str = "", client: Any = None, *, stop: bool = False, mask: bool
             return "No recording is running."
         running.stop()
         calls = f"{running.file.appended} call{'' if running.file.appended == 1 else 's'}"
-        return f"Recorded {calls} in {running.file.path}."
+        return f"Recorded {calls} in {shown_path(running.file.path)}."
     replayed = replaying(client)
     if replayed is not None:
         raise UserError(
@@ -64,7 +65,7 @@ def record(file: str = "", client: Any = None, *, stop: bool = False, mask: bool
         running.stop()
     started = recording(file, mask=mask)
     started.start()
-    return f"Recording to {started.file.path}. Stop with `%capsule record --stop`."
+    return f"Recording to {shown_path(started.file.path)}. Stop with `%capsule record --stop`."
 
 
 def live_client(client: Any) -> Any:
@@ -114,8 +115,9 @@ def start_replay(
         )
     client = replay(_required(file), speed=speed, missing=missing, strict=strict, client=before)
     client.before = before
-    day = f"{client.began:%Y-%m-%d}"
-    return client, f"Replaying {file}, recorded {day}. Stop with `%capsule replay --stop`."
+    when = "" if is_reproducible() else f", recorded {client.began:%Y-%m-%d}"
+    shown = shown_path(client.file.path) if is_reproducible() else file
+    return client, f"Replaying {shown}{when}. Stop with `%capsule replay --stop`."
 
 
 def stop_replay(file: str, client: Any) -> tuple[Any, str]:
@@ -140,14 +142,16 @@ def stop_replay(file: str, client: Any) -> tuple[Any, str]:
     """
     if file:
         raise UsageError(_REPLAY_USAGE)
-    before = live_client(client)
+    before, replayed = live_client(client), replaying(client)
+    if replayed is not None:
+        replayed.file.release()
     still = replay_from_environment() if before is None else None
     if still is not None:
         line = (
-            f"Still replaying {still.file.path}, because CAPSULE_REPLAY is set. To stop, restart "
-            "the kernel without it."
+            f"Still replaying {shown_path(still.file.path)}, because CAPSULE_REPLAY is set. To stop, "
+            "restart the kernel without it."
         )
-    elif replaying(client) is None:
+    elif replayed is None:
         line = "Nothing is being replayed."
     else:
         line = "Stopped replaying."

@@ -52,6 +52,8 @@ class Entry:
         For payments and earnings, the time that the client considered to be now.
     session_id : str
         The session id in the service's answer; empty if there is none.
+    caller : str
+        The name of the caller; empty if it is unknown.
     line : bytes
         The line of the file; `fields` decodes it, so that every answer is a new object.
     """
@@ -60,6 +62,7 @@ class Entry:
     at: datetime
     read_at: datetime | None
     session_id: str
+    caller: str
     line: bytes
 
     def fields(self) -> dict[str, Any]:
@@ -99,18 +102,22 @@ class RecordingFile:
     def create(self, **header: Any) -> None:
         """Write the header to a new file; an earlier recording is replaced.
 
-        The file is locked until `release`, so that no other kernel records to it.
+        The file is locked until `release`, so that no other kernel records or adds to it.
 
         Raises
         ------
         UserError
-            The file exists and is not a recording, another kernel records to it, or it cannot be
-            written.
+            The file exists and is not a recording, another kernel records or adds to it, or it
+            cannot be written.
         """
         try:
             self._locked = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
             try:
-                self._lock_file(self._locked)
+                if not _lock(self._locked):
+                    raise UserError(
+                        f"Another kernel is recording to {self.path}, or a replay adds what is missing "
+                        "to it. Stop that, or choose another file."
+                    )
                 if os.fstat(self._locked.fileno()).st_size:
                     self.header()
                 # Truncated only now: if the disk is full, an earlier recording is not lost.
@@ -125,8 +132,27 @@ class RecordingFile:
                 f"Cannot write {self.path} ({error.strerror}). Choose another file."
             ) from None
 
+    def share(self) -> None:
+        """Lock the file until `release`, so that no kernel replaces it while calls are added.
+
+        Raises
+        ------
+        UserError
+            Another kernel records to the file, or it cannot be read.
+        """
+        try:
+            self._locked = self.path.open("rb")
+        except OSError as error:
+            raise self._unreadable(error) from None
+        if not _lock(self._locked, shared=True):
+            self.release()
+            raise UserError(
+                f"Another kernel is recording to {self.path}. Stop that recording, or choose another "
+                "file."
+            )
+
     def release(self) -> None:
-        """Give up the lock of `create`."""
+        """Give up the lock of `create` or `share`."""
         if self._locked is not None:
             if fcntl is not None:
                 # A forked process may still have the file open.
@@ -181,27 +207,11 @@ class RecordingFile:
                 raise self._damaged(number) from None
         return [entry for _, entry in sorted(found, key=lambda item: item[0])]
 
-    def _lock_file(self, file: IO[bytes]) -> None:
-        if fcntl is None:
-            return
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"Another kernel is recording to {self.path}. Stop that recording, or choose "
-                "another file."
-            ) from None
-        except OSError:
-            pass  # the file system has no locks
-
     def _lines(self) -> Iterator[tuple[dict[str, Any], bytes]]:
         try:
             lines = self.path.read_bytes().splitlines()
         except OSError as error:
-            raise UserError(
-                f"Cannot read the recording {self.path} ({error.strerror}). Check the path, or "
-                "record one with `%capsule record FILE`."
-            ) from None
+            raise self._unreadable(error) from None
         for number, line in enumerate(lines or [b""], start=1):
             try:
                 fields = json.loads(line)
@@ -226,10 +236,29 @@ class RecordingFile:
                 f"{VERSION}. Run `pip install --upgrade cpsl-notebook`."
             )
 
+    def _unreadable(self, error: OSError) -> UserError:
+        return UserError(
+            f"Cannot read the recording {self.path} ({error.strerror}). Check the path, or record one "
+            "with `%capsule record FILE`."
+        )
+
     def _damaged(self, number: int) -> UserError:
         return UserError(
             f"Line {number} of {self.path} is not a recorded call. Fix or remove the line."
         )
+
+
+def _lock(file: IO[bytes], *, shared: bool = False) -> bool:
+    """Lock a file, and return whether that was possible; where there are no locks, it is."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_NB | (fcntl.LOCK_SH if shared else fcntl.LOCK_EX))
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # the file system has no locks
+    return True
 
 
 def _absolute(path: Any) -> Path:
@@ -251,6 +280,7 @@ def _entry(fields: dict[str, Any], line: bytes) -> Entry:
         datetime.fromisoformat(fields["at"]),
         datetime.fromisoformat(read_at) if read_at else None,
         answered_session(fields),
+        str(fields.get("caller", "")),
         line,
     )
 

@@ -9,6 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable
 
+from cpsl_notebook.recordings.callers import Caller, current_caller
 from cpsl_notebook.recordings.calls import Call
 from cpsl_notebook.recordings.file_format import Entry
 from cpsl_notebook.recordings.payer_masking import without_payers
@@ -27,9 +28,12 @@ Content = tuple[str, str, str, str]
 class Matcher:
     """Finds recorded calls; safe to share between threads.
 
-    A request is answered by a call with the same method, app and text. Calls of the same
-    conversation come first, in the order of recording; when all of them have been used, they are
-    used again in the same order, unless *strict*. Calls of other conversations come next.
+    A request is answered by a call with the same method, app and text. Calls of the same caller come
+    first, then those of the same conversation, then others; each time in the order of recording. When
+    all of them have been used, they are used again in the same order, unless *strict*.
+
+    A call that was recorded without its caller belongs to the first caller that gets its answer, so
+    a cell that is run again gets the same answer.
 
     Parameters
     ----------
@@ -48,7 +52,8 @@ class Matcher:
         self._names: dict[str, str] = {}  # of apps, by id
         self._entries: list[Entry] = []
         self._by_content: dict[Content, list[Entry]] = {}
-        self._used: set[int] = set()  # ids of entries
+        self._used: dict[int, str] = {}  # the run in which an entry was used, by its id
+        self._owners: dict[int, str] = {}  # the caller of an entry, by its id
         entries = list(entries)
         for entry in entries:
             self._learn_names(entry)
@@ -58,23 +63,30 @@ class Matcher:
     def add_used(self, entry: Entry) -> None:
         """Add a call that was recorded just now, as the answer to a request."""
         with self._lock:
-            self._used.add(id(entry))
             self._add(entry)
+            self._use(entry, current_caller())
 
     def find(self, call: Call) -> Entry | None:
         """Return the recorded call that answers a request, and note that it is used."""
+        caller = current_caller()
         with self._lock:
             content = self._content(call)
             same = self._by_content.get(content) or self._redacted_as(content)
             session_id = call.session_id
-            here = [e for e in same if session_id in (e.call.session_id, e.session_id)]
-            for entries in (here, same):
+            own = [e for e in same if caller.name and self._owners.get(id(e)) == caller.name]
+            free = [e for e in same if id(e) not in self._owners] or same
+            here = [e for e in free if session_id in (e.call.session_id, e.session_id)]
+            for entries in (own, here, free):
                 unused = [e for e in entries if id(e) not in self._used]
-                if entries and not unused and not self._strict:
-                    self._used.difference_update(map(id, entries))
-                    unused = entries
+                if not unused and not self._strict:
+                    if entries is own:  # in this run, the cell has asked more often than before
+                        unused = [e for e in own if self._used[id(e)] != caller.run]
+                    else:
+                        unused = entries
+                        for entry in entries:
+                            self._used.pop(id(entry), None)
                 if unused:
-                    self._used.add(id(unused[0]))
+                    self._use(unused[0], caller)
                     return unused[0]
             return None
 
@@ -99,7 +111,14 @@ class Matcher:
             title = "The nearest recorded request differs (- recorded, + requested):"
             return "\n".join([title, *lines])
 
+    def _use(self, entry: Entry, caller: Caller) -> None:
+        self._used[id(entry)] = caller.run
+        if caller.name:
+            self._owners.setdefault(id(entry), caller.name)
+
     def _add(self, entry: Entry) -> None:
+        if entry.caller:
+            self._owners[id(entry)] = entry.caller
         self._entries.append(entry)
         self._by_content.setdefault(self._content(entry.call), []).append(entry)
 

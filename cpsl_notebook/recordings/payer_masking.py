@@ -6,7 +6,7 @@ import functools
 import re
 from typing import Any
 
-from cpsl_notebook.pseudonyms import DIGITS, machine_key, pseudonym
+from cpsl_notebook.pseudonyms import DIGITS, machine_key, pseudonym, sample_secret
 
 __all__ = ["Mask", "without_payers"]
 
@@ -31,6 +31,7 @@ class Mask:
     """
 
     def __init__(self, secret: str | None = None) -> None:
+        self._has_own_key = secret is not None
         self._key = machine_key("mask") if secret is None else secret.encode()
 
     def records(self, value: Any) -> Any:
@@ -66,7 +67,8 @@ class Mask:
         return value if value in (None, "") else self._pseudonym(str(value))
 
     def _pseudonym(self, payer: str) -> str:
-        return pseudonym(payer, self._key)
+        secret = None if self._has_own_key else sample_secret([payer])
+        return pseudonym(payer, secret.encode() if secret else self._key)
 
 
 def without_payers(text: str) -> str:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 from cpsl_notebook.errors import ClientError, UserError
+from cpsl_notebook.recordings.callers import current_caller
 from cpsl_notebook.recordings.calls import Call, DocumentedMethods, LiveClient
 from cpsl_notebook.recordings.failures import describe_error
 from cpsl_notebook.recordings.file_format import timestamp
@@ -62,6 +63,8 @@ class Log:
         """Return the first fields of a call that begins now."""
         now = datetime.now(UTC)
         fields: dict[str, Any] = {"call": next(self._numbers), "at": timestamp(now)}
+        if caller := current_caller().name:
+            fields["caller"] = caller
         if call.method in _OF_MONEY:
             fields["read_at"] = timestamp(clock() if clock else now)
         return fields | {"gateway": gateway} | call.fields()
@@ -155,8 +158,8 @@ class RecordingClient(DocumentedMethods):
             return RecordedStream(answer, write)
         answer = self._log.masked(call, answer)
         if call.method == "chat":
-            said = ("text", "session_id", "request_id", "raw")
-            write(answer={name: getattr(answer, name) for name in said})
+            names = ("text", "session_id", "request_id", "raw")
+            write(answer={name: getattr(answer, name) for name in names})
         else:
             write(answer=answer)
         return answer

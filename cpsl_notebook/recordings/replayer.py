@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import numbers
 import os
@@ -21,6 +22,7 @@ from cpsl_notebook.recordings.matching import Matcher
 from cpsl_notebook.recordings.recorder import Log, RecordingClient
 from cpsl_notebook.recordings.redaction import Redactor
 from cpsl_notebook.recordings.verification import Verification, verify
+from cpsl_notebook.reproducible import shown_path
 
 __all__ = ["NotRecordedError", "ReplayClient", "ReplayStream", "replay"]
 
@@ -58,7 +60,8 @@ def replay(
     missing : {"error", "live"}, default "error"
         What to do with a request that was not recorded: raise an error, which shows the nearest
         recorded request with a diff, or ask the service and add its answer to the file. If the file
-        was recorded with *mask*, the answer is masked with the key of this machine.
+        was recorded with *mask*, the answer is masked with the key of this machine. With ``"live"``,
+        nobody can record to the file until the client is closed.
     strict : bool, default False
         Whether each recorded answer is given only once. By default, a request that is made again
         gets its answers again, in the same order.
@@ -76,7 +79,7 @@ def replay(
     ------
     UserError
         If an argument is invalid, or the file cannot be read, is not a recording, or has a newer
-        format.
+        format; with ``missing="live"``, also if another kernel records to it.
 
     See Also
     --------
@@ -146,11 +149,14 @@ class ReplayClient(DocumentedMethods):
         self._last = threading.local()
         self._live: RecordingClient | None = None
         if live is not None:
-            log = Log(self._add, mask=header.get("masked") is True, first=len(entries) + 1)
+            self.file.share()
+            # Without a reference to this object, so that the file is released when it is freed.
+            add = functools.partial(_add, self.file, self._matcher)
+            log = Log(add, mask=header.get("masked") is True, first=len(entries) + 1)
             self._live = RecordingClient(log, live)
 
     def __repr__(self) -> str:
-        return f"<replay of {self.file.path}>"
+        return f"<replay of {shown_path(self.file.path)}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # In another process, the copy reads the file again.
@@ -164,7 +170,8 @@ class ReplayClient(DocumentedMethods):
         self.close()
 
     def close(self) -> None:
-        """Close the live client, if there is one."""
+        """Close the live client, if there is one, and let other kernels record to the file."""
+        self.file.release()
         if self._live is not None:
             self._live.close()
 
@@ -222,12 +229,6 @@ class ReplayClient(DocumentedMethods):
             raise error
         answer: Any = fields.get("answer")
         return cpsl_class("ChatResponse")(**answer) if call.method == "chat" else answer
-
-    def _add(self, fields: dict[str, Any]) -> None:
-        """Write a live answer to the file, and answer from it from now on."""
-        entry = self.file.append(fields)
-        if entry is not None:
-            self._matcher.add_used(entry)
 
 
 class ReplayStream:
@@ -294,6 +295,13 @@ class ReplayStream:
         self.request_id = str(chunk.data.get("request_id") or self.request_id)
         self.complete = self.complete or chunk.done
         return chunk
+
+
+def _add(file: RecordingFile, matcher: Matcher, fields: dict[str, Any]) -> None:
+    """Write a live answer to the file, and answer from it from now on."""
+    entry = file.append(fields)
+    if entry is not None:
+        matcher.add_used(entry)
 
 
 def _check_options(speed: Any, missing: Any, strict: Any) -> None:

@@ -13,6 +13,7 @@ from cpsl_notebook.recordings.environment import replay_from_environment
 from cpsl_notebook.recordings.file_format import RecordingFile
 from cpsl_notebook.recordings.recorder import Clock, Log, RecordingClient
 from cpsl_notebook.recordings.redaction import SHORTEST_TOKEN
+from cpsl_notebook.reproducible import shown_path
 
 __all__ = ["Recording", "current_recording", "in_use", "recording"]
 
@@ -34,9 +35,10 @@ def recording(
     statement is a client with the methods of `cpsl.Client` that is recorded too.
 
     Recorded are the answers of all documented methods, streams chunk by chunk with their times, and
-    errors. Each answer is written when it is complete. Answers to other processes, such as those of
-    a process pool, are not recorded, and neither are those of a client that replays a recording.
-    While ``CAPSULE_REPLAY`` is set, nothing is recorded.
+    errors; and with each, the id of the cell or the row of the sweep that asked. Each answer is
+    written when it is complete. Answers to other processes, such as those of a process pool, are not
+    recorded, and neither are those of a client that replays a recording. While ``CAPSULE_REPLAY`` is
+    set, nothing is recorded.
 
     Parameters
     ----------
@@ -106,7 +108,7 @@ class Recording:
 
     def __repr__(self) -> str:
         state = "recording" if self in _running else "stopped"
-        return f"<recording {self.file.path}, {state}, {self.file.appended} calls>"
+        return f"<recording {shown_path(self.file.path)}, {state}, {self.file.appended} calls>"
 
     def __enter__(self) -> Any:
         replayed = replay_from_environment()

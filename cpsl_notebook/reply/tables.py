@@ -277,7 +277,10 @@ def _layout(block: dict[str, Any]) -> _Layout | None:
 def _typed_column(column: pd.Series[Any]) -> pd.Series[Any]:
     """Return a column of Python values with the dtype that fits all of them."""
     is_integer = all(type(value) is int and abs(value) < 1 << 63 for value in column.dropna())
-    return column.astype("Int64") if is_integer and column.count() else column.infer_objects()
+    try:
+        return column.astype("Int64") if is_integer and column.count() else column.infer_objects()
+    except OverflowError:  # pandas before 3, for an integer beyond the largest float
+        return column
 
 
 def _value(row: Any, key: Any) -> Any:

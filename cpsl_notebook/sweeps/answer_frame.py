@@ -3,40 +3,42 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import MutableSequence
+from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from cpsl_notebook.errors import UsageError, UserError
+from cpsl_notebook.frames.columns import STRING
 from cpsl_notebook.reply.model import Reply
+from cpsl_notebook.reproducible import hide_values
 from cpsl_notebook.sanitize import clean
 from cpsl_notebook.sweeps.input_rows import InputRows
 from cpsl_notebook.sweeps.outcomes import ANSWERED, UNKNOWN, Outcome
+from cpsl_notebook.sweeps.texts import Texts
 from cpsl_notebook.sweeps.variants import Requests
 
 __all__ = ["STATUSES", "Answers", "check_names"]
 
 STATUSES = ["ok", "error", "unparsed", "stopped", "unknown"]
-_COLUMNS: dict[str, Any] = {
-    "prompt": "string",
-    "reply": "string",
-    "status": pd.CategoricalDtype(STATUSES),
-    "error": "string",
-    "attempts": "int64",
-    "first_text_s": "Float64",
-    "total_s": "Float64",
-    "session_id": "string",
-    "request_id": "string",
-}
+_STOPPED = STATUSES.index("stopped")
+_COLUMNS = (
+    *("prompt", "reply", "status", "error", "attempts", "first_text_s", "total_s"),
+    *("session_id", "request_id"),
+)
+_VARYING = ("first_text_s", "total_s", "session_id", "request_id")
 
 Form = Literal["json", "table"]
 
 
 class Answers:
-    """The answers by position; those that are never set are ``stopped``.
+    """The answers by position; answers that are never set are ``stopped``.
+
+    They are stored as columns, because Python objects for each row would need several times the
+    memory.
 
     Parameters
     ----------
@@ -48,59 +50,52 @@ class Answers:
     Attributes
     ----------
     attempts : array of int
-        How many times each request has been sent.
+        The number of times each request has been sent.
     """
 
     def __init__(self, size: int, form: Form | None) -> None:
         self._form = form
         self._parsed: list[dict[str, Any] | None] = [None] * size if form else []
         self.attempts = array("q", bytes(8 * size))
-        self._columns: dict[str, MutableSequence[Any]] = {
-            "reply": [None] * size,
-            "status": ["stopped"] * size,
-            "error": [None] * size,
-            "first_text_s": array("d", [np.nan]) * size,
-            "total_s": array("d", [np.nan]) * size,
-            "session_id": [None] * size,
-            "request_id": [None] * size,
-        }
+        self._status = bytearray([_STOPPED]) * size  # indexes in STATUSES
+        self._seconds = {name: array("d", [np.nan]) * size for name in ("first_text_s", "total_s")}
+        self._replies, self._errors = Texts(size), Texts(size)
+        self._session_ids, self._request_ids = Texts(size), Texts(size)
 
     def set(self, position: int, outcome: Outcome) -> str:
         """Set the answer of a request and return its status."""
         reply = _reply(outcome)
-        columns = self._columns
         text = reply.text
-        columns["reply"][position] = clean(text) if text or outcome.kind == ANSWERED else None
+        self._replies[position] = clean(text) if text or outcome.kind == ANSWERED else None
         self.attempts[position] = outcome.attempts
-        for name in ("first_text_s", "total_s"):
+        for name, column in self._seconds.items():
             seconds = getattr(outcome, name)
-            columns[name][position] = np.nan if seconds is None else seconds
-        columns["session_id"][position] = reply.session_id or None
-        columns["request_id"][position] = reply.request_id or None
+            column[position] = np.nan if seconds is None else seconds
+        self._session_ids[position] = clean(reply.session_id) or None
+        self._request_ids[position] = clean(reply.request_id) or None
         status, error = _status(outcome), outcome.error
         if status == "ok" and self._form:
             try:
                 self._parsed[position] = _parse(reply, self._form)
             except UserError as problem:
                 status, error = "unparsed", str(problem)
-        columns["status"][position] = status
-        columns["error"][position] = clean(error) or None
+        self._status[position] = STATUSES.index(status)
+        self._errors[position] = clean(error) or None
         return status
 
     def seconds(self) -> list[float]:
-        """Return how long the known answers took."""
-        return [seconds for seconds in self._columns["total_s"] if seconds == seconds]
+        """Return the durations of the known answers."""
+        return [seconds for seconds in self._seconds["total_s"] if seconds == seconds]
 
     def stop(self, position: int, reason: str) -> None:
-        """Record why a request was not sent."""
-        self._columns["error"][position] = reason
+        """Record the reason why a request was not sent."""
+        self._errors[position] = reason
 
     def stop_rest(self, reason: str) -> None:
-        """Record why all other requests were not sent."""
-        errors = self._columns["error"]
-        for position, status in enumerate(self._columns["status"]):
-            if status == "stopped" and errors[position] is None:
-                errors[position] = reason
+        """Record the reason why all other requests were not sent."""
+        for position, status in enumerate(self._status):
+            if status == _STOPPED and self._errors[position] is None:
+                self._errors[position] = reason
 
     def can_parse(self, outcome: Outcome) -> bool:
         """Return whether an answer has the requested format."""
@@ -127,40 +122,49 @@ class Answers:
         requests : Requests
             What was sent.
         labels : dict
-            The labels of ``variant``, ``app`` and ``repeat``, for those that the sweep varies.
+            The labels of those of ``variant``, ``app`` and ``repeat`` that the sweep varies.
         keep : bool
-            Whether to put the columns of the input in front.
+            Whether to include the columns of the input, before those of the answers.
         prefix : str
-            What to put in front of the names of the answers' columns.
+            The prefix of the names of the answers' columns.
         """
         size = len(requests)
-        row, *numbers = (
-            np.unravel_index(
-                np.arange(size),
-                (len(rows), len(requests.prompts), len(requests.apps), requests.repeat),
-            )
-            if size
-            else [np.empty(0, int)] * 4
-        )
-        index = rows.frame.index.take(row)
         columns: dict[str, Any] = {}
-        for name, places in zip(("variant", "app", "repeat"), numbers, strict=True):
-            if name in labels:
-                columns[name] = pd.Series(labels[name]).take(places).array
-        self._columns["attempts"] = self.attempts
-        self._columns["prompt"] = [requests.prompt(position) for position in range(size)]
-        for name, dtype in _COLUMNS.items():
-            # Taken out, so that no more than one column is in memory twice.
-            columns[name] = pd.Series(self._columns.pop(name), dtype=dtype).array
+        prompts = _strings(requests.prompts)
+        inputs, index = rows.frame if keep else None, rows.index
+        if requests.per_row > 1:
+            shape = (len(rows), len(requests.prompts), len(requests.apps), requests.repeat)
+            places = np.unravel_index(np.arange(size), shape) if size else [np.empty(0, int)] * 4
+            row, variant = places[:2]
+            for name, numbers in zip(("variant", "app", "repeat"), places[1:], strict=True):
+                if name in labels:
+                    columns[name] = pd.Series(labels[name]).take(numbers).array
+            prompts = prompts.take(variant * len(rows) + row)
+            inputs, index = inputs.take(row) if inputs is not None else None, index.take(row)
+        else:  # a label does not vary
+            columns |= {name: pd.Series(values * size).array for name, values in labels.items()}
+        columns |= {
+            "prompt": prompts,
+            "reply": _strings([self._replies]),
+            "status": pd.Categorical.from_codes(
+                np.frombuffer(self._status, np.int8), pd.Index(STATUSES)
+            ),
+            "error": _strings([self._errors]),
+            "attempts": np.frombuffer(self.attempts, np.int64),
+            **{name: _floats(values) for name, values in self._seconds.items()},
+            "session_id": _strings([self._session_ids]),
+            "request_id": _strings([self._request_ids]),
+        }
+        columns = hide_values(columns, *_VARYING)
         taken = {f"{prefix}{name}" for name in columns}
-        kept = rows.frame.take(row) if keep else pd.DataFrame(index=index)
+        kept = set() if inputs is None else set(inputs.columns)
         parsed = {
-            _free(f"{prefix}{name}", taken | set(kept.columns), str(self._form)): values
+            _free(f"{prefix}{name}", taken | kept, str(self._form)): values
             for name, values in self._parsed_columns().items()
         }
         named = {f"{prefix}{name}": values for name, values in columns.items()}
-        answers = pd.DataFrame({**named, **parsed}, index=index)
-        return pd.concat([kept, answers], axis=1) if keep else answers
+        answers = pd.DataFrame({**named, **parsed}, index=index, copy=False)
+        return answers if inputs is None else pd.concat([inputs, answers], axis=1)
 
     def _parsed_columns(self) -> dict[str, Any]:
         """Return the parsed answers as columns; a table of several rows becomes lists."""
@@ -188,6 +192,19 @@ def check_names(rows: InputRows, labels: dict[str, Any], prefix: str) -> None:
             f"The input already has a column {names}: pass prefix= to rename the columns of the "
             "answers, such as prefix='answer_'."
         )
+
+
+def _strings(columns: Iterable[Texts]) -> Any:
+    """Return strings as a column, one sequence after the other."""
+    arrays = [array for texts in columns for array in texts.arrays()]
+    strings = pa.chunked_array(arrays, pa.large_string())
+    return strings.to_pandas(types_mapper={pa.large_string(): STRING}.get).array
+
+
+def _floats(values: Any) -> Any:
+    """Return floats as a column in which NaN is a missing value, without a copy."""
+    numbers = np.frombuffer(values, np.float64)
+    return pd.arrays.FloatingArray(numbers, np.isnan(numbers))
 
 
 def _reply(outcome: Outcome) -> Reply:
@@ -218,7 +235,7 @@ def _parse(reply: Reply, form: Form) -> dict[str, Any]:
         return value if isinstance(value, dict) else {"value": value}
     tables = reply.tables
     if len(tables) != 1:
-        raise UserError(f"The reply contains {len(tables)} tables. Ask for exactly one.")
+        raise UserError(f"The reply contains {len(tables)} tables. Ask the app for exactly one.")
     (table,) = tables
     columns: dict[str, Any] = {}
     for place, name in enumerate(table.columns):
@@ -233,12 +250,12 @@ def _free(name: str, taken: set[Any], suffix: str) -> str:
 
 
 def _typed(values: list[Any]) -> Any:
-    """Return values as a column with missing values; nested and mixed ones stay as objects."""
+    """Return values as a column with missing values; nested and mixed values are kept as objects."""
     kind = pd.api.types.infer_dtype(values, skipna=True)
     dtypes = {"string": "string", "integer": "Int64", "boolean": "boolean"}
     dtypes |= {"floating": "Float64", "mixed-integer-float": "Float64"}
     dtype: Any = dtypes.get(kind, "object")
     try:
         return pd.Series(values, dtype=dtype).array
-    except (TypeError, ValueError, OverflowError):  # for example, an integer of more than 64 bits
+    except (TypeError, ValueError, OverflowError):  # such as an integer of more than 64 bits
         return pd.Series(values, dtype="object").array

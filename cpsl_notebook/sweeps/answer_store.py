@@ -1,7 +1,7 @@
-"""The store of a sweep: a SQLite file that records each row before it is sent and when it is answered.
+"""The store of a sweep: a SQLite file that records each row before it is sent and after it is answered.
 
-One thread writes, and commits whatever has queued up in one transaction, so that a slow disk delays
-rows but does not limit their number. Several processes may use one file at the same time.
+One thread writes. It commits all queued operations in one transaction, so that a slow disk delays
+rows but does not limit the throughput. Several processes may use one file at the same time.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _GROUP = 1_000  # operations in one transaction at most
 _APPLICATION_ID = 0x43505357  # marks a SQLite file as the store of a sweep
 _VERSION = 1
 _SENT = "sent"
-# Back to what was known of a row before it was sent again.
+# Restores the state that a row had before it was sent again.
 _EARLIER = "state = coalesce(json_extract(outcome, '$.kind'), 'refused')"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (
@@ -61,7 +61,7 @@ _DIED = "This row was in flight when its process ended; it may have been sent."
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A row as the store keeps it.
+    """A row in the store.
 
     Attributes
     ----------
@@ -88,11 +88,11 @@ class Claim:
     Attributes
     ----------
     known : list of Outcome
-        The outcomes of the first turns, which need not be sent.
+        The outcomes of the first turns, which are not sent again.
     attempts : list of int
-        For each of the following turns, which are claimed now, how often it was sent before.
+        The number of times that each of the following turns, which are now claimed, was sent before.
     elsewhere : bool
-        Whether another running sweep has sent one of the turns; then nothing is claimed.
+        Whether another running sweep has sent one of the turns. In that case nothing is claimed.
     """
 
     known: list[Outcome]
@@ -139,19 +139,19 @@ class AnswerStore:
         self._thread.start()
 
     def claim(self, ticket: Any, turns: Sequence[Turn]) -> None:
-        """Ask to send turns; the answer is delivered once it is on disk."""
+        """Claim turns; the result is delivered when the claim is on disk."""
         self._queue.put(("claim", (ticket, turns)))
 
     def record(self, key: bytes, outcome: Outcome) -> None:
-        """Record what happened to a row."""
+        """Record the outcome of a row."""
         self._queue.put(("record", (key, outcome)))
 
     def release(self, keys: Iterable[bytes]) -> None:
-        """Give back claims of rows that were not sent."""
+        """Release the claims of rows that were not sent."""
         self._queue.put(("release", list(keys)))
 
     def close(self) -> None:
-        """Write what is queued and end the run.
+        """Write the queued operations and end the run.
 
         Raises
         ------
@@ -176,7 +176,7 @@ class AnswerStore:
             self._deliver("store failed", None, error)
 
     def _write_group(self, database: sqlite3.Connection) -> bool:
-        """Write what is queued in one transaction; return whether more may come."""
+        """Write the queued operations in one transaction; return whether more may follow."""
         waiting = [self._queue.get()]
         with contextlib.suppress(queue.Empty):
             while waiting[-1] is not None and len(waiting) < _GROUP:
@@ -227,7 +227,7 @@ class AnswerStore:
                 earlier.append(outcome if state in (ANSWERED, FAILED, UNKNOWN) else None)
                 continue
             if attempts:
-                break  # it has its answer already
+                break  # it already has an answer
             known.append(outcome)
             if state != ANSWERED:
                 break  # later turns need the answer to this one
@@ -241,10 +241,10 @@ class AnswerStore:
 
 
 def _record(database: sqlite3.Connection, key: bytes, outcome: Outcome) -> None:
-    """Write what happened to a row.
+    """Write the outcome of a row.
 
-    A row that was sent again but not acted on keeps what was known of it before: it may have been
-    acted on then, and an answer is never lost.
+    If a row was sent again and the service did not act on it, its earlier state is restored: the
+    service may have acted on it then, and no answer may be lost.
     """
     if outcome.kind in (REFUSED, RATE_LIMITED):
         kept = database.execute(
@@ -290,10 +290,10 @@ def store_path(store: Any) -> Path:
 
 
 def stored_outcomes(path: Path, keys: Iterable[bytes]) -> Iterator[Outcome | None]:
-    """Return what a store contains about rows, in their order; ``None`` for one that may be sent.
+    """Return the outcomes of rows in a store, in order; ``None`` for a row that may be sent.
 
-    A store that does not exist yet gives nothing. Rows in flight are ``None`` too: only a claim can
-    tell whether their process still runs.
+    A store that does not exist has no outcomes. Rows in flight are also ``None``: only a claim can
+    check whether their process is still running.
     """
     if not path.exists():
         return
@@ -325,7 +325,7 @@ def _is_running(database: sqlite3.Connection, run: str, alive: dict[str, bool]) 
 
 
 def _started(pid: int | None = None) -> float:
-    """Return when a process started, which tells it from a later one with its id; 0 for none."""
+    """Return the start time of a process, because ids are reused; 0 if it is not running."""
     import psutil
 
     try:
@@ -362,14 +362,16 @@ def _create(path: Path) -> None:
 
 
 def _check_content(database: sqlite3.Connection, path: Path) -> bool:
-    """Check that a file is not another program's; return whether it has answers."""
+    """Check that a file does not belong to another program; return whether it has answers."""
     (mark,) = database.execute("PRAGMA application_id").fetchone()
     (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
     (version,) = database.execute("PRAGMA user_version").fetchone()
     if mark != _APPLICATION_ID and (mark or tables):
-        raise UserError(f"{path} is not the store of a sweep: name another file in store=.")
+        raise UserError(f"{path} is not the store of a sweep. Pass another file as store=.")
     if version > _VERSION:
-        raise UserError(f"{path} was written by a newer cpsl-notebook: update it to continue.")
+        raise UserError(
+            f"{path} was written by a newer cpsl-notebook. Update cpsl-notebook to use it."
+        )
     return bool(tables)
 
 
@@ -382,17 +384,17 @@ def _usable(path: Path) -> Iterator[None]:
         problem = error
     else:
         return
-    raise UserError(f"The store {path} cannot be used ({problem}): name another file in store=.")
+    raise UserError(f"The store {path} cannot be used ({problem}). Pass another file as store=.")
 
 
 def _check_locks(path: Path) -> None:
-    """Check that the file system has locks; without them two processes damage a store."""
+    """Check that the file system supports locks; without them, two processes corrupt a store."""
     if sys.platform == "win32":
-        return  # where files without locks cannot be opened by SQLite
+        return  # SQLite itself cannot open files without locks there
     import fcntl
 
     try:
-        # A file of its own: closing a descriptor of the store would drop SQLite's own locks.
+        # A separate file: closing a descriptor of the store would release SQLite's locks.
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f"{path.name}-lock-test") as file:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -404,6 +406,6 @@ def _check_locks(path: Path) -> None:
 
 def _without_locks(path: Path, reason: str) -> UserError:
     return UserError(
-        f"The folder of the store {path} has no file locks ({reason}): name a file on a local disk "
-        "in store=."
+        f"The folder of the store {path} does not support file locks ({reason}). Pass a file on a "
+        "local disk as store=."
     )

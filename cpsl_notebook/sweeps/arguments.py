@@ -34,11 +34,9 @@ def check_arguments(**arguments: Any) -> None:
             raise UsageError(f"{name} must be {wanted}, not {value!r}.")
     check_timeout(arguments.get("timeout"))
     if arguments.get("json") and arguments.get("table"):
-        raise UsageError("An answer is either json or a table: leave out one of them.")
+        raise UsageError("json= and table= cannot be combined: omit one of them.")
     if arguments.get("resend_unparsed") and arguments.get("session") is not None:
-        raise UsageError(
-            "resend_unparsed= cannot be combined with session=: leave out one of them."
-        )
+        raise UsageError("resend_unparsed= cannot be combined with session=: omit one of them.")
 
 
 def _is_count(value: object) -> bool:
@@ -68,7 +66,7 @@ _FLAGS = {
     *("progress", "dry_run"),
 }
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "app": (_are_apps, "a name or id, or one or more different apps in a list"),
+    "app": (_are_apps, "the name or id of an app, or a list of different ones"),
     "session": (lambda value: value is None or isinstance(value, str | int), "a column's name"),
     "repeat": (_is_count, "an integer of at least 1"),
     "max_active": (_is_count, "an integer of at least 1"),

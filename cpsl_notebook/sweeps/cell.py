@@ -23,7 +23,7 @@ _FILLED = re.compile(r"""--each(?:\s+|=)["']?(?:\{\{\s*(?P<braces>.+?)\s*\}\}|\$
 
 
 def check_each(line: str, namespace: Mapping[str, Any]) -> None:
-    """Check that the rows of ``--each`` are named, and not inserted into the line as text.
+    """Check that ``--each`` names its rows; they must not be inserted into the line as text.
 
     Parameters
     ----------

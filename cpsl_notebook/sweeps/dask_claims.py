@@ -1,6 +1,6 @@
 """Claims of tasks on a Dask scheduler, so that a task that Dask runs again is not sent again.
 
-Dask runs tasks again when a worker dies: those in flight, and finished ones whose results were
+If a worker dies, Dask reruns its tasks: those in flight, and finished tasks whose results were
 still on that worker. A task therefore claims its name on the scheduler before it sends anything.
 """
 
@@ -26,7 +26,7 @@ def claim(run: str, task: str) -> bool:
     from distributed import get_client
 
     # The scheduler cannot test and set in one step. Every execution adds its own mark and then
-    # reads all marks: at most one of them can find its own mark alone.
+    # reads all marks: at most one execution can find only its own mark.
     client: Any = get_client()
     mark = uuid.uuid4().hex
     client.set_metadata([_ROOT, run, task, mark], True)

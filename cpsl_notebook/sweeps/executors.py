@@ -14,7 +14,7 @@ from cpsl_notebook.sweeps.worker import Plan, Task, run_task
 __all__ = ["DEFAULT_ACTIVE", "Runner", "client_for"]
 
 DEFAULT_ACTIVE = 8  # tasks in flight
-_READY = 4  # a quarter of the tasks wait in the pool, so that no thread waits for the store
+_READY = 4  # a quarter of the tasks wait in the pool, so that no thread is idle during a write
 
 
 class Runner:
@@ -32,16 +32,16 @@ class Runner:
     in_process : bool
         Whether tasks run in this process.
     owns_pool : bool
-        Whether it has a thread pool of its own.
+        Whether it has its own thread pool.
     ready : int
-        How many tasks may wait in the pool besides those in flight.
+        The number of tasks that may wait in the pool in addition to those in flight.
     """
 
     def __init__(self, executor: Executor | None, max_active: int) -> None:
         if executor is not None and not callable(getattr(executor, "submit", None)):
             raise UsageError(
-                f"executor must be a concurrent.futures.Executor, not a {type(executor).__name__}; "
-                "of a Dask client, pass client.get_executor().",
+                f"executor must be a concurrent.futures.Executor, not {type(executor).__name__}. "
+                "For Dask, pass client.get_executor().",
                 label="TypeError",
             )
         self.in_process = executor is None or isinstance(executor, ThreadPoolExecutor)
@@ -56,8 +56,8 @@ class Runner:
         """Run a task."""
         return self._executor.submit(run_task, plan, task)
 
-    def recall(self, future: Future[Any]) -> bool:
-        """Take back a task that has not started; return whether that worked.
+    def cancel_waiting(self, future: Future[Any]) -> bool:
+        """Cancel a task that has not started; return whether it was cancelled.
 
         Only our own pool reliably reports whether a task has started: a Dask future can always be
         cancelled, even while its task runs.
@@ -72,7 +72,7 @@ class Runner:
         plan : Plan
             The run that ends.
         abandon : bool
-            Whether to leave tasks in flight alone instead of waiting for them.
+            Whether to return without waiting for tasks in flight.
         """
         if self._own is not None:
             self._own.shutdown(wait=not abandon, cancel_futures=True)
@@ -82,7 +82,7 @@ class Runner:
 
 
 def client_for(core: Any, *, in_process: bool, send_token: bool) -> Any:
-    """Return the client that tasks use, in the form in which a `Plan` carries it.
+    """Return the client that tasks use, in the form that a `Plan` needs.
 
     It does not retry: the sweep retries, at one pace for all rows.
 

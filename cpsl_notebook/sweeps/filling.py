@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cpsl_notebook.errors import PromptError, UserError
 from cpsl_notebook.prompt.template import fill
 from cpsl_notebook.sweeps.input_rows import InputRows
+from cpsl_notebook.sweeps.texts import Texts
 
 __all__ = ["fill_prompts"]
 
@@ -19,7 +21,7 @@ _SEND_BRACES = (
 
 def fill_prompts(
     template: str, rows: InputRows, namespace: Mapping[str, Any], *, raw: bool = False
-) -> list[str]:
+) -> Texts:
     """Return a prompt filled for each row.
 
     Parameters
@@ -31,7 +33,7 @@ def fill_prompts(
     namespace : mapping of str to object
         The other variables.
     raw : bool
-        Leave ``{{ }}`` unchanged.
+        Whether to send ``{{ }}`` unchanged.
 
     Raises
     ------
@@ -41,40 +43,50 @@ def fill_prompts(
 
     Examples
     --------
-    >>> fill_prompts("{{ greeting }} {{ value }}", InputRows(["Ada"]), {"greeting": "Hello"})
+    >>> prompts = fill_prompts("{{ greeting }} {{ value }}", InputRows(["Ada"]), {"greeting": "Hello"})
+    >>> list(prompts)
     ['Hello Ada']
     """
-    if raw or "{{" not in template:
-        prompts = [template] * len(rows)
-    else:
-        base = dict(namespace)
-        prompts = []
-        missing: dict[str, list[int]] = {}
-        for number, variables in enumerate(rows.variables()):
-            try:
-                filled = fill(template, base | variables, _SEND_BRACES)
-            except PromptError as error:
-                raise PromptError(f"{rows.name(number)}: {error}", label=error.label) from error
-            for braces in filled.unfilled:
-                raise PromptError(
-                    f"{rows.name(number)}: {braces.label} would be sent unchanged, because "
-                    f"{braces.reason}. Correct it. {_SEND_BRACES}"
-                )
-            for label in {found.label for found in filled.missing}:
-                missing.setdefault(label, []).append(number)
-            prompts.append(filled.text)
-        for label, numbers in missing.items():
-            first = rows.name(numbers[0])
-            raise PromptError(
-                f"{label} has no value in {len(numbers):,} of {len(rows):,} rows, the first of them "
-                f"{first}. Fill or drop these rows, or add a conversion, as in {{{{ n!s }}}}, to send "
-                "missing values as words."
-            )
-    for number, prompt in enumerate(prompts):
-        problem = _problem(prompt)
+    missing: dict[str, list[int]] = {}
+    texts = (
+        itertools.repeat(template, len(rows))
+        if raw or "{{" not in template
+        else _filled(template, rows, namespace, missing)
+    )
+    prompts = Texts(len(rows))
+    for number, text in enumerate(texts):
+        problem = _problem(text)
         if problem:
             raise UserError(f"{rows.name(number)}: {problem}")
+        prompts[number] = text
+    for label, numbers in missing.items():
+        first = rows.name(numbers[0])
+        raise PromptError(
+            f"{label} has no value in {len(numbers):,} of {len(rows):,} rows, the first of them "
+            f"{first}. Fill or drop these rows, or add a conversion, as in {{{{ n!s }}}}, to send "
+            "missing values as text."
+        )
     return prompts
+
+
+def _filled(
+    template: str, rows: InputRows, namespace: Mapping[str, Any], missing: dict[str, list[int]]
+) -> Iterator[str]:
+    """Fill the prompt of each row, and add the rows without a value to *missing*."""
+    base = dict(namespace)
+    for number, variables in enumerate(rows.variables()):
+        try:
+            filled = fill(template, base | variables, _SEND_BRACES)
+        except PromptError as error:
+            raise PromptError(f"{rows.name(number)}: {error}", label=error.label) from error
+        for braces in filled.unfilled:
+            raise PromptError(
+                f"{rows.name(number)}: {braces.label} would be sent unchanged, because "
+                f"{braces.reason}. Correct it. {_SEND_BRACES}"
+            )
+        for label in {found.label for found in filled.missing}:
+            missing.setdefault(label, []).append(number)
+        yield filled.text
 
 
 def _problem(prompt: str) -> str:

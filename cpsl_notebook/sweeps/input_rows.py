@@ -21,11 +21,6 @@ class InputRows:
         A DataFrame, a Series, an object with an Arrow stream (such as a polars DataFrame), or an
         iterable of mappings, named tuples or other values.
 
-    Attributes
-    ----------
-    frame : pandas.DataFrame
-        The rows as a table; values that are not mappings are its column ``value``.
-
     Raises
     ------
     UsageError
@@ -44,31 +39,52 @@ class InputRows:
     def __init__(self, data: Any) -> None:
         self._items: Sequence[Any] | None = None
         self._are_mappings = False
+        self._frame: pd.DataFrame | None = None
         if isinstance(data, pd.DataFrame):
-            self.frame = data
+            self._frame = data
         elif isinstance(data, pd.Series):
-            self.frame = data.to_frame("value" if data.name is None else data.name)
+            self._frame = data.to_frame("value" if data.name is None else data.name)
         elif hasattr(data, "__arrow_c_stream__"):
-            self.frame = _from_arrow(data)
+            self._frame = _from_arrow(data)
         elif isinstance(data, Iterable) and not isinstance(data, str | bytes | Mapping):
-            self.frame = self._from_items(list(data))
+            self._set_items(data if isinstance(data, list | tuple | range) else list(data))
         else:
             raise UsageError(
                 f"A sweep cannot iterate over the rows of a {type(data).__name__}: pass a "
                 "DataFrame, a Series or a list.",
                 label="TypeError",
             )
-        twice = self.frame.columns[self.frame.columns.duplicated()]
-        if len(twice):
-            raise UsageError(f"The rows have two columns named {twice[0]!r}: rename one of them.")
+        if self._frame is not None:
+            twice = self._frame.columns[self._frame.columns.duplicated()]
+            if len(twice):
+                raise UsageError(
+                    f"The rows have two columns named {twice[0]!r}: rename one of them."
+                )
         self._is_series = isinstance(data, pd.Series)
 
     def __len__(self) -> int:
-        return len(self.frame)
+        return len(self.frame) if self._items is None else len(self._items)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The rows as a table; values that are not mappings are its column ``value``."""
+        if self._frame is None:
+            items: Any = self._items
+            if self._are_mappings:
+                self._frame = pd.DataFrame.from_records(items)
+            else:
+                values = pd.Series(items, dtype=None if len(items) else "object")
+                self._frame = pd.DataFrame({"value": values})
+        return self._frame
+
+    @property
+    def index(self) -> pd.Index[Any]:
+        """The index of `frame`."""
+        return self.frame.index if self._items is None else pd.RangeIndex(len(self._items))
 
     def name(self, number: int) -> str:
         """Return the name of a row in messages: its label in the index."""
-        (label,) = self.frame.index[[number]].tolist()
+        (label,) = self.index[[number]].tolist()
         return f"Row {label!r}"
 
     def variables(self) -> Iterator[dict[str, Any]]:
@@ -114,25 +130,24 @@ class InputRows:
         for values in self.frame.itertuples(index=False, name=None):
             yield dict(zip(names, values, strict=True))
 
-    def _from_items(self, items: list[Any]) -> pd.DataFrame:
-        """Return the table of a list's items, and keep their values as they are."""
-        items = [item._asdict() if hasattr(item, "_asdict") else item for item in items]
+    def _set_items(self, items: Sequence[Any]) -> None:
+        """Store the items of a list without converting their values."""
+        if any(hasattr(item, "_asdict") for item in items):
+            items = [item._asdict() if hasattr(item, "_asdict") else item for item in items]
         self._items = items
-        mappings = [isinstance(item, Mapping) for item in items]
-        self._are_mappings = bool(items) and all(mappings)
+        mappings = bytes(isinstance(item, Mapping) for item in items)
+        self._are_mappings = bool(mappings) and all(mappings)
         if any(mappings) and not all(mappings):
             first, other = mappings.index(True), mappings.index(False)
             raise UsageError(
-                f"The rows are a mixture: item {first} is a {type(items[first]).__name__}, item "
-                f"{other} is a {type(items[other]).__name__}. Pass only mappings, or none."
+                "The rows mix mappings and other values: item "
+                f"{first} is of type {type(items[first]).__name__}, item {other} of type "
+                f"{type(items[other]).__name__}. Pass rows of one kind."
             )
-        if self._are_mappings:
-            return pd.DataFrame.from_records(items)
-        return pd.DataFrame({"value": pd.Series(items, dtype=None if items else "object")})
 
 
 def _from_arrow(data: Any) -> pd.DataFrame:
-    """Return an Arrow stream as a table whose values keep their types, integers with nulls too."""
+    """Return an Arrow stream as a table with the same types, including integers with nulls."""
     import pyarrow as pa
 
     column = pa.chunked_array(data)
@@ -142,5 +157,10 @@ def _from_arrow(data: Any) -> pd.DataFrame:
         table = pa.Table.from_arrays(columns, names=names)
     else:
         table = pa.table({"value": column})
-    frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
+    # pyarrow cannot select rows of string views, which newer versions of polars send.
+    fields = [
+        field.with_type(pa.large_string()) if pa.types.is_string_view(field.type) else field
+        for field in table.schema
+    ]
+    frame: pd.DataFrame = table.cast(pa.schema(fields)).to_pandas(types_mapper=pd.ArrowDtype)
     return frame

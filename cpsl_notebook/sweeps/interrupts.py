@@ -1,4 +1,4 @@
-"""Interrupts while a sweep runs: the first ends it gracefully, the second at once."""
+"""Interrupts while a sweep runs: the first ends it gracefully, the second immediately."""
 
 from __future__ import annotations
 

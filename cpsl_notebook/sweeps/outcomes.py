@@ -1,4 +1,4 @@
-"""What happened to one request, as plain data that can be pickled and stored."""
+"""The outcome of one request, as plain data that can be pickled and stored."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Self
 __all__ = ["ANSWERED", "FAILED", "RATE_LIMITED", "REFUSED", "UNKNOWN", "Outcome"]
 
 ANSWERED = "answered"
-FAILED = "failed"  # answered with an error; the service may have acted on the request
+FAILED = "failed"  # the service returned an error; it may have acted on the request
 UNKNOWN = "unknown"  # no complete answer; the service may have acted on the request
 REFUSED = "refused"  # never sent, or refused before anything happened: safe to send again
 RATE_LIMITED = "rate-limited"  # 429: safe to send again, later
@@ -17,25 +17,25 @@ RATE_LIMITED = "rate-limited"  # 429: safe to send again, later
 
 @dataclass(slots=True)
 class Outcome:
-    """What happened to one request.
+    """The outcome of one request.
 
     Attributes
     ----------
     kind : str
         One of the constants of this module.
     payload : dict
-        The answer as far as it arrived: ``{"events": [[name, data], …]}`` of a stream, or
+        The part of the answer that arrived: ``{"events": [[name, data], …]}`` of a stream, or
         ``{"whole": {…}}`` of a chat.
     error : str
-        What failed; empty for an answer.
+        The error message; empty for an answer.
     session_id : str
         The session id that the service sent; empty if it sent none.
     first_text_s, total_s : float or None
         Seconds from sending until the first text, and until the end.
     retry_after : float or None
-        Seconds that the service asks to wait; ``None`` if it does not say.
+        Seconds to wait that the service requested; ``None`` if it did not request any.
     attempts : int
-        How many times the row has been sent, in all runs.
+        The number of times that the row has been sent, in all runs.
     """
 
     kind: str = ANSWERED

@@ -1,7 +1,8 @@
-"""What a sweep would send: shown instead of sending it."""
+"""The preview of ``dry_run``: what a sweep would send."""
 
 from __future__ import annotations
 
+from cpsl_notebook.reproducible import is_reproducible
 from cpsl_notebook.sanitize import clean
 from cpsl_notebook.sweeps.sweep_progress import duration
 from cpsl_notebook.sweeps.variants import Requests
@@ -33,11 +34,13 @@ def preview(
     rpm : float or None
         The largest number of requests per minute.
     seconds : float or None
-        How long a reply takes, if it is known.
+        The time for a reply, in seconds, if it is known.
     """
+    if is_reproducible():
+        seconds = None  # it is measured
     each = ASSUMED_SECONDS if seconds is None else seconds
     left = max(len(pending) * each / max_active, len(pending) * 60.0 / rpm if rpm else 0.0)
-    basis = f"assuming {each:.3g} s for a reply" if seconds is None else f"{each:.3g} s for a reply"
+    basis = f"assuming {each:.3g} s per reply" if seconds is None else f"{each:.3g} s per reply"
     answered = len(requests) - len(pending)
     lines = [
         f"Not sent: {len(pending):,} requests to {', '.join(requests.apps)}"
@@ -48,9 +51,7 @@ def preview(
         largest = max(pending, key=lambda position: len(requests.prompt(position).encode()))
         text = requests.prompt(largest)
         size = f"{len(text):,} characters, {len(text.encode()):,} bytes"
-        lines.append(
-            f"The largest prompt is that of row number {requests.place(largest)[0]}: {size}."
-        )
+        lines.append(f"The largest prompt is in row number {requests.place(largest)[0]}: {size}.")
     for position in pending[:_PROMPTS]:
         lines += ["", f"--- row number {requests.place(position)[0]}", requests.prompt(position)]
     return clean("\n".join(lines))

@@ -1,4 +1,4 @@
-"""How many requests of a sweep may be in flight, and when the next one may start."""
+"""The rate limit of a sweep: requests in flight, and when the next one may start."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import random
 
 __all__ = ["LONGEST_PAUSE", "RateLimit"]
 
-LONGEST_PAUSE = 3_600.0  # seconds; a service that asks for a longer pause ends the sweep
-_FIRST_PAUSE = 0.1  # seconds, where the service does not say how long to wait
-_LONGEST_OWN_PAUSE = 30.0  # seconds, where the service does not say how long to wait
-_RECOVERY = 0.5  # requests in flight that each answer adds again after the number was halved
+LONGEST_PAUSE = 3_600.0  # seconds; if a service requests a longer pause, the sweep ends
+_FIRST_PAUSE = 0.1  # seconds, if the service does not specify a delay
+_LONGEST_OWN_PAUSE = 30.0  # seconds, if the service does not specify a delay
+_RECOVERY = 0.5  # requests in flight that each answer adds after the number was halved
 
 
 class RateLimit:
-    """The pace of a sweep: halved when the service limits it, then faster with each answer.
+    """The pace of a sweep: halved at a rate limit, then increased with each answer.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class RateLimit:
 
     @property
     def active(self) -> int:
-        """How many tasks may be in flight now."""
+        """The number of tasks that may be in flight now."""
         return int(self._active)
 
     def started(self, requests: int, now: float) -> None:
@@ -67,11 +67,11 @@ class RateLimit:
         Parameters
         ----------
         sent_at : float
-            When the request was sent: those sent before the sweep slowed down count once.
+            When the request was sent. All requests sent before the sweep slowed down count as one.
         now : float
             The time on the same clock.
         retry_after : float or None
-            Seconds that the service asks to wait, if it said.
+            Seconds to wait that the service requested; ``None`` if it did not request any.
         """
         self.is_free = False
         if sent_at >= self._slowed_at:

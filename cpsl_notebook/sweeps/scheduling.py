@@ -24,7 +24,7 @@ from cpsl_notebook.sweeps.worker import Plan, Task
 __all__ = ["MAX_ATTEMPTS", "Scheduler"]
 
 MAX_ATTEMPTS = 20  # times that a row is sent in one sweep while the service answers 429
-_TICK = 0.25  # seconds between updates of the progress, and checks of rows of another sweep
+_TICK = 0.25  # seconds between progress updates, and between checks of another sweep's rows
 _NOT_RUN = (ImportError, pickle.PicklingError)  # raised by an executor before a task runs
 
 
@@ -57,7 +57,7 @@ class Scheduler:
     runner : Runner
         Where tasks run.
     pace : RateLimit
-        How many run at once.
+        How many tasks run at the same time.
     progress : SweepProgress
         Where progress is shown.
     max_failures : int or None
@@ -68,7 +68,7 @@ class Scheduler:
     stopped : str
         Why the sweep ended early; empty if it did not.
     abandoned : bool
-        Whether rows were left in flight.
+        Whether the sweep ended without waiting for rows in flight.
     failures : int
         The number of rows that failed in this run.
     first_failure : tuple of (int, str) or None
@@ -104,21 +104,21 @@ class Scheduler:
         self._keys = b""
         self._resend: frozenset[int] = frozenset()
         self._waiting: Iterator[tuple[int, ...]] = iter(())
-        self._again: deque[_Active] = deque()  # to be claimed (again) and submitted
+        self._resubmit: deque[_Active] = deque()  # to be claimed (again) and submitted
         self._active: dict[int, _Active] = {}
         self._numbers = itertools.count()
 
     def deliver(self, kind: str, number: Any, content: Any) -> None:
-        """Take a message for the main loop, from any thread."""
+        """Queue a message for the main loop; any thread may call this."""
         self._inbox.put((kind, number, content))
 
     def stop(self) -> None:
-        """Let rows in flight finish and send no more; safe in a signal handler."""
+        """Stop sending rows and wait for those in flight; safe in a signal handler."""
         self.stopped = self.stopped or "Stopped by an interrupt."
         self.deliver("wake", None, None)
 
     def abandon(self) -> None:
-        """Leave rows in flight alone; safe in a signal handler."""
+        """Stop without waiting for rows in flight; safe in a signal handler."""
         self.abandoned = True
         self.deliver("wake", None, None)
 
@@ -154,29 +154,29 @@ class Scheduler:
                 message = self._inbox.get(timeout=_TICK if wait is None else min(wait, _TICK))
             except queue.Empty:
                 continue
-            self._take(*message)
+            self._handle_message(*message)
         if self.abandoned:
-            self._leave_in_flight()
+            self._abandon_in_flight()
 
     def _start_tasks(self) -> float | None:
-        """Start what may start now; return the seconds until more may, ``None`` for no more."""
+        """Start the tasks that may start; return the seconds until the next may, if there is one."""
         if self.stopped:
-            self._recall_tasks()
-            for waiting in self._again:
+            self._cancel_waiting()
+            for waiting in self._resubmit:
                 self._release(waiting.positions if waiting.claimed else ())
-            self._again.clear()
+            self._resubmit.clear()
             return None
         while True:
             now = time.monotonic()
             task = self._next_task(now)
             if task is None:
-                return _TICK if self._again else None
+                return _TICK if self._resubmit else None
             throttled = self._pace.next_start > now
             ready = self._runner.ready if self._pace.is_free else 0
             if throttled or len(self._active) >= self._pace.active + ready:
-                self._again.appendleft(task)
+                self._resubmit.appendleft(task)
                 return max(self._pace.next_start - now, 0.001) if throttled else _TICK
-            self._note("")
+            self._set_note("")
             self._pace.started(len(task.positions), now)
             number = next(self._numbers)
             self._active[number] = task
@@ -186,8 +186,8 @@ class Scheduler:
                 self._store.claim(number, [self._turn(position) for position in task.positions])
 
     def _next_task(self, now: float) -> _Active | None:
-        if self._again and self._again[0].not_before <= now:
-            return self._again.popleft()
+        if self._resubmit and self._resubmit[0].not_before <= now:
+            return self._resubmit.popleft()
         positions = next(self._waiting, None)
         return None if positions is None else _Active(positions)
 
@@ -204,30 +204,30 @@ class Scheduler:
         try:
             future = self._runner.submit(self._plan, Task(name, app, task.session_id, prompts))
         except Exception as error:  # a broken executor, or one that was shut down
-            self._stop_for(f"The executor accepts no more rows ({error}): pass a new one.")
+            self._stop_early(f"The executor cannot run more rows ({error}). Pass a new one.")
             self._release(self._active.pop(number).positions)
             return
         task.future = future
         future.add_done_callback(lambda done: self.deliver("done", number, done))
 
-    def _take(self, kind: str, number: Any, content: Any) -> None:
+    def _handle_message(self, kind: str, number: Any, content: Any) -> None:
         if kind == "claimed":
-            self._take_claim(number, content)
+            self._handle_claim(number, content)
         elif kind == "store failed":
             self._store = None
-            # Claims that are not on disk are not granted; rows in flight may finish.
+            # Claims that are not on disk are refused; rows in flight may finish.
             for unsent in [key for key, task in self._active.items() if task.future is None]:
                 del self._active[unsent]
-            self._stop_for(f"The store could not be written: {content}")
+            self._stop_early(f"The store could not be written: {content}")
         elif kind == "done" and number in self._active:
-            self._take_outcomes(self._active.pop(number), content)
+            self._handle_outcomes(self._active.pop(number), content)
 
-    def _take_claim(self, number: int, claim: Claim) -> None:
+    def _handle_claim(self, number: int, claim: Claim) -> None:
         task = self._active.pop(number)
         if claim.elsewhere:
             task.not_before = time.monotonic() + _TICK
-            self._again.append(task)
-            self._note("waiting for another sweep that uses this store")
+            self._resubmit.append(task)
+            self._set_note("waiting for another sweep that uses this store")
             return
         for position, outcome in zip(task.positions, claim.known, strict=False):
             status = self._answers.set(position, outcome)
@@ -235,7 +235,7 @@ class Scheduler:
             task.session_id = outcome.session_id or task.session_id
         rest = task.positions[len(claim.known) :]
         task.positions, unsent = rest[: len(claim.attempts)], rest[len(claim.attempts) :]
-        self._leave(unsent)
+        self._skip(unsent)
         for position, attempts in zip(task.positions, claim.attempts, strict=True):
             self._answers.attempts[position] = max(self._answers.attempts[position], attempts)
         task.claimed = True
@@ -245,27 +245,27 @@ class Scheduler:
             self._active[number] = task
             self._submit(number, task)
 
-    def _take_outcomes(self, task: _Active, future: Future[Any]) -> None:
+    def _handle_outcomes(self, task: _Active, future: Future[Any]) -> None:
         try:
             outcomes = future.result()
-        except CancelledError:  # it was recalled, or the caller cancelled it
+        except CancelledError:  # this loop or the caller cancelled it
             outcomes = [Outcome(UNKNOWN, error="The executor cancelled this row.")]
         except Exception as error:
             kind = REFUSED if isinstance(error, _NOT_RUN) else UNKNOWN
             described = f"{type(error).__name__}: {' '.join(str(error).split())}"
             outcomes = [Outcome(kind, error=described) for _ in task.positions]
             if isinstance(error, BrokenExecutor):
-                self._stop_for(f"The executor is broken ({described}): pass a new one.")
+                self._stop_early(f"The executor is broken ({described}). Pass a new one.")
         now = time.monotonic()
         flight = (now - task.submitted_at) / len(outcomes)
         for position, outcome in zip(task.positions, outcomes, strict=False):
             self._answers.attempts[position] += 1
             outcome.attempts = self._answers.attempts[position]
-            if outcome.kind == RATE_LIMITED and self._send_later(task, position, outcome, now):
+            if outcome.kind == RATE_LIMITED and self._retry_later(task, position, outcome, now):
                 return
             self._finish(position, outcome, flight)
             task.session_id = outcome.session_id or task.session_id
-        self._leave(task.positions[len(outcomes) :])
+        self._skip(task.positions[len(outcomes) :])
 
     def _finish(self, position: int, outcome: Outcome, flight: float) -> None:
         if self._store is not None:
@@ -273,7 +273,7 @@ class Scheduler:
         status = self._answers.set(position, outcome)
         failed = status in ("error", "unknown")
         took = flight if outcome.total_s is None else outcome.total_s
-        # In our own pool, a row waits only to keep a thread busy, so its wait does not count.
+        # In our own pool, rows are queued to keep the threads busy, so the wait does not count.
         self._progress.finished(failed, took, took if self._runner.owns_pool else flight)
         if outcome.kind != RATE_LIMITED:
             self._pace.answered()
@@ -282,40 +282,40 @@ class Scheduler:
             if self.first_failure is None:
                 self.first_failure = position, outcome.error
             if self.failures == self._max_failures:
-                self._stop_for(f"Stopped after {self.failures:,} failed rows.")
+                self._stop_early(f"Stopped after {self.failures:,} failed rows.")
 
-    def _send_later(self, task: _Active, position: int, outcome: Outcome, now: float) -> bool:
-        """Slow down after a 429; return whether the row, and those after it, will be sent again."""
+    def _retry_later(self, task: _Active, position: int, outcome: Outcome, now: float) -> bool:
+        """Slow down after a 429; return whether the row and those after it will be retried."""
         self._pace.limited(task.submitted_at, now, outcome.retry_after)
         self._progress.paused = True
         pause = self._pace.next_start - now
         if pause > LONGEST_PAUSE:
-            self._stop_for(f"The service asks to wait for {duration(pause)}.")
+            self._stop_early(f"The service requested a pause of {duration(pause)}.")
         if task.tries + 1 >= MAX_ATTEMPTS:
             return False
-        self._note(f"rate limited, waiting {duration(pause)}" if pause >= 1 else "rate limited")
+        self._set_note(f"rate limited, waiting {duration(pause)}" if pause >= 1 else "rate limited")
         if self._store is not None:
             self._store.record(self._key(position), outcome)
         rest = task.positions[task.positions.index(position) :]
         self._release(rest[1:])
-        self._again.appendleft(_Active(rest, task.session_id, task.tries + 1))
-        self._recall_tasks()
+        self._resubmit.appendleft(_Active(rest, task.session_id, task.tries + 1))
+        self._cancel_waiting()
         return True
 
-    def _recall_tasks(self) -> None:
-        """Take back tasks that wait in our own pool; they keep their claims."""
+    def _cancel_waiting(self) -> None:
+        """Cancel tasks that wait in our own pool; their claims are kept unless the sweep stops."""
         for number, task in list(self._active.items()):
-            if task.future is not None and self._runner.recall(task.future):
+            if task.future is not None and self._runner.cancel_waiting(task.future):
                 del self._active[number]
                 if self.stopped:
                     self._release(task.positions)
                 else:
                     task.future = None
-                    self._again.append(task)
+                    self._resubmit.append(task)
 
-    def _leave_in_flight(self) -> None:
-        """Give up rows in flight; whether they are answered will not be known."""
-        self._recall_tasks()
+    def _abandon_in_flight(self) -> None:
+        """Mark rows in flight as unknown, because their answers are no longer awaited."""
+        self._cancel_waiting()
         for task in self._active.values():
             for position in task.positions if task.future is not None else ():
                 self._answers.attempts[position] += 1
@@ -323,22 +323,22 @@ class Scheduler:
                 outcome.attempts = self._answers.attempts[position]
                 self._answers.set(position, outcome)
 
-    def _leave(self, positions: tuple[int, ...]) -> None:
-        """Leave the rest of a conversation unsent after a turn that was not answered."""
+    def _skip(self, positions: tuple[int, ...]) -> None:
+        """Skip the rest of a conversation after a turn that was not answered."""
         self._release(positions)
         for position in positions:
             self._answers.stop(position, "An earlier row of this session was not answered.")
 
     def _release(self, positions: tuple[int, ...]) -> None:
-        """Give up the claims of rows that were not sent."""
+        """Release the claims of rows that were not sent."""
         if self._store is not None and positions:
             self._store.release([self._key(position) for position in positions])
 
     def _key(self, position: int) -> bytes:
         return self._keys[KEY_BYTES * position : KEY_BYTES * (position + 1)]
 
-    def _stop_for(self, reason: str) -> None:
+    def _stop_early(self, reason: str) -> None:
         self.stopped = self.stopped or reason
 
-    def _note(self, text: str) -> None:
+    def _set_note(self, text: str) -> None:
         self._progress.note = text

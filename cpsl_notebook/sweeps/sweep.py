@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import statistics
 import uuid
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
@@ -17,6 +16,7 @@ from IPython.core.getipython import get_ipython
 from cpsl_notebook.client import Client
 from cpsl_notebook.cpsl_package import takes
 from cpsl_notebook.errors import UserError
+from cpsl_notebook.reproducible import warn
 from cpsl_notebook.sweeps.answer_frame import Answers, Form, check_names
 from cpsl_notebook.sweeps.answer_store import AnswerStore, store_path, stored_outcomes
 from cpsl_notebook.sweeps.arguments import check_arguments
@@ -82,28 +82,28 @@ def sweep(
     """Send one prompt for each row of a table, and return the answers as a DataFrame.
 
     Every prompt is filled before the first one is sent. Rows run at the same time; each has its own
-    conversation unless *session* groups them. A row is sent once: it is repeated only after a 429,
-    and never if the service may have acted on it.
+    conversation unless *session* groups them. Each row is sent once: it is retried only after a
+    429, and never if the service may have acted on it.
 
-    An interrupt lets the rows in flight finish, sends no more, and returns the answers so far. A
-    second interrupt leaves the rows in flight behind, as ``unknown``.
+    After an interrupt, no more rows are sent, those in flight finish, and the answers so far are
+    returned. After a second interrupt, rows in flight are not awaited and become ``unknown``.
 
     Parameters
     ----------
     data : DataFrame, Series, Arrow stream or iterable
         The rows. Columns whose names are identifiers are variables of the prompt and take
-        precedence over others; ``row["First name"]`` gives any column. The values of a Series and
+        precedence over others; ``row["First name"]`` is any column. The values of a Series and
         the items of an iterable are called ``value``; items that are mappings are rows. A missing
-        value in a prompt is an error; a conversion, as in ``{{ n!s }}``, sends it as a word.
+        value in a prompt is an error; a conversion, as in ``{{ n!s }}``, sends it as text.
     prompt : str, list of str or dict of str
-        The prompt with its ``{{ }}``. Several prompts give an answer for each; the column
-        ``variant`` has the place in the list or the key.
+        The prompt with its ``{{ }}``. With several prompts, each row is sent with each of them; the
+        column ``variant`` has the position in the list or the key.
     app : str or list of str, optional
-        Name or id; by default that of ``%capsule use``, or the only one in use. Several apps give
-        an answer for each; the column ``app`` has the name.
+        Name or id; by default, the app of ``%capsule use`` or the only one in use. With several
+        apps, each row is sent to each of them; the column ``app`` has the name.
     session : str, optional
         A column: rows with the same value are the turns of one conversation, in their order, and
-        run as one task. A row with a missing value has its own.
+        run as one task. A row with a missing value has its own conversation.
     json, table : bool
         Parse the answers into columns: the keys of a JSON object (anything else is the column
         ``value``), or the columns of the only table. If a table has several rows, cells are lists,
@@ -111,23 +111,23 @@ def sweep(
     repeat : int
         Send each prompt this many times; the column ``repeat`` counts from 0.
     keep : bool
-        Put the columns of the input in front of the answers.
+        Whether to include the columns of the input, before those of the answers.
     prefix : str
-        Put this in front of the names of the answers' columns.
+        The prefix of the names of the answers' columns.
     store : str or Path, optional
-        A SQLite file that records each row before it is sent and when it is answered. A sweep with
+        A SQLite file that records each row before it is sent and after it is answered. A sweep with
         the same file sends only rows that are new: the key is the workspace, the app, the filled
-        prompt, the conversation with its earlier prompts, and the occurrence among equal rows.
+        prompt, the conversation with its earlier prompts, and the number of equal rows before it.
         Prompts and replies are in this file; its folder must exist. Several sweeps may use it at the
         same time.
     resend_unknown : bool
-        Send rows again that the service may have acted on without a complete answer: those
-        ``unknown``, and errors that the service answered with.
+        Whether to resend rows that the service may have acted on without a complete answer: rows
+        that are ``unknown``, and rows for which the service returned an error.
     resend_unparsed : bool
-        Send rows again whose answer in the store cannot be parsed.
+        Whether to resend rows whose answer in the store cannot be parsed.
     executor : concurrent.futures.Executor, optional
-        Where to send from, such as a ``ProcessPoolExecutor`` or, of a Dask client,
-        ``client.get_executor()``; by default a thread pool. It is not shut down. The clients of
+        Where the rows run, such as a ``ProcessPoolExecutor``, or ``client.get_executor()`` of a
+        Dask client; by default a thread pool. It is not shut down. The clients of
         other processes use the credentials of those processes.
     max_active : int
         The number of tasks in flight; for an executor, use its number of workers.
@@ -138,15 +138,15 @@ def sweep(
     max_failures : int, optional
         The number of failed rows after which no more are sent.
     stream : bool
-        Whether replies are streamed, which tells the time of the first text.
+        Whether replies are streamed, which is needed to measure the time of the first text.
     timeout : float, optional
         The read timeout of each request, in seconds.
     client : cpsl_notebook.Client or cpsl.Client, optional
-        The client to use; by default that of this notebook.
+        The client to use; by default the notebook's client.
     send_token : bool
         Include the token in the client that is sent to other processes.
     namespace : mapping, optional
-        The other variables of the prompt; by default those of this notebook.
+        The other variables of the prompt; by default the notebook's variables.
     raw : bool
         Send ``{{ }}`` unchanged. Otherwise, double braces without an expression are an error.
     progress : bool
@@ -158,14 +158,19 @@ def sweep(
     -------
     pandas.DataFrame
         A row for each input row and variant, in the order and with the index of the input. Columns:
-        ``variant``, ``app`` and ``repeat`` as far as they vary, ``prompt``, ``reply``, ``error``,
+        ``variant``, ``app`` and ``repeat``, if there are several, ``prompt``, ``reply``, ``error``,
         ``session_id`` and ``request_id`` (string), ``status`` (category), ``attempts`` (int64),
         ``first_text_s`` and ``total_s`` (Float64, seconds).
 
-        ``status`` is ``ok``; ``error``: the row was refused, or answered with an error;
-        ``unparsed``: the answer is in ``reply`` but not in the form asked for; ``stopped``: not
-        sent; ``unknown``: sent without a complete answer, so the service may have acted on it. With
-        a store, the next sweep sends rows again that are ``stopped``, and those with an ``error``
+        ``status`` is one of:
+
+        - ``ok``.
+        - ``error``: the row was refused, or the service returned an error.
+        - ``unparsed``: the answer, in ``reply``, is not the JSON or table that was requested.
+        - ``stopped``: not sent.
+        - ``unknown``: sent without a complete answer, so the service may have acted on it.
+
+        With a store, the next sweep resends rows that are ``stopped``, and rows with an ``error``
         that the service cannot have acted on.
 
     Raises
@@ -176,7 +181,7 @@ def sweep(
         A prompt cannot be filled or a value in it is missing, an app does not exist, or the store
         cannot be used. Nothing has been sent.
     SweepError
-        A row failed and *on_error* is ``"raise"``; its ``answers`` are those so far.
+        A row failed and *on_error* is ``"raise"``; its ``answers`` are the answers so far.
 
     Warns
     -----
@@ -249,7 +254,7 @@ def sweep(
     answers = Answers(len(requests), form)
     show = SweepProgress(len(requests), max_active, rpm, shown=progress and not dry_run)
     with contextlib.closing(show):
-        keys = b"" if path is None else b"".join(requests.keys(connected.scope))
+        keys = b"" if path is None else requests.keys(connected.scope)
         settled, resend = _known(
             answers,
             show,
@@ -261,7 +266,7 @@ def sweep(
         )
         if dry_run:
             pending = [position for position, known in enumerate(settled) if not known]
-            seconds = _usual_seconds(answers, apps)
+            seconds = _estimate_seconds(answers, apps)
             text = preview(requests, pending, max_active=max_active, rpm=rpm, seconds=seconds)
             print(text)  # noqa: T201
             return None
@@ -294,7 +299,7 @@ def sweep(
         raise error
     if reason:
         unsent = int((frame[f"{prefix}status"] == "stopped").sum())
-        warnings.warn(f"{reason} {unsent:,} rows were not sent.", stacklevel=2)
+        warn(f"{reason} {unsent:,} rows were not sent.", stacklevel=2)
     return frame
 
 
@@ -324,7 +329,7 @@ def _known(
     resend_unknown: bool,
     again: bool,
 ) -> tuple[bytearray, frozenset[int]]:
-    """Take the answers that the store has; return which requests are done, and which to send again."""
+    """Load the answers in the store; return which requests are done, and which to resend."""
     settled = bytearray(len(requests))
     resend = set()
     if path is None:
@@ -361,7 +366,7 @@ def _send(
     stream: bool,
     timeout: float | None,
 ) -> tuple[str, tuple[int, str] | None]:
-    """Send the remaining requests; return why it ended early, and the first failure."""
+    """Send the remaining requests; return why the sweep ended early, and the first failure."""
     options: tuple[tuple[str, Any], ...] = ()
     if timeout is not None:
         if not takes(client.core.stream if stream else client.core.chat, "timeout"):
@@ -388,21 +393,21 @@ def _send(
     finally:
         runner.close(plan, abandon=scheduler.abandoned)
         if database is not None:
-            # A store that failed has stopped the sweep, whose answers must not be lost.
+            # A store that failed has stopped the sweep, but its answers must not be lost.
             with contextlib.suppress(UserError):
                 database.close()
     return scheduler.stopped, scheduler.first_failure
 
 
 def _app_id(client: Client, app: str) -> str:
-    """Return an app's id; look it up before anything is sent, so that a wrong name is found early."""
+    """Return an app's id; look it up before anything is sent, to report a wrong name early."""
     if len(app) == 36 and app.count("-") == 4:
         return client.reference(app)
     return str(client.get_app(app).get("id") or client.reference(app))
 
 
-def _usual_seconds(answers: Answers, apps: list[str]) -> float | None:
-    """Return how long a reply takes: those in the store, else those of this notebook."""
+def _estimate_seconds(answers: Answers, apps: list[str]) -> float | None:
+    """Return the time for a reply, from the replies in the store or else in this notebook."""
     seconds = answers.seconds()
     if not seconds:
         with contextlib.suppress(RuntimeError, UserError):

@@ -9,12 +9,15 @@ from typing import Any
 from tqdm import tqdm
 
 from cpsl_notebook.front_end import front_end
+from cpsl_notebook.reproducible import is_reproducible
 
 __all__ = ["SweepProgress", "duration"]
 
 LINE_INTERVAL = 60.0  # seconds between lines of text
 _BAR_INTERVAL = 0.1  # seconds between updates of the bar
-_QUEUED = 1.2  # a row in flight this many times longer than its request has waited for a worker
+_QUEUED = (
+    1.2  # above this ratio of time in flight to time of the request, a row waited for a worker
+)
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} rows{postfix}"
 
 
@@ -51,7 +54,7 @@ class SweepProgress:
         self._rpm = rpm
         self._sent = 0  # rows that were sent and have their outcome
         self._took = self._flights = (
-            0.0  # seconds for their requests, and since they were submitted
+            0.0  # seconds that their requests took, and since they were submitted
         )
         self._began = self._shown_at = self._line_at = time.monotonic()
         where = front_end()
@@ -65,12 +68,12 @@ class SweepProgress:
         )
 
     def known(self, failed: bool) -> None:
-        """Count a row whose outcome was known before."""
+        """Count a row whose outcome was already known."""
         self.done += 1
         self.failed += failed
 
     def start(self) -> None:
-        """Start the clock: rows are sent from now on."""
+        """Start the clock when the first rows are sent."""
         self._began = time.monotonic()
 
     def finished(self, failed: bool, took: float, flight: float) -> None:
@@ -83,7 +86,7 @@ class SweepProgress:
         took : float
             Seconds that its request took.
         flight : float
-            Seconds since it was submitted, with the time for which it waited for a worker.
+            Seconds since it was submitted, including the wait for a worker.
         """
         self.known(failed)
         self._sent += 1
@@ -109,9 +112,9 @@ class SweepProgress:
 
     @property
     def text(self) -> str:
-        """The numbers as text."""
+        """The numbers as text; without times if outputs are reproducible."""
         parts = [f"{self.failed:,} failed"] if self.failed else []
-        if self._sent:
+        if self._sent and not is_reproducible():
             parts += [f"{self.rate:.3g} rows/s", f"{duration(self.seconds_left or 0.0)} left"]
         return ", ".join([*parts, *([self.note] if self.note else [])])
 
@@ -120,7 +123,7 @@ class SweepProgress:
         now = time.monotonic()
         if self._bar is not None and now - self._shown_at >= _BAR_INTERVAL:
             self._shown_at = now
-            self._paint(self._bar)
+            self._draw(self._bar)
         if self._lines and now - self._line_at >= LINE_INTERVAL:
             self._line_at = now
             print(  # noqa: T201
@@ -130,12 +133,12 @@ class SweepProgress:
             )
 
     def close(self) -> None:
-        """Show the final numbers and close the bar, which otherwise moves later bars down."""
+        """Show the final numbers and close the bar; an open bar would move later bars down."""
         if self._bar is not None:
-            self._paint(self._bar)
+            self._draw(self._bar)
             self._bar.close()
 
-    def _paint(self, bar: Any) -> None:
+    def _draw(self, bar: Any) -> None:
         bar.set_postfix_str(self.text, refresh=False)
         bar.n = self.done
         bar.refresh()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from cpsl_notebook.errors import UsageError
+from cpsl_notebook.sweeps.texts import Texts
 
 __all__ = ["KEY_BYTES", "Requests", "named_prompts"]
 
@@ -52,21 +55,21 @@ def named_prompts(prompt: Prompts) -> dict[Any, str]:
 
 @dataclass(frozen=True)
 class Requests:
-    """What a sweep sends, by position: input rows in their order, and within a row its variants.
+    """The requests of a sweep, by position: the input rows in order, and the variants of each row.
 
     Attributes
     ----------
-    prompts : list of list of str
+    prompts : list of Texts
         For each variant of the prompt, the filled prompt of each input row.
     apps : list of str
         The apps, as the caller named them.
     repeat : int
-        How many times each prompt is sent to each app.
+        The number of times each prompt is sent to each app.
     sessions : list or None
-        For each input row, the conversation that it belongs to; ``None`` for a row with its own.
+        For each input row, its conversation; ``None`` for a row with its own conversation.
     """
 
-    prompts: list[list[str]]
+    prompts: list[Texts]
     apps: list[str]
     repeat: int = 1
     sessions: list[Any] | None = None
@@ -89,7 +92,7 @@ class Requests:
     def prompt(self, position: int) -> str:
         """Return the text of a request."""
         row, variant, _, _ = self.place(position)
-        return self.prompts[variant][row]
+        return self.prompts[variant][row] or ""
 
     def app(self, position: int) -> int:
         """Return the number of a request's app."""
@@ -105,25 +108,24 @@ class Requests:
             groups[self._conversation(position)].append(position)
         yield from map(tuple, groups.values())
 
-    def keys(self, scope: str) -> Iterator[bytes]:
-        """Return the identity of each request in a store.
+    def keys(self, scope: str) -> bytes:
+        """Return the identity of each request in a store, `KEY_BYTES` long, one after the other.
 
-        It is made of the workspace, the app, the filled prompt, the conversation with its earlier
-        prompts, and the occurrence among requests that are equal in all of these. So it does not
-        depend on the order of the rows, or on rows that are added or removed.
+        It is a hash of the workspace, the app, the filled prompt, the conversation with its earlier
+        prompts, and the number of equal requests before it. It does not depend on the order of the
+        rows, or on other rows that are added or removed.
 
         Parameters
         ----------
         scope : str
             The workspace.
         """
-        occurrences: Counter[bytes] = Counter()
+        contents = bytearray()
         earlier: dict[Any, bytes] = {}
-        kinds = itertools.product(range(len(self.prompts)), self.apps, range(self.repeat))
-        for (row, session), (variant, app, repetition) in itertools.product(
-            enumerate(self.sessions or itertools.repeat(None, len(self.prompts[0]))), list(kinds)
-        ):
-            parts = [scope, app, self.prompts[variant][row]]
+        for position in range(len(self)):
+            row, variant, app, repetition = self.place(position)
+            session = None if self.sessions is None else self.sessions[row]
+            parts = [scope, self.apps[app], self.prompts[variant][row]]
             if session is None:
                 own = _digest(json.dumps(parts).encode())
             else:
@@ -131,9 +133,12 @@ class Requests:
                 before = earlier.get(conversation, b"").hex()
                 own = _digest(json.dumps([*parts, str(session), before]).encode())
                 earlier[conversation] = own
-            occurrence = occurrences[own]
-            occurrences[own] = occurrence + 1
-            yield _digest(own + occurrence.to_bytes(8))
+            contents += own
+        keys = bytearray()
+        for position, occurrence in enumerate(_occurrences(contents)):
+            content = contents[KEY_BYTES * position : KEY_BYTES * (position + 1)]
+            keys += _digest(content + int(occurrence).to_bytes(8))
+        return bytes(keys)
 
     def _conversation(self, position: int) -> Any:
         row, variant, app, repetition = self.place(position)
@@ -143,5 +148,17 @@ class Requests:
         return session, variant, app, repetition
 
 
-def _digest(data: bytes) -> bytes:
+def _occurrences(digests: bytes | bytearray) -> npt.NDArray[np.int64]:
+    """Return the number of equal digests before each digest."""
+    halves = np.frombuffer(digests, np.uint64).reshape(-1, 2)
+    order = np.lexsort((halves[:, 1], halves[:, 0]))  # stable, so equal ones keep their order
+    new = np.ones(len(order), bool)
+    new[1:] = (halves[order[1:]] != halves[order[:-1]]).any(axis=1)
+    places = np.arange(len(order))
+    counts = np.empty_like(places)
+    counts[order] = places - np.maximum.accumulate(np.where(new, places, 0))
+    return counts
+
+
+def _digest(data: bytes | bytearray) -> bytes:
     return hashlib.blake2b(data, digest_size=KEY_BYTES).digest()

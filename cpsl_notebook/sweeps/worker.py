@@ -1,4 +1,4 @@
-"""Sending the rows of one task: what runs in a worker thread or process, or on a cluster.
+"""Sending the rows of one task: the code that runs in a worker thread or process, or on a cluster.
 
 This module imports neither IPython nor pandas, so that worker processes start fast.
 """
@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from cpsl_notebook.cpsl_package import make_client
+from cpsl_notebook.recordings.callers import calling
 from cpsl_notebook.sweeps.dask_claims import claim
 from cpsl_notebook.sweeps.outcomes import (
     ANSWERED,
@@ -31,14 +32,16 @@ __all__ = ["MAX_URL_BYTES", "Plan", "Task", "run_task"]
 MAX_URL_BYTES = 7_000  # of the encoded prompt; a stream sends it in its URL, longer ones use chat
 _WORKER_DIED = "This row was on a worker that died; it may have been sent."
 _NO_SESSION = "The service sent no session id, so the conversation cannot continue."
-_SEND_TOKEN = "Or pass send_token=True to sweep(), which sends its own token to the workers."  # noqa: S105
+_SEND_TOKEN = (
+    "Or pass send_token=True to sweep(), to send the token of this process to the workers."  # noqa: S105
+)
 _NOT_SENT = {"CredentialsError", "TLSError", "InvalidRequestError", "AppNotFoundError"}
 _ANSWERED_BADLY = {"GatewayError", "ProtocolError", "TooLargeError"}
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What all tasks of a run share.
+    """The data that all tasks of a run share.
 
     Attributes
     ----------
@@ -69,7 +72,7 @@ class Task:
     Attributes
     ----------
     name : str
-        Its name, unique in the run; sending a row again needs another name.
+        Its name, unique in the run; a resent row needs a new name.
     app : str
         The app's id.
     session_id : str
@@ -110,8 +113,10 @@ def run_task(plan: Plan, task: Task) -> list[Outcome]:
         return [Outcome(REFUSED, error=_described(error, plan))]
     outcomes: list[Outcome] = []
     session_id = task.session_id
+    row = f"row {task.name.partition('-')[0]}"
     for prompt in task.prompts:
-        outcome = _ask(client, plan, task.app, prompt, session_id)
+        with calling(row, plan.run):
+            outcome = _ask(client, plan, task.app, prompt, session_id)
         outcomes.append(outcome)
         if outcome.kind != ANSWERED:
             break
@@ -179,7 +184,7 @@ def _flush(pieces: list[str], events: list[list[Any]]) -> None:
 
 
 def _classify(error: BaseException) -> tuple[str, float | None]:
-    """Return the kind of an outcome that ended with an error, and the seconds to wait if limited."""
+    """Return the kind of the outcome for an error, and the seconds to wait if rate-limited."""
     kinds = {kind.__name__ for kind in type(error).__mro__}
     status = _status(error)
     if status == 429:
@@ -194,7 +199,7 @@ def _classify(error: BaseException) -> tuple[str, float | None]:
 
 
 def _status(error: BaseException) -> int | None:
-    """Return the HTTP status of an error; an error of the official SDK has it in its cause."""
+    """Return the HTTP status of an error; errors of the official SDK have it in their cause."""
     for found in (error, error.__cause__):
         for name in ("status", "code"):
             value = getattr(found, name, None)
@@ -232,7 +237,7 @@ def _client(pickled: bytes | None, gateway_url: str) -> Any:
 
 
 def _ignore_interrupts() -> None:
-    """Let rows in flight finish: Ctrl-C reaches every process of a terminal's or kernel's group."""
+    """Ignore Ctrl-C, which reaches every process of the group, so that rows in flight finish."""
     in_worker_process = multiprocessing.parent_process() is not None
     if in_worker_process and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)

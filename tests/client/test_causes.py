@@ -8,6 +8,7 @@ import subprocess
 import sys
 import traceback
 
+import grpc
 import pytest
 import trustme
 from gateway import (
@@ -17,9 +18,13 @@ from gateway import (
     GrpcGateway,
     Proxy,
     SocksProxy,
+    answer,
+    cut,
     dropped,
     failed,
     rate_limited,
+    streamed,
+    words,
 )
 
 import cpsl
@@ -64,6 +69,25 @@ def test_refused_connection_is_named():
     assert error.sent is False
 
 
+def test_reset_connection_is_the_cause():
+    with Gateway() as gateway:
+        gateway.on("chat", dropped(resets=True))
+        error = failure(cpsl.CannotConnectError, gateway.url)
+        assert isinstance(error.__cause__, ConnectionResetError)
+        assert error.sent is True
+
+
+@pytest.mark.parametrize("resets", [False, True])
+def test_cause_of_an_interrupted_stream_is_kept(resets):
+    with Gateway() as gateway, cpsl.Client(TOKEN, gateway.url) as client:
+        gateway.on("stream", cut(streamed(*words("one", "two")), after=-5, resets=resets))
+        with pytest.raises(cpsl.StreamInterrupted) as caught:
+            list(client.stream(APP, "hello"))
+    cause = caught.value.__cause__
+    assert cause.__traceback__ is None
+    assert "reset by peer" in str(cause) if resets else type(cause) is Exception
+
+
 def test_unknown_host_is_named(monkeypatch):
     def getaddrinfo(*args, **kwargs):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -99,19 +123,39 @@ def test_proxy_that_fails_is_named(monkeypatch):
 def test_proxy_that_refuses_grpc_is_named(monkeypatch):
     with Proxy(status=407) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
-        client = cpsl.Client(TOKEN, "https://gateway.example", max_retries=0)
-        with pytest.raises(cpsl.CannotConnectError, match="407") as caught:
+        client = cpsl.Client(TOKEN, "https://gateway.example")
+        with pytest.raises(cpsl.CannotConnectError, match="to HTTPS_PROXY, as in") as caught:
             client.list_apps()
     assert caught.value.status == 407
+    assert "407" in caught.value.detail
+    assert "407" in str(caught.value.__cause__)
 
 
-def test_407_of_a_forwarding_proxy_is_a_connection_error():
-    with Gateway() as gateway:
-        gateway.on("chat", failed(407))
-        error = failure(cpsl.CannotConnectError, gateway.url)
-        assert gateway.count("chat") == 1
-    assert error.status == 407
-    assert "HTTPS_PROXY" in str(error)
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+@pytest.mark.parametrize("call", ["chat", "stream"])
+def test_forwarding_proxy_that_asks_for_a_password_is_named(monkeypatch, variable, call):
+    with Gateway() as proxy:  # it receives whole URLs, as a proxy does
+        monkeypatch.setenv(variable, proxy.url)
+        proxy.on(call, answer(b"<html>", status=407, Content_Type="text/html"))
+        client = cpsl.Client(TOKEN, "http://gateway.example", allow_insecure=True)
+        with client, pytest.raises(cpsl.CannotConnectError) as caught:
+            list(getattr(client, call)(APP, "hello"))
+        assert proxy.count(call) == 1
+        assert proxy.requests[0].headers["Host"] == "gateway.example"
+    error = caught.value
+    assert f"user and password to {variable.upper()}, as in" in str(error)
+    assert (error.status, error.detail) == (407, "Proxy Authentication Required")
+    assert str(error.__cause__) == "407 Proxy Authentication Required"
+    assert error.sent is False
+
+
+def test_407_with_a_message_of_the_proxy_repeats_it(monkeypatch):
+    with Gateway() as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        proxy.on("chat", failed(407, "ask the helpdesk"))
+        error = failure(cpsl.CannotConnectError, "http://gateway.example", allow_insecure=True)
+    assert error.detail == "ask the helpdesk"
+    assert "(407 ask the helpdesk)" in str(error)
 
 
 def test_socks_proxy_without_pysocks_is_named(monkeypatch):
@@ -149,6 +193,31 @@ def test_required_client_certificate_is_named(authority, version):
     assert "client certificate" in str(error)
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_required_client_certificate_is_named_for_grpc(authority, monkeypatch, version):
+    with Gateway(authority) as gateway, Proxy(gateway.port) as proxy:
+        gateway._context.verify_mode = ssl.CERT_REQUIRED
+        gateway._context.maximum_version = version
+        gateway._context.set_alpn_protocols(["h2"])
+        authority.configure_trust(gateway._context)
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        with pytest.raises(cpsl.TLSError, match="client certificate") as caught:
+            cpsl.Client(TOKEN, "https://gateway.example").list_apps()
+        assert proxy.accepted == 1
+    assert caught.value.detail in str(caught.value.__cause__)
+
+
+def test_untrusted_certificate_is_named_for_grpc(authority, monkeypatch):
+    grpc_gateway = GrpcGateway()
+    with (
+        grpc_gateway.serving(trustme.CA()),
+        Proxy(int(grpc_gateway.target.split(":")[1])) as proxy,
+    ):
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        with pytest.raises(cpsl.TLSError, match="CERTIFICATE_VERIFY_FAILED"):
+            cpsl.Client(TOKEN, "https://gateway.example").list_apps()
+
+
 @pytest.mark.parametrize("content", ["", "nonsense", "-----BEGIN CERTIFICATE-----\nx\n"])
 def test_damaged_ca_file_is_named(monkeypatch, tmp_path, content):
     (tmp_path / "broken.pem").write_text(content)
@@ -156,7 +225,9 @@ def test_damaged_ca_file_is_named(monkeypatch, tmp_path, content):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "broken.pem"))
     error = failure(cpsl.TLSError)
-    assert f"SSL_CERT_FILE is {tmp_path / 'broken.pem'}, which has no valid cert" in str(error)
+    assert f"SSL_CERT_FILE is set to {tmp_path / 'broken.pem'}, which has no valid cert" in str(
+        error
+    )
     with pytest.raises(cpsl.TLSError, match="no valid certificates"):
         cpsl.Client(TOKEN, "https://gateway.example").list_apps()
 
@@ -170,6 +241,20 @@ def test_grpc_error_names_its_cause():
     with pytest.raises(cpsl.CannotConnectError, match="Connection refused") as caught:
         client.list_apps()
     assert "Connection refused" in caught.value.detail
+    cause = caught.value.__cause__
+    assert isinstance(cause, grpc.RpcError)
+    assert str(cause).startswith("UNAVAILABLE: ")
+    assert "Connection refused" in str(cause)
+    assert cause.__traceback__ is None
+
+
+def test_cause_of_a_grpc_error_does_not_show_the_token():
+    answers = GrpcGateway([grpc.StatusCode.UNAVAILABLE], details=f"bad token {TOKEN}")
+    with answers.serving() as gateway:
+        client = cpsl.Client(TOKEN, "http://127.0.0.1:9", grpc_target=gateway.target, max_retries=0)
+        with pytest.raises(cpsl.CannotConnectError) as caught:
+            client.list_apps()
+    assert str(caught.value.__cause__) == "UNAVAILABLE: bad token [token]"
 
 
 @pytest.mark.parametrize("verbosity", [None, "DEBUG"])

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+import tomllib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from gateway import Gateway, answer, dropped, failed
 from terminal import Terminal
 
 import cpsl
+from cpsl import smoke
 from cpsl.__main__ import main
 from cpsl.cli import parse
 from cpsl.cli_output import _width, print_table
@@ -150,42 +152,104 @@ def test_help_command_shows_the_same_as_the_option(capsys):
     assert "invalid choice" in capsys.readouterr().err
 
 
-def completions(script, *words):
-    """Return what bash completes after these words."""
-    line = shlex.join(["cpsl", *words])
-    probe = f"""
-        source /dev/stdin <<'END'
-{script}
-END
-        COMP_WORDS=({line}) COMP_CWORD={len(words)}
-        _cpsl && echo "${{COMPREPLY[@]}}"
-    """
-    return subprocess.run(["bash", "-c", probe], capture_output=True, text=True).stdout.split()
+SHELLS = {
+    "bash": ["bash", "--noprofile", "--norc", "-i"],
+    "zsh": ["zsh", "-f", "-i"],
+    "fish": ["fish", "--no-config", "-i"],
+}
+IN_SHELL = "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])"
+# Functions in place of the command, which write its arguments to a file.
+WRITE = "cpsl() { printf '%s\\n' \"$@\" > {file}; printf 'do%s' ne; }"
+WRITE_IN_FISH = "function cpsl; printf '%s\\n' $argv > {file}; printf 'do%s' ne; end"
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")
-def test_bash_completes_commands_and_options(capsys):
-    assert main(["completion", "bash"]) == 0
-    script = capsys.readouterr().out
-    assert completions(script, "lo") == ["login", "logout"]
-    assert set(completions(script, "")) == set(COMMANDS)
-    assert completions(script, "chat", "echo", "--s") == ["--session"]
-    assert "--max-seconds" in completions(script, "smoke", "--")
+@pytest.fixture(params=SHELLS)
+def complete(request, tmp_path, capsys):
+    """Type a line in a real shell, with Tab for ``\\t``, and return the arguments of the command."""
+    shell = request.param
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    assert main(["completion", shell]) == 0
+    script, written = tmp_path / "completion", tmp_path / "arguments"
+    script.write_text(capsys.readouterr().out)
+    function = (WRITE_IN_FISH if shell == "fish" else WRITE).replace("{file}", str(written))
+
+    def run(line):
+        with Terminal("-c", IN_SHELL, *SHELLS[shell], HOME=str(tmp_path), TERM="dumb") as terminal:
+            terminal.type(f"source {script}; {function}; printf 'rea%s' dy\n")
+            terminal.read_until("ready")
+            terminal.type(f"{line}\n")
+            terminal.read_until("done")
+        return written.read_text().splitlines()
+
+    return run
 
 
-@pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_other_shells_have_scripts_with_every_command(capsys, shell):
+@pytest.mark.parametrize(
+    ("line", "arguments"),
+    [
+        ("cpsl smo\t support-ops --max\t 5", ["smoke", "support-ops", "--max-seconds", "5"]),
+        ("cpsl --verbose pay\t a --c\t", ["--verbose", "payments", "a", "--csv"]),
+        ("cpsl help ear\t", ["help", "earnings"]),
+        ("cpsl completion fi\t", ["completion", "fish"]),
+    ],
+)
+def test_shell_completes_commands_options_and_values(complete, line, arguments):
+    assert complete(line) == arguments
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_completion_script_has_every_command(capsys, shell):
     assert main(["completion", shell]) == 0
     script = capsys.readouterr().out
     assert all(name in script for name in COMMANDS)
     assert "max-seconds" in script
-    if shutil.which(shell):
-        assert subprocess.run([shell, "-c", script], capture_output=True).returncode == 0
 
 
-def test_module_prints_its_version():
-    done = run("--version")
-    assert re.fullmatch(rb"cpsl-client \d+\.\d+\.\d+\n", done.stdout)
+def test_module_prints_its_version(root):
+    project = tomllib.loads((root / "cpsl" / "pyproject.toml").read_text())["project"]
+    assert run("--version").stdout.decode() == f"cpsl-client {project['version']}\n"
+    assert cpsl.__version__ == project["version"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["--help"], ["smoke", "--help"], ["chat"], ["shout"], ["help"]]
+)
+def test_command_line_is_parsed_before_slow_imports(arguments):
+    script = """if True:
+        import sys
+        from cpsl.launcher import main
+        main(sys.argv[1:])
+        print("modules:", *sys.modules)
+    """
+    command = [sys.executable, "-c", script, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    loaded = set(done.stdout.rpartition("modules:")[2].split())
+    assert "cpsl.cli" in loaded
+    slow = {"grpc", "google.protobuf", "requests", "urllib3", "msgspec", "logging", "typing"}
+    assert loaded & slow == set()
+
+
+def test_path_entries_that_are_not_folders_are_skipped(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "file"), str(tmp_path / "none"), *sys.path])
+    assert main(["--version"]) == 0
+    (tmp_path / "cpsl-0.3.181.dist-info").mkdir()
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    assert main(["--version"]) == 2
+    assert "are both installed" in capsys.readouterr().err
+
+
+def test_import_of_the_package_imports_nothing_slow():
+    script = "import sys, cpsl; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert [name for name in done.stdout.split() if name.startswith("cpsl")] == ["cpsl"]
+    assert not {"grpc", "requests", "typing"} & set(done.stdout.split())
+
+
+def test_help_names_the_default_of_the_smoke_test(capsys):
+    assert main(["smoke", "--help"]) == 0
+    assert f"(default: {smoke.MAX_SECONDS:g})" in " ".join(capsys.readouterr().out.split())
 
 
 def test_console_script_is_cpsl_and_not_capsule(root):
@@ -230,7 +294,12 @@ def test_invalid_command_line_prints_one_line_and_exits_with_2(arguments, messag
         ({}, ["payments", APP_ID.replace("1", "2")], 2, "No app"),
         ({}, ["chat", "broken", "hi"], 1, "the database is gone"),
         ({"CAPSULE_GATEWAY_URL": "127.0.0.1:1"}, ["apps"], 2, "check that it is running"),
-        ({"CAPSULE_HTTP_URL": "http://127.0.0.1:1"}, ["payments", APP_ID], 2, "No gateway answers"),
+        (
+            {"CAPSULE_HTTP_URL": "http://127.0.0.1:1"},
+            ["payments", APP_ID],
+            2,
+            "Cannot connect to a gateway",
+        ),
         ({"CAPSULE_HTTP_URL": "http://example.com"}, ["apps"], 2, "CAPSULE_ALLOW_INSECURE=1"),
     ],
 )
@@ -644,7 +713,8 @@ def test_table_is_fitted_to_the_terminal(columns, shown, monkeypatch, capsys):
     cells = [["aa", "渡"], [" b", "12"], ["c", "x" * 39 + "…"]]
     assert out.splitlines() == ["  ".join(row) for row in zip(*cells[:shown], strict=True)]
     assert err == (
-        f"cpsl: {3 - shown} of 3 columns do not fit: write to a file or a pipe to get all of them.\n"
+        f"cpsl: {3 - shown} of 3 columns do not fit: redirect the output to a file or a pipe to "
+        "get all of them.\n"
         if shown < 3
         else ""
     )
@@ -672,7 +742,7 @@ def test_terminal_counts_down_during_a_login_until_ctrl_c(tmp_path):
     with Terminal(
         "-m", "cpsl", "login", "--no-browser", CONFIG_PATH=str(tmp_path / "config.ini")
     ) as terminal:
-        terminal.read_until("Waiting for the confirmation, 4:5")
+        terminal.read_until("Waiting for confirmation, 4:5")
         terminal.type("\x03")
         shown = terminal.end()
     assert terminal.status == 130
@@ -680,43 +750,33 @@ def test_terminal_counts_down_during_a_login_until_ctrl_c(tmp_path):
     assert not (tmp_path / "config.ini").exists()
 
 
-# The README.
+# The documentation.
 
 
 @pytest.fixture
-def readme(root):
-    return (root / "cpsl" / "README.md").read_text()
+def guides(root):
+    """The pages about the command line."""
+    pages = ("scripts", "smoke-test", "log-in")
+    return "\n".join((root / "docs" / "how-to" / f"{page}.md").read_text() for page in pages)
 
 
 def blocks(text, language):
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
-def test_readme_python_runs(readme, capsys):
-    programs = [b for b in blocks(readme, "python") if not b.startswith("# ")]  # not in files
-    exec(compile("\n".join(programs), "README.md", "exec"), {})
-    assert "('support-ops',)" in capsys.readouterr().out
-
-
-def test_readme_commands_are_valid(readme):
-    shell = "\n".join(blocks(readme, "sh") + blocks(readme, "crontab") + blocks(readme, "yaml"))
+def test_documented_commands_are_valid(guides):
+    shell = "\n".join(blocks(guides, "sh") + blocks(guides, "yaml"))
     commands = re.findall(r"\bcpsl ((?:" + "|".join(COMMANDS) + r")\b[^|<>\n#]*)", shell)
     assert {command.split()[0] for command in commands} == set(COMMANDS)
     for command in commands:
         parse(shlex.split(command))
 
 
-def test_readme_workflow_takes_the_token_from_a_secret(readme):
-    (workflow,) = (yaml.safe_load(block) for block in blocks(readme, "yaml"))
+def test_documented_workflow_takes_the_token_from_a_secret(guides):
+    (workflow,) = (yaml.safe_load(block) for block in blocks(guides, "yaml"))
     (job,) = workflow["jobs"].values()
     (step,) = (step for step in job["steps"] if "cpsl smoke" in step.get("run", ""))
     assert step["env"]["CAPSULE_TOKEN"] == "${{ secrets.CAPSULE_TOKEN }}"
-
-
-def test_readme_names_every_error(readme):
-    for name in cpsl.__all__:
-        if name.endswith("Error"):
-            assert name in readme
 
 
 def test_width_counts_terminal_columns():

@@ -213,6 +213,72 @@ def test_invalid_address_is_refused(found, variables):
         found({}, {"CAPSULE_TOKEN": "e", **variables})
 
 
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        (
+            {"CAPSULE_GATEWAY_URL": "127.0.0.1:99999"},
+            "Invalid gateway address '127.0.0.1:99999' in CAPSULE_GATEWAY_URL: use host:port with a "
+            "port of at most 65535.",
+        ),
+        (
+            {"CAPSULE_GATEWAY_URL": "https://a.example"},
+            "Invalid gateway address 'https://a.example' in CAPSULE_GATEWAY_URL: use host:port with "
+            "a port of at most 65535.",
+        ),
+        (
+            {"CAPSULE_GATEWAY_URL": "a.example:65535"},
+            "Invalid gateway address 'a.example:65535' in CAPSULE_GATEWAY_URL: use a port below "
+            "65535, or set the HTTP port, which is one higher by default.",
+        ),
+        (
+            {"CAPSULE_GATEWAY_URL": "a.example:80", "CAPSULE_HTTP_PORT": "x"},
+            "Invalid HTTP port 'x' in CAPSULE_HTTP_PORT: use a number of at most 65535.",
+        ),
+        (
+            {"CAPSULE_HTTP_URL": "a.example"},
+            "Invalid gateway URL 'a.example' in CAPSULE_HTTP_URL: use a base URL such as "
+            "https://api.capsule.new.",
+        ),
+    ],
+)
+@pytest.mark.parametrize("token", [{}, {"CAPSULE_TOKEN": "e"}])
+def test_invalid_address_names_its_variable(found, variables, message, token):
+    with pytest.raises(cpsl.InvalidRequestError) as caught:
+        found({}, token | variables, FILE)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"gateway_host": "a b"}, "Invalid gateway address 'a b' in {path}: use host:port"),
+        ({"gateway_host": "[::::]"}, "Invalid gateway address '[::::]' in {path}: use host:port"),
+        (
+            {"gateway_host": "a", "gateway_port": "x"},
+            "Invalid gateway address 'a:x' in {path}: use host:port",
+        ),
+        (
+            {"gateway_host": "a", "gateway_http_port": "99999"},
+            "Invalid HTTP port '99999' in {path}: use a number",
+        ),
+    ],
+)
+def test_invalid_address_names_its_file(found, tmp_path, values, message):
+    with pytest.raises(cpsl.InvalidRequestError) as caught:
+        found(file=ini(token="f", **values))
+    assert str(caught.value).startswith(message.format(path=tmp_path / "config.ini"))
+
+
+def test_invalid_address_argument_names_no_variable():
+    with pytest.raises(
+        cpsl.InvalidRequestError, match="Invalid gateway URL 'a_example': use a base URL"
+    ):
+        load("a-token", "a_example", environ={})
+    with pytest.raises(cpsl.InvalidRequestError, match="Invalid gateway address 'a:x': use host"):
+        load("a-token", grpc_target="a:x", environ={})
+
+
 def test_highest_port_needs_an_http_port(found):
     variables = {"CAPSULE_GATEWAY_URL": "127.0.0.1:65535", "CAPSULE_HTTP_PORT": "65534"}
     settings = found({}, {"CAPSULE_TOKEN": "e", **variables})

@@ -25,7 +25,7 @@ from gateway import (
 )
 
 import cpsl
-from cpsl import connections
+from cpsl import connections, stream
 from cpsl.connections import MAX_INTERIM_RESPONSES
 
 
@@ -56,6 +56,12 @@ def client(gateway):
         yield connected
 
 
+@pytest.fixture
+def slow_machine(monkeypatch):
+    """Wait for the end of a body as long as a machine under load may need."""
+    monkeypatch.setattr(stream, "_BODY_END_TIMEOUT", TEST_TIMEOUT)
+
+
 def ask(client, call, text):
     """Send a message and return the text of the reply."""
     if call == "chat":
@@ -66,6 +72,7 @@ def ask(client, call, text):
 # Interim responses.
 
 
+@pytest.mark.usefixtures("slow_machine")
 @pytest.mark.parametrize("call", ["chat", "stream"])
 @pytest.mark.parametrize("statuses", [(103,), (100, 102, 103, 104, 199), (103,) * 20])
 def test_interim_responses_are_skipped(gateway, client, call, statuses):
@@ -172,6 +179,7 @@ def test_connection_is_reused_only_after_a_valid_200(gateway, client, given):
     assert [request.connection for request in gateway.requests] == [1, 2]
 
 
+@pytest.mark.usefixtures("slow_machine")
 def test_connection_is_reused_after_valid_answers(gateway, client):
     for number in range(3):
         ask(client, "chat", f"{number}")
@@ -201,6 +209,7 @@ def test_answer_without_content_is_a_protocol_error(gateway, client, call):
 # Idle connections.
 
 
+@pytest.mark.usefixtures("slow_machine")
 @pytest.mark.parametrize("call", ["chat", "stream"])
 def test_message_does_not_use_a_connection_that_was_idle_too_long(monkeypatch, call):
     with Gateway() as gateway, Relay(gateway.port) as relay:

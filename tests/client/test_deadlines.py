@@ -90,8 +90,10 @@ def test_slow_answer_ends_at_the_deadline(gateway, client, call, slow):
 def test_stream_keeps_its_text_at_the_deadline(gateway, client):
     event = words("x")[0]
     gateway.on("stream", dripping(EVENTS, b"%x\r\n%b\r\n" % (len(event), event)))
-    stream = client.stream(APP, "hello", max_seconds=0.5)
-    with pytest.raises(cpsl.StreamTimedOut, match=r"longer than 0\.5 s") as caught:
+    stream = client.stream(APP, "hello", max_seconds=TEST_TIMEOUT)
+    assert next(stream).text == "x"
+    stream._call.limit(0.3)
+    with pytest.raises(cpsl.StreamTimedOut, match=f"longer than {TEST_TIMEOUT} s") as caught:
         list(stream)
     assert caught.value.text == stream.text == "x" * len(stream.text) != ""
     assert not stream.complete
@@ -100,8 +102,9 @@ def test_stream_keeps_its_text_at_the_deadline(gateway, client):
 
 def test_deadline_includes_the_time_between_two_chunks(gateway, client):
     gateway.on("stream", streamed(*words("one"), HOLD))
-    stream = client.stream(APP, "hello", max_seconds=0.2)
+    stream = client.stream(APP, "hello", max_seconds=TEST_TIMEOUT)
     assert next(stream).text == "one"
+    stream._call.limit(0.1)
     assert stream._call.wait(TEST_TIMEOUT)
     with pytest.raises(cpsl.StreamTimedOut):
         next(stream)
@@ -109,9 +112,10 @@ def test_deadline_includes_the_time_between_two_chunks(gateway, client):
 
 def test_closed_stream_does_not_raise_at_its_deadline(gateway, client):
     gateway.on("stream", streamed(*words("one"), HOLD))
-    stream = client.stream(APP, "hello", max_seconds=0.2)
+    stream = client.stream(APP, "hello", max_seconds=TEST_TIMEOUT)
     assert next(stream).text == "one"
     stream.close()
+    stream._call.expire()
     assert list(stream) == []
     assert not stream._call.expired
 
@@ -185,14 +189,42 @@ def test_calls_within_their_deadline_succeed(client):
         assert run(client, max_seconds=TEST_TIMEOUT), call
 
 
-@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), "5", b"5", [5]])
-def test_invalid_time_limits_are_value_errors(client, seconds):
-    with pytest.raises(ValueError, match="max_seconds"):
-        client.chat(APP, "hello", max_seconds=seconds)
-    with pytest.raises(ValueError, match="timeout"):
-        client.chat(APP, "hello", timeout=seconds)
-    with pytest.raises(ValueError, match="timeout"):
-        client.chat(APP, "hello", timeout=(seconds, 1))
+INVALID = [0, -1, float("nan"), float("inf"), "5", b"5", [5], True, 1_000_001, 10**400, 1e300]
+
+
+@pytest.mark.parametrize("seconds", INVALID)
+def test_invalid_time_limit_is_refused(gateway, client, seconds):
+    advice = "use a number of seconds above 0, up to 1,000,000"
+    timeouts = [seconds, (seconds, 1), (1, seconds)]
+    for run in (*CALLS.values(), lambda client, **limit: client.list_apps(**limit)):
+        with pytest.raises(cpsl.InvalidRequestError, match=f"^Invalid max_seconds .*: {advice}"):
+            run(client, max_seconds=seconds)
+        for timeout in timeouts:
+            with pytest.raises(cpsl.InvalidRequestError, match=f"^Invalid timeout .*: {advice}"):
+                run(client, timeout=timeout)
+    for timeout in timeouts:
+        with pytest.raises(ValueError, match="Invalid timeout") as caught:
+            cpsl.Client(TOKEN, gateway.url, timeout=timeout)
+        assert "\n" not in str(caught.value)
+    assert gateway.accepted == 0
+
+
+@pytest.mark.parametrize("timeout", [(), (1, 2, 3)])
+def test_timeout_has_one_or_two_numbers(client, timeout):
+    with pytest.raises(cpsl.InvalidRequestError, match=r"use seconds, or \(connect, read\)"):
+        client.chat(APP, "hello", timeout=timeout)
+
+
+def test_longest_time_limit_can_be_used(client):
+    for run in CALLS.values():
+        assert run(client, timeout=1_000_000, max_seconds=1_000_000)
+
+
+def test_refused_stream_is_not_watched(client):
+    for app, text in (("..", "hello"), (APP, "x" * 9000)):
+        with pytest.raises(cpsl.InvalidRequestError):
+            client.stream(app, text, max_seconds=TEST_TIMEOUT)
+    assert call_module._watchdog._due == {}
 
 
 def test_trailers_after_done_do_not_delay_the_end(gateway, client):
@@ -217,6 +249,15 @@ def test_one_thread_watches_all_calls_and_ends_when_idle():
     assert not watchdogs[0].is_alive()
     again = Call(Timeout(), 0.1)
     assert again.wait(TEST_TIMEOUT)
+
+
+def test_watching_thread_ends_after_a_call_with_a_distant_deadline():
+    call = Call(Timeout(), 1_000_000)
+    (watchdog,) = [t for t in threading.enumerate() if t.name == "cpsl deadlines"]
+    assert not call.wait(0.1)
+    call.finish()
+    watchdog.join(TEST_TIMEOUT)
+    assert not watchdog.is_alive()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

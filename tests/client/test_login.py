@@ -234,6 +234,32 @@ def test_gateway_option_takes_precedence_over_the_environment(monkeypatch):
             assert client.gateway_url == f"http://127.0.0.1:{gateway.port + 1}"
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CAPSULE_GATEWAY_URL", "127.0.0.1:99999"),
+        ("CAPSULE_HTTP_PORT", "x"),
+        ("CAPSULE_HTTP_URL", "a.example"),
+    ],
+)
+def test_invalid_variable_does_not_prevent_a_login_to_another_gateway(
+    name, value, monkeypatch, capsys
+):
+    monkeypatch.setenv(name, value)
+    with begun(CONFIRMED) as gateway:
+        assert main(["login", "--gateway", gateway.address]) == 0
+    if name != "CAPSULE_HTTP_URL":  # a login does not use it
+        assert main(["login"]) == 2
+        assert f"{value!r} in {name}: use" in capsys.readouterr().err
+
+
+def test_login_replaces_an_invalid_gateway_of_the_file(old_config):
+    old_config.write_text("[default]\ntoken = old\ngateway_host = a b\ngateway_http_port = x\n")
+    with begun(CONFIRMED) as gateway:
+        assert main(["login", "--gateway", gateway.address]) == 0
+        assert cpsl.Client().gateway_url == f"http://127.0.0.1:{gateway.port + 1}"
+
+
 def test_separate_http_port_is_stored(monkeypatch):
     with begun(CONFIRMED) as gateway:
         monkeypatch.setenv("CAPSULE_GATEWAY_URL", gateway.address)
@@ -273,14 +299,14 @@ def test_invalid_login_link_is_not_opened_or_shown(url, capsys, monkeypatch):
         assert main(["login", "--gateway", gateway.address]) == 1
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert "no web link" in shown.err
+    assert "did not send a web link" in shown.err
     assert not url or url not in shown.err
 
 
 def test_gateway_that_starts_no_login_shows_the_reason():
     with (
         Gateway(RequestLogin=[{"ok": False, "err_msg": "closed\ntoday"}]) as gateway,
-        pytest.raises(cpsl.GatewayError, match="did not start a login: closed today"),
+        pytest.raises(cpsl.GatewayError, match="could not start a login: closed today"),
     ):
         login.begin(gateway.address)
 
@@ -297,7 +323,7 @@ def test_login_rejected_by_the_gateway_shows_the_reason():
 def test_invalid_token_from_the_gateway_is_not_stored(token, old_config):
     with (
         begun(CONFIRMED | {"token": token}) as gateway,
-        pytest.raises(cpsl.ProtocolError, match="no valid token"),
+        pytest.raises(cpsl.ProtocolError, match="did not send a valid token"),
     ):
         login.begin(gateway.address).wait()
     assert old_config.read_text() == OLD
@@ -525,7 +551,8 @@ def test_folder_without_permission_is_refused_before_the_login_starts():
     for path, mode in ((folder, 0o555), (folder.parent, 0o755)):
         path.chmod(mode)
     code = (
-        "import os, sys; from cpsl import cli\n"
+        "import os, sys; from cpsl import cli, commands\n"
+        "cli.parse(['login'])\n"  # imports what it needs while the interpreter's files can be read
         "if os.getuid() == 0: os.setuid(65534)\n"  # root can write everywhere
         "sys.exit(cli.run(['login']))"
     )

@@ -2,6 +2,7 @@
 
 import pickle
 import threading
+import traceback
 
 import pytest
 from gateway import (
@@ -141,8 +142,57 @@ def test_logout_meanwhile_leaves_the_error_of_the_refusal(gateway, rotate, tmp_p
     rotate["file"](OLD)
     with cpsl.Client() as client:
         (tmp_path / "config.ini").unlink()
-        with pytest.raises(cpsl.AuthenticationError):
+        with pytest.raises(cpsl.AuthenticationError, match="again failed") as caught:
             client.chat(APP, "hello")
+    assert isinstance(caught.value.__cause__, cpsl.CredentialsError)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_function_that_fails_is_named_in_the_error_of_the_refusal(gateway, call):
+    def read_secret():
+        if gateway.requests:
+            secret = "the vault's own token"  # noqa: F841
+            raise LookupError("no new version\nof the secret")
+        return OLD
+
+    client = cpsl.Client(read_secret, gateway.url)
+    with client, pytest.raises(cpsl.AuthenticationError) as caught:
+        CALLS[call](client)
+    error = caught.value
+    assert "refused the token from the arguments" in str(error)
+    reason = "LookupError: no new version of the secret"
+    assert str(error).endswith(f" Reading the token again failed ({reason}).")
+    assert (error.status, error.detail) == (401, "it is broken")
+    assert isinstance(error.__cause__, LookupError)
+    assert error.__cause__.__traceback__ is None  # its frames hold secrets
+    assert len(gateway.requests) == 1
+
+
+def test_token_in_the_error_of_the_function_is_not_shown(gateway):
+    def read_secret():
+        if gateway.requests:
+            raise LookupError(f"no version after {OLD}")
+        return OLD
+
+    client = cpsl.Client(read_secret, gateway.url)
+    with (
+        client,
+        pytest.raises(cpsl.AuthenticationError, match=r"no version after \[token\]") as caught,
+    ):
+        client.chat(APP, "hello")
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert OLD not in "".join(shown.format())
+    assert str(caught.value.__cause__) == "no version after [token]"
+
+
+def test_interrupt_of_the_function_is_not_replaced(gateway):
+    def read_secret():
+        if gateway.requests:
+            raise KeyboardInterrupt
+        return OLD
+
+    with cpsl.Client(read_secret, gateway.url) as client, pytest.raises(KeyboardInterrupt):
+        client.chat(APP, "hello")
 
 
 def test_every_thread_continues_with_the_changed_token(gateway, rotate):
@@ -184,6 +234,49 @@ def test_unpickled_client_picks_up_a_changed_token(gateway, rotate):
         copied.chat(APP, "hello")
     rotate["variable"](NEW)
     assert copied.chat(APP, "hello").text == "You said hello"
+
+
+@pytest.mark.parametrize("source", ["file", "variable"])
+def test_client_that_was_pickled_with_its_token_renews_it(gateway, rotate, source):
+    rotate[source](OLD)
+    client = cpsl.Client(pickle_token=True)
+    copied = pickle.loads(pickle.dumps(client))
+    assert copied.token_source == client.token_source
+    rotate[source](NEW)
+    assert copied.chat(APP, "hello").text == "You said hello"
+    again = pickle.loads(pickle.dumps(copied))  # contains the changed token
+    assert again.chat(APP, "hello").text == "You said hello"
+    assert len(gateway.requests) == 3
+
+
+_tokens = []
+
+
+def next_token():
+    return _tokens.pop()
+
+
+def test_client_that_was_pickled_with_its_function_calls_it(gateway):
+    _tokens[:] = [NEW, OLD]
+    copied = pickle.loads(pickle.dumps(cpsl.Client(next_token, gateway.url, pickle_token=True)))
+    assert copied.chat(APP, "hello").text == "You said hello"
+    assert _tokens == []
+
+
+def test_function_that_cannot_be_pickled_is_left_out(gateway):
+    client = cpsl.Client(lambda: OLD, gateway.url, pickle_token=True)
+    copied = pickle.loads(pickle.dumps(client))
+    with pytest.raises(cpsl.AuthenticationError):
+        copied.chat(APP, "hello")
+    assert len(gateway.requests) == 1
+
+
+def test_token_of_an_argument_is_not_replaced_after_pickling(gateway, rotate):
+    rotate["file"](NEW)
+    client = cpsl.Client(OLD, gateway.url, pickle_token=True)
+    with pytest.raises(cpsl.AuthenticationError):
+        pickle.loads(pickle.dumps(client)).chat(APP, "hello")
+    assert len(gateway.requests) == 1
 
 
 def test_pickled_client_without_credentials_names_the_remedy(gateway):

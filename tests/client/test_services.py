@@ -1,4 +1,4 @@
-"""The client in services: the examples of the README, and real servers and processes."""
+"""The client in services: the examples of the documentation, and real servers and processes."""
 
 import gc
 import multiprocessing
@@ -34,9 +34,10 @@ import cpsl
 
 @pytest.fixture
 def programs(root, tmp_path):
-    """A folder with the programs of the README, which begin with a comment with their names."""
-    text = (root / "cpsl" / "README.md").read_text()
-    for name, program in re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```", text, re.M | re.S):
+    """A folder with the programs of the page about services."""
+    text = (root / "docs" / "how-to" / "services.md").read_text()
+    found = re.findall(r"<!-- file: (\w+\.py) -->\n```python\n(.*?)^```", text, re.M | re.S)
+    for name, program in found:
         (tmp_path / name).write_text(program)
     return tmp_path
 
@@ -162,8 +163,8 @@ def test_lambda_handler_reads_the_secret_and_respects_the_time_left(
 
 
 def test_crontab_line_mails_only_failures(root, tmp_path, environ, gateways):
-    text = (root / "cpsl" / "README.md").read_text()
-    (line,) = re.search(r"^```crontab\n(.*?)^```", text, re.M | re.S)[1].splitlines()
+    text = (root / "docs" / "how-to" / "smoke-test.md").read_text()
+    (line,) = re.findall(r"^\*/15 .*", text, re.M)
     command = line.split(" ", 5)[5]
     (tmp_path / "venv" / "bin").mkdir(parents=True)
     script = tmp_path / "venv" / "bin" / "cpsl"
@@ -288,6 +289,21 @@ def test_user_agent_names_the_service(gateways):
     own = agents[2]
     assert re.fullmatch(r"cpsl-client/[0-9.]+", own)
     assert agents[:2] == [f"my-service/1.2 {own}"] * 2
+
+
+def test_user_agent_names_the_service_in_grpc_too():
+    class Recording(GrpcGateway):
+        def list_apps(self, request, context):
+            agents.append(dict(context.invocation_metadata())["user-agent"])
+            return super().list_apps(request, context)
+
+    agents = []
+    with Recording().serving() as gateway:
+        for options in ({"user_agent": "my-service/1.2"}, {}):
+            url = "http://127.0.0.1:9"
+            cpsl.Client(TOKEN, url, grpc_target=gateway.target, **options).list_apps()
+    assert agents[0].startswith(f"my-service/1.2 cpsl-client/{cpsl.__version__} grpc-python")
+    assert agents[1].startswith(f"cpsl-client/{cpsl.__version__} grpc-python")
 
 
 @pytest.mark.parametrize("agent", ["a\nb", "a\r\nX-Evil: 1", "é", None, b"a"])

@@ -308,7 +308,7 @@ def test_empty_first_answer_fails_if_the_second_question_was_refused(faulty_gate
 def test_lookup_has_the_time_limit_of_an_answer(faulty_gateway, capsys, given):
     faulty_gateway.on("get_app", given)
     assert main(["smoke", APP_ID, "--max-seconds", "0.3"]) == 2
-    assert "did not answer completely within 0.3 s" in capsys.readouterr().err
+    assert "did not respond completely within 0.3 s" in capsys.readouterr().err
 
 
 def test_answer_with_slow_headers_is_cut_off(faulty_gateway, capsys):
@@ -369,8 +369,8 @@ def test_missing_connection_exits_with_2(monkeypatch, capsys):
     shown = capsys.readouterr()
     report = json.loads(shown.out)
     assert report["ok"] is False
-    assert "No gateway answers" in report["error"]
-    assert "No gateway answers" in shown.err
+    assert "Cannot connect to a gateway" in report["error"]
+    assert "Cannot connect to a gateway" in shown.err
 
 
 def test_report_uses_ascii_marks_if_the_output_needs_them(connected):

@@ -3,9 +3,15 @@
 import copy
 import itertools
 import logging
+import os
 import pickle
+import shutil
 import socket
+import subprocess
+import sys
+import tempfile
 import traceback
+from pathlib import Path
 
 import grpc
 import pytest
@@ -481,6 +487,44 @@ def test_file_that_others_can_read_is_a_warning(monkeypatch, tmp_path, mode):
         cpsl.Client()
     assert caught[0].filename == __file__
     assert TOKEN not in str(caught[0].message)
+
+
+# Without chmod, because it would fail: on a read-only mount, and on a file of another user.
+READ_ONLY = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
+MOUNT = 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && shift && exec "$@"'
+SHOW_WARNING = """if True:
+    import os, sys, warnings, cpsl
+    cpsl.Client, "".encode("utf-8-sig")  # loaded while the interpreter's own files can be read
+    if "other user" in sys.argv and os.geteuid() == 0:
+        os.setuid(65534)
+    with warnings.catch_warnings(record=True) as caught:
+        cpsl.Client()
+    print(*[warning.message for warning in caught])
+"""
+
+
+@pytest.mark.parametrize("case", ["read-only mount", "other user"])
+def test_warning_does_not_advise_a_chmod_that_would_fail(case):
+    folder = Path(tempfile.mkdtemp())  # pytest's own folders are closed to other users
+    folder.chmod(0o755)
+    (folder / "config.ini").write_text(f"[default]\ntoken = {TOKEN}\n")
+    (folder / "config.ini").chmod(0o644)
+    command = [sys.executable, "-c", SHOW_WARNING, case]
+    if case == "read-only mount":
+        command = [*READ_ONLY, MOUNT, "sh", str(folder), *command]
+        if shutil.which("unshare") is None or subprocess.run([*READ_ONLY, "true"]).returncode:
+            pytest.skip("this user cannot mount")
+    elif os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    environ = {**os.environ, "CONFIG_PATH": str(folder / "config.ini")}
+    try:
+        done = subprocess.run(command, env=environ, capture_output=True, text=True)
+    finally:
+        shutil.rmtree(folder)
+    assert done.stdout == (
+        f"Other users can read the token in {folder / 'config.ini'}: restrict its permissions where "
+        "it is created or mounted.\n"
+    ), done.stderr
 
 
 @pytest.mark.parametrize(

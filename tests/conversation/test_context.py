@@ -12,13 +12,16 @@ def test_app_is_named_or_chosen_or_the_only_one_in_use(workspace):
     advice = "Name one: %%capsule APP in a cell, app='APP' in a function call."
     with pytest.raises(UserError) as caught:
         context.choose_app()
-    assert str(caught.value) == f"Which app? {advice}"
+    assert str(caught.value) == f"No app is chosen. {advice}"
     context.conversations.start_new("diet-coach")
     assert context.choose_app() == "diet-coach"
     context.conversations.start_new("support-ops")
     with pytest.raises(UserError) as caught:
         context.choose_app()
-    assert str(caught.value) == f"Which app? This notebook uses diet-coach, support-ops. {advice}"
+    assert (
+        str(caught.value)
+        == f"No app is chosen. This notebook uses diet-coach, support-ops. {advice}"
+    )
     context.settings.app = "deal-desk"
     assert context.choose_app() == "deal-desk"
     assert context.choose_app("support-ops") == "support-ops"

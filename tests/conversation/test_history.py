@@ -50,7 +50,8 @@ def test_history_is_saved_as_json_lines(asked, tmp_path):
 def test_history_is_saved_as_parquet_with_dtypes(asked, tmp_path):
     history = asked.run("%capsule history").value
     asked.run("%capsule history --save a.parquet")
-    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "a.parquet"), history)
+    saved = pd.read_parquet(tmp_path / "a.parquet")
+    pd.testing.assert_frame_equal(saved, pd.DataFrame(history))
 
 
 def test_history_is_saved_as_markdown(asked, tmp_path):

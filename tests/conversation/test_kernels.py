@@ -61,16 +61,16 @@ def test_conversation_is_free_if_its_kernels_process_id_was_reused(tmp_path):
     known = registry(tmp_path / "conversations.sqlite")
     save(known, ConversationRecord("app"), "kept")
     kept = registry(tmp_path / "conversations.sqlite").earlier("app")
-    assert not kept.is_held
+    assert not kept.is_used_elsewhere
     kernel, started = kept.kernel.split(" ")
     assert abs(float(started) - time.time()) < 86_400
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     other = kernel.replace(str(os.getpid()), str(process.pid))
     with process:
         kept.kernel = f"{other} {time.time():.0f}"
-        assert kept.is_held
+        assert kept.is_used_elsewhere
         kept.kernel = f"{other} {float(started) - 3600:.0f}"
-        assert not kept.is_held
+        assert not kept.is_used_elsewhere
         process.kill()
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from conversations import another_kernel, last, registry, save
+from shells import new_shell
 
 from cpsl_notebook.conversation.context import current_context
 from cpsl_notebook.conversation.registry import ConversationRecord
@@ -132,7 +133,17 @@ def locked(path):
     return database
 
 
-@pytest.mark.parametrize("break_file", [not_a_database, corrupted, locked])
+def other_tables(path):
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE conversations (session_id TEXT, app TEXT)")
+
+
+def a_view(path):
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE VIEW conversations AS SELECT 1 AS session_id")
+
+
+@pytest.mark.parametrize("break_file", [not_a_database, corrupted, locked, other_tables, a_view])
 def test_unusable_file_is_a_warning_and_cells_work(shell, tmp_path, monkeypatch, break_file):
     monkeypatch.setattr("cpsl_notebook.conversation.store._LOCK_TIMEOUT", 0.1)
     path = tmp_path / "capsule" / "conversations.sqlite"
@@ -154,6 +165,8 @@ DAMAGE = {
     "text for a process": ("kernel", f"x@{socket.gethostname()} y"),
     "huge process": ("kernel", f"{'9' * 50}@{socket.gethostname()} {'9' * 500}"),
     "text for a number": ("turns", "many"),
+    "huge number": ("turns", 2**63 - 1),
+    "escape sequence": ("app", "\x1b[31mred"),
     "bytes": ("app", b"\xff\xfe"),
     "no time": ("last_at", "yesterday"),
     "other time": ("started_at", "2026-11-27"),
@@ -174,6 +187,8 @@ def test_damaged_row_fails_no_cell(shell, tmp_path, column, value):
         later.run("%capsule session")
         later.run("%%capsule diet-coach\nan apple")
         assert last(later).status == "complete"
+    with new_shell() as later:
+        assert "\x1b" not in later.run("%load_ext cpsl_notebook").text
 
 
 def test_path_that_is_not_utf8_is_kept_like_any_other(shell, monkeypatch):

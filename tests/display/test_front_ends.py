@@ -5,6 +5,7 @@ import threading
 
 import pytest
 from environments import CI, NotInstalledError, environment
+from front_ends import Frontend
 from jupyter_client.manager import start_new_kernel
 from terminal import Terminal
 
@@ -39,20 +40,83 @@ def resume(workspace):
     event.set()
 
 
-def test_jupyter_console_shows_text_as_it_arrives_and_the_whole_reply(workspace, resume, tmp_path):
-    environ = {"PYTHONPATH": path_with("jupyter-console", "jupyter-console==6.6.3")}
-    environ |= {"IPYTHONDIR": str(tmp_path), "JPY_SESSION_NAME": ""} | workspace.environ
-    options = ["--simple-prompt", "--no-confirm-exit", "--ZMQTerminalInteractiveShell.banner=''"]
-    with Terminal("-m", "jupyter_console", *options, **environ) as terminal:
-        terminal.read_until("In [1]: ")
-        terminal.type("%load_ext cpsl_notebook\n")
-        terminal.read_until("In [2]: ")
-        terminal.type("get_ipython().run_cell_magic('capsule', 'gated', 'x')\n")
-        shown = terminal.read_until("Looked it up")
-        assert "first part" in shown and "second part" not in shown
-        resume.set()
-        shown = terminal.read_until("In [3]: ")
-        assert "second part" in shown and "[gated · conversation " in shown
+@pytest.fixture
+def console():
+    """The environment of a kernel or a front end in which ``jupyter console`` is installed."""
+    return {"PYTHONPATH": path_with("jupyter-console", "jupyter-console==6.6.3")}
+
+
+def check_console(terminal, resume):
+    """Show a reply in ``jupyter console`` while it streams, and read payments."""
+    terminal.read_until("In [1]: ")
+    terminal.type("%load_ext cpsl_notebook\n")
+    terminal.read_until("In [2]: ")
+    terminal.type("get_ipython().run_cell_magic('capsule', 'gated', 'x')\n")
+    shown = terminal.read_until("Looked it up")
+    assert "first part" in shown and "second part" not in shown
+    resume.set()
+    shown = terminal.read_until("In [3]: ")
+    assert "second part" in shown and "[gated · conversation " in shown
+    terminal.type("payments = %capsule payments support-ops\n")
+    terminal.read_until("In [4]: ")
+    terminal.type("print('payments:', len(payments))\n")
+    terminal.read_until("payments: ")
+
+
+CONSOLE = ["--simple-prompt", "--no-confirm-exit", "--ZMQTerminalInteractiveShell.banner=''"]
+
+
+def test_jupyter_console_shows_text_as_it_arrives_and_the_whole_reply(
+    workspace, resume, console, tmp_path
+):
+    environ = console | {"IPYTHONDIR": str(tmp_path), "JPY_SESSION_NAME": ""} | workspace.environ
+    with Terminal("-m", "jupyter_console", *CONSOLE, **environ) as terminal:
+        check_console(terminal, resume)
+
+
+def test_jupyter_console_attached_to_the_kernel_of_a_notebook_shows_the_whole_reply(
+    workspace, resume, console, tmp_path
+):
+    of_notebook = {"IPYTHONDIR": str(tmp_path), "JPY_SESSION_NAME": str(tmp_path / "a.ipynb")}
+    environ = console | of_notebook | workspace.environ
+    manager, client = start_new_kernel(kernel_name="python3", env=os.environ | environ)
+    existing = ["--existing", manager.connection_file]
+    try:
+        with Terminal("-m", "jupyter_console", *CONSOLE, *existing, **console) as terminal:
+            check_console(terminal, resume)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+def test_front_end_that_ignores_updates_shows_the_reply_once(workspace, resume, tmp_path):
+    """As qtconsole and Spyder do, also when they are attached to the kernel of a notebook."""
+    environ = {"IPYTHONDIR": str(tmp_path), "JPY_SESSION_NAME": "a.ipynb"} | workspace.environ
+    manager, client = start_new_kernel(kernel_name="python3", env=os.environ | environ)
+    shown = []
+
+    def look(message):
+        content = message["content"]
+        if message["msg_type"] in ("display_data", "execute_result"):
+            shown.append(content["data"]["text/plain"])
+        elif message["msg_type"] == "stream":
+            shown.append(content["text"])
+        if "Looked it up" in "".join(shown):
+            resume.set()
+
+    try:
+        frontend = Frontend(client, look)
+        frontend.run("%load_ext cpsl_notebook")
+        kinds = {message["msg_type"] for message in frontend.run(CELL)}
+        assert resume.is_set() and not kinds & {"update_display_data", "comm_open"}
+        text = "".join(shown)
+        assert [text.count(part) for part in ("first part", "Looked it up", "second part")] == [
+            1
+        ] * 3
+        assert "[gated · conversation " in text and "…" not in text
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
 
 
 @pytest.mark.parametrize("version", ["7.0.1", "6.29.5"])
@@ -61,7 +125,6 @@ def test_partial_reply_is_painted_with_older_kernels(workspace, resume, tmp_path
     environ |= {"IPYTHONDIR": str(tmp_path), "JPY_SESSION_NAME": "test.ipynb"} | workspace.environ
     manager, client = start_new_kernel(kernel_name="python3", env=os.environ | environ)
     try:
-        client.execute_interactive("%load_ext cpsl_notebook", timeout=60)
         seen, streams = [], []
 
         def look(message):
@@ -72,13 +135,14 @@ def test_partial_reply_is_painted_with_older_kernels(workspace, resume, tmp_path
             if message["msg_type"] == "stream":
                 streams.append(content["text"])
 
-        ran = client.execute_interactive(CELL, timeout=60, output_hook=look, allow_stdin=True)
-        assert ran["content"]["status"] == "ok" and resume.is_set() and streams == []
+        frontend = Frontend(client, look)
+        frontend.run("%load_ext cpsl_notebook")
+        kinds = {message["msg_type"] for message in frontend.run(CELL, cellId="a")}
+        assert "error" not in kinds and resume.is_set() and streams == []
         assert any("second part" in text and "capsule-footer" in text for text in seen)
 
         code = "import ipykernel, ipywidgets; from ipywidgets.widgets.widget import _instances"
-        show = "print(ipykernel.__version__, len(_instances))"
-        client.execute_interactive(f"{code}\n{show}", timeout=60, output_hook=look)
+        frontend.run(f"{code}\nprint(ipykernel.__version__, len(_instances))")
         assert "".join(streams).split() == [version, "0"]
     finally:
         client.stop_channels()

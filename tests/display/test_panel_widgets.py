@@ -5,9 +5,9 @@ import time
 
 import ipywidgets
 import pytest
-from ipywidgets.widgets.widget import _instances
 
 from cpsl_notebook import Reply
+from cpsl_notebook.compat import live_widgets
 from cpsl_notebook.display import panel as panel_module
 from cpsl_notebook.display.panel import Panel
 from cpsl_notebook.reply.rendering import bundle
@@ -67,11 +67,11 @@ def test_panel_shows_notification_and_stops_on_click():
 
 def test_no_widget_is_left_where_clicks_do_not_arrive(monkeypatch):
     monkeypatch.setattr("ipykernel.version_info", (6, 29, 5))
-    before = set(_instances)
+    before = live_widgets()
     panel = Panel(Reply("shop", "x"), lambda: None)
     assert not any(isinstance(widget, ipywidgets.Button) for widget in panel._view.children)
     panel.close()
-    assert set(_instances) == before
+    assert live_widgets() == before
 
 
 MESSAGE, WIDGET = 750, 2_200  # bytes around a value, and of opening, adding and closing a widget

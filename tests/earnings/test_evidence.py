@@ -30,7 +30,7 @@ PARTS = {
     "mask": (lambda whole: whole[whole["paid_at"] >= "2026-02-01"], "have 3 of the 4 rows of shop"),
     "query": (lambda whole: whole.query("payer == 'bo'"), "have 2 of the 4 rows of shop"),
     "other rows": (lambda whole: pd.concat([whole[1:], whole[1:2]]), "are not the rows of shop"),
-    "twice": (lambda whole: pd.concat([whole, whole]), "have 8 of the 4 rows of shop"),
+    "twice": (lambda whole: pd.concat([whole, whole]), "have 8 rows of shop, but 4 were read"),
     "concat": (
         lambda whole: pd.concat([whole[:2], frame(*ROWS[2:])]),
         "it is unknown whether these payments are all",
@@ -38,6 +38,16 @@ PARTS = {
     "new frame": (lambda whole: pd.DataFrame(whole.to_dict("list")), "it is unknown whether"),
     "merge": (
         lambda whole: whole.merge(pd.DataFrame({"payer": ["bo"]})),
+        "it is unknown whether",
+    ),
+    "another app": (
+        lambda whole: whole.assign(app="school"),
+        "have 4 rows of school, of which none were read",
+    ),
+    "ledger of a part": (lambda whole: whole[1:].capsule.ledger(), "have 3 of the 4 rows of shop"),
+    "part of a ledger": (lambda whole: whole.capsule.ledger()[1:], "have 3 of the 4 rows of shop"),
+    "ledger of a new frame": (
+        lambda whole: pd.DataFrame(whole.to_dict("list")).capsule.ledger(),
         "it is unknown whether",
     ),
     "without ids": (lambda whole: whole.drop(columns="payment_id"), "it is unknown whether"),
@@ -85,6 +95,15 @@ def test_all_rows_of_an_app_are_the_whole_history_of_it():
     assert shop.capsule.mrr()["closing_cents"].tolist() == [1500, 3000, 1500]
     with pytest.raises(UserError, match="3 of the 4 rows of school"):
         both[both.index != 7].capsule.mrr()
+
+
+def test_ledger_of_a_part_is_whole_for_the_other_apps():
+    both = two_apps()
+    ledger = both[both.index != 7].capsule.ledger()
+    assert len(ledger[ledger["app"] == "shop"].capsule.mrr()) == 3
+    for part in (ledger, ledger[ledger["app"] == "school"]):
+        with pytest.raises(UserError, match="3 of the 4 rows of school that were read"):
+            part.capsule.mrr()
 
 
 def test_payments_without_ids_are_identified_by_all_columns():

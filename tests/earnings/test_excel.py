@@ -2,12 +2,14 @@
 
 import datetime as dt
 import sys
+import tracemalloc
+import uuid
 
 import openpyxl
 import pytest
 from service_payments import THREE, frame
 
-from cpsl_notebook import UserError
+from cpsl_notebook import UserError, progress
 from cpsl_notebook.earnings.export import excel
 
 
@@ -128,6 +130,56 @@ def test_excel_has_number_formats_and_column_widths(tmp_path):
     assert widths["payer"] == len("payer-1@a.example") + 2
     assert widths["gross_cents"] == len("1,500,000.00") + 2
     assert sheet(payments.assign(note="x" * 500)).column_dimensions["G"].width == 60
+
+
+def test_rows_are_written_some_at_a_time_so_that_memory_stays_small(tmp_path, monkeypatch):
+    monkeypatch.setattr(excel, "_ROWS_AT_ONCE", 200)
+    monkeypatch.setattr(excel, "_ROWS_MEASURED", 200)
+
+    def peak(rows):
+        payments = frame(*(THREE[0] | {"payment_id": f"p{number}"} for number in range(rows)))
+        payments.capsule.to_excel(tmp_path / "warm.xlsx")
+        tracemalloc.start()
+        path = payments.capsule.to_excel(tmp_path / "many.xlsx")
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most, path
+
+    few, _ = peak(600)
+    many, path = peak(2_401)
+    assert many < 1.5 * few
+    sheet = openpyxl.load_workbook(path, read_only=True).active
+    ids = [row[1] for row in sheet.iter_rows(min_row=2, values_only=True)]
+    assert ids == [f"p{number}" for number in range(2_401)]
+
+
+def test_long_writing_shows_progress(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "_OPTIONS", progress._OPTIONS | {"delay": 0, "mininterval": 0})
+    monkeypatch.setattr(progress, "front_end", lambda: "widget")
+    frame(*THREE).capsule.to_excel(tmp_path / "payments.xlsx")
+    assert "Writing: 100%" in capsys.readouterr().out
+    monkeypatch.setattr(progress, "front_end", lambda: "headless")
+    frame(*THREE).capsule.to_excel(tmp_path / "payments.xlsx")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_excel_writes_any_value(tmp_path):
+    odd = frame(*THREE).assign(
+        error=["#N/A", "#1", "x"],
+        ratio=[float("inf"), float("nan"), 0.5],
+        other=[uuid.UUID(int=1), dt.date(2026, 1, 1), None],
+    )
+    path = odd.capsule.to_excel(tmp_path / "odd.xlsx")
+    heading, *rows = openpyxl.load_workbook(path).active.rows
+    place = {cell.value: number for number, cell in enumerate(heading)}
+    assert [row[place["error"]].value for row in rows] == ["#N/A", "#1", "x"]
+    assert [row[place["error"]].data_type for row in rows] == ["s"] * 3
+    assert [row[place["ratio"]].value for row in rows] == ["inf", None, 0.5]
+    assert [row[place["other"]].value for row in rows] == [
+        str(uuid.UUID(int=1)),
+        dt.datetime(2026, 1, 1),
+        None,
+    ]
 
 
 def test_excel_replaces_a_file_only_when_complete(tmp_path, monkeypatch):

@@ -80,8 +80,8 @@ def test_rows_without_a_time_can_be_left_out_or_corrected():
 def test_rows_without_an_amount_can_be_left_out():
     unpriced = payments(ROW, ROW | {"gross_cents": None})
     assert error_of(unpriced.capsule.mrr) == (
-        "mrr() needs the amount of every payment of a plan. Payments without one: 1, for example "
-        "p1. Correct the amounts, or leave those rows out."
+        "mrr() needs the amount of every payment of a plan. Payments without one in whole cents: 1, "
+        "for example p1. Correct the amounts, or leave those rows out."
     )
     left = unpriced.dropna(subset="gross_cents")
     assert "complete=True" in error_of(left.capsule.mrr)
@@ -103,10 +103,13 @@ def test_rows_with_an_unknown_status_can_be_left_out_or_counted():
 
 def test_strict_ledger_turns_the_warning_into_an_error():
     unreadable = payments(ROW, ROW | {"gross_cents": "a lot"})
-    with pytest.warns(UserWarning, match=r"1 of gross_cents\. ledger\(strict=True\) makes this an"):
+    with pytest.warns(
+        UserWarning, match=r"1 of gross_cents \(such as 'a lot'\)\. ledger\(strict=True\) m"
+    ):
         unreadable.capsule.revenue()
     assert error_of(unreadable.capsule.ledger, strict=True) == (
-        "Some values could not be read and are missing from the ledger: 1 of gross_cents."
+        "Some values could not be read and are missing from the ledger: 1 of gross_cents (such as "
+        "'a lot')."
     )
 
 
@@ -171,8 +174,9 @@ def test_apply_on_groups_without_the_app_gets_advice():
 
 
 @pytest.mark.parametrize("n", [np.int64(1), 1])
-def test_number_of_top_payers_may_be_of_numpy(n):
+def test_numbers_may_be_of_numpy(n):
     known = ledger(buy("2026-01-05"), buy("2026-01-06", "bo")).rows
+    assert known.capsule.declare(kinds={"q": n}).attrs["kinds"] == '{"q": 1}'
     assert len(known.capsule.top_payers(n)) == 1
     with pytest.raises(UserError, match=r"Invalid n: True\."):
         known.capsule.top_payers(True)
@@ -184,3 +188,96 @@ def test_summaries_that_are_a_dict_are_an_error():
         UserError, match=r"summaries must be a DataFrame, not dict\. Pass the result"
     ):
         known.capsule.reconcile({"app": "shop", "gross_cents": 4900})
+
+
+def test_types_that_a_csv_file_changes_get_one_advice(tmp_path):
+    rows = [ROW | {"payer": 1, "payout_at": "2026-02-01"}, ROW | {"payer": None}]
+    payments(*rows).to_csv(tmp_path / "payments.csv", index=False)
+    read = pd.read_csv(tmp_path / "payments.csv", parse_dates=["paid_at"])
+    advice = (
+        "`payout_at` holds text instead of times and `payer` holds floats instead of ids: read a CSV "
+        "file with pd.read_csv(..., parse_dates=['payout_at'], dtype={'payer': 'string'})"
+    )
+    assert error_of(read.capsule.revenue) == (
+        f"Cannot read every column: {advice}. To ignore a column, use payments = "
+        'payments.capsule.declare(roles={"payer": None}).'
+    )
+    assert read.capsule.roles.set_index("role")["note"]["payer"] == advice
+    ignored = read.capsule.declare(roles={"payer": None, "payout_time": None})
+    assert len(ignored.capsule.revenue())
+    read = pd.read_csv(
+        tmp_path / "payments.csv", parse_dates=["paid_at", "payout_at"], dtype={"payer": "string"}
+    )
+    assert read.capsule.ledger()["payer"].dropna().tolist() == ["1"]
+
+
+def test_empty_frame_has_no_columns_to_choose_from():
+    assert error_of(pd.DataFrame().capsule.ledger).endswith("Columns: none.")
+
+
+@pytest.mark.parametrize(("amount", "shown"), [(1500.5, "1500.5"), ("15,00", "'15,00'")])
+def test_amount_that_cannot_be_read_is_shown(amount, shown):
+    halves = payments(ROW, ROW | {"gross_cents": amount})
+    with pytest.warns(UserWarning, match="1 of gross_cents"):
+        message = error_of(halves.capsule.mrr)
+    assert message == (
+        "mrr() needs the amount of every payment of a plan. Payments without one in whole cents: 1, "
+        f"for example p1 (gross_cents cannot be read, such as {shown}). Correct the amounts, or leave "
+        "those rows out."
+    )
+
+
+def test_times_before_1970_are_no_times():
+    # Some services send 0001-01-01 for a time that is unknown.
+    rows = payments(ROW, ROW | {"paid_at": "0001-01-01T00:00:00Z"})
+    with pytest.warns(UserWarning, match="1 of paid_at"):
+        assert "without a readable time: 1, for example p1" in error_of(rows.capsule.revenue)
+
+
+SUMS = pd.DataFrame({"app": ["shop"], "gross_cents": [1], "fee_cents": [1], "net_cents": [1]})
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        (
+            "ledger",
+            {"mask_payers": ""},
+            "mask_payers must be True, False or a secret that is not b",
+        ),
+        ("ledger", {"mask_payers": " "}, "a secret that is not blank, not ' '."),
+        ("ledger", {"mask_payers": 5}, "a secret that is not blank, not 5."),
+        ("ledger", {"mask_payers": None}, "a secret that is not blank, not None."),
+        ("ledger", {"strict": "yes"}, "strict must be True or False, not 'yes'."),
+        ("ledger", {"roles": 5}, 'roles must be a dict such as {"gross": "total"}, not 5.'),
+        ("ledger", {"roles": ["payer"]}, "roles must be a dict such as"),
+        ("declare", {"roles": {1: "payer"}}, "roles must be a dict such as"),
+        ("declare", {"kinds": 5}, 'kinds must be a dict such as {"quarterly": 3}, not 5.'),
+        ("declare", {"kinds": {5: 3}}, "kinds must be a dict such as"),
+        ("declare", {"amounts": "dollars"}, 'amounts must be "cents" or "currency"'),
+        ("declare", {"complete": "yes"}, "complete must be True or False, not 'yes'."),
+        ("declare", {"read_at": "2999"}, "Invalid date or time: '2999'."),
+        ("mrr", {"money": "yes"}, "money must be True or False, not 'yes'."),
+        ("revenue", {"money": 1}, "money must be True or False, not 1."),
+        ("revenue", {"freq": ["MS"]}, "freq must be one of D, W, MS, QS, YS, not ['MS']."),
+        ("revenue", {"by": ["app"]}, "The payments have no column ['app']."),
+        ("reconcile", {"earnings": 5}, "The summaries must be a DataFrame, not int."),
+        ("reconcile", {"earnings": SUMS, "strict": 1}, "strict must be True or False, not 1."),
+        ("reconcile", {"earnings": SUMS, "roles": 5}, "roles must be a dict such as"),
+        ("reconcile", {"earnings": SUMS, "amounts": "x"}, 'amounts must be "cents" or "currency"'),
+        ("explain", {"rows": SUMS, "column": 5}, "column must be the name of a column, such as"),
+        (
+            "snapshot",
+            {"path": 5},
+            "path must be the path of a file, such as '2026-10.parquet', not 5.",
+        ),
+        ("diff", {"path": 5}, "path must be the path of a file, such as '2026-10.parquet', not 5."),
+        ("diff", {"path": SUMS}, "such as '2026-10.parquet', not DataFrame."),
+        ("diff", {"path": ""}, "such as '2026-10.parquet', not ''."),
+        ("to_excel", {"path": None}, "such as 'payments.xlsx', not NoneType."),
+    ],
+)
+def test_arguments_of_the_wrong_type_are_one_line(name, options, message):
+    known = payments(ROW).capsule.declare(complete=True, read_at="2026-02")
+    found = error_of(getattr(known.capsule, name), **options)
+    assert message in found and "\n" not in found

@@ -3,7 +3,6 @@
 import math
 from dataclasses import replace
 
-import oracle
 import pandas as pd
 import pytest
 from histories import LAST, TERMS, random_history
@@ -145,19 +144,6 @@ def test_metrics_of_a_window_are_refused():
         compute_metrics(known)
 
 
-def retention(groups, amount):
-    """Return SQL for what the payers of a month pay 12 months later, by the later month."""
-    return f"""
-    WITH worth AS ({oracle.worth(groups, amount)}), compared AS (
-        SELECT month, {groups}, was.worth AS was, coalesce(now.worth, 0) AS now
-        FROM (SELECT * REPLACE ((month + INTERVAL 12 MONTH)::DATE AS month) FROM worth) AS was
-        LEFT JOIN worth AS now USING ({groups}, payer, month)
-    )
-    SELECT strftime(month, '%Y-%m'), {groups}, sum(now) / sum(was), sum(least(now, was)) / sum(was)
-    FROM compared WHERE month <= (SELECT max(month) FROM months) GROUP BY ALL HAVING sum(was) > 0
-    """
-
-
 @pytest.fixture(scope="module")
 def known():
     """Return 50 random ledgers in one, each with a currency of its own."""
@@ -169,23 +155,6 @@ def known():
         )
     ]
     return replace(ledger(*rows, as_of=LAST), terms={"one_time": 0, **TERMS})
-
-
-@pytest.mark.parametrize("basis", ["gross", "net"])
-def test_retention_of_12_months_agrees_with_sql(known, basis):
-    table = compute_metrics(known, basis=basis, since="2020").dropna(subset="net_retention_12m")
-    table["month"] = table["month"].dt.strftime("%Y-%m")
-    amount = {"gross": "cents", "net": "net"}[basis]
-    with oracle.connect(known, known.terms) as database:
-        by_app = database.sql(retention("app, currency", amount)).fetchall()
-        total = database.sql(retention("currency", amount)).fetchall()
-    expected = by_app + [(month, ALL_APPS, *rest) for month, *rest in total]
-    found = {tuple(row[:3]): row[3:] for row in table[_KEYS].astype(object).to_numpy().tolist()}
-    assert len(expected) > 50
-    assert found == {tuple(row[:3]): pytest.approx(list(row[3:])) for row in expected}
-
-
-_KEYS = ["month", "app", "currency", "net_retention_12m", "gross_retention_12m"]
 
 
 def test_metrics_agree_with_mrr_and_churn(known):

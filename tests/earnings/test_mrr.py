@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from histories import TERMS, random_history
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledgers import FIRST_DAY, at, buy, by_month, column, ledger, monthly, pay, random_payments
@@ -442,20 +441,3 @@ def test_total_closing_is_the_same_by_app_and_by_payer(rows):
 def test_refunds_and_one_time_sales_do_not_change_mrr(rows):
     kept = [row for row in rows if row["kind"] == "monthly" and row["gross_cents"] > 0]
     pd.testing.assert_frame_equal(mrr(ledger(*rows)), mrr(ledger(*kept)), check_categorical=False)
-
-
-HISTORIES = 24
-"""Number of random histories, each of its own app, that are cut at every day."""
-
-
-def test_later_payments_never_change_a_final_month():
-    rows = [
-        row for seed in range(HISTORIES) for row in random_history(seed, apps=[f"app {seed:02}"])
-    ]
-    known = replace(ledger(*rows, as_of="2026-12-31"), terms={"one_time": 0} | TERMS)
-    names = ["opening_cents", *MOVEMENTS, "closing_cents", "payers", "unclassified_cents"]
-    last = mrr(known).set_index(["app", "month"])[names]
-    for day in pd.date_range("2024-02-16", "2024-10-31"):
-        early = mrr(at(known, day.date()))
-        final = early[early["state"] == "final"].set_index(["app", "month"])[names]
-        pd.testing.assert_frame_equal(final, last.loc[final.index], check_categorical=False)

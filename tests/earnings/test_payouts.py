@@ -23,7 +23,8 @@ def test_payouts_sum_pending_amounts_by_state_and_age():
     rows = [
         *(waiting(1, "2026-03-24"), waiting(2, "2026-03-23"), waiting(3, "2026-03-01")),
         *(waiting(4, "2026-02-28"), waiting(5, "2025-12-31"), waiting(6, "2025-12-30")),
-        *(waiting(7, "2026-03-31T23:59:59Z", "Held"), waiting(8, "2026-03-30", None), PAID_OUT[0]),
+        *(waiting(7, "2026-03-31T23:59:59Z", "Held"), waiting(8, "2026-03-30", None)),
+        payment(9, "2026-01-05"),
     ]
     shown = frame(*rows).capsule.payouts(as_of=AS_OF)
     assert shown["payout_state"].tolist() == ["Held", "In progress", "Unknown"]

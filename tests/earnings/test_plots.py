@@ -225,10 +225,12 @@ def test_plot_of_nothing_says_so(payments, name):
     assert labels(axes.xaxis) == labels(axes.yaxis) == []
 
 
-def test_months_after_as_of_leave_nothing_to_plot(payments):
-    (axes,) = drawn(payments.capsule.plot.revenue(since="2025-04", as_of="2025-03"))
+def test_as_of_before_the_first_payment_leaves_nothing_to_plot(payments):
+    (axes,) = drawn(payments.capsule.plot.revenue(as_of="2020-03"))
     assert axes.texts[0].get_text().startswith("Nothing to plot")
     assert len(drawn(payments.capsule.plot.revenue(since="2025-03", as_of="2025-03"))) == 2
+    with pytest.raises(UserError, match="since=2025-04 begins after 2025-04-01 00:00 UTC"):
+        payments.capsule.plot.revenue(since="2025-04", as_of="2025-03")
 
 
 @pytest.fixture
@@ -305,7 +307,7 @@ def test_metrics_draw_each_app_and_all_apps(payments):
         "Payers · shop",
         "Payer churn · shop",
         "Quick ratio · shop",
-        "12-month retention · shop",
+        "Yearly retention · shop",
         "Lifetime value · shop",
     ]
     assert heights(every[0]) == set(shop.capsule.mrr()["closing_cents"])
@@ -327,7 +329,9 @@ def test_plots_have_the_signature_of_their_analysis_and_document_it(payments, na
     plot, analysis = getattr(payments.capsule.plot, name), getattr(payments.capsule, name)
     parameters, expected = (inspect.signature(each).parameters for each in (plot, analysis))
     names = [each for each in expected if each != "money"]
-    assert list(parameters) == names
+    has_panels = name not in ("top_payers", "reconcile")
+    assert list(parameters) == names + ["apps"] * has_panels
+    assert not has_panels or parameters["apps"].default == 8
     assert [parameters[each].default for each in names] == [
         expected[each].default for each in names
     ]
@@ -335,6 +339,102 @@ def test_plots_have_the_signature_of_their_analysis_and_document_it(payments, na
     for section in ("Parameters", "Returns", "Raises", "Examples"):
         assert f"\n{section}\n---" in text
     assert all(f"\n{each} : " in text for each in parameters)
+
+
+@pytest.fixture(scope="module")
+def crowd():
+    """Return payments of 200 apps, of which the first ones are the largest."""
+    rows = [
+        pay(f"2025-0{month}-10", payer, 1500 + 100 * (200 - app), app=f"app {app:03}", **more)
+        for app in range(200)
+        for month in (1, 2, 3)[: 2 + (app < 100)]
+        for payer, more in [("a", {}), ("b", {"payout_state": "In progress"})][: 1 + (app < 20)]
+    ]
+    frame = ledger(*rows).rows.drop(columns=["payment_status", "payout_id", "payout_at"])
+    return frame.capsule.declare(complete=True, read_at="2025-04-01T00:00:00Z")
+
+
+def titles(plot):
+    return [axes.get_title(loc="left").replace("\n", " · ") for axes in drawn(plot)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_plots_of_many_apps_fit_on_a_page(crowd, name):
+    every = draw(crowd, name)
+    width, height = every[0].figure.get_size_inches()
+    assert width <= 15 and height <= 22
+    assert len(every) <= 6 * 10
+
+
+def test_largest_apps_have_panels_and_the_others_are_added_up(crowd):
+    shown = titles(crowd.capsule.plot.mrr())[::2]
+    names = [f"app {app:03}" for app in range(8)]
+    assert shown == [f"Monthly recurring revenue · {name}" for name in [*names, "192 others"]]
+    table = crowd.capsule.mrr()
+    small = table[~table["app"].isin(names)].groupby("month")
+    every = drawn(crowd.capsule.plot.mrr())
+    sums = [bar.get_height() for bar in every[-2].containers[0]]
+    assert sums == small["closing_cents"].sum().tolist()
+    assert len(titles(crowd.capsule.plot.mrr(apps=2))) == 2 * 3
+    assert titles(crowd.capsule.plot.payouts(apps=12))[-1] == "Not paid out, net · 8 others"
+
+
+def test_others_have_the_ratios_of_their_sums(crowd):
+    names = [f"app {app:03}" for app in range(8)]
+    *_, below = drawn(crowd.capsule.plot.churn())
+    table = crowd.capsule.churn()
+    small = (
+        table[~table["app"].isin(names)]
+        .groupby("month")[["opening_payers", "churned_payers", "opening_cents", "churn_cents"]]
+        .sum()
+    )
+    churned = [bar.get_height() for bar in below.containers[0]]
+    assert (
+        churned[2] == 100 / (192 + 12)
+        and churned[1:] == (small["churned_payers"] / small["opening_payers"]).tolist()[1:]
+    )
+    *_, average = drawn(crowd.capsule.plot.payers())
+    paid = crowd.capsule.payers()
+    paid = paid[~paid["app"].isin(names)].groupby("period")[["revenue_cents", "active_payers"]]
+    exact = paid.sum()["revenue_cents"] / paid.sum()["active_payers"]
+    assert list(average.lines[0].get_ydata()) == pytest.approx(exact.astype(float), abs=0.51)
+    *_, axes = drawn(crowd.capsule.plot.cohorts())
+    assert [text.get_text() for text in axes.texts] == ["100", "100", "51"]
+
+
+def test_others_of_metrics_have_sums_only(crowd):
+    every = drawn(crowd.capsule.plot.metrics(apps=3))
+    shown = [axes.get_title(loc="left").replace("\n", " · ") for axes in every]
+    assert shown[-8:-5] == ["MRR · 197 others", "Payers · 197 others", "MRR · (all apps)"]
+    assert len(shown) == 6 * 4 + 2
+
+
+def test_others_are_added_up_by_currency(crowd):
+    foreign = crowd.copy()
+    foreign["currency"] = (
+        foreign["currency"].astype(str).mask(crowd["app"].astype(str) > "app 150", "EUR")
+    )
+    foreign = foreign.capsule.declare(complete=True)
+    shown = titles(foreign.capsule.plot.mrr(apps=1))[::2]
+    assert [title.partition(" · ")[2] for title in shown] == [
+        "app 000 · USD",
+        "150 others · USD",
+        "49 others · EUR",
+    ]
+
+
+@pytest.mark.parametrize("apps", [0, 13, True, "8", 2.5])
+def test_number_of_panels_has_bounds(payments, apps):
+    with pytest.raises(UserError, match="apps must be a number from 1 to 12, not"):
+        payments.capsule.plot.mrr(apps=apps)
+
+
+def test_top_payers_fit_on_a_page():
+    rows = [buy("2025-01-10", f"payer {number}", 100 + number) for number in range(300)]
+    frame = ledger(*rows).rows.drop(columns=["payment_status", "payout_id", "payout_at"])
+    frame.attrs["read_at"] = "2025-04-01T00:00:00Z"
+    (axes,) = drawn(frame.capsule.plot.top_payers(300))
+    assert axes.figure.get_figheight() <= 22 and len(axes.containers[0]) == 40
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -269,3 +269,30 @@ def test_refunds_that_name_their_payment_are_no_finding(workspace):
     unnamed = payments.drop(columns="refund_of").capsule.declare(complete=True)
     found = unnamed.capsule.reconcile(workspace.client().get_earnings())
     assert (found["check"] == "negatives").sum() == (payments["gross_cents"] < 0).sum()
+
+
+def test_very_many_apps_are_compared_with_their_summaries():
+    # Selecting the rows of each app would take minutes.
+    count = 20_000
+    apps = [f"app {number}" for number in range(count)]
+    amounts = {"gross_cents": 1500, "fee_cents": 150, "net_cents": 1350}
+    payments = pd.DataFrame({"app": apps, "payment_id": "p", "payout_state": "Paid out"})
+    payments = payments.assign(paid_at=pd.Timestamp("2026-01-05", tz="UTC"), **amounts)
+    payments = payments.capsule.declare(complete=True, read_at="2026-04-10")
+    summaries = pd.DataFrame({"app": apps}).assign(**amounts)
+    summaries["net_cents_by_payout_state.Paid out"] = 1350
+    summaries["net_cents_by_payout_state.Failed"] = 0
+    summaries.loc[7, ["net_cents", "net_cents_by_payout_state.Failed"]] = 1, 7
+    table = payments.capsule.reconcile(summaries)
+    sums = table[table["check"].isin(["sums", "payout states"])]
+    assert len(sums) == 5 * count and (sums["severity"] == "passed").sum() == 5 * count - 2
+    errors = table[table["severity"] == "error"]
+    assert errors[["app", "expected_cents", "found_cents"]].to_numpy().tolist() == [
+        ["app 7", 1350, 1],
+        ["app 7", 0, 7],
+    ]
+
+
+def test_no_payments_are_reconciled_without_a_warning(recwarn):
+    table, _ = findings([])
+    assert table.attrs["balanced"] == "no" and not recwarn.list

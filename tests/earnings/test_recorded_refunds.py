@@ -147,3 +147,159 @@ def test_roles_of_refunds_can_be_set():
     assert column(known.capsule.revenue(), "refunds_cents") == [0, 0, -500]
     shown = known.capsule.roles.set_index("role")
     assert shown.loc["refunded", ["column", "becomes"]].tolist() == ["given_back", "gross_cents"]
+
+
+PART = {"id": "re_1", "amount_cents": 500, "created": "2026-01-20T00:00:00Z"}
+REST = {"id": "re_2", "amount_cents": 300, "created": 1_769_040_000}  # 22 January
+
+
+@pytest.mark.parametrize(
+    ("marks", "refunds"),
+    [
+        ({"refunds": [PART]}, [["01-20", -500, -50, -450, "pay_1"]]),
+        (
+            {"refunds": {"object": "list", "data": [PART], "has_more": False}},
+            [["01-20", -500, -50, -450, "pay_1"]],
+        ),
+        # The payment records $9.00, of which the list has $8.00.
+        (
+            {"amount_refunded_cents": 900, "refunds": [REST, PART]},
+            [
+                ["01-20", -500, -50, -450, "pay_1"],
+                ["01-22", -300, -30, -270, "pay_1"],
+                [None, -100, -10, -90, "pay_1"],
+            ],
+        ),
+        # A refund that failed moved no money.
+        (
+            {"refunds": [PART | {"status": "failed"}, REST | {"status": "succeeded"}]},
+            [["01-22", -300, -30, -270, "pay_1"]],
+        ),
+        # The fee of $1.51 is returned once, half of it with each half of the payment.
+        (
+            {
+                "fee_cents": 151,
+                "net_cents": 1349,
+                "refunds": [PART | {"amount_cents": 750}, REST | {"amount_cents": 750}],
+            },
+            [["01-20", -750, -76, -674, "pay_1"], ["01-22", -750, -75, -675, "pay_1"]],
+        ),
+        # Unknown amounts: of one refund, or of all.
+        (
+            {"refunds": [{"id": "re_3"}, PART]},
+            [["01-20", -500, -50, -450, "pay_1"], [None, None, None, None, "pay_1"]],
+        ),
+        ({"refunds": ["re_1"]}, [[None, None, None, None, "pay_1"]]),
+        ({"status": "refunded", "refunds": [{"id": "r"}]}, [[None, -1500, -150, -1350, "pay_1"]]),
+        (
+            {"disputes": [{"status": "won"}, {"status": "lost"}]},
+            [[None, -1500, -150, -1350, "pay_1"]],
+        ),
+        ({"disputes": [{"status": "won"}]}, []),
+        ({"charged_back": True}, [[None, -1500, -150, -1350, "pay_1"]]),
+        (
+            {"refund": {"amount_cents": 500, "created_at": "2026-01-20T00:00:00Z"}},
+            [["01-20", -500, -50, -450, "pay_1"]],
+        ),
+    ],
+)
+def test_refunds_in_lists_and_objects_are_rows(marks, refunds):
+    plain = {"refunds": [], "disputes": [], "status": "paid"}
+    other = {name: plain.get(name) for name in marks if name not in OTHER}
+    assert refunds_of(SALE | marks, OTHER | other) == refunds
+
+
+def test_separate_refunds_account_for_refunds_in_lists():
+    back = payment(3, "2026-01-21T00:00:00Z", gross=-300, payer="ada", refund_of="pay_1")
+    listed = SALE | {"refunds": [PART, REST]}
+    assert [row[:2] for row in refunds_of(listed, back | {"payment_id": "re_2"})] == [
+        ["01-20", -500],
+        ["01-21", -300],
+    ]
+    # It has another id, so it accounts for the oldest one.
+    assert [row[:2] for row in refunds_of(listed, back)] == [
+        ["01-20", -200],
+        ["01-21", -300],
+        ["01-22", -300],
+    ]
+
+
+def test_refunds_in_lists_survive_parquet_and_are_refused_as_text(tmp_path):
+    payments = frame(SALE | {"refunds": [PART]}, OTHER | {"refunds": []})
+    payments.to_parquet(tmp_path / "payments.parquet")
+    saved = pd.read_parquet(tmp_path / "payments.parquet")
+    assert saved.capsule.ledger().equals(payments.capsule.ledger())
+    payments.to_csv(tmp_path / "payments.csv", index=False)
+    text = pd.read_csv(tmp_path / "payments.csv", parse_dates=["paid_at", "payout_at"])
+    with pytest.raises(UserError, match=r"`refunds` holds text instead of lists: save lists with"):
+        text.capsule.revenue()
+
+
+def test_list_with_only_some_of_the_refunds_is_refused():
+    part = SALE | {"refunds": {"data": [PART], "has_more": True}}
+    with pytest.raises(
+        UserError, match=r"more refunds than `refunds\.data` shows \(`refunds\.has_mo"
+    ):
+        frame(part).capsule.revenue()
+    assert [row[1] for row in refunds_of(part | {"amount_refunded_cents": 900})] == [-500, -400]
+
+
+def test_unit_and_status_of_refunds_in_lists_must_be_known():
+    payments = frame(SALE | {"refunds": [{"amount": 5}]})
+    with pytest.raises(UserError, match=r"the amounts in `refunds` are cents or currency\. Set it"):
+        payments.capsule.revenue()
+    known = payments.capsule.declare(amounts="currency")
+    assert column(known.capsule.revenue(), "refunds_cents") == [0, 0, 0, -500]
+    with pytest.raises(UserError, match=r'status: `odd`\. Leave.*declare\(roles=\{"refunds": None'):
+        frame(SALE | {"refunds": [PART | {"status": "odd"}]}).capsule.revenue()
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [
+        {"refunded_at": "2026-01-20T00:00:00Z"},
+        {"refund_id": "re_1"},
+        {"has_refund": True},
+        {"chargeback_cents": 1500},
+        {"refunded": False, "refund_status": "partial"},
+        {"dispute_reason": "fraud"},
+    ],
+)
+def test_sale_that_may_be_refunded_is_refused(marks):
+    name = list(marks)[-1]
+    with pytest.raises(
+        UserError, match=rf"Cannot tell what was refunded: `{name}` has values for s"
+    ):
+        frame(SALE | marks, OTHER).capsule.revenue()
+    roles = dict.fromkeys(["refunded", "refund_status", "dispute"])
+    ignored = frame(SALE | marks, OTHER).capsule.declare(roles=roles)
+    assert not ignored.capsule.revenue()["refunds_cents"].any()
+
+
+def test_details_of_a_known_refund_are_not_refused():
+    details = {"refund_id": "re_1", "refund_reason": "asked", "refund_policy": "30 days"}
+    none = dict.fromkeys(details) | {"refunded": False, "refund_policy": "30 days"}
+    assert len(refunds_of(SALE | details | {"refunded": True}, OTHER | none)) == 1
+    back = payment(3, "2026-01-20", gross=-1500, payer="ada", refund_of="pay_1", **details)
+    assert len(refunds_of(SALE, back)) == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "role"),
+    [
+        (("refunded_cents", "amount_refunded_cents"), "refunded"),
+        (("status", "state"), "payment_status"),
+        (("subscription", "subscription_id"), "subscription"),
+    ],
+)
+def test_columns_that_decide_what_counts_are_not_ignored_if_several_fit(names, role):
+    payments = frame(SALE | dict.fromkeys(names, 500 if role == "refunded" else "paid"))
+    with pytest.raises(UserError) as raised:
+        payments.capsule.revenue()
+    assert str(raised.value) == (
+        f"Cannot tell which payments count: `{names[0]}`, `{names[1]}` fit the role {role} equally "
+        f'well. Choose one with payments = payments.capsule.declare(roles={{"{role}": "COLUMN"}}), '
+        "or None."
+    )
+    for name in (*names, None):
+        assert len(payments.capsule.declare(roles={role: name}).capsule.revenue())

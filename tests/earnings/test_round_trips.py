@@ -10,6 +10,7 @@ from cpsl_notebook.frames import earnings_frame
 LEDGERS = 3
 """Number of random ledgers."""
 NAMES = ["revenue", "payers", "top_payers", "mrr", "churn", "cohorts", "payouts", "reconcile"]
+NAMES += ["metrics", "explain"]
 SUMS = earnings_frame(
     [(app, {"gross_cents": 1, "fee_cents": 1, "net_cents": 1}) for app in ("shop", "school")]
 )
@@ -25,11 +26,26 @@ def answers(payments, name):
         every += [{"unit": "payer", "basis": "net"}]
     if name == "payouts":
         every += [{"as_of": "2024-04"}]
+    if name == "explain":
+        return [*explanations(payments)]
     if name == "reconcile":
         return [payments.capsule.reconcile(SUMS)]
     if name == "top_payers":
         return [payments.capsule.top_payers(100).sort_values(["currency", "net_cents", "payer"])]
     return [getattr(payments.capsule, name)(**options) for options in every]
+
+
+def explanations(payments):
+    """Return the payments behind some columns of several answers, without names of payers."""
+    for answer, options, column in [
+        ("metrics", {}, "mrr_cents"),
+        ("mrr", {"unit": "payer"}, "churn_cents"),
+        ("cohorts", {}, "active_payers"),
+        ("revenue", {"freq": "QS"}, "refunds_cents"),
+        ("payouts", {}, "net_cents"),
+    ]:
+        rows = getattr(payments.capsule, answer)(**options)
+        yield payments.capsule.explain(rows, column).drop(columns="payer")
 
 
 @pytest.fixture(scope="module")

@@ -110,3 +110,28 @@ def test_invalid_files_are_errors(tmp_path):
 def test_snapshot_can_be_read_as_frame(frozen):
     ledger = pd.read_parquet(frozen).capsule.ledger()
     assert ledger.equals(frame(*THREE[:2]).capsule.ledger())
+
+
+def test_period_that_is_not_over_is_not_closed(tmp_path):
+    with pytest.raises(UserError) as raised:
+        frame(*THREE).capsule.snapshot(tmp_path / "2026.parquet", as_of="2026")
+    assert str(raised.value) == (
+        "Cannot close 2026, which is not over: the payments are known up to 2026-04-01 00:00 UTC. Omit "
+        "as_of to save those, or read the payments later."
+    )
+    assert list(tmp_path.iterdir()) == []
+    assert frame(*THREE).capsule.snapshot(tmp_path / "march.parquet", as_of="2026-03").exists()
+
+
+def test_files_that_cannot_be_read_or_written_say_why(tmp_path):
+    payments = frame(*THREE)
+    for call, path, reason in [
+        (payments.capsule.snapshot, tmp_path / "none" / "s.parquet", "No such file or directory"),
+        (payments.capsule.diff, tmp_path / "missing.parquet", "No such file or directory"),
+        (payments.capsule.diff, tmp_path, "Is a directory"),
+    ]:
+        with pytest.raises(UserError, match=rf"Cannot .*{path.name}: {reason}\. "):
+            call(path)
+    (tmp_path / "text.parquet").write_text("text")
+    with pytest.raises(UserError, match=r"text\.parquet: it is not a Parquet file\. Pass a file"):
+        payments.capsule.diff(tmp_path / "text.parquet")

@@ -2,14 +2,17 @@
 
 import datetime as dt
 import pickle
+import threading
+from typing import get_args
 
 import pandas as pd
 import pytest
-from gateway import APP, TOKEN, Gateway, as_json, failed
+from gateway import APP, TOKEN, Answer, Gateway, as_json, failed, interrupted_when
 
 import cpsl
-from cpsl_notebook import Client, UserError, progress
+from cpsl_notebook import Client, UserError, progress, recording, replay
 from cpsl_notebook.frames.schema import PAYMENT_COLUMNS
+from cpsl_notebook.front_end import FrontEnd
 
 
 def types(df):
@@ -126,14 +129,40 @@ def test_overridden_list_payments_is_called(workspace):
         assert Client(core).list_payments("deal-desk")["id"].tolist() == ["mine"]
 
 
-def test_long_reading_shows_progress(workspace, monkeypatch, capsys):
+def show_bar_at_once(monkeypatch):
+    """Show the progress bar at once, as in a terminal."""
     monkeypatch.setattr(progress, "_OPTIONS", progress._OPTIONS | {"delay": 0, "mininterval": 0})
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    workspace.client().list_payments("support-ops", "deal-desk")
+
+
+def test_long_reading_of_one_app_shows_its_bytes(workspace, monkeypatch, capsys):
+    show_bar_at_once(monkeypatch)
+    workspace.client().list_payments("support-ops")
     shown = capsys.readouterr().err
-    for part in ("support-ops (1 of 2)", "deal-desk (2 of 2)"):
-        assert f"Reading {part}: 100%" in shown
+    assert "Reading support-ops: 100%" in shown and "B/s]" in shown
     assert shown.endswith(" \r")  # the bar is removed from the terminal
+
+
+@pytest.mark.parametrize("what", ["payments", "earnings"])
+def test_long_reading_of_several_apps_shows_one_bar(workspace, monkeypatch, capsys, what):
+    show_bar_at_once(monkeypatch)
+    read = {"payments": "list_payments", "earnings": "get_earnings"}[what]
+    getattr(workspace.client(), read)()
+    shown = capsys.readouterr().err
+    assert f"Reading {what}: 100%" in shown and "| 3/3 [" in shown and " apps/s" in shown
+    assert (" MB]" in shown) == (what == "payments")
+    assert shown.endswith(" \r")
+    assert shown.count("\n") == 0
+
+
+@pytest.mark.parametrize("where", get_args(FrontEnd))
+def test_reading_shows_its_progress_where_output_is_updated(workspace, monkeypatch, capsys, where):
+    show_bar_at_once(monkeypatch)
+    monkeypatch.setattr(progress, "front_end", lambda: where)
+    workspace.client().get_earnings()
+    shown = capsys.readouterr()
+    assert ("Reading earnings: 100%" in shown.out) == (where in ("widget", "console"))
+    assert ("Reading earnings: 100%" in shown.err) == (where == "text")
 
 
 def test_short_reading_shows_nothing(workspace, monkeypatch, capsys):
@@ -175,3 +204,79 @@ def test_earnings_have_one_row_per_app_and_default_index(workspace):
         )
     assert len(client.get_earnings("support-ops")) == 1
     assert len(client.get_earnings()) == len(client.list_apps())
+
+
+APPS = [f"00000000-0000-4000-8000-{number:012}" for number in range(17)]
+
+
+def _pair(read, value):
+    return {"list_payments": [{"id": value}], "get_earnings": {"id": value}}[read]
+
+
+@pytest.mark.parametrize("read", ["list_payments", "get_earnings"])
+def test_eight_apps_are_read_at_the_same_time_and_results_keep_their_order(read):
+    """The gateway answers the 16 apps after the first in rounds, when eight requests wait."""
+    rounds = [threading.Event() for _ in range(3)]
+
+    def answer(request):
+        app = request.path.split("/")[-2]
+        place = request.number - 2
+        if place % 8 == 7:
+            rounds[place // 8].set()
+        return Answer([rounds[place // 8], *as_json(_pair(read, app)).parts])
+
+    rounds[-1].set()  # for the first app, whose place is -1
+    with Gateway() as gateway, cpsl.Client(token=TOKEN, gateway_url=gateway.url) as core:
+        gateway.otherwise = answer
+        frame = getattr(Client(core), read)(*APPS)
+        assert gateway.accepted <= 1 + 8  # each of them keeps its connection
+    assert frame["app"].tolist() == frame["id"].tolist() == APPS
+    assert frame.attrs["app"] == ", ".join(APPS)
+
+
+def test_prices_of_several_apps_are_read_too():
+    with Gateway() as gateway, cpsl.Client(token=TOKEN, gateway_url=gateway.url) as core:
+        gateway.otherwise = lambda request: as_json(
+            [{"id": request.path, "amount": 15}]
+            if request.call == "list_payments"
+            else {"price_in_cents": 1500}
+        )
+        frame = Client(core).list_payments(*APPS)
+    assert frame.attrs["prices"] == str(dict.fromkeys(APPS, 1500)).replace("'", '"')
+
+
+def test_failure_of_an_app_ends_reading():
+    with Gateway() as gateway, cpsl.Client(token=TOKEN, gateway_url=gateway.url) as core:
+        gateway.otherwise = lambda request: (
+            failed(500) if APPS[2] in request.path else as_json([{"id": "a"}])
+        )
+        with pytest.raises(cpsl.GatewayError):
+            Client(core).list_payments(*APPS)
+        gateway.otherwise = lambda request: as_json([{"id": "a"}])
+        assert len(Client(core).list_payments(*APPS)) == len(APPS)
+        assert gateway.count("list_payments") <= 3 + 8 + len(APPS)
+
+
+def test_interrupt_ends_reading_of_several_apps():
+    never = threading.Event()
+    with Gateway() as gateway, cpsl.Client(token=TOKEN, gateway_url=gateway.url) as core:
+        gateway.otherwise = lambda request: (
+            as_json([{"id": "a"}]) if request.number == 1 else Answer([never])
+        )
+        nine = interrupted_when(
+            lambda: gateway.wait_for(lambda: gateway.count("list_payments") == 9), KeyboardInterrupt
+        )
+        with nine, pytest.raises(KeyboardInterrupt):
+            Client(core).list_payments(*APPS)
+        gateway.otherwise = lambda request: as_json([{"id": "b"}])
+        assert Client(core).list_payments(*APPS)["id"].tolist() == ["b"] * len(APPS)
+
+
+def test_all_apps_can_be_recorded_and_replayed(workspace, tmp_path):
+    file = tmp_path / "apps.jsonl"
+    with recording(file, workspace.client()):
+        recorded = [workspace.client().list_payments(), workspace.client().get_earnings()]
+    client = Client(replay(file))
+    for frame, again in zip(recorded, [client.list_payments(), client.get_earnings()], strict=True):
+        pd.testing.assert_frame_equal(frame, again)
+        assert frame.attrs == again.attrs

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from cpsl_notebook import UserError
 from cpsl_notebook.frames import apps_frame, earnings_frame, payments_frame
+from cpsl_notebook.frames.cells import MAX_KEYS
 from cpsl_notebook.frames.schema import PAYMENT_COLUMNS
 
 
@@ -168,6 +169,28 @@ def test_nested_objects_are_flattened_and_lists_are_kept():
     df = frame({"payer": {"id": 7, "name": {"first": "Ada"}}, "tags": ["a", "b"], "extra": {}})
     assert list(df.columns) == ["app", "payer.id", "payer.name.first", "tags", "extra"]
     assert df["tags"][0] == ["a", "b"] and df["extra"][0] == {}
+
+
+def test_object_with_a_key_per_record_stays_one_column():
+    records = [
+        {"id": n, "metadata": {f"order_{n}": n, "shop": {"city": "Bonn"}}} for n in range(500)
+    ]
+    df = frame(*records, {"id": 500, "metadata": {"shop": None}}, {"id": 501, "metadata": {}})
+    assert df.columns.tolist() == ["app", "id", "metadata"]
+    assert str(df["metadata"].dtype) == "string"
+    assert [json.loads(text) for text in df["metadata"][:500]] == [r["metadata"] for r in records]
+    assert df["metadata"][500:].isna().all()
+    few = frame(*records[: MAX_KEYS - 1])
+    assert len(few.columns) == 2 + MAX_KEYS and few["metadata.shop.city"].eq("Bonn").all()
+
+
+def test_object_with_many_keys_keeps_other_values_of_its_field():
+    records = [{"state": {f"order_{n}": n}} for n in range(500)]
+    df = frame({"state": "open"}, {"state": "done"}, *records)
+    assert df.columns.tolist() == ["app", "state", "state_"]
+    assert df["state"].tolist()[:2] == ["open", "done"] and df["state"][2:].isna().all()
+    assert str(df["state_"].dtype) == "string"
+    assert json.loads(df["state_"][2]) == {"order_0": 0}
 
 
 def test_fields_with_same_flattened_name_keep_both_values():
@@ -385,6 +408,31 @@ def test_bytes_give_same_frame_as_decoded_objects(records, enveloped):
     pd.testing.assert_frame_equal(payments_frame([("shop", body)]), decoded)
 
 
+def without_nulls(value):
+    """Return an object as its JSON text represents it; ``None`` for one without values."""
+    if not isinstance(value, dict):
+        return value
+    items = {name: without_nulls(item) for name, item in value.items()}
+    return {name: item for name, item in items.items() if item is not None} or (value and None)
+
+
+@SLOW
+@given(st.lists(st.dictionaries(NAMES, JSON, max_size=4), max_size=6), st.integers(1, 3))
+def test_objects_with_many_keys_are_json_whatever_the_order_of_records(objects, batch):
+    """With a limit of 2 keys and small batches, so that both occur in many places."""
+    records = [{"metadata": found} for found in objects]
+    keys = {name for found in objects for name in found}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cpsl_notebook.frames.cells.MAX_KEYS", 2)
+        patch.setattr("cpsl_notebook.frames.envelope._BATCH_SIZE", batch)
+        df = frame(*records)
+    assert ("metadata" in df) == (len(keys) > 2 or (bool(records) and not keys))
+    if len(keys) > 2:
+        expected = [without_nulls(found) or None for found in objects]
+        texts = [None if pd.isna(text) else text for text in df["metadata"]]
+        assert texts == [found and json.dumps(found, sort_keys=True) for found in expected]
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -443,3 +491,8 @@ def test_apps_frame_has_columns_without_apps():
     assert list(apps_frame([]).columns) == ["id", "name", "hostname"]
     df = apps_frame([{"id": "1", "name": "a", "hostname": "h"}])
     assert df.to_dict("records") == [{"id": "1", "name": "a", "hostname": "h"}]
+
+
+def test_payers_of_mixed_types_and_any_size_are_strings():
+    df = frame({"payer": 7}, {"payer": "b-8"}, {"payer": 2**70})
+    assert df["payer"].tolist() == ["7", "b-8", str(2**70)] and "_unparsed" not in df

@@ -38,8 +38,13 @@ class Kernel:
 
     def send(self, code, *, allow_stdin=True):
         """Start a cell; return the id of its message."""
+        content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}}
         # Otherwise, old kernels skip a cell that comes soon after one that failed.
-        return self.client.execute(code, allow_stdin=allow_stdin, stop_on_error=False)
+        content |= {"allow_stdin": allow_stdin, "stop_on_error": False}
+        # Notebooks name the cell, which shows that the front end is one.
+        message = self.client.session.msg("execute_request", content, metadata={"cellId": "a"})
+        self.client.shell_channel.send(message)
+        return message["header"]["msg_id"]
 
     def messages(self, message_id):
         """Yield the outputs of a cell as they come, until it ends."""
@@ -273,7 +278,7 @@ def main():
         own["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # debugpy warns in old kernels
         for inherited in [each for each in os.environ if each.startswith("CAPSULE_")]:
             del os.environ[inherited]
-        # Jupyter Server sets the notebook's path, which shows that a notebook is the front end.
+        # Jupyter Server sets the notebook's path.
         os.environ.update(own | {"JPY_SESSION_NAME": str(folder / "notebook.ipynb")})
         with Kernel() as kernel:
             check_local(kernel)

@@ -16,16 +16,6 @@ from environments import ROOT, NotInstalledError, environment, find_python, inst
 FOLDER = Path(__file__).resolve().parent
 OURS = ("./cpsl", ".[excel,plots]")
 MISSING = "not checked, because this machine does not have Python"
-TOOLS = (
-    "pytest",
-    "pytest-timeout",
-    "hypothesis",
-    "trustme",
-    "pyyaml",
-    "playwright",
-    "uv",
-    "grpcio-tools",
-)
 
 
 def main() -> int:
@@ -93,7 +83,9 @@ def lowest() -> int:
     lock.parent.mkdir(exist_ok=True)
     run_uv("pip", "compile", *sources, *ours, *how)
     editable = ("-e", "./cpsl", "-e", ".")
-    python = environment("lowest", "-r", "build/lowest.txt", *TOOLS, python=oldest)
+    python = environment(
+        "lowest", "-r", "build/lowest.txt", "--group", "dev", "setuptools<80", python=oldest
+    )
     install(python, "--no-deps", *editable)
     options = ["--ignore=tests/browser", "--ignore=tests/project", "-p", "no:cacheprovider"]
     return subprocess.run([str(python), "-m", "pytest", "-q", *options], cwd=ROOT).returncode

@@ -18,6 +18,7 @@ import requests
 
 import cpsl
 from cpsl_notebook import UserError, local
+from cpsl_notebook.errors import UsageError
 from cpsl_notebook.local import messages
 from cpsl_notebook.local.pending_logins import PendingLogins
 
@@ -423,6 +424,27 @@ def test_port_in_use_is_one_line_on_stderr(tmp_path, offset):
 def test_invalid_port_is_refused(tmp_path, port):
     with pytest.raises(UserError, match=rf"[Pp]ort {port}\b"):
         local.start(tmp_path, port=int(port))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("data", 5, "data must be a folder, not 5."),
+        ("data", b"x", "data must be a folder, not b'x'."),
+        ("port", "5000", "port must be an integer, not '5000'."),
+        ("port", True, "port must be an integer, not True."),
+        ("pace", "fast", "pace must be a number of seconds of at least 0, not 'fast'."),
+        ("pace", -1, "pace must be a number of seconds of at least 0, not -1."),
+        ("pace", float("nan"), "pace must be a number of seconds of at least 0, not nan."),
+    ],
+)
+def test_argument_of_a_wrong_type_is_refused_before_the_folder_is_used(
+    tmp_path, name, value, message
+):
+    with pytest.raises(UsageError) as caught:
+        local.start(**{"data": tmp_path / "data", name: value})
+    assert str(caught.value) == message
+    assert not (tmp_path / "data").exists()
 
 
 def test_both_packages_have_the_same_messages(root):

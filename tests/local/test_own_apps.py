@@ -15,7 +15,7 @@ import nbformat
 import pytest
 
 import cpsl
-from cpsl_notebook import local
+from cpsl_notebook import Reply, local
 from cpsl_notebook.local import Turn, database, http_server
 
 
@@ -36,6 +36,46 @@ def test_added_app_is_streamed_as_it_yields(workspace, client):
     assert client.chat("echo", "b", first.session_id).text.endswith(
         "message 2 of this conversation."
     )
+
+
+@pytest.mark.parametrize(
+    ("order", "first_text"),
+    [
+        ("aTbS", "a"),
+        ("TaSb", ""),
+        ("Nab", "ab"),
+        ("NNaTNb", "a"),
+        ("TN", ""),
+        ("", ""),
+        ("NaT", "a"),
+    ],
+)
+def test_whole_reply_keeps_the_order_of_texts_and_blocks(workspace, client, order, first_text):
+    kinds = {"T": "table_preview", "S": "suggestions", "N": "notification"}
+    pieces = [
+        {"type": kinds[mark], "payload": {"text": mark}} if mark in kinds else mark
+        for mark in order
+    ]
+
+    @workspace.app("mixed")
+    def mixed(session, text):
+        yield from pieces
+
+    response = client.chat("mixed", "x")
+    assert response.raw["replies"][0]["text"] == first_text  # all that the official client shows
+    whole, streamed = Reply("mixed", "x"), Reply("mixed", "x")
+    whole.add_response(response)
+    for chunk in client.stream("mixed", "x"):
+        streamed.add_event(chunk.data)
+    assert list(filter(None, whole.parts)) == streamed.parts
+    assert len(whole.blocks) == len(streamed.blocks)
+    assert whole.text == streamed.text
+
+
+def test_texts_between_blocks_are_joined_by_a_blank_line(workspace, client):
+    block = {"type": "suggestions", "payload": {}}
+    workspace.app("mixed")(lambda session, text: ["One.\n", block, "\n\nTwo.", "\n\nThree."])
+    assert client.chat("mixed", "x").text == "One.\n\nTwo.\n\nThree."
 
 
 def test_added_app_can_be_replaced_and_priced(workspace, client):
@@ -142,6 +182,16 @@ def test_turn_of_a_long_conversation_reads_only_what_the_app_uses(tmp_path, monk
 
 def _count(session):
     yield str(len(session.history))
+
+
+def test_turns_do_not_wait_until_the_disk_is_synced(tmp_path):
+    """The write-ahead log stays while the workspace runs, and is merged when it stops."""
+    with local.start(tmp_path, pace=0) as workspace, workspace.client() as client:
+        log = tmp_path / "workspace.sqlite-wal"
+        for _ in range(2):
+            client.chat("diet-coach", "two eggs")
+            assert log.stat().st_size > 0
+    assert not log.exists()
 
 
 def test_error_in_an_app_leaves_its_data_unchanged(workspace, client):

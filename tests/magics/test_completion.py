@@ -2,7 +2,7 @@
 
 import pytest
 from gateway import Gateway
-from shells import new_shell
+from shells import new_shell, tab
 
 import cpsl
 from cpsl_notebook import Client, compat
@@ -16,16 +16,6 @@ def shell(workspace):
     with new_shell() as started:
         started.run("%load_ext cpsl_notebook\n%capsule local")
         yield started
-
-
-def tab(shell, text):
-    """Press Tab at the end of a text; return the completions of its last word."""
-    completer = shell.shell.Completer
-    from IPython.core.completer import provisionalcompleter
-
-    with provisionalcompleter():
-        found = list(completer.completions(text, len(text)))
-    return {text[: one.start].rpartition(" ")[2] + one.text for one in found}
 
 
 def test_tab_completes_subcommands_and_choices(shell):

@@ -1,5 +1,6 @@
 """The magics in a real IPython shell that uses the local workspace."""
 
+import io
 import os
 import re
 import signal
@@ -130,7 +131,7 @@ def test_use_sets_the_default_app(shell):
 
 def test_cell_without_an_app_uses_the_app_chosen_last(shell, workspace):
     workspace.app("broken")(lambda session, text: 1 / 0)
-    assert shell.error("%%capsule\nhello").startswith("Which app?")
+    assert shell.error("%%capsule\nhello").startswith("No app is chosen.")
     for choice, app in [
         ("%%capsule diet-coach\nan apple", "diet-coach"),
         ("%%capsule deal-desk --once\n10 seats", "deal-desk"),
@@ -301,7 +302,15 @@ INVALID = {
         "UsageError: %capsule: put the subcommand before its options. Run `%capsule help`.",
     ),
     "a session of an unknown app": ("%capsule session new nope", "No app 'nope'"),
-    "a lone surrogate": ("%%capsule support-ops\n\ud800", "lone surrogate"),
+    "a lone surrogate": ("%%capsule support-ops\n\ud800", "The prompt contains a lone surrogate"),
+    "a lone surrogate in a name": (
+        "%%capsule support-ops -s \ud800\nx",
+        "UsageError: The line contains a lone surrogate. Remove it.",
+    ),
+    "a table in the line": (
+        "%capsule last {{ __import__('pandas').DataFrame({'n': [1]}) }}",
+        "UsageError: %capsule last: unknown argument: | n | | --- | | 1 |. Run `%capsule help last`.",
+    ),
     "invalid seconds": ("%%capsule support-ops --timeout soon\nx", "'soon' is not a number"),
     "an open quote": ("%%capsule 'support-ops\nx", "Check its quotes"),
     "an unknown app": ("%%capsule suport-ops\nx", "Did you mean 'support-ops'?"),
@@ -320,15 +329,23 @@ INVALID = {
         "UsageError: There is no subcommand `%capsule session forgte`. Did you mean 'forget'?",
     ),
     "a session of two apps": ("%capsule session new a b", "unknown argument: b"),
-    "forgetting nothing": ("%capsule session forget", "session forget ID"),
+    "forgetting nothing": ("%capsule session forget", "session forget ID_OR_NAME"),
     "forgetting an unknown id": (
         "%capsule session forget 123",
-        "No conversation of this notebook begins with 123.",
+        "No conversation of this notebook has the name 123 or an id that begins with it.",
     ),
     "help for an unknown subcommand": ("%capsule help paymets", "Did you mean 'payments'?"),
     "an unknown file format": ("%capsule history --save x.txt", ".jsonl, .parquet, .md"),
     "a removed subcommand": ("%capsule ask support-ops", "Begin a cell with %%capsule APP."),
     "too many seconds": ("%%capsule support-ops --timeout 1e300\nx", "'1e300' is not a number"),
+    "more prompts without a table": (
+        "%%capsule support-ops --yes\nx",
+        "UsageError: --yes needs --each. Add --each FRAME, or remove --yes.",
+    ),
+    "a day for a workspace that is stopped": (
+        "%capsule local stop --today 2026-03-01",
+        "UsageError: --today cannot be used with stop. Remove --today.",
+    ),
     "two formats": ("%%capsule support-ops --json --table\nx", "not allowed with argument --json"),
     "a missing variable": ("%capsule app $nothing", "$nothing: there is no variable 'nothing'."),
     "once and new": ("%%capsule diet-coach --once --new\nx", "Cannot combine once with new"),
@@ -408,8 +425,24 @@ def test_status_names_workspace_token_and_versions(workspace, monkeypatch, tmp_p
         current_context().connect(Client(nowhere))
         found = status(shell)
         assert found["token from"] == "the arguments"
-        assert found["token valid"].startswith("unknown: No gRPC gateway answers at")
+        assert found["token valid"].startswith("unknown: Cannot connect to a gRPC gateway at")
         assert "wrong" not in str(found)
+
+
+def test_status_prints_values_that_pandas_cuts(shell, monkeypatch):
+    path = f"/books/{'long-' * 40}name.ipynb"
+    monkeypatch.setenv("JPY_SESSION_NAME", path)
+    shown = shell.run("status = %capsule status").text
+    assert shown == f"notebook: {path}\n" and path not in repr(shell.run("status").value)
+
+
+def test_lines_are_printed_whatever_the_terminal_can_encode(shell, monkeypatch):
+    written = io.TextIOWrapper(io.BytesIO(), "ascii")
+    monkeypatch.setattr(sys, "stdout", written)
+    shell.shell.run_cell("%%capsule diet-coach --dry-run\ncafé \x1b[31m🎉").raise_error()
+    assert written.buffer.getvalue().endswith(b"\ncaf? ?\n")
+    monkeypatch.setattr(sys, "stdout", None)
+    shell.shell.run_line_magic("capsule", "use diet-coach")
 
 
 def test_missing_credentials_error_names_login_and_local(workspace):

@@ -15,6 +15,8 @@ NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.i
 def run_all(path, folder, *, times):
     """Run the cells of a notebook in a new kernel; return a list of the cells of each run."""
     notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:  # without it, conversations are kept for the next kernel
+        cell.source = cell.source.replace("%config CapsuleMagics.reproducible = True\n", "")
     runs = [copy.deepcopy(notebook.cells) for _ in range(times)]
     notebook.cells = [nbformat.v4.new_code_cell(WITHOUT_PAUSES), *(c for run in runs for c in run)]
     for cell in notebook.cells:

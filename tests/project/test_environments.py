@@ -3,19 +3,26 @@
 Programs run outside the repository, where ``cpsl/`` would hide an installed ``cpsl``.
 """
 
+import json
 import os
+import re
 import subprocess
 import sys
 import textwrap
 
 import pytest
-from environments import CI, ROOT, SDK, NotInstalledError, environment
+import requests
+import stored_notebooks
+from environments import CI, ROOT, SDK, NotInstalledError, environment, find_python
+from fast_gateway import APP, BROKEN, CRASHED, LIMITED, REFUSED, FastGateway
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 
-def environment_or_skip(name, *packages, ours=()):
+def environment_or_skip(name, *packages, ours=(), python=None):
     """Create an environment; skip the test if that fails, except in CI."""
     try:
-        return environment(name, *packages, ours=ours)
+        return environment(name, *packages, ours=ours, python=python)
     except NotInstalledError as error:
         if CI:
             raise
@@ -120,6 +127,10 @@ cell("%%capsule --no-stream -o whole --new\\nSummarize the riskiest support thre
 assert [b["type"] for b in shell.user_ns["whole"].blocks] == ["notification", "table_preview"]
 cell("p = %capsule payments support-ops")
 cell("e = %capsule earnings support-ops")
+cell("every = %capsule payments")
+cell("sums = %capsule earnings")
+assert set(shell.user_ns["every"]["app"]) == {"deal-desk", "support-ops"}
+assert list(shell.user_ns["sums"]["app"]) == ["deal-desk", "diet-coach", "support-ops"]
 cell("a = %capsule apps")
 assert shell.user_ns["p"]["net_cents"].sum() == shell.user_ns["e"]["net_cents"][0]
 assert set(shell.user_ns["a"]["name"]) == {"deal-desk", "diet-coach", "support-ops"}
@@ -144,6 +155,73 @@ def test_extension_works_with_the_official_sdk(sdk_and_extension, workspace, tmp
     assert printed.endswith("done\n")
 
 
+SWEEP = """
+import warnings
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+import cpsl
+from cpsl_notebook import UserError, sweep
+
+if __name__ == "__main__":
+    prompt, client = "How many threads are in {{ value }}?", cpsl.Client()
+    options = {"app": "support-ops", "client": client, "progress": False}
+    answers = sweep(["billing", "security"] * 4, prompt, store="answers.db", **options)
+    again = sweep(["billing", "security"] * 4, prompt, store="answers.db", **options)
+    assert again.equals(answers) and answers["reply"].str.contains("threads").all()
+    print(*answers["status"], answers["session_id"].nunique())
+    whole = sweep(["billing"], prompt, stream=False, **options)
+    assert whole["reply"][0] == answers["reply"][0] and whole["request_id"][0]
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        for send_token in (False, True):
+            there = sweep(["billing"], prompt, executor=pool, send_token=send_token, **options)
+            print(there["status"][0], there["reply"][0] == answers["reply"][0])
+    try:
+        sweep(["billing"], prompt, timeout=5, **options)
+    except UserError as error:
+        print(error)
+"""
+
+
+def test_official_sdk_sends_sweeps(sdk_and_extension, workspace, tmp_path):
+    main = tmp_path / "main.py"
+    main.write_text(SWEEP)
+    code = f"import runpy; runpy.run_path({str(main)!r}, run_name='__main__')"
+    printed = run(sdk_and_extension, code, tmp_path, **workspace.environ).splitlines()
+    assert printed[:3] == ["ok ok ok ok ok ok ok ok 8", "ok True", "ok True"]
+    assert printed[3].startswith("The official SDK has no timeout setting.")
+
+
+FAULTS = """
+import cpsl
+from cpsl_notebook import sweep
+prompts = ["fine", "limited", "broken", "refused", "crashed"]
+for stream in (True, False):
+    answers = sweep(prompts, f"{{{{ value }}}} {stream}", APP, client=cpsl.Client(), stream=stream,
+                    store="answers.db", progress=False)
+    print(*answers["status"], *answers["attempts"])
+    print("Half" in answers["reply"].dropna().tolist())
+"""
+
+
+def test_sweep_with_official_sdk_tells_what_failures_mean(sdk_and_extension, tmp_path):
+    verdicts = {"broken": BROKEN, "refused": REFUSED, "crashed": CRASHED}
+    limited = set()
+
+    def rule(text, number):
+        word = text.split()[0]
+        if word == "limited" and text not in limited:
+            limited.add(text)
+            return LIMITED
+        return verdicts.get(word, "fine")
+
+    with FastGateway(rule) as gateway:
+        code = FAULTS.replace("APP", repr(APP))
+        printed = run(sdk_and_extension, code, tmp_path, **gateway.environ).splitlines()
+    statuses = "ok ok unknown error error 1 2 1 1 1"
+    assert printed == [statuses, "True", statuses, "False"]
+    assert set(gateway.received.values()) == {1} and gateway.limited.total() == 2
+
+
 LOAD = """
 from IPython.core.interactiveshell import InteractiveShell
 InteractiveShell.instance().run_cell("%load_ext cpsl_notebook")
@@ -163,16 +241,96 @@ def test_loading_with_both_distributions_prints_one_line(sdk_and_extension, tmp_
     assert printed.count("\n") == 1 and "overwrite each other's files" in printed
 
 
-def test_binder_environment_runs_the_quickstart(tmp_path):
-    python = environment_or_skip("binder", "-r", "binder/requirements.txt", ours=("./cpsl", "."))
+REPO2DOCKER = "jupyter-repo2docker==2026.4.0"
+READ = """
+import json, os, sys
+from repo2docker.app import Repo2Docker
+
+app = Repo2Docker()
+os.chdir(sys.argv[1])
+packs = (kind(app.base_image) for kind in app.buildpacks)
+pack = next(pack for pack in packs if pack.detect())
+commands = [command.partition("/bin/")[2] for _, command in pack.get_assemble_scripts()]
+print(json.dumps({
+    "kind": type(pack).__name__,
+    "folder": pack.binder_dir,
+    "python": pack.python_version,
+    "copies the repository before it installs": not pack.get_preassemble_scripts(),
+    "installs": commands,
+    "then runs": pack.get_post_build_scripts(),
+    "starts with": pack.get_start_script(),
+}))
+"""
+
+
+def test_repo2docker_reads_the_binder_folder(tmp_path):
+    python = environment_or_skip("repo2docker", REPO2DOCKER)
+    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    ran = subprocess.run(
+        [python, "-c", READ, ROOT], env=environ, capture_output=True, text=True, timeout=120
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout.splitlines()[-1]) == {
+        "kind": "PythonBuildPack",
+        "folder": "binder",
+        "python": PYTHON_OF_BINDER,
+        "copies the repository before it installs": True,
+        "installs": ['pip install --no-cache-dir -r "binder/requirements.txt"'],
+        "then runs": ["binder/postBuild"],
+        "starts with": "${REPO_DIR}/binder/start",
+    }
+    assert all(os.access(ROOT / "binder" / name, os.X_OK) for name in ("postBuild", "start"))
+
+
+PYTHON_OF_BINDER = (ROOT / "binder" / "runtime.txt").read_text().strip().removeprefix("python-")
+
+
+@pytest.fixture(scope="module")
+def binder():
+    """An environment with exactly what Binder installs, after its build; returns its Python."""
+    python = environment_or_skip(
+        "binder",
+        *("-r", "binder/requirements.txt"),
+        ours=("./cpsl", "."),
+        python=find_python(PYTHON_OF_BINDER),
+    )
     path = f"{python.parent}:{os.environ['PATH']}"
     subprocess.run(["binder/postBuild"], check=True, cwd=ROOT, env=os.environ | {"PATH": path})
-    code = f"""
-        import nbclient, nbformat
-        notebook = nbformat.read({str(ROOT / "notebooks" / "quickstart.ipynb")!r}, 4)
-        nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
-        print("executed")
-    """
-    home = os.environ["CAPSULE_HOME"]
-    assert run(python, code, tmp_path, CAPSULE_HOME=home).endswith("executed\n")
-    assert (python.parent / "jupyter-lab").exists()
+    return python
+
+
+@pytest.mark.parametrize("name", stored_notebooks.NAMES)
+def test_binder_environment_executes_the_notebook(name, binder, tmp_path):
+    notebook = stored_notebooks.read(name)
+    stored = stored_notebooks.outputs(notebook)
+    environ = {"PYTHONPATH": ""}  # what is installed, not the checkout
+    stored_notebooks.execute(notebook, tmp_path, python=binder, environ=environ)
+    fresh = stored_notebooks.outputs(notebook)
+    assert [bool(output) for output in fresh] == [bool(output) for output in stored]
+
+
+def test_binder_opens_the_quickstart(binder, tmp_path):
+    home = {"HOME": str(tmp_path), "PATH": f"{binder.parent}:{os.environ['PATH']}"}
+    options = ["--allow-root", "--no-browser", "--ip=127.0.0.1", "--port=0"]
+    server = subprocess.Popen(
+        [ROOT / "binder" / "start", "jupyter-lab", *options],
+        cwd=ROOT,
+        env=home,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        found = (re.search(r"(http://127\.0\.0\.1:\d+)(/\S*)", line) for line in server.stdout)
+        url = next(filter(None, found))
+        assert url[2].startswith("/lab/tree/notebooks/quickstart.ipynb")
+        retries = Retry(total=None, connect=100, backoff_factor=0.1, backoff_max=0.5)
+        with requests.Session() as session:
+            session.mount(url[1], HTTPAdapter(max_retries=retries))  # it does not listen yet
+            session.get(url[0])  # with the token
+            opened = session.get(url[1])
+        assert opened.url == f"{url[1]}/lab/tree/notebooks/quickstart.ipynb"
+        assert opened.status_code == 200
+    finally:
+        server.terminate()
+        server.wait(60)

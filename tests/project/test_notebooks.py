@@ -1,18 +1,22 @@
 """Notebooks executed without a front end, as by nbclient, papermill and nbconvert."""
 
 import concurrent.futures
+import contextlib
+import functools
+import importlib.metadata
 import re
+import subprocess
+import textwrap
 import uuid
-from pathlib import Path
 
 import nbclient
 import nbformat
 import pytest
+import stored_notebooks
 from nbconvert import HTMLExporter
+from packaging.requirements import Requirement
+from stored_notebooks import NAMES
 
-NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
-QUICKSTART = NOTEBOOKS / "quickstart.ipynb"
-EXPLORING = NOTEBOOKS / "exploring.ipynb"
 KERNEL = ["--IPKernelApp.log_level=ERROR"]
 
 
@@ -34,19 +38,100 @@ def notebook_of(*cells):
 
 
 @pytest.fixture(scope="module")
-def quickstart(tmp_path_factory):
+def executed(tmp_path_factory):
+    """Return a function that executes a notebook once and records it: notebook, recording."""
+
+    @functools.cache
+    def run(name):
+        folder = tmp_path_factory.mktemp(name)
+        file = folder / "recording.jsonl"
+        record = f"from cpsl_notebook import recording as _r; _r({str(file)!r}).start()"
+        return stored_notebooks.execute(stored_notebooks.read(name), folder, startup=[record]), file
+
+    return run
+
+
+@pytest.fixture
+def quickstart(executed):
     """The quickstart, executed in a new kernel."""
-    folder = tmp_path_factory.mktemp("quickstart")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CAPSULE_HOME", str(folder / "home"))
-        notebook = nbformat.read(QUICKSTART, as_version=4)
-        return execute(notebook, folder)
+    return executed("quickstart")[0]
 
 
 def data(notebook, start):
     """Return the data of the last output of the cell whose source starts with *start*."""
     (cell,) = [cell for cell in notebook.cells if cell.source.startswith(start)]
     return cell.outputs[-1]["data"]
+
+
+def differing_versions(root):
+    """Return the installed packages whose versions are not the pinned ones."""
+    found = []
+    for line in (root / "requirements.lock").read_text().splitlines():
+        if "==" in line and not line.startswith((" ", "#")):
+            requirement = Requirement(line)
+            if requirement.marker is None or requirement.marker.evaluate():
+                with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+                    version = importlib.metadata.version(requirement.name)
+                    if version not in requirement.specifier:
+                        found.append(f"{requirement.name} {version}")
+    return found
+
+
+def test_notebooks_of_the_project_are_known(root):
+    assert sorted(path.stem for path in (root / "notebooks").glob("*.ipynb")) == sorted(NAMES)
+    for name in NAMES:
+        nbformat.validate(stored_notebooks.read(name))
+        assert not any("http:" in cell.source for cell in stored_notebooks.read(name).cells)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_stored_outputs_are_those_of_a_fresh_execution(name, executed, root):
+    if differing := differing_versions(root):
+        pytest.skip(f"the outputs are stored for the pinned versions, not for {differing}")
+    fresh, _ = executed(name)
+    stored = stored_notebooks.read(name)
+    both = map(stored_notebooks.outputs, (stored, fresh))
+    for before, after, cell in zip(*both, code_cells(stored), strict=True):
+        assert after == before, f"{name}: {cell.id}. Renew the outputs with `make notebooks`."
+    counts = [cell.execution_count for cell in code_cells(stored)]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_notebook_runs_from_a_recording_without_a_network(name, executed, tmp_path):
+    unshare = ["unshare", "--user", "--map-root-user", "--net", "--"]
+    if subprocess.run([*unshare, "true"], capture_output=True).returncode:
+        pytest.skip("this machine does not permit network namespaces")
+    recorded, file = executed(name)
+    offline = stored_notebooks.read(name)
+    offline.cells.append(nbformat.v4.new_code_cell(NETWORK))
+    environ = {"CAPSULE_REPLAY": str(file)}
+    stored_notebooks.execute(offline, tmp_path, prefix=unshare, environ=environ)
+    assert offline.cells.pop().outputs[0].text == "[Errno 101] Network is unreachable\n"
+    workspace = "<local workspace, running: deal-desk, diet-coach, support-ops>"
+    replayed = [
+        output.replace(" · recorded", "").replace(
+            "<recorded workspace, recording.jsonl>", workspace
+        )
+        for output in stored_notebooks.outputs(offline)
+    ]
+    assert replayed == stored_notebooks.outputs(recorded)
+    assert " · recorded" in str(stored_notebooks.outputs(offline)) or name in ("earnings", "sweeps")
+
+
+# Even connections to this machine fail.
+NETWORK = """
+import socket
+
+try:
+    socket.create_connection(("127.0.0.1", 80), timeout=5)
+except OSError as error:
+    print(error)
+"""
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
 def test_quickstart_shows_replies_tables_and_a_plot(quickstart):
@@ -61,9 +146,8 @@ def test_quickstart_shows_replies_tables_and_a_plot(quickstart):
     assert "You said **Hello**" in data(quickstart, "%%capsule echo")["text/plain"]
 
 
-def test_earnings_notebook_shows_answers_and_plots(tmp_path, monkeypatch):
-    monkeypatch.setenv("CAPSULE_HOME", str(tmp_path / "home"))
-    notebook = execute(nbformat.read(NOTEBOOKS / "earnings.ipynb", as_version=4), tmp_path)
+def test_earnings_notebook_shows_answers_and_plots(executed):
+    notebook, _ = executed("earnings")
     (findings,) = [cell for cell in notebook.cells if cell.source.startswith("findings =")]
     assert findings.outputs[0]["text"] == "balanced: yes\n"
     assert "provisional" in data(notebook, "mrr =")["text/html"]
@@ -77,12 +161,13 @@ def test_earnings_notebook_shows_answers_and_plots(tmp_path, monkeypatch):
     assert "@example" not in nbformat.writes(notebook)  # payers are masked
 
 
-def test_exploring_notebook_keeps_its_conversations(tmp_path, monkeypatch):
-    monkeypatch.setenv("CAPSULE_HOME", str(tmp_path / "home"))
-    notebook = execute(nbformat.read(EXPLORING, as_version=4), tmp_path)
+def test_exploring_notebook_keeps_its_conversations(executed):
+    notebook, file = executed("exploring")
     preview = next(c for c in notebook.cells if "--dry-run" in c.source and "%%" in c.source)
     assert "| Queue | urgent | Threads |" in preview.outputs[0]["text"]
-    assert "Not sent: a prompt for support-ops, turn 2" in preview.outputs[0]["text"]
+    assert preview.outputs[0]["text"].startswith(
+        "Not sent: a prompt for support-ops, turn 2 of the conversation; "
+    )
     riskiest = data(notebook, "%%capsule -o riskiest")["text/plain"]
     assert "The **five riskiest** of 16 open urgent billing or integrations threads:" in riskiest
     plan = next(c for c in notebook.cells if "two-step triage plan" in c.source).outputs[-1]["data"]
@@ -93,35 +178,65 @@ def test_exploring_notebook_keeps_its_conversations(tmp_path, monkeypatch):
     assert "conversation refunds · turn 2" in refunds["text/html"]
     history = data(notebook, "history =")["text/plain"]
     assert "template" in history and "refunds" in history
-    assert "Find threads about refunds." in (tmp_path / "answers.md").read_text()
+    assert "Find threads about refunds." in (file.parent / "answers.md").read_text()
 
 
-def test_notebooks_in_the_repository_have_no_outputs_and_no_urls(root):
-    paths = sorted((root / "notebooks").glob("*.ipynb"))
-    assert [path.stem for path in paths] == ["earnings", "exploring", "quickstart", "sweeps"]
-    for path in paths:
-        notebook = nbformat.read(path, as_version=4)
-        nbformat.validate(notebook)
-        for cell in notebook.cells:
-            assert cell.get("outputs", []) == [] and cell.get("execution_count") is None
-            assert "http" not in cell.source
+def test_teaching_notebook_shows_what_its_apps_send(executed):
+    notebook, _ = executed("teaching")
+    assert "<strong>Good morning!</strong>" in data(notebook, "%%capsule echo")["text/html"]
+    poem = data(notebook, "%%capsule poem")["text/html"]
+    assert "The ball is round,<br />\nthe ball is red,<br />\nand" in poem  # single line breaks
+    assert "*I like tea.*" in data(notebook, "%%capsule parrot\nAnd")["text/plain"]
+    assert "2 on your list: bread" in data(notebook, "%%capsule shopping\ntwo")["text/plain"]
+    assert "1 on your list: a pencil" in data(notebook, "%%capsule shopping --new")["text/plain"]
+    assert "data:image/png;base64," in data(notebook, "%%capsule bars")["text/html"]
+    assert data(notebook, "%%capsule countdown")["text/plain"].endswith("1 … lift-off!")
+    failed = next(c for c in notebook.cells if "raises-exception" in c.metadata.get("tags", []))
+    reply, error = failed.outputs
+    assert reply["data"]["text/plain"] == "1 / 0 ="
+    assert re.search(
+        r"'divide' raised ZeroDivisionError in Cell In\[\d+\], line 5 \(yield str\(int\(first\)",
+        error["evalue"],
+    )
+    assert code_cells(notebook)[-1].outputs[0]["text"] == "All exercises are solved.\n"
 
 
-def test_reply_is_saved_as_static_html_and_text_with_metadata(quickstart):
-    replies = [
-        output
-        for cell in quickstart.cells
-        if cell.source.startswith("%%capsule")
-        for output in cell.outputs
-    ]
-    assert len(replies) == 4
-    for output in replies:
-        assert set(output["data"]) == {"text/html", "text/plain"}
-        meta = output["metadata"]["capsule"]
-        assert meta["complete"] is True and meta["seconds"] > 0
-        assert str(uuid.UUID(meta["session_id"])) == meta["session_id"]
-        assert re.fullmatch("req_[0-9a-f]{32}", meta["request_id"])
-    assert "widgets" not in quickstart.metadata
+EXERCISES = ("shout", "total", "squares", "titled", "slowly", "polite")
+
+
+def test_exercises_are_checked_one_by_one(tmp_path):
+    """Without its solution, each exercise fails in the cell that checks them, and only there."""
+    notebook = stored_notebooks.read("teaching")
+    solutions = {name: f"solution-{name}" for name in EXERCISES}
+    cells = {cell.id: cell for cell in notebook.cells}
+    setup = [cells[name] for name in ("connect", "echo", "image", "slow")]
+    whole = cells["check"].source
+    checks = [cells["check"]]
+    for name, solution in solutions.items():
+        assert f'@workspace.app("{name}")' in cells[solution].source
+        checks.append(nbformat.v4.new_code_cell(f"{name}_app = workspace.app('{name}')"))
+        checks[-1].source += "(lambda session, text: 'unsolved')"
+        tried = textwrap.indent(whole, "    ")
+        failing = f"try:\n{tried}\nexcept Exception as error:\n    print(type(error).__name__)"
+        checks += [nbformat.v4.new_code_cell(failing), cells[solution]]
+    notebook.cells = [*setup, *(cells[solution] for solution in solutions.values()), *checks]
+    stored_notebooks.execute(notebook, tmp_path)
+    printed = ["".join(o["text"] for o in c.outputs) for c in checks if "assert" in c.source]
+    assert printed[0] == "All exercises are solved.\n"
+    assert len(printed) == len(EXERCISES) + 1
+    assert not any("solved" in text for text in printed[1:])
+
+
+def test_reply_is_saved_as_static_html_and_text_with_metadata(tmp_path, monkeypatch):
+    monkeypatch.setenv("CAPSULE_HOME", str(tmp_path / "home"))
+    notebook = execute(notebook_of("%%capsule diet-coach\nan apple"), tmp_path)
+    (output,) = notebook.cells[1].outputs
+    assert set(output["data"]) == {"text/html", "text/plain"}
+    meta = output["metadata"]["capsule"]
+    assert meta["complete"] is True and meta["seconds"] > 0
+    assert str(uuid.UUID(meta["session_id"])) == meta["session_id"]
+    assert re.fullmatch("req_[0-9a-f]{32}", meta["request_id"])
+    assert "widgets" not in notebook.metadata
 
 
 def test_html_page_of_an_executed_notebook_shows_the_replies(quickstart):

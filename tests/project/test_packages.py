@@ -33,6 +33,7 @@ def test_wheel_has_license_typing_marker_and_readme_without_relative_links(dist,
     assert {each.partition("/")[0] for each in names} == {package, info}
     readme = metadata.get_payload()
     assert readme.startswith("# ") and "```" in readme
+    assert "<img" not in readme and "<picture" not in readme
     assert [link for link in re.findall(r"\]\(([^)]*)\)", readme) if "//" not in link] == []
 
 

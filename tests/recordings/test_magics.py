@@ -3,11 +3,14 @@
 import json
 import subprocess
 import sys
+import threading
 
+import nbformat
 import pytest
+import stored_notebooks
 from shells import new_shell
 
-from cpsl_notebook import local, recording
+from cpsl_notebook import Client, local, recording, replay, sweep
 from cpsl_notebook.conversation.context import current_context
 from cpsl_notebook.recordings.environment import replay_from_environment
 from cpsl_notebook.recordings.running import current_recording
@@ -74,6 +77,47 @@ def test_cell_that_is_run_again_gets_its_recorded_reply_again(shell, file):
     assert shell.run(QUESTION).text.splitlines()[:-1] == first.splitlines()[:-1]
 
 
+def test_each_of_two_cells_with_the_same_question_gets_its_own_reply_again(tmp_path, file):
+    """As in JupyterLab, which sends the ids of the cells, some cells are run again."""
+    roll = "%%capsule dice\nroll"
+    setup = (
+        "%load_ext cpsl_notebook\n%config CapsuleMagics.reproducible = True\n%capsule local\n"
+        "from cpsl_notebook import local\nnumbers = iter(range(9))\n"
+        "local.running().app('dice')(lambda session, text: str(next(numbers)))"
+    )
+
+    def shown(names, **options):
+        sources = [setup, *(roll for _ in names)]
+        cells = [nbformat.v4.new_code_cell(source) for source in sources]
+        notebook = nbformat.v4.new_notebook(cells=cells)
+        stored_notebooks.execute(notebook, tmp_path, cell_ids=["setup", *names], **options)
+        return [cell.outputs[0]["data"]["text/plain"] for cell in notebook.cells[1:]]
+
+    record = f"from cpsl_notebook import recording as _r; _r({str(file)!r}).start()"
+    assert shown("abc", startup=[record]) == ["0", "1", "2"]
+    again = shown("baacbc", environ={"CAPSULE_REPLAY": str(file)})
+    assert again == ["1", "0", "0", "2", "1", "2"]
+
+
+def test_sweep_gives_each_row_its_own_answer_to_the_same_question(file):
+    numbers = iter(range(99))
+    lock = threading.Lock()
+
+    def dice(session, text):
+        with lock:
+            return str(next(numbers))
+
+    with local.start() as workspace:
+        workspace.app("dice")(dice)
+        with recording(file):
+            recorded = sweep(range(20), "roll", app="dice", client=workspace.client(), repeat=2)
+    assert sorted(map(int, recorded["reply"])) == list(range(40))
+    client = Client(replay(file))
+    for _ in range(2):
+        replayed = sweep(range(20), "roll", app="dice", client=client, repeat=2)
+        assert replayed["reply"].tolist() == recorded["reply"].tolist()
+
+
 def test_strict_stops_the_cell_that_is_run_again(shell, file):
     record(shell, file)
     shell.run(f"%capsule replay {file} --strict")
@@ -97,6 +141,11 @@ def test_missing_live_asks_the_workspace_that_was_connected(shell, file):
     shown = shell.run("%%capsule --new support-ops\nHow many urgent threads are open?").text
     assert "urgent threads" in shown and "recorded" not in shown
     assert "How many urgent threads are open?" in file.read_text()
+    shell.run("%capsule replay --stop")
+    copied = file.read_text()
+    shell.run(f"%capsule record {file}")  # nothing holds the file
+    shell.run("%capsule record --stop")
+    file.write_text(copied)
     shell.run("%capsule local stop")
     shell.run(f"%capsule replay {file}")
     shell.run("%%capsule --new support-ops\nHow many urgent threads are open?")
@@ -198,7 +247,8 @@ def test_status_shows_what_is_recorded_and_replayed(shell, file):
     shell.run(QUESTION)
     status = shell.run("%capsule status").value["value"]
     assert status["replay"] == str(file)
-    assert status[["recording"]].isna().all()
+    assert status["workspace"].endswith(" (recorded; not contacted)")
+    assert status[["recording", "token from", "token valid"]].isna().all()
     assert status["conversations"] == str(len(shell.run("%capsule session").value)) == "1"
 
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from cpsl_notebook import replay
+from cpsl_notebook.recordings.callers import calling
 from cpsl_notebook.recordings.replayer import NotRecordedError
 
 HEADER = {"capsule_recording": 1, "recorded_at": "2026-11-01T08:00:00Z"}
@@ -88,6 +89,48 @@ def test_strict_gives_each_answer_once(recorded):
     assert said(client, ("Hello", None), ("Hello", None)) == ["one", "two"]
     with pytest.raises(NotRecordedError, match="strict=True"):
         said(client, ("Hello", None))
+
+
+def asked_by(client, name, run, *requests):
+    with calling(name, run):
+        return said(client, *requests)
+
+
+def test_cell_that_is_run_again_gets_its_own_answer_again(recorded):
+    """The cells ask the same question, and only the second of them is run again."""
+    client = recorded(("Roll", None, "1", "s-1"), ("Roll", "s-1", "2", "s-1"))
+    assert asked_by(client, "a", 1, ("Roll", None)) == ["1"]
+    assert asked_by(client, "b", 2, ("Roll", "s-1")) == ["2"]
+    assert asked_by(client, "b", 3, ("Roll", "s-1")) == ["2"]
+    assert asked_by(client, "b", 4, ("Roll", "s-1")) == ["2"]
+    assert asked_by(client, "a", 5, ("Roll", "s-1")) == ["1"]
+    assert asked_by(client, "b", 6, ("Roll", "s-1")) == ["2"]
+
+
+def test_loop_in_a_cell_gets_its_answers_again_in_order(recorded):
+    client = recorded(*(("Roll", None, str(n), f"s-{n}") for n in range(4)))
+    assert asked_by(client, "a", 1, *[("Roll", None)] * 3) == ["0", "1", "2"]
+    assert asked_by(client, "b", 2, ("Roll", None)) == ["3"]
+    assert asked_by(client, "a", 3, *[("Roll", None)] * 3) == ["0", "1", "2"]
+    assert asked_by(client, "b", 4, ("Roll", None)) == ["3"]
+
+
+def test_recorded_caller_gets_its_own_answer_in_any_order(recorded, tmp_path):
+    recorded(*(("Roll", None, str(n), f"s-{n}") for n in range(3)))
+    header, *entries = map(json.loads, (tmp_path / "answers.jsonl").read_text().splitlines())
+    for entry, caller in zip(entries, "abc", strict=True):
+        entry["caller"] = caller
+    file = tmp_path / "cells.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in (header, *entries)))
+    client = replay(file)
+    for run in (1, 2):
+        assert [asked_by(client, name, run, ("Roll", None)) for name in "cab"] == [
+            *(["2"], ["0"], ["1"]),
+        ]
+    assert said(replay(file), *[("Roll", None)] * 4) == ["0", "1", "2", "0"]  # unknown callers
+    strict = replay(file, strict=True)
+    assert asked_by(strict, "b", 1, ("Roll", None)) == ["1"]
+    assert asked_by(strict, "b", 2, ("Roll", None)) == ["0"]  # an answer that is not used yet
 
 
 def test_request_that_was_not_recorded_shows_the_nearest_one(recorded):

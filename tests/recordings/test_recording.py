@@ -492,13 +492,58 @@ def test_file_that_another_kernel_records_is_refused(root, live, file):
         with pytest.raises(UserError) as raised:
             recording(file, live).start()
         assert str(raised.value) == (
-            f"Another kernel is recording to {file}. Stop that recording, or choose another file."
+            f"Another kernel is recording to {file}, or a replay adds what is missing to it. Stop "
+            "that, or choose another file."
         )
+        with pytest.raises(UserError, match="Another kernel is recording to"):
+            replay(file, missing="live", client=live)
+        assert replay(file).file.path == file  # reading needs no lock
         assert file.read_bytes() == before and current_recording() is None
         other.stdin.close()
     for _ in range(2):  # `stop` gives the file up
         with recording(file, live) as client:
             client.chat(APP, "Hello")
+    assert len(lines(file)) == 2
+
+
+ADDING_KERNEL = """
+import sys
+import cpsl
+from cpsl_notebook import replay
+client = replay(sys.argv[1], missing="live", client=cpsl.Client("t", "http://127.0.0.1:9"))
+print("started", flush=True)
+sys.stdin.readline()
+client.close()
+print("closed", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_file_to_which_another_kernel_adds_is_not_replaced(root, live, file):
+    with recording(file, live) as client:
+        client.chat(APP, "Hello")
+    before = file.read_bytes()
+    with subprocess.Popen(
+        [sys.executable, "-c", ADDING_KERNEL, str(file)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    ) as other:
+        assert other.stdout.readline() == b"started\n"
+        with pytest.raises(UserError, match="or a replay adds what is missing to it"):
+            recording(file, live).start()
+        assert file.read_bytes() == before
+        also = replay(file, missing="live", client=live)  # several may add
+        assert also.chat(APP, "More").text == "You said More"
+        other.stdin.write(b"\n")
+        other.stdin.flush()
+        assert other.stdout.readline() == b"closed\n"
+        with pytest.raises(UserError, match="or a replay adds what is missing to it"):
+            recording(file, live).start()
+        del also  # frees the file, too
+        with recording(file, live) as client:
+            client.chat(APP, "Hello")
+        other.stdin.close()
     assert len(lines(file)) == 2
 
 

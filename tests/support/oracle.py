@@ -244,9 +244,9 @@ def cohorts(groups, amount):
     """
 
 
-def revenue(freq):
+def revenue(freq, groups="app, kind, currency"):
     return f"""
-    SELECT date_trunc('{freq}', paid_at)::DATE AS period, app, kind, currency,
+    SELECT date_trunc('{freq}', paid_at)::DATE AS period, {groups},
         count(*) FILTER (NOT refund) AS payments, coalesce(sum(gross_cents) FILTER (NOT refund), 0),
         coalesce(sum(gross_cents) FILTER (refund), 0), sum(fee_cents), sum(net_cents)
     FROM entries GROUP BY ALL
@@ -300,6 +300,141 @@ FROM waiting GROUP BY ALL
 """
 
 
+def metrics(groups, amount):
+    """Return SQL for the key figures of each month in which a payer is or was active."""
+    lost = "-(coalesce(contraction, 0) + coalesce(churn, 0))"
+    mean = f"OVER (PARTITION BY {groups} ORDER BY month ROWS 11 PRECEDING)"
+    return f"""
+    WITH moved AS ({movements(groups, amount)}), worth AS ({worth(groups, amount)}),
+    net AS (SELECT {groups}, month, sum(worth) AS net FROM ({worth(groups, "net")}) GROUP BY ALL),
+    retained AS (
+        SELECT month, {groups}, sum(coalesce(now.worth, 0)) / sum(was.worth) AS net_12m,
+            sum(least(coalesce(now.worth, 0), was.worth)) / sum(was.worth) AS gross_12m
+        FROM (SELECT * REPLACE ((month + INTERVAL 12 MONTH)::DATE AS month) FROM worth) AS was
+        LEFT JOIN worth AS now USING ({groups}, payer, month) GROUP BY ALL HAVING sum(was.worth) > 0
+    ), rates AS (
+        SELECT month, {groups}, churned / nullif(opened, 0) AS rate
+        FROM months CROSS JOIN (SELECT DISTINCT {groups} FROM moved) CROSS JOIN moment
+        LEFT JOIN moved USING (month, {groups}) WHERE {MONTH_STATE} = 'final'
+    ), means AS (
+        SELECT month, {groups}, CASE WHEN count(rate) {mean} = 12 THEN avg(rate) {mean} END AS mean
+        FROM rates
+    )
+    SELECT moved.month, {groups}, {rounded("closing")} AS mrr,
+        ((24 * closing + {SCALE}) // {2 * SCALE})::BIGINT AS arr,
+        CASE WHEN payers > 0 THEN (2 * mrr + payers) // (2 * payers) END AS per_payer, payers,
+        churned / nullif(opened, 0) AS payer_churn,
+        (coalesce(new, 0) + coalesce(expansion, 0)) / nullif({lost}, 0) AS quick, net_12m, gross_12m,
+        floor(net.net / {SCALE} / nullif(payers, 0) / nullif(mean, 0) + 0.5)::BIGINT AS lifetime,
+        {MONTH_STATE.replace("month +", "moved.month +")} AS state
+    FROM moved CROSS JOIN moment LEFT JOIN net USING (month, {groups})
+    LEFT JOIN retained USING (month, {groups}) ASOF LEFT JOIN means USING ({groups}, month)
+    """
+
+
+def explained_revenue(figure, freq, groups="app, kind, currency"):
+    """Return SQL for what each payment contributes to a sum of sales or refunds."""
+    amount = "gross_cents" if figure == "refunds_cents" else "1" if figure == "payments" else figure
+    kept = {"refunds_cents": "refund", "fee_cents": "true", "net_cents": "true"}
+    return f"""
+    SELECT date_trunc('{freq}', paid_at)::DATE AS period, {groups}, payment_id, {amount} AS counted
+    FROM entries WHERE {kept.get(figure, "NOT refund")}
+    """
+
+
+def explained_mrr(figure, groups, amount):
+    """Return SQL for what each payment contributes to a column of `mrr`, in whole cents.
+
+    The running sum of the contributions is rounded, and the last payment absorbs the rounding of the
+    figure.
+    """
+    moves = {
+        "new": "active AND NOT was AND month = first AND after != 0",
+        "reactivation": "active AND NOT was AND month > first AND after != 0",
+        "expansion": "active AND was AND after > before",
+        "contraction": "active AND was AND after < before",
+        "churn": "was AND NOT active AND before != 0",
+        "opening": "was AND before != 0",
+        "closing": "active AND after != 0",
+        "payers": "active",
+    }
+    sides = {"opening": ["before"], "closing": ["after"], "payers": ["after"]}
+    sides = sides.get(figure, ["after", "before"])
+    signs = {"after": 1, "before": 1 if figure == "opening" else -1}
+    shifts = {"after": "month", "before": "(month + INTERVAL 1 MONTH)::DATE"}
+    paid = " UNION ALL ".join(
+        f"""SELECT {groups}, payer, position, {shifts[side]} AS month,
+            {signs[side]} * ({amount}::HUGEINT * {SCALE} // term) AS part
+        FROM periods JOIN months ON day BETWEEN start AND stop"""
+        for side in sides
+    )
+    lines = f"""
+    WITH worth AS ({worth(groups, amount)}), first AS (
+        SELECT {groups}, payer, min(month) AS first FROM worth GROUP BY ALL
+    ), changes AS (
+        SELECT {groups}, payer, month, coalesce(now.worth, 0) AS after,
+            coalesce(last.worth, 0) AS before, now.worth IS NOT NULL AS active,
+            last.worth IS NOT NULL AS was
+        FROM worth AS now FULL JOIN (
+            SELECT * REPLACE ((month + INTERVAL 1 MONTH)::DATE AS month) FROM worth
+        ) AS last USING ({groups}, payer, month) WHERE month IN (SELECT month FROM months)
+    ), lines AS (
+        SELECT {groups}, payer, month, position, sum(part) AS part
+        FROM changes JOIN first USING ({groups}, payer) JOIN ({paid}) USING ({groups}, payer, month)
+        WHERE {moves[figure]} GROUP BY ALL
+    )
+    """
+    if figure == "payers":
+        return f"""{lines} SELECT month, {groups}, payment_id, (row_number() OVER (
+            PARTITION BY {groups}, lines.payer, month ORDER BY position) = 1)::INT AS counted
+        FROM lines JOIN ledger USING (position, {groups})"""
+    whole = f"floor((2 * sum(part) OVER so_far + {SCALE}) / {2 * SCALE})"
+    return f"""{lines}, running AS (
+        SELECT *, {whole} AS whole, row_number() OVER backwards AS n FROM lines
+        WINDOW so_far AS (PARTITION BY {groups}, month ORDER BY position),
+            backwards AS (PARTITION BY {groups}, month ORDER BY position DESC)
+    )
+    SELECT month, {groups}, payment_id, (whole - lag(whole, 1, 0) OVER (
+        PARTITION BY {groups}, month ORDER BY position) + CASE WHEN n = 1 THEN figures.{figure} - whole
+        ELSE 0 END)::BIGINT AS counted
+    FROM running JOIN ledger USING (position, {groups})
+    JOIN ({mrr(groups, amount)}) AS figures USING (month, {groups})
+    """
+
+
+RECONCILE = """
+WITH following AS (
+    SELECT *, lag(paid_at) OVER (PARTITION BY app, payer, currency, gross_cents ORDER BY position)
+        AS same FROM ledger WHERE gross_cents > 0 AND payer IS NOT NULL
+), renewals AS (
+    SELECT *, lag(paid_at::DATE) OVER (
+        PARTITION BY app, payer, coalesce(subscription, '') ORDER BY position) AS before
+    FROM ledger WHERE kind = 'monthly' AND gross_cents > 0 AND payer IS NOT NULL
+)
+SELECT 'net' AS name, app, payment_id, gross_cents - fee_cents AS expected, net_cents AS found
+FROM ledger WHERE gross_cents - fee_cents != net_cents
+UNION ALL SELECT 'fee', app, payment_id, floor(gross_cents / 10 + 0.5)::BIGINT, fee_cents
+FROM ledger WHERE gross_cents > 0 AND abs(gross_cents / 10 - fee_cents) >= 1
+UNION ALL SELECT 'duplicates', app, payment_id, NULL, NULL
+FROM ledger GROUP BY app, payment_id HAVING count(*) > 1
+UNION ALL SELECT 'negatives', app, payment_id, NULL, gross_cents
+FROM ledger WHERE gross_cents < 0 AND refund_of IS NULL
+UNION ALL SELECT 'repeated', app, payment_id, NULL, gross_cents
+FROM following WHERE paid_at - same <= INTERVAL 1 DAY
+UNION ALL SELECT 'renewals', app, payment_id, NULL, NULL
+FROM renewals WHERE paid_at::DATE > before + INTERVAL 1 MONTH + INTERVAL 15 DAY
+UNION ALL SELECT 'payout ids', app, payment_id, NULL, NULL
+FROM ledger WHERE (payout_state IS NOT DISTINCT FROM 'Paid out') = (payout_id IS NULL)
+UNION ALL SELECT 'sums', app, NULL, expected, found FROM (
+    UNPIVOT (SELECT app, sum(gross_cents)::BIGINT AS gross_cents, sum(fee_cents)::BIGINT AS fee_cents,
+        sum(net_cents)::BIGINT AS net_cents FROM ledger GROUP BY app)
+    ON gross_cents, fee_cents, net_cents INTO NAME amount VALUE expected
+) JOIN (
+    UNPIVOT summaries ON gross_cents, fee_cents, net_cents INTO NAME amount VALUE found
+) USING (app, amount) WHERE expected != found
+"""
+
+
 def connect(ledger, terms):
     """Return a database with the subscriptions of a ledger."""
     rows = ledger.rows.astype(
@@ -318,4 +453,9 @@ def connect(ledger, terms):
     )
     for query in (ENTRIES, MONTHS, REFUNDED, PAYMENTS, PERIODS):
         database.execute(query)
+    if "segment" in rows:
+        database.execute("ALTER TABLE periods ADD COLUMN segment VARCHAR")
+        database.execute(
+            "UPDATE periods SET segment = l.segment FROM ledger l WHERE l.position = periods.position"
+        )
     return database

@@ -2,6 +2,7 @@
 
 import contextlib
 
+from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from traitlets.config import Config
@@ -64,3 +65,11 @@ def new_shell():
     finally:
         shell.reset(new_session=False)
         InteractiveShell.clear_instance()
+
+
+def tab(shell, text):
+    """Press Tab at the end of a text; return the completions of its last word."""
+    completer = shell.shell.Completer
+    with provisionalcompleter():
+        found = list(completer.completions(text, len(text)))
+    return {text[: one.start].rpartition(" ")[2] + one.text for one in found}

@@ -105,7 +105,7 @@ QUOTED = 'Put quotes around an expression with spaces, as in --each "df[df.n > 2
             "UsageError: %%capsule: unknown argument: >2]. " + QUOTED,
         ),
         ("--store x.csv --each threads", "UsageError: Invalid store: 'x.csv'."),
-        ("--store x.db", "UsageError: --store keeps the answers of --each. Add --each FRAME"),
+        ("--store x.db", "UsageError: --store needs --each. Add --each FRAME, or remove --store."),
     ],
 )
 def test_an_error_is_one_line(shell, echo, line, message):

@@ -1,7 +1,10 @@
 """A long sweep that is killed again and again: the gateway's log shows what was sent how often."""
 
+import contextlib
 import json
+import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -11,14 +14,30 @@ from fast_gateway import APP, BROKEN, LIMITED, FastGateway
 ROWS = 10_000
 KILLS = 10
 LIMITED_SHARE, BROKEN_SHARE = 0.05, 0.01
-SWEEP = """
-import json, sys
+# Forks a process for each line, so that twelve sweeps import everything once.
+SWEEPS = """
+import json, os, sys
 import cpsl
 from cpsl_notebook import sweep
-rows, app, store, resend = json.loads(sys.argv[1])
-answers = sweep(range(rows), "{{ value }}", app, client=cpsl.Client(), store=store, max_active=16,
-                resend_unknown=resend, progress=False)
-print(json.dumps({"status": answers.status.tolist(), "attempts": answers.attempts.tolist()}))
+
+def run(rows, app, store, resend, file):
+    answers = sweep(range(rows), "{{ value }}", app, client=cpsl.Client(), store=store, max_active=16,
+                    resend_unknown=resend, progress=False)
+    with open(file, "w") as result:
+        columns = {"status": answers.status.tolist(), "attempts": answers.attempts.tolist()}
+        json.dump(columns, result)
+
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            run(*json.loads(line))
+            status = 0
+        finally:
+            os._exit(status)
+    print(child, flush=True)
+    print(os.waitpid(child, 0)[1], flush=True)
 """
 
 
@@ -36,17 +55,32 @@ def test_ten_thousand_rows_survive_kills_and_each_is_sent_once(tmp_path, monkeyp
             return BROKEN
         return f"You said {text}"
 
-    with FastGateway(rule) as gateway:
+    with FastGateway(rule) as gateway, contextlib.ExitStack() as cleanup:
         for name, value in gateway.environ.items():
             monkeypatch.setenv(name, value)
+        command = [sys.executable, "-c", SWEEPS]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        sweeps = cleanup.enter_context(subprocess.Popen(command, **pipes))
+        file = tmp_path / "answers.json"
+
+        def start(*, resend):
+            arguments = [ROWS, APP, str(tmp_path / "answers.db"), resend, str(file)]
+            print(json.dumps(arguments), file=sweeps.stdin, flush=True)
+            return int(sweeps.stdout.readline())
+
+        def finish():
+            assert int(sweeps.stdout.readline()) == 0
+            return json.loads(file.read_text())
+
         for kill in range(KILLS):
-            process = start(tmp_path, resend=False)
+            process = start(resend=False)
             goal = (kill + 1) * ROWS // (KILLS + 2)
             gateway.wait_for(lambda: len(gateway.received) >= goal)  # noqa: B023
             time.sleep(chance.uniform(0, 0.05))
-            process.kill()
-            process.wait()
-        answers = finish(start(tmp_path, resend=False))
+            os.kill(process, signal.SIGKILL)
+            assert int(sweeps.stdout.readline()) == signal.SIGKILL
+        start(resend=False)
+        answers = finish()
         assert set(gateway.received.values()) == {1}
         unknown = {row for row, status in enumerate(answers["status"]) if status == "unknown"}
         assert {row for row, status in enumerate(answers["status"]) if status != "ok"} == unknown
@@ -56,25 +90,10 @@ def test_ten_thousand_rows_survive_kills_and_each_is_sent_once(tmp_path, monkeyp
         assert all(gateway.answered[str(row)] == 1 for row in range(ROWS) if row not in unknown)
         assert len(gateway.limited) == len(limited_row) > ROWS * LIMITED_SHARE / 2
 
-        answers = finish(start(tmp_path, resend=True))
+        start(resend=True)
+        answers = finish()
         twice = {int(row) for row, times in gateway.received.items() if times > 1}
         assert twice <= unknown
         assert max(gateway.received.values()) == 2
         assert len(gateway.received) == ROWS
         assert answers["status"].count("ok") + answers["status"].count("unknown") == ROWS
-
-
-def start(folder, *, resend):
-    arguments = json.dumps([ROWS, APP, str(folder / "answers.db"), resend])
-    return subprocess.Popen(
-        [sys.executable, "-c", SWEEP, arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(process):
-    out, errors = process.communicate(timeout=200)
-    assert process.returncode == 0, errors
-    return json.loads(out)

@@ -264,7 +264,7 @@ def test_the_time_left_is_right_after_a_twentieth_of_the_rows(clock, workers, sl
             assert progress.seconds_left == pytest.approx(left, rel=0.2), done
 
 
-def test_lines_of_text_where_nobody_watches(client, gateway, monkeypatch, capsys):
+def test_unwatched_sweep_prints_lines_of_text(client, gateway, monkeypatch, capsys):
     monkeypatch.setattr(sweep_progress, "LINE_INTERVAL", 0.2)
     gateway.delay = 0.05
     gateway.rule = lambda text, number: CRASHED if text == "3" else "fine"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sqlite3
 import stat
 import subprocess
@@ -46,7 +47,7 @@ def test_an_edited_prompt_another_app_or_workspace_is_sent(client, gateway, stor
         assert elsewhere.received["0"] == 1
 
 
-def test_equal_rows_are_told_apart_by_their_occurrence(client, gateway, store):
+def test_equal_rows_are_distinguished_by_occurrence(client, gateway, store):
     first = sweep(["a", "a", "b"], "{{ value }}", APP, client=client, store=store)
     assert first["session_id"].nunique() == 3
     second = sweep(["b", "a", "a", "a"], "{{ value }}", APP, client=client, store=store)
@@ -278,7 +279,7 @@ def test_a_file_system_without_locks_is_refused_before_the_first_request(gateway
     process = start_sweep(tmp_path / "answers.db", rows=2, max_active=1, env=environ)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "has no file locks" in errors and "name a file on a local disk in store=" in errors
+    assert "has no file locks" in errors and "Pass a file on a local disk as store=" in errors
     assert not gateway.received
 
 
@@ -333,3 +334,83 @@ def test_unknown_row_stays_unknown_if_it_is_refused_when_sent_again(client, gate
     again = sweep(ROWS, "{{ n }}", **options)
     assert again["status"].eq("unknown").all()
     assert gateway.received == dict.fromkeys("012345", 2)
+
+
+def states(store):
+    """Return how many rows of a store are in each state."""
+    with sqlite3.connect(store) as database:
+        return dict(database.execute("SELECT state, count(*) FROM answers GROUP BY state"))
+
+
+def test_unparsed_answer_is_kept_if_its_row_is_refused_when_sent_again(client, gateway, store):
+    options = {"app": APP, "client": client, "store": store, "json": True}
+    gateway.rule = lambda text, number: "no JSON"
+    sweep(ROWS, "{{ n }}", **options)
+    gateway.rule = lambda text, number: REFUSED
+    refused = sweep(ROWS, "{{ n }}", resend_unparsed=True, **options)
+    assert refused["status"].eq("error").all()
+    again = sweep(ROWS, "{{ n }}", **options)
+    assert again["status"].eq("unparsed").all() and again["reply"].eq("no JSON").all()
+    assert again["attempts"].eq(1).all()
+    assert gateway.received == dict.fromkeys("012345", 2)
+
+
+def interrupted(gateway, requests, *arguments, **options):
+    """Run a sweep that is interrupted after a number of requests, with some rows ready to be sent."""
+    gateway.delay = 0.2
+    goal = gateway.received.total() + requests
+    thread = threading.Thread(
+        target=lambda: [
+            gateway.wait_for(lambda: gateway.received.total() >= goal),
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT),
+        ]
+    )
+    thread.start()
+    with pytest.warns(UserWarning, match="Stopped by an interrupt"):
+        answers = sweep(*arguments, **options, max_active=8)
+    thread.join()
+    gateway.delay = 0
+    return answers
+
+
+def test_interrupt_gives_back_rows_that_were_not_sent(client, gateway, store):
+    options = {"app": APP, "client": client, "store": store}
+    answers = interrupted(gateway, 8, range(100), "{{ value }}", **options)
+    assert states(store) == {"answered": len(gateway.received)}
+    assert (answers["status"] == "ok").sum() == len(gateway.received) < 40
+
+
+@pytest.mark.parametrize("kind", ["unknown", "unparsed"])
+def test_interrupt_restores_what_was_known_of_rows_to_be_sent_again(client, gateway, store, kind):
+    options = {"app": APP, "client": client, "store": store, "json": True}
+    gateway.rule = lambda text, number: BROKEN if kind == "unknown" else "no JSON"
+    first = sweep(range(100), "{{ value }}", **options)
+    assert first["status"].eq(kind).all()
+    gateway.rule = lambda text, number: "1"
+    answers = interrupted(
+        gateway, 8, range(100), "{{ value }}", **options, **{f"resend_{kind}": True}
+    )
+    sent = gateway.received.total() - 100
+    assert (answers["status"] == "ok").sum() == sent < 40
+    answered = {"answered": sent, "unknown": 100 - sent} if kind == "unknown" else {"answered": 100}
+    assert states(store) == answered
+    again = sweep(range(100), "{{ value }}", **options)
+    assert again["status"].value_counts().to_dict() == {
+        **dict.fromkeys(["error", "stopped", "unknown", "unparsed"], 0),
+        "ok": sent,
+        kind: 100 - sent,
+    }
+    assert gateway.received.total() == 100 + sent
+
+
+def test_later_turns_of_a_limited_session_are_given_back(client, gateway, store):
+    frame = pd.DataFrame({"who": "x", "text": ["one", "two", "three"]})
+    options = {"app": APP, "client": client, "store": store, "session": "who"}
+    gateway.rule, gateway.retry_after = (lambda text, number: LIMITED), "7200"
+    with pytest.warns(UserWarning, match="asks to wait for 2 h 0 min"):
+        sweep(frame, "{{ text }}", **options)
+    assert states(store) == {"rate-limited": 1}
+    gateway.rule = lambda text, number: "fine"
+    answers = sweep(frame, "{{ text }}", **options)
+    assert answers["status"].tolist() == ["ok"] * 3
+    assert [text for _, text in gateway.sessions[1:]] == ["one", "two", "three"]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+import math
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +15,10 @@ import pandas as pd
 from pandas.api import types
 
 from cpsl_notebook.earnings.dates import zone
+from cpsl_notebook.earnings.ledger.arguments import as_path
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.files import replacing
+from cpsl_notebook.progress import row_progress
 
 if TYPE_CHECKING:
     from cpsl_notebook.earnings.accessor import Earnings
@@ -28,6 +33,7 @@ _SHARES = re.compile("churn|retention|share")
 _SHEET = "Sheet1"
 _WIDEST = 60  # characters
 _ROWS_MEASURED = 1_000
+_ROWS_AT_ONCE = 5_000
 
 
 def to_excel(self: Earnings, path: str | Path, *, tz: str = "UTC") -> Path:
@@ -79,16 +85,12 @@ def to_excel(self: Earnings, path: str | Path, *, tz: str = "UTC") -> Path:
             f"The table has {len(frame):,} rows, and an Excel sheet holds {_MOST_ROWS:,}. "
             "Write fewer rows, or use to_parquet()."
         )
-    path = Path(path).expanduser()
-    table = pd.DataFrame(
-        {_heading(frame, name, tz): _cells(frame[name], tz) for name in frame.columns}
-    )
+    zone(tz)
+    path = as_path(path, "payments.xlsx")
     about = pd.DataFrame({"attribute": frame.attrs.keys(), "value": frame.attrs.values()})
-    about = about.astype(str).map(_cell)
     try:
         with replacing(path) as scratch, scratch.open("xb") as file:
-            formats = {_heading(frame, name, tz): _format(frame[name]) for name in frame.columns}
-            _write(file, {_SHEET: table, "About": about}, formats)
+            _write(file, {_SHEET: frame, "About": about.astype(str)}, tz)
     except OSError as error:
         raise UserError(
             f"Cannot write {path}: {error.strerror}. Choose another file or folder."
@@ -96,20 +98,62 @@ def to_excel(self: Earnings, path: str | Path, *, tz: str = "UTC") -> Path:
     return path
 
 
-def _write(file: Any, sheets: dict[str, pd.DataFrame], formats: dict[str, str]) -> None:
-    with pd.ExcelWriter(file, engine="openpyxl") as book:
+def _write(file: Any, sheets: dict[str, pd.DataFrame], tz: str) -> None:
+    """Write tables as sheets, some rows at a time, so that memory does not grow with their number."""
+    import openpyxl
+
+    book = openpyxl.Workbook(write_only=True)
+    with row_progress("Writing", sum(map(len, sheets.values()))) as progress:
         for name, table in sheets.items():
-            table.to_excel(book, sheet_name=name, index=False)
-            sheet = book.sheets[name]
-            sheet.freeze_panes = "A2"
-            for cells in sheet.iter_cols():
-                shown = formats.get(str(cells[0].value), "") if name == _SHEET else ""
-                for cell in cells[1:]:
-                    if cell.data_type == "f":
-                        cell.data_type = "s"  # text that begins with "=" is not a formula
-                    if shown and cell.data_type in "nd":
-                        cell.number_format = shown
-                sheet.column_dimensions[cells[0].column_letter].width = _width(cells, shown)
+            _write_sheet(book.create_sheet(name), table, tz, progress)
+    book.save(file)
+
+
+def _write_sheet(
+    sheet: Any, table: pd.DataFrame, tz: str, progress: Callable[[int], object]
+) -> None:
+    from openpyxl.cell import WriteOnlyCell
+    from openpyxl.styles import Font
+    from openpyxl.utils import get_column_letter
+
+    places = range(table.shape[1])
+    formats = [_format(table.iloc[:, place]) for place in places]
+    columns = [f"{name} ({tz})" if is_local else str(name) for name, is_local in _named(table)]
+    sheet.freeze_panes = "A2"
+    first = table.head(_ROWS_MEASURED)
+    for place, heading in enumerate(columns):
+        measured = _cells(first.iloc[:, place], tz)
+        width = _width(heading, measured, formats[place])
+        sheet.column_dimensions[get_column_letter(place + 1)].width = width
+    # A cell is written as soon as its row is appended, so one of each kind is enough.
+    styled = [WriteOnlyCell(sheet) for _ in places]
+    for cell, number_format in zip(styled, formats, strict=True):
+        cell.number_format = number_format or "General"
+    texts = [WriteOnlyCell(sheet) for _ in places]
+
+    def shown(place: int, value: Any) -> Any:
+        """Return a value, in a cell if it needs a format or could be read as a formula."""
+        if isinstance(value, str):
+            if value[:1] not in ("=", "#"):
+                return value
+            texts[place].value = value
+            texts[place].data_type = "s"
+            return texts[place]
+        if value is None or not formats[place]:
+            return value
+        styled[place].value = value
+        return styled[place]
+
+    bold = [WriteOnlyCell(sheet, heading) for heading in columns]
+    for heading in bold:
+        heading.font, heading.data_type = Font(bold=True), "s"
+    sheet.append(bold)
+    for start in range(0, len(table), _ROWS_AT_ONCE):
+        part = table.iloc[start : start + _ROWS_AT_ONCE]
+        cells = [_cells(part.iloc[:, place], tz) for place in places]
+        for row in zip(*cells, strict=True):
+            sheet.append([shown(place, value) for place, value in enumerate(row)])
+        progress(len(part))
 
 
 def _format(column: pd.Series[Any]) -> str:
@@ -129,9 +173,9 @@ def _format(column: pd.Series[Any]) -> str:
     return ""
 
 
-def _width(cells: tuple[Any, ...], shown: str) -> int:
-    """Return the width of a column in characters, judging by the first rows."""
-    values = [cell.value for cell in cells[1:_ROWS_MEASURED] if cell.value is not None]
+def _width(heading: str, cells: list[Any], shown: str) -> int:
+    """Return the width of a column in characters, judging by its first cells."""
+    values = [value for value in cells if value is not None]
     if shown in (_DAY, _TIME):
         lengths = [len(shown)] if values else []
     elif shown.startswith("#"):
@@ -140,24 +184,20 @@ def _width(cells: tuple[Any, ...], shown: str) -> int:
         lengths = [len(shown) + 2]
     else:
         lengths = [len(str(value)) for value in values]
-    return min(max([len(str(cells[0].value)), *lengths]) + 2, _WIDEST)
+    return min(max([len(heading), *lengths]) + 2, _WIDEST)
 
 
-def _heading(frame: pd.DataFrame, name: Any, tz: str) -> str:
-    is_time = isinstance(frame[name].dtype, pd.DatetimeTZDtype)
-    return f"{name} ({tz})" if is_time else str(name)
+def _named(table: pd.DataFrame) -> list[tuple[Any, bool]]:
+    """Return the name of each column, and whether its times are written in the time zone."""
+    return [(name, isinstance(column.dtype, pd.DatetimeTZDtype)) for name, column in table.items()]
 
 
-def _cells(column: pd.Series[Any], tz: str) -> pd.Series[Any]:
+def _cells(column: pd.Series[Any], tz: str) -> list[Any]:
+    """Return the values of a column as openpyxl writes them, with None for missing ones."""
     if isinstance(column.dtype, pd.DatetimeTZDtype):
-        local: pd.Series[Any] = column.dt.tz_convert(zone(tz)).dt.tz_localize(None)
-        return local
-    if types.is_integer_dtype(column.dtype) and not (column.abs() >= _EXACT).any():
-        return column
-    if types.is_float_dtype(column.dtype) or types.is_bool_dtype(column.dtype):
-        return column
-    cells: pd.Series[Any] = column.astype(object).map(_cell, na_action="ignore")
-    return cells
+        column = column.dt.tz_convert(zone(tz)).dt.tz_localize(None)
+    values = column.astype(object).where(column.notna(), None).tolist()
+    return [None if value is None else _cell(value) for value in values]
 
 
 def _cell(value: Any) -> Any:
@@ -169,6 +209,8 @@ def _cell(value: Any) -> Any:
         return str(value)
     if isinstance(value, Decimal):  # with two decimal places
         return float(value) if abs(value) < _EXACT // 100 else str(value)
-    if isinstance(value, str):
-        return ILLEGAL_CHARACTERS_RE.sub("\ufffd", value)[:_LONGEST_TEXT]
+    if isinstance(value, float) and math.isinf(value):
+        return str(value)
+    if not isinstance(value, int | float | dt.date | dt.time | dt.timedelta):
+        return ILLEGAL_CHARACTERS_RE.sub("\ufffd", str(value))[:_LONGEST_TEXT]
     return value

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 
-from cpsl_notebook.earnings.dates import Moment
+from cpsl_notebook.earnings.dates import Moment, moment
+from cpsl_notebook.earnings.ledger.arguments import as_path
 from cpsl_notebook.earnings.ledger.builder import build
 from cpsl_notebook.earnings.ledger.ledger import COLUMNS, DETAILS, Ledger
 from cpsl_notebook.earnings.result_table import result_table
@@ -38,8 +39,9 @@ def snapshot(
     path : str or pathlib.Path
         File to write. An existing file is never overwritten.
     as_of : str, date, datetime or Period, optional
-        The close, such as ``"2026-10"``. A day, a month or a year means its end. Later payments are
-        left out. Defaults to the time at which the payments were read.
+        The close, such as ``"2026-10"``. A day, a month or a year means its end, and must have been
+        over when the payments were read. Later payments are left out. Defaults to the time at which
+        the payments were read.
     tz : str, default "UTC"
         Time zone of *as_of*, such as ``"Europe/Berlin"``.
 
@@ -52,7 +54,7 @@ def snapshot(
     ------
     UserError
         The file exists and holds something else, it cannot be written, or *as_of* or *tz* is
-        invalid.
+        invalid or *as_of* was not over.
 
     Examples
     --------
@@ -69,8 +71,13 @@ def snapshot(
     0  changed  fee_cents    150   140
     1  changed  net_cents   1350  1360
     """
+    path = as_path(path, "2026-10.parquet")
     ledger = build(self._frame, as_of=as_of, tz=tz)
-    path = Path(path).expanduser()
+    if as_of is not None and ledger.as_of < moment(as_of, tz):
+        raise UserError(
+            f"Cannot close {as_of}, which is not over: the payments are known up to "
+            f"{ledger.as_of:%Y-%m-%d %H:%M} UTC. Omit as_of to save those, or read the payments later."
+        )
     frame = ledger.rows.copy()
     frame.attrs = {
         _MARK: "1",
@@ -79,8 +86,8 @@ def snapshot(
         "missing": " ".join(sorted(ledger.missing)),
     }
     try:
-        with replacing(path, overwrite=False) as scratch:
-            frame.to_parquet(scratch)
+        with replacing(path, overwrite=False) as scratch, scratch.open("xb") as file:
+            frame.to_parquet(file)
     except FileExistsError:
         _check_same(ledger, path)
     except OSError as error:
@@ -132,7 +139,8 @@ def diff(self: Earnings, path: str | Path) -> pd.DataFrame:
       change payment_id      field after
     0  added         p0  net_cents  1350
     """
-    now, then = build(self._frame), _read(path)
+    then = _read(as_path(path, "2026-10.parquet"))
+    now = build(self._frame)
     now.need("diff", "payment_id")
     if now.cut != then.cut:
         raise UserError(
@@ -151,7 +159,8 @@ def _check_same(now: Ledger, path: Path) -> None:
     elif now.cut != then.cut:
         reason = f"it holds {_window(then)}"
     elif changes:
-        reason = f"the payments have changed since: {changes:,} changes, which diff() lists"
+        counted = f"{changes:,} {'change' if changes == 1 else 'changes'}"
+        reason = f"the payments have changed since: {counted}, which diff() lists"
     else:
         return
     raise UserError(
@@ -159,14 +168,15 @@ def _check_same(now: Ledger, path: Path) -> None:
     )
 
 
-def _read(path: str | Path) -> Ledger:
+def _read(path: Path) -> Ledger:
     """Return the ledger that a snapshot holds."""
     try:
-        frame = pd.read_parquet(Path(path).expanduser())
+        with path.open("rb") as file:
+            frame = pd.read_parquet(file)
     except (OSError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())
+        reason = getattr(error, "strerror", None) or "it is not a Parquet file"
         raise UserError(
-            f"Cannot read the snapshot {path}: {reason} "
+            f"Cannot read the snapshot {path}: {reason}. "
             "Pass a file that payments.capsule.snapshot() wrote."
         ) from None
     if _MARK not in frame.attrs or not set(COLUMNS) <= set(frame.columns):

@@ -6,10 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from cpsl_notebook.earnings.dates import Moment, first_moment
-from cpsl_notebook.earnings.ledger.amounts import Unit
+from cpsl_notebook.earnings.ledger.amounts import Unit, check_unit
+from cpsl_notebook.earnings.ledger.arguments import check_flag, check_mapping
 from cpsl_notebook.earnings.ledger.builder import build, find_roles
 from cpsl_notebook.earnings.ledger.column_values import KINDS, key
 from cpsl_notebook.earnings.ledger.ledger import MAX_MONTHS
@@ -17,7 +19,8 @@ from cpsl_notebook.earnings.ledger.masking import masked
 from cpsl_notebook.earnings.ledger.notes import left_out
 from cpsl_notebook.earnings.ledger.roles import ROLES, Roles, table
 from cpsl_notebook.errors import UserError
-from cpsl_notebook.frames.evidence import ATTRIBUTE, evidence
+from cpsl_notebook.frames.evidence import ATTRIBUTE, evidence, gaps
+from cpsl_notebook.pseudonyms import sample_secret
 
 if TYPE_CHECKING:
     from cpsl_notebook.earnings.accessor import Earnings
@@ -52,7 +55,8 @@ def ledger(
     mask_payers : bool or str, default False
         Whether to replace payers and subscriptions with pseudonyms. ``True`` uses a key stored on this
         machine, so that a payer always gets the same pseudonym here. A secret string gives the same
-        pseudonyms on every machine where it is used.
+        pseudonyms on every machine where it is used. If outputs are reproducible, so does ``True``
+        for the sample payers of the local workspace.
     strict : bool, default False
         Whether to raise an error if a value cannot be read. Otherwise the value is missing and a
         warning is issued.
@@ -90,11 +94,18 @@ def ledger(
         app  gross_cents currency
     0  shop         1550      USD
     """
+    check_flag("strict", strict)
+    is_secret = isinstance(mask_payers, str) and mask_payers.strip()
+    if not isinstance(mask_payers, bool) and not is_secret:
+        raise UserError(
+            f"mask_payers must be True, False or a secret that is not blank, not {mask_payers!r}."
+        )
     frame = self._frame
     built = build(frame, roles=roles, amounts=amounts, strict=strict)
-    rows = built.rows
+    rows = built.rows.copy()  # the analyses share the others
     if mask_payers:
-        secret = None if mask_payers is True else mask_payers
+        payers = rows["payer"].dropna().unique()
+        secret = sample_secret(payers) if mask_payers is True else mask_payers
         rows = rows.assign(
             payer=masked(rows["payer"], secret),
             subscription=masked(rows["subscription"], secret, prefix="subscription"),
@@ -107,9 +118,8 @@ def ledger(
     }
     if built.notes:
         rows.attrs |= {"notes": json.dumps(built.notes), "left_out": left_out(built.notes)}
-    if not built.find_gap():
-        columns = rows.columns if "payment_id" in absent else ["payment_id"]
-        rows.attrs[ATTRIBUTE] = evidence(rows, columns=list(columns))
+    columns = rows.columns if "payment_id" in absent else ["payment_id"]
+    rows.attrs[ATTRIBUTE] = evidence(rows, columns=list(columns), known_gaps=gaps(frame))
     return rows
 
 
@@ -163,6 +173,8 @@ def declare(
     >>> payments.capsule.roles.query("role == 'gross'")["column"].item()
     'total'
     """
+    check_flag("complete", complete)
+    check_mapping("kinds", kinds, '{"quarterly": 3}')
     frame = self._frame.copy(deep=False)
     frame.attrs = dict(self._frame.attrs)
     found = find_roles(frame, roles)
@@ -172,7 +184,7 @@ def declare(
             json.loads(frame.attrs.get("kinds", "{}")) | _terms(kinds)
         )
     if amounts is not None:
-        frame.attrs["amounts"] = amounts
+        frame.attrs["amounts"] = check_unit(amounts)
     if read_at is not None:
         frame.attrs["read_at"] = first_moment(read_at).isoformat().replace("+00:00", "Z")
     if complete:
@@ -183,12 +195,13 @@ def declare(
 def _terms(kinds: Mapping[str, int]) -> dict[str, int]:
     """Return months by kind, in the spelling that a ledger has."""
     for kind, months in kinds.items():
-        if isinstance(months, bool) or not isinstance(months, int) or not 0 <= months <= MAX_MONTHS:
+        is_integer = isinstance(months, int | np.integer) and not isinstance(months, bool)
+        if not is_integer or not 0 <= months <= MAX_MONTHS:
             raise UserError(
                 f"Invalid number of months for the kind {kind!r}: {months!r}. "
                 f"Pass an integer from 0 (a purchase) to {MAX_MONTHS}."
             )
-    return {KINDS.get(key(kind), kind): months for kind, months in kinds.items()}
+    return {KINDS.get(key(kind), kind): int(months) for kind, months in kinds.items()}
 
 
 def _declare_complete(frame: pd.DataFrame, found: Roles) -> None:

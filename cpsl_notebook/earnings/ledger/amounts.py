@@ -15,7 +15,7 @@ from pandas.api import types
 from cpsl_notebook.earnings.minor_units import exponent
 from cpsl_notebook.errors import UserError
 
-__all__ = ["Unit", "cents", "unit"]
+__all__ = ["Unit", "cents", "check_unit", "unit"]
 
 Unit = Literal["cents", "currency"]
 
@@ -64,7 +64,8 @@ def _scaled(column: pd.Series[Any], factor: int) -> pd.Series[Any]:
     """Return amounts times a factor; those that are not whole numbers then are missing."""
     if types.is_integer_dtype(column.dtype):
         whole = column.astype("Int64")
-        if factor == 1 or not (whole.abs() > _LARGEST // factor).any():
+        largest = _LARGEST // factor
+        if whole.between(-largest, largest).all():
             return whole * factor
     # Decimals are exact but slow, so each distinct amount is converted once.
     codes, distinct = pd.factorize(column.astype(object).map(_as_text, na_action="ignore"))
@@ -73,6 +74,13 @@ def _scaled(column: pd.Series[Any], factor: int) -> pd.Series[Any]:
     taken = converted.take(pa.array(np.where(codes < 0, len(distinct), codes)))
     values: pd.Series[Any] = taken.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
     return values.set_axis(column.index)
+
+
+def check_unit(unit: Any) -> Unit:
+    """Return a unit as it is; raise an error if there is no such unit."""
+    if unit not in _UNITS:
+        raise UserError(f'amounts must be "cents" or "currency", not {unit!r}.')
+    return unit  # type: ignore[no-any-return]
 
 
 def unit(

@@ -23,26 +23,39 @@ What is left out is counted in the notes of the ledger.
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from pandas.api import types
 
 from cpsl_notebook.earnings.dates import Moment, first_day, in_utc, moment
-from cpsl_notebook.earnings.ledger.amounts import Unit, cents, unit
+from cpsl_notebook.earnings.ledger.amounts import Unit, cents, check_unit, unit
+from cpsl_notebook.earnings.ledger.arguments import check_mapping
 from cpsl_notebook.earnings.ledger.column_values import (
     KINDS,
     PAYOUT_STATES,
+    are_paid,
     canonical,
     key,
     text,
     times,
 )
-from cpsl_notebook.earnings.ledger.ledger import COLUMNS, DETAILS, TERMS, Ledger
+from cpsl_notebook.earnings.ledger.kept import Kept, contents
+from cpsl_notebook.earnings.ledger.ledger import COLUMNS, DETAILS, TERMS, Ledger, Unread
 from cpsl_notebook.earnings.ledger.notes import Note, notes_by_app
+from cpsl_notebook.earnings.ledger.overflow import check_amounts
 from cpsl_notebook.earnings.ledger.payers import merge_payers
+from cpsl_notebook.earnings.ledger.refund_columns import (
+    dispute_marks,
+    listed_refunds,
+    refund_hints,
+)
 from cpsl_notebook.earnings.ledger.refunds import add_refund_rows
 from cpsl_notebook.earnings.ledger.roles import (
     ADJUSTING_ROLES,
@@ -58,21 +71,15 @@ from cpsl_notebook.errors import UserError
 from cpsl_notebook.frames.evidence import find_gap
 from cpsl_notebook.frames.schema import AMOUNT_COLUMNS
 from cpsl_notebook.frames.unparsed import unparsed_fields
+from cpsl_notebook.reproducible import warn
 
 __all__ = ["CLOCK_SKEW_DAYS", "build", "find_roles", "terms"]
 
 CLOCK_SKEW_DAYS = 1
 """Days after the time of reading from which a payment's date is a mistake."""
 
-_PAID = set(
-    "paid succeeded success successful complete completed captured settled "
-    "refund refunded fullyrefunded partiallyrefunded partialrefund".split()
-)
-_UNPAID = set(
-    "failed pending canceled cancelled declined void voided expired open unpaid processing "
-    "incomplete authorized requiresaction requirespaymentmethod".split()
-)
 _TYPES = COLUMNS | DETAILS
+_POSITION = "position"  # row of the frame, while a ledger is built
 _GROUPED = (
     " groupby(...).apply() drops the column that it groups by: use payments.groupby(...)"
     "[list(payments.columns)].apply(...)."
@@ -101,7 +108,8 @@ def build(
         Unit of the amount columns whose names do not state it.
     as_of : str, datetime.date, pandas.Period or pandas.Timestamp, optional
         Moment up to which payments are included. A day, a month or a year means its end in *tz*, or
-        the time of reading if that is earlier. The default is the time of reading, or the last
+        the time of reading if that is earlier, with a warning if it is more than a day earlier. The
+        default is the time of reading, or the last
         payment if the frame does not have it.
     tz : str, default "UTC"
         Name of the time zone for *as_of*.
@@ -130,43 +138,139 @@ def build(
     0 2026-01-31 12:00:00+00:00         1500      USD
     """
     found = find_roles(frame, roles)
+    whole = _whole_history(frame, found, amounts or frame.attrs.get("amounts"))
+    _report(whole.unread, strict)
+    rows, positions = whole.rows, whole.positions
+    until = whole.latest
+    if as_of is not None:
+        until = _as_of(as_of, tz, _read_at(frame), whole.latest, "read_at" in frame.attrs)
+    if as_of is not None:
+        is_known = (~(rows["paid_at"] >= until)).to_numpy()
+        rows, positions = rows[is_known].reset_index(drop=True), positions[is_known]
+    if by is not None:
+        own = segments(frame, by).take(positions).set_axis(rows.index)
+        rows = rows.assign(**{SEGMENT: own})
+    return Ledger(
+        rows=rows,
+        as_of=until,
+        cut=str(frame.attrs.get("window") or ""),
+        missing=frozenset(whole.missing) - whole.derived,
+        derived=whole.derived,
+        unread=whole.unread,
+        reasons=whole.missing,
+        notes=whole.notes,
+        terms=whole.terms,
+        in_past=until < whole.latest,
+        columns=found.columns,
+        find_gap=lambda: whole.find_gap(frame),
+        may_repeat=whole.may_repeat,
+    )
+
+
+@dataclass
+class _Whole:
+    """A ledger of all payments of a frame, from which those as of any moment are taken.
+
+    It is shared, so nothing in it may be changed.
+
+    Attributes
+    ----------
+    rows : pandas.DataFrame
+        Rows of the ledger.
+    positions : numpy.ndarray of int
+        Row of the frame that each row comes from.
+    latest : pandas.Timestamp
+        Moment up to which the rows are complete.
+    missing, derived, unread, notes, terms
+        See `Ledger`; ``missing`` has the reasons.
+    """
+
+    rows: pd.DataFrame
+    positions: npt.NDArray[np.int64]
+    latest: pd.Timestamp
+    missing: dict[str, str]
+    derived: frozenset[str]
+    unread: dict[str, Unread]
+    notes: tuple[Note, ...]
+    terms: dict[str, int]
+    _gap: str | None = None
+    _may_repeat: bool | None = None
+
+    def find_gap(self, frame: pd.DataFrame) -> str:
+        """Return why the frame may lack rows, or an empty string."""
+        if self._gap is None:
+            self._gap = find_gap(frame)
+        return self._gap
+
+    def may_repeat(self) -> bool:
+        """Return whether rows share an id."""
+        if self._may_repeat is None:
+            self._may_repeat = not self.rows["payment_id"].dropna().is_unique
+        return self._may_repeat
+
+
+_kept = Kept[_Whole]()
+
+
+def _whole_history(frame: pd.DataFrame, found: Roles, amounts: Unit | None) -> _Whole:
+    """Return the ledger of all payments: the one that was built before if the frame is unchanged."""
+    key = str(found), amounts, str(frame.attrs), contents(frame)
+    whole = _kept.get(frame, key)
+    if whole is None:
+        whole, is_lasting = _build_whole(frame, found, amounts)
+        if is_lasting:
+            _kept.put(frame, key, whole)
+    return whole
+
+
+def _build_whole(frame: pd.DataFrame, found: Roles, amounts: Unit | None) -> tuple[_Whole, bool]:
+    """Return the ledger of all payments, and whether it will be the same at any later time."""
     missing = _missing_columns(frame, found)
-    units = _units(frame, found, amounts or frame.attrs.get("amounts"))
+    found.check()
+    units = _units(frame, found, amounts)
     known_terms = terms(frame)
     columns, unread = _convert_columns(frame, found, units, known_terms)
-    _report(unread, strict)
     rows = _with_negative_refunds(pd.DataFrame({name: columns[name] for name in _TYPES}))
-    if by is not None:
-        rows[SEGMENT] = segments(frame, by)
     derived = _derive_amount(rows, missing)
     rows["payer"], notes = merge_payers(rows, columns.get("email"))
-    paid, is_payment = _paid(rows), _is_payment(rows)
-    read, latest = _latest(frame, rows)
+    rows[_POSITION] = np.arange(len(rows))
+    paid, is_payment = are_paid(rows["payment_status"]), _is_payment(rows)
+    latest = _latest(frame, rows)
     is_late = rows["paid_at"] > latest
+    # Without a time of reading, a late payment is one in the future, which depends on the clock.
+    is_lasting = "read_at" in frame.attrs or (not is_late.any() and rows["paid_at"].notna().any())
     kept = paid & is_payment & ~is_late
     if not kept.all():
         notes += _notes_on_left_out(rows, paid, is_payment, is_late)
         rows = rows[kept]
-    roles_of_refunds = ("refunded", "refund_status", "refund_time", "dispute")
+    of_refunds = ("refunded", "refund_status", "refund_time", "dispute")
     rows = add_refund_rows(
-        rows, *(columns[role][rows.index] if role in columns else None for role in roles_of_refunds)
+        rows,
+        {role: columns[role] for role in of_refunds if role in columns},
+        _listed_refunds(frame, found, units, amounts, columns["currency"]),
+        refund_hints(frame, found.columns, found.given),
     )
-    until = latest if as_of is None else _as_of(as_of, tz, read, latest)
-    if as_of is not None:
-        rows = rows[~(rows["paid_at"] >= until)]
-    return Ledger(
-        rows=rows.sort_values(["paid_at", "payment_id"], kind="stable", ignore_index=True),
-        as_of=until,
-        cut=str(frame.attrs.get("window") or ""),
-        missing=frozenset(missing) - derived,
+    rows = _in_order(rows)
+    whole = _Whole(
+        positions=rows.pop(_POSITION).to_numpy(np.int64),
+        rows=rows,
+        latest=latest,
+        missing=missing,
         derived=derived,
         unread=unread,
-        reasons=missing,
         notes=(*json.loads(frame.attrs.get("notes", "[]")), *notes),
         terms=known_terms,
-        in_past=until < latest,
-        find_gap=lambda: find_gap(frame),
     )
+    return whole, bool(is_lasting)
+
+
+def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows in order of time and id, on a default index. Missing values come last."""
+    keys = ["paid_at", "payment_id"]
+    table = pa.table({name: pa.array(rows[name], from_pandas=True) for name in keys})
+    # Arrow's sort is stable, and several times as fast as that of pandas.
+    order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in keys])
+    return rows.take(order.to_numpy()).reset_index(drop=True)
 
 
 def find_roles(frame: pd.DataFrame, roles: Mapping[str, str | None] | None = None) -> Roles:
@@ -184,6 +288,7 @@ def find_roles(frame: pd.DataFrame, roles: Mapping[str, str | None] | None = Non
     Roles
         The columns, set or found.
     """
+    check_mapping("roles", roles, '{"gross": "total"}')
     return infer(frame, json.loads(frame.attrs.get("roles", "{}")) | dict(roles or {}))
 
 
@@ -194,9 +299,10 @@ def terms(frame: pd.DataFrame) -> dict[str, int]:
 
 def _missing_columns(frame: pd.DataFrame, found: Roles) -> dict[str, str]:
     """Return the ledger columns without a source, with the reason; raise if one is required."""
+    known = listed(frame.columns) or "none"
     missing = {
         column: f"{found.why_not(role)}. Set it with payments = payments.capsule.declare("
-        f'roles={{"{role}": "COLUMN"}}). Columns: {listed(frame.columns)}.'
+        f'roles={{"{role}": "COLUMN"}}). Columns: {known}.'
         for role, column in ROLES.items()
         if role not in found.columns
     }
@@ -211,8 +317,8 @@ def _missing_columns(frame: pd.DataFrame, found: Roles) -> dict[str, str]:
 
 def _units(frame: pd.DataFrame, found: Roles, amounts: Unit | None) -> dict[str, Unit]:
     """Return the unit of each amount role: by its name, or else as given, or else by prices."""
-    if amounts not in (None, "cents", "currency"):
-        raise UserError(f'amounts must be "cents" or "currency", not {amounts!r}.')
+    if amounts is not None:
+        check_unit(amounts)
     amount_roles = (*AMOUNTS, "refunded")
     columns = {role: found.columns[role] for role in amount_roles if role in found.columns}
     unnamed = {role: name for role, name in columns.items() if not name_implies_cents(name)}
@@ -229,8 +335,8 @@ def _units(frame: pd.DataFrame, found: Roles, amounts: Unit | None) -> dict[str,
 
 def _convert_columns(
     frame: pd.DataFrame, found: Roles, units: Mapping[str, Unit], known_terms: Mapping[str, int]
-) -> tuple[dict[str, pd.Series[Any]], dict[str, int]]:
-    """Return the columns of the ledger, and the number of unreadable values of those with any.
+) -> tuple[dict[str, pd.Series[Any]], dict[str, Unread]]:
+    """Return the columns of the ledger, and the unreadable values of those with any.
 
     Columns of adjusting roles have the names of their roles.
     """
@@ -239,19 +345,21 @@ def _convert_columns(
         "kind": KINDS | {key(kind): kind for kind in known_terms},
         "payout_state": PAYOUT_STATES,
     }
-    unread: dict[str, int] = {}
+    unread: dict[str, Unread] = {}
     unparsed = unparsed_fields(frame)
     for role, name in (ROLES | {role: role for role in ADJUSTING_ROLES}).items():
         if name == "currency":
             continue
         dtype = _TYPES.get(name, "datetime64[us, UTC]" if role == "refund_time" else "string")
-        if role not in found.columns:
+        if role not in found.columns or role == "refunds":
             if name in _TYPES:
-                columns[name] = pd.Series([None] * len(frame), dtype=types.pandas_dtype(dtype))
+                columns[name] = pd.Series(None, range(len(frame)), types.pandas_dtype(dtype))
             continue
         source = found.columns[role]
         given = frame[source].reset_index(drop=True)
-        if role in units:
+        if role == "dispute":
+            columns[name] = dispute_marks(given)
+        elif role in units:
             columns[name] = cents(given, units[role], columns["currency"])
         elif dtype.startswith("datetime"):
             columns[name] = times(given)
@@ -259,12 +367,38 @@ def _convert_columns(
             columns[name] = text(given)
         else:
             columns[name] = canonical(given, spellings.get(name, {}))
-        unreadable = given[columns[name].isna() & given.notna()]
-        count = int((unreadable.astype("string") != "").sum())
-        count += sum(str(source) in fields for fields in unparsed)
-        if count:
-            unread[name] = count
+        unreadable = given[columns[name].isna() & given.notna()].astype("string")
+        values = [*unreadable[unreadable != ""]]
+        values += [fields[str(source)] for fields in unparsed if str(source) in fields]
+        if values:
+            unread[name] = Unread(len(values), values[0])
     return columns, unread
+
+
+def _listed_refunds(
+    frame: pd.DataFrame,
+    found: Roles,
+    units: Mapping[str, Unit],
+    amounts: Unit | None,
+    currency: pd.Series[Any],
+) -> pd.DataFrame | None:
+    """Return the refunds that payments have in lists; ``None`` if no column has any."""
+    if "refunds" not in found.columns:
+        return None
+    name = found.columns["refunds"]
+    more = f"{str(name).rpartition('.')[0]}.has_more"
+    is_partial = more in frame and (frame[more].astype("boolean").fillna(False)).any()
+    if is_partial and "refunded" not in found.columns:
+        raise UserError(
+            f"Some payments have more refunds than `{name}` shows (`{more}`), so totals would be "
+            "wrong. Add a column with the refunded amount of each payment, and set its role with "
+            'payments = payments.capsule.declare(roles={"refunded": "COLUMN"}).'
+        )
+    gross = found.columns.get("gross")
+    unit = amounts or frame.attrs.get("amounts")
+    if gross is not None and not name_implies_cents(gross):
+        unit = units["gross"]
+    return listed_refunds(frame[name].reset_index(drop=True), name, unit, currency)
 
 
 def _currency(frame: pd.DataFrame, found: Roles) -> pd.Series[Any]:
@@ -273,7 +407,7 @@ def _currency(frame: pd.DataFrame, found: Roles) -> pd.Series[Any]:
         given = frame[found.columns["currency"]].reset_index(drop=True)
         return canonical(given, {}, upper=True)
     default = frame.attrs.get("currency") or "USD"
-    return pd.Series([default] * len(frame), dtype=pd.CategoricalDtype([default]))
+    return pd.Series(default, range(len(frame)), pd.CategoricalDtype([default]))
 
 
 def _with_negative_refunds(rows: pd.DataFrame) -> pd.DataFrame:
@@ -293,20 +427,9 @@ def _derive_amount(rows: pd.DataFrame, missing: Mapping[str, str]) -> frozenset[
         return frozenset()
     for name in absent:
         rows[name] = formulas[name]
+        sizes = [rows[each].abs().astype("float64") for each in AMOUNT_COLUMNS if each != name]
+        check_amounts({name: sizes[0] + sizes[1]})
     return absent
-
-
-def _paid(rows: pd.DataFrame) -> pd.Series[Any]:
-    """Return for each payment whether money moved."""
-    states = {value: key(value) for value in rows["payment_status"].cat.categories}
-    unknown = [value for value, known in states.items() if known not in _PAID | _UNPAID]
-    if unknown:
-        raise UserError(
-            f"Unknown payment status: {listed(unknown)}. Leave those rows out, or count every payment "
-            'as paid with payments = payments.capsule.declare(roles={"payment_status": None}).'
-        )
-    unpaid = [value for value, known in states.items() if known in _UNPAID]
-    return ~rows["payment_status"].isin(unpaid)
 
 
 def _is_payment(rows: pd.DataFrame) -> pd.Series[Any]:
@@ -332,40 +455,58 @@ def _notes_on_left_out(
     return notes + notes_by_app(rows[paid & is_payment & is_late], "dates", finding)
 
 
-def _latest(frame: pd.DataFrame, rows: pd.DataFrame) -> tuple[Any, pd.Timestamp]:
-    """Return the time of reading, if known, and the moment up to which the rows are complete.
+def _read_at(frame: pd.DataFrame) -> pd.Timestamp:
+    """Return the time of reading; now if it is unknown."""
+    if "read_at" in frame.attrs:
+        return moment(frame.attrs["read_at"])
+    return pd.Timestamp.now("UTC").as_unit("us")
 
-    The clock of the service may be ahead of ours, so the last payment may be after the reading, but
-    by no more than `CLOCK_SKEW_DAYS`.
+
+def _latest(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.Timestamp:
+    """Return the moment up to which the rows are complete.
+
+    That is the time of reading. If it is unknown, the rows are complete up to the last payment. The
+    clock of the service may be ahead of ours, so the last payment may be after the reading, but by no
+    more than `CLOCK_SKEW_DAYS`.
     """
-    now = pd.Timestamp.now("UTC").as_unit("us")
-    read = moment(frame.attrs["read_at"]) if "read_at" in frame.attrs else pd.NaT
-    end = now if pd.isna(read) else read
-    paid_at = rows["paid_at"]
-    last = paid_at[paid_at <= end + pd.Timedelta(days=CLOCK_SKEW_DAYS)].max()
-    known = [time for time in (read, last + pd.Timedelta(1, "us")) if not pd.isna(time)]
-    return read, max(known, default=now)
+    read, paid_at = _read_at(frame), rows["paid_at"]
+    last = paid_at[paid_at <= read + pd.Timedelta(days=CLOCK_SKEW_DAYS)].max()
+    known = [read] if "read_at" in frame.attrs else []
+    if not pd.isna(last):
+        known.append(last + pd.Timedelta(1, "us"))
+    return max(known, default=read)
 
 
-def _as_of(as_of: Moment, tz: str, read: Any, latest: pd.Timestamp) -> pd.Timestamp:
-    """Return the end of *as_of*, but not after the reading."""
+def _as_of(
+    as_of: Moment, tz: str, read: pd.Timestamp, latest: pd.Timestamp, is_known: bool
+) -> pd.Timestamp:
+    """Return the end of *as_of*, but not after the reading, with a warning if that is much earlier."""
     asked = moment(as_of, tz)
-    if pd.isna(read) or asked <= latest:
+    end = max(read, latest)
+    if asked <= end:
         return asked
-    if in_utc(first_day(as_of, tz), tz) > latest:
+    when = f"{'the payments were read at' if is_known else 'it is'} {read:%Y-%m-%d %H:%M} UTC"
+    if in_utc(first_day(as_of, tz), tz) > end:
         raise UserError(
-            f"as_of ends at {asked:%Y-%m-%d %H:%M} UTC, but the payments were read at "
-            f"{read:%Y-%m-%d %H:%M} UTC. Read them again after that, or choose an earlier as_of."
+            f"as_of ends at {asked:%Y-%m-%d %H:%M} UTC, but {when}. Read them again after that, or "
+            "choose an earlier as_of."
         )
-    return latest  # as_of is in the day, month or year of the reading, which was not over
+    # as_of is in the day, month or year of the reading, which was not over
+    if asked - end > pd.Timedelta(days=1):
+        warn(
+            f"as_of={as_of} is not over: {when}. The result holds for that moment; omit as_of to "
+            "ask for it.",
+            stacklevel=4,
+        )
+    return end
 
 
-def _report(unread: Mapping[str, int], strict: bool) -> None:
+def _report(unread: Mapping[str, Unread], strict: bool) -> None:
     """Warn once about all values that could not be read, or raise an error if *strict*."""
     if not unread:
         return
-    counts = ", ".join(f"{count:,} of {name}" for name, count in unread.items())
+    counts = ", ".join(f"{found.count:,} of {name} ({found})" for name, found in unread.items())
     message = f"Some values could not be read and are missing from the ledger: {counts}."
     if strict:
         raise UserError(message)
-    warnings.warn(f"{message} ledger(strict=True) makes this an error.", stacklevel=4)
+    warn(f"{message} ledger(strict=True) makes this an error.", stacklevel=4)

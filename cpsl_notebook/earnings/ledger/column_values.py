@@ -9,7 +9,9 @@ from typing import Any
 import pandas as pd
 from pandas.api import types
 
-__all__ = ["KINDS", "PAYOUT_STATES", "canonical", "key", "text", "times"]
+from cpsl_notebook.errors import UserError
+
+__all__ = ["KINDS", "PAYOUT_STATES", "are_paid", "canonical", "key", "text", "times"]
 
 KINDS = {
     "onetime": "one_time",
@@ -39,6 +41,16 @@ PAYOUT_STATES = {
     "failed": "Failed",
 }
 """Payout states that the service documents by `key`; other states keep their spelling."""
+
+_PAID = set(
+    "paid succeeded success successful complete completed captured settled "
+    "refund refunded fullyrefunded partiallyrefunded partialrefund".split()
+)
+_UNPAID = set(
+    "failed pending canceled cancelled declined void voided expired open unpaid processing "
+    "incomplete authorized requiresaction requirespaymentmethod".split()
+)
+_EPOCH = pd.Timestamp(0, tz="UTC")
 
 
 def key(value: str) -> str:
@@ -86,6 +98,45 @@ def canonical(
     return values.map(names).astype("category")
 
 
+def are_paid(states: pd.Series[Any], what: str = "payment") -> pd.Series[Any]:
+    """Return whether money moved, judging by the status of a payment or of a refund.
+
+    Parameters
+    ----------
+    states : pandas.Series
+        Categories; a missing one means that money moved.
+    what : {"payment", "refund"}, default "payment"
+        What has the status, for the error message.
+
+    Returns
+    -------
+    pandas.Series
+        ``bool``.
+
+    Raises
+    ------
+    cpsl_notebook.UserError
+        If a status is unknown.
+
+    Examples
+    --------
+    >>> are_paid(pd.Series(["paid", "failed", None], dtype="category")).tolist()
+    [True, False, True]
+    """
+    known = {value: key(value) for value in states.cat.categories}
+    unknown = [value for value, name in known.items() if name not in _PAID | _UNPAID]
+    if unknown:
+        role, means = {
+            "payment": ("payment_status", "count every payment as paid"),
+            "refund": ("refunds", "ignore the lists of refunds"),
+        }[what]
+        raise UserError(
+            f"Unknown {what} status: {', '.join(f'`{value}`' for value in unknown)}. Leave those rows "
+            f'out, or {means} with payments = payments.capsule.declare(roles={{"{role}": None}}).'
+        )
+    return ~states.isin([value for value, name in known.items() if name in _UNPAID])
+
+
 def times(column: pd.Series[Any]) -> pd.Series[Any]:
     """Return times in UTC.
 
@@ -97,7 +148,8 @@ def times(column: pd.Series[Any]) -> pd.Series[Any]:
     Returns
     -------
     pandas.Series
-        ``datetime64[us, UTC]``; values that are not times, and all numbers, are missing.
+        ``datetime64[us, UTC]``; values that are not times, all numbers, and times before 1970, which
+        some services send for no time, are missing.
     """
     if types.is_numeric_dtype(column.dtype):
         return pd.Series(pd.NaT, column.index, dtype="datetime64[us, UTC]")
@@ -106,4 +158,4 @@ def times(column: pd.Series[Any]) -> pd.Series[Any]:
     if column.dt.tz is None:
         column = column.dt.tz_localize("UTC")
     utc: pd.Series[Any] = column.dt.tz_convert("UTC").astype("datetime64[us, UTC]")
-    return utc
+    return utc.where(utc >= _EPOCH)

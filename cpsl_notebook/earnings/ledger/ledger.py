@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import pandas as pd
 
@@ -11,7 +13,7 @@ from cpsl_notebook.earnings.ledger.notes import Note
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.frames.schema import PAYMENT_COLUMNS
 
-__all__ = ["COLUMNS", "DETAILS", "HOW_TO_DECLARE", "MAX_MONTHS", "TERMS", "Ledger"]
+__all__ = ["COLUMNS", "DETAILS", "HOW_TO_DECLARE", "MAX_MONTHS", "TERMS", "Ledger", "Unread"]
 
 COLUMNS = PAYMENT_COLUMNS
 """Columns of a ledger that a frame without payments has too, with their types."""
@@ -34,8 +36,32 @@ HOW_TO_DECLARE = (
 TERMS: Mapping[str, int] = {"one_time": 0, "monthly": 1, "yearly": 12}
 """Months that a payment pays for, by its kind; 0 for a purchase."""
 
+_LONGEST_EXAMPLE = 40  # characters of a value in an error message
+
 MAX_MONTHS = 120
 """Longest term of a plan, in months."""
+
+
+@dataclass(frozen=True)
+class Unread:
+    """Values of a column that could not be read.
+
+    Attributes
+    ----------
+    count : int
+        How many.
+    example : object
+        The first of them.
+    """
+
+    count: int
+    example: Any
+
+    def __str__(self) -> str:
+        shown = repr(self.example)
+        return (
+            f"such as {shown if len(shown) <= _LONGEST_EXAMPLE else shown[:_LONGEST_EXAMPLE] + '…'}"
+        )
 
 
 @dataclass(frozen=True)
@@ -58,8 +84,8 @@ class Ledger:
         Columns for which the payments have no field.
     derived : frozenset of str
         Amount columns that were calculated from the two others.
-    unread : mapping of str to int
-        Number of values that could not be read, by column, for columns with any.
+    unread : mapping of str to Unread
+        Values that could not be read, by column, for columns with any.
     reasons : mapping of str to str
         Why a column is missing and what to do about it, for error messages.
     notes : tuple of Note
@@ -68,8 +94,12 @@ class Ledger:
         Months that a payment pays for, by its kind; 0 for a purchase.
     in_past : bool
         Whether ``as_of`` is earlier than the time of reading.
+    columns : mapping of str to hashable
+        Columns of the payments by role.
     find_gap : callable
         Function that returns why rows may be missing, or an empty string.
+    may_repeat : callable
+        Function that returns whether rows may share an id.
     """
 
     rows: pd.DataFrame
@@ -77,18 +107,39 @@ class Ledger:
     cut: str = ""
     missing: frozenset[str] = frozenset()
     derived: frozenset[str] = frozenset()
-    unread: Mapping[str, int] = field(default_factory=dict)
+    unread: Mapping[str, Unread] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[Note, ...] = ()
     terms: Mapping[str, int] = field(default_factory=lambda: TERMS)
     in_past: bool = False
+    columns: Mapping[str, Hashable] = field(default_factory=dict)
     find_gap: Callable[[], str] = field(default=lambda: "")
+    may_repeat: Callable[[], bool] = field(default=lambda: True)
 
     @property
     def until(self) -> pd.Timestamp:
         """End of the rows: ``as_of``, or the end of the window if that is earlier."""
         end = self.cut.partition("/")[2]
         return min(self.as_of, pd.Timestamp(end).as_unit("us")) if end else self.as_of
+
+    @cached_property
+    def repeated(self) -> pd.DataFrame:
+        """The rows of payments and refunds that are in an earlier row already.
+
+        A refund may have the id of its payment, and several refunds of a payment at different times
+        may, too.
+        """
+        rows = self.rows
+        if "payment_id" in self.missing or not self.may_repeat():
+            return rows[:0]
+        rows = rows[rows["payment_id"].notna()]
+        is_refund = (rows["gross_cents"] < 0).fillna(False).astype(bool)
+        same = [
+            rows[~is_refund].duplicated(["app", "payment_id"]),
+            rows[is_refund].duplicated(["app", "payment_id", "paid_at", "gross_cents"]),
+        ]
+        again: pd.DataFrame = rows[pd.concat(same).reindex(rows.index)]
+        return again
 
     def need(self, answer: str, *columns: str, whole: bool = False) -> None:
         r"""Raise an error if this ledger lacks something that an analysis needs.

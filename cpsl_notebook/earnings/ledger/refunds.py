@@ -1,42 +1,46 @@
 """Refunds that a payment records in its own fields, as rows of a ledger.
 
 Some services do not send a refund as a payment of its own. They change the status of the payment to
-``refunded``, or set an amount such as ``amount_refunded``, a mark such as ``refunded`` or a mark
-such as ``disputed``. In a ledger, each of them is a row with negative amounts:
+``refunded``, or set an amount such as ``amount_refunded``, a mark such as ``refunded``, a mark such
+as ``disputed``, or a list such as ``refunds``. In a ledger, each of them is a row with negative
+amounts:
 
 - The amount is the refunded one, or the whole payment if only a mark says so. If a payment is only
   marked as partially refunded, the amounts of the refund are missing.
+- Each refund in a list is a row, except those that failed or are pending. If the payment also records
+  a refunded amount that is higher than their sum, the rest is one more row.
 - A disputed payment counts as refunded until the dispute is won.
 - Separate refunds count first: those that name the payment, and those of the same payer and app that
   name none. Only what exceeds them becomes a row.
 - The fee is returned in proportion. If the net amount of the payment already lacks the refund, the
   fee does too, so the row has no fee.
 - Without a time of the refund, the row has no ``paid_at``.
+- A payment that may have been refunded in another way is an error.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from cpsl_notebook.earnings.ledger.column_values import key
+from cpsl_notebook.earnings.ledger.refund_columns import NO_DISPUTE, check_hints
 from cpsl_notebook.frames.schema import AMOUNT_COLUMNS
 
 __all__ = ["add_refund_rows"]
 
 _FULL = {"refunded", "fullyrefunded", "full", "fully", "complete", "true", "yes"}
 _PARTIAL = {"partiallyrefunded", "partialrefund", "partial", "partially"}
-_NO_DISPUTE = {"", "false", "no", "none", "won", "closedwon", "reversed", "withdrawn"}
 
 
 def add_refund_rows(
     rows: pd.DataFrame,
-    refunded: pd.Series[Any] | None = None,
-    status: pd.Series[Any] | None = None,
-    time: pd.Series[Any] | None = None,
-    dispute: pd.Series[Any] | None = None,
+    columns: Mapping[str, pd.Series[Any]],
+    parts: pd.DataFrame | None = None,
+    hints: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Add a row for each refund that a payment records in its own fields.
 
@@ -44,49 +48,88 @@ def add_refund_rows(
     ----------
     rows : pandas.DataFrame
         Columns of a ledger, one row per payment. Separate refunds are negative.
-    refunded : pandas.Series, optional
-        Refunded amounts in cents.
-    status : pandas.Series, optional
-        Marks of refunds, as text.
-    time : pandas.Series, optional
-        Times of the refunds.
-    dispute : pandas.Series, optional
-        Marks of disputes, as text.
+    columns : mapping of str to pandas.Series
+        Columns on an index that has the rows: ``refunded`` (amounts in cents), ``refund_status``
+        and ``dispute`` (marks as text), ``refund_time``. Each of them may be absent.
+    parts : pandas.DataFrame, optional
+        Refunds in lists, as `cpsl_notebook.earnings.ledger.refund_columns.listed_refunds` returns
+        them.
+    hints : pandas.DataFrame, optional
+        Other columns that may tell of refunds, as
+        `cpsl_notebook.earnings.ledger.refund_columns.refund_hints` returns them.
 
     Returns
     -------
     pandas.DataFrame
         The rows, and after them the refunds. A payment that is refunded has the payment status
         ``paid``, so that the refund is not found again.
+
+    Raises
+    ------
+    cpsl_notebook.UserError
+        If a hint has a value for a sale of which no refund is known.
     """
-    states = {key(state) for state in rows["payment_status"].cat.categories}
-    if refunded is status is dispute is None and states.isdisjoint(_FULL | _PARTIAL):
-        return rows
-    full = _marked(rows["payment_status"], _FULL) | _disputed(dispute, rows.index)
-    partial = _marked(rows["payment_status"], _PARTIAL)
-    if status is not None:
+    columns = {role: values[rows.index] for role, values in columns.items()}
+    parts = _of_rows(rows, parts)
+    full, partial = (_marked(rows["payment_status"], marks) for marks in (_FULL, _PARTIAL))
+    if "refund_status" in columns:
+        status = columns["refund_status"]
         full, partial = full | _marked(status, _FULL), partial | _marked(status, _PARTIAL)
-    amount = pd.Series(pd.NA, rows.index, dtype="Int64")
-    if refunded is not None:
-        amount = refunded.abs().where(refunded != 0)
-    amount = amount.fillna(rows["gross_cents"].where(full))
-    amount = amount.mask(_disputed(dispute, rows.index), rows["gross_cents"])
+    amount = _refunded_amounts(rows, columns, full, parts)
+    partial |= rows.index.isin(parts["row"])
     is_sale = (rows["gross_cents"] > 0).fillna(False).astype(bool)
     found = rows.index[is_sale & (amount.notna() | partial)]
+    if hints is not None:
+        check_hints(rows, found, hints)
     rows = _with_status_paid(rows, full | partial)
     if found.empty:
         return rows
-    refunds = rows.loc[found].copy()
-    refunds["cents"] = _not_separate(rows, refunds, amount[found])
-    refunds = refunds[~(refunds["cents"] == 0).fillna(False).astype(bool)]
-    rows = rows.copy()
-    rows.loc[refunds.index, "net_cents"] = _net_before_refund(refunds, amount)
-    for name, values in _amounts(refunds, amount).items():
-        refunds[name] = values
+    rest = _not_separate(rows, rows.loc[found], amount[found])
+    made = _split(rows.loc[found], rest, amount, parts)
+    return _with_rows(rows, made, amount, columns.get("refund_time"))
+
+
+def _refunded_amounts(
+    rows: pd.DataFrame,
+    columns: Mapping[str, pd.Series[Any]],
+    full: pd.Series[bool],
+    parts: pd.DataFrame,
+) -> pd.Series[Any]:
+    """Return how much of each payment was refunded; missing for nothing or an unknown amount."""
+    amount = pd.Series(pd.NA, rows.index, dtype="Int64")
+    if "refunded" in columns:
+        amount = columns["refunded"].abs().where(columns["refunded"] != 0)
+    amount = amount.fillna(rows["gross_cents"].where(full))
+    if "dispute" in columns:
+        disputed = columns["dispute"].notna() & ~_marked(columns["dispute"], NO_DISPUTE)
+        amount = amount.mask(disputed, rows["gross_cents"])
+    if parts.empty:
+        return amount
+    of_payment = parts.groupby("row")["cents"]
+    sums = of_payment.sum().mask(of_payment.count() < of_payment.size()).reindex(rows.index)
+    is_more = (sums > amount).fillna(amount.isna()).astype(bool)
+    return amount.mask(is_more, sums)
+
+
+def _with_rows(
+    rows: pd.DataFrame, made: pd.DataFrame, amount: pd.Series[Any], time: pd.Series[Any] | None
+) -> pd.DataFrame:
+    """Return the rows and the refunds that `_split` found."""
+    if made.empty:
+        return rows
+    rows, refunds = rows.copy(), rows.loc[made["row"].to_numpy()].copy()
+    made = made.set_axis(refunds.index)
+    fee = made["fee"].mask(_includes_refund(refunds, amount), 0)
+    payments = refunds.index.unique()
+    rows.loc[payments, "net_cents"] = _net_before_refund(rows.loc[payments], amount)
+    gross = -made["cents"]
+    refunds[list(AMOUNT_COLUMNS)] = pd.concat([gross, -fee, gross + fee], axis=1)
     unknown = pd.Series(pd.NaT, refunds.index, dtype=rows["paid_at"].dtype)
-    refunds["paid_at"] = unknown if time is None else time[refunds.index]
+    refunds["paid_at"] = made["time"].fillna(unknown if time is None else time[refunds.index])
     refunds["refund_of"] = refunds["payment_id"]
-    refunds["payment_id"] = refunds["payment_id"] + "/refund"
+    number = made["id"].isna().groupby(made["row"]).cumsum().astype("string")
+    suffix = "/refund" + ("-" + number).mask(number == "1", "")
+    refunds["payment_id"] = made["id"].fillna(refunds["payment_id"] + suffix)
     # Whether a refund of a payment that was paid out has been deducted is unknown.
     refunds["payout_state"] = refunds["payout_state"].mask(refunds["payout_state"] == "Paid out")
     refunds["payout_id"], refunds["payout_at"] = pd.NA, unknown
@@ -94,18 +137,68 @@ def add_refund_rows(
     return pd.concat([rows, refunds], ignore_index=True)
 
 
+def _of_rows(rows: pd.DataFrame, parts: pd.DataFrame | None) -> pd.DataFrame:
+    """Return the refunds in lists that belong to rows, first those with a row of their own."""
+    if parts is None:
+        return pd.DataFrame({"row": [], "cents": pd.array([], "Int64"), "time": [], "id": []})
+    parts = parts[parts["row"].isin(rows.index)]
+    is_refund = (rows["gross_cents"] < 0).fillna(False).astype(bool)
+    own = pd.MultiIndex.from_frame(rows.loc[is_refund, ["app", "payment_id"]].astype("string"))
+    apps = rows.loc[parts["row"], "app"].astype("string")
+    is_own = pd.MultiIndex.from_arrays([apps, parts["id"].astype("string")]).isin(own)
+    return pd.concat([parts[is_own], parts[~is_own]])
+
+
+def _split(
+    payments: pd.DataFrame, rest: pd.Series[Any], amount: pd.Series[Any], parts: pd.DataFrame
+) -> pd.DataFrame:
+    """Return the refunds of each payment that no separate refund accounts for.
+
+    The separate refunds account for the oldest ones in a list.
+
+    Returns ``row``, ``cents``, ``fee``, ``time`` and ``id``. The fees of the refunds of a payment add
+    up to its share for all of them.
+    """
+    names = ["cents", "time", "id"]
+    own: dict[Any, list[tuple[Any, ...]]] = {
+        row: list(zip(*(group[name].astype(object) for name in names), strict=True))
+        for row, group in parts.groupby("row")
+    }
+    made: list[tuple[Any, Any, Any, Any, Any]] = []
+    for row, gross, fee in zip(
+        payments.index,
+        *(payments[name].astype(object) for name in ("gross_cents", "fee_cents")),
+        strict=True,
+    ):
+        left, whole = rest[row], amount[row]
+        known = [part for part in own.get(row, []) if part[0] is not pd.NA]
+        if left is pd.NA:
+            unknown = [part for part in own.get(row, []) if part[0] is pd.NA]
+            made += [(row, pd.NA, pd.NA, *part[1:]) for part in unknown or [(pd.NA, pd.NaT, pd.NA)]]
+            covered = 0
+        elif pd.isna(whole):
+            continue
+        else:
+            covered = whole - left
+            known.append((whole - sum(part[0] for part in known), pd.NaT, pd.NA))
+        reached = 0
+        for part, time, name in known:
+            low, reached = max(reached, covered), reached + part
+            if reached > low:
+                returned = _share(fee, reached, gross) - _share(fee, low, gross)
+                made.append((row, reached - low, returned, time, name))
+    table = pd.DataFrame(made, columns=["row", "cents", "fee", "time", "id"])
+    return table.astype({"cents": "Int64", "fee": "Int64", "id": "string"}).assign(
+        time=pd.to_datetime(table["time"], utc=True).astype("datetime64[us, UTC]")
+    )
+
+
 def _marked(column: pd.Series[Any], spellings: set[str]) -> pd.Series[bool]:
     """Return whether the values, as text without case and punctuation, are among the spellings."""
-    values = column.astype("string").astype("category")
+    is_category = isinstance(column.dtype, pd.CategoricalDtype)
+    values = column if is_category else column.astype("string").astype("category")
     known = [value for value in values.cat.categories if key(value) in spellings]
     return values.isin(known)
-
-
-def _disputed(column: pd.Series[Any] | None, index: pd.Index[Any]) -> pd.Series[bool]:
-    """Return whether a payment is disputed and the dispute is not won."""
-    if column is None:
-        return pd.Series(False, index)
-    return column.notna() & ~_marked(column, _NO_DISPUTE)
 
 
 def _with_status_paid(rows: pd.DataFrame, where: pd.Series[bool]) -> pd.DataFrame:
@@ -162,21 +255,6 @@ def _includes_refund(refunds: pd.DataFrame, amount: pd.Series[Any]) -> pd.Series
 def _net_before_refund(refunds: pd.DataFrame, amount: pd.Series[Any]) -> pd.Series[Any]:
     net = refunds["net_cents"]
     return net.mask(_includes_refund(refunds, amount), net + amount[refunds.index])
-
-
-def _amounts(refunds: pd.DataFrame, amount: pd.Series[Any]) -> dict[str, pd.Series[Any]]:
-    """Return gross amount, fee and net amount of the refunds."""
-    fees = [
-        _share(fee, cents, gross)
-        for fee, cents, gross in zip(
-            *(refunds[name].astype(object) for name in ("fee_cents", "cents", "gross_cents")),
-            strict=True,
-        )
-    ]
-    fee = pd.Series(fees, refunds.index, dtype="Int64")
-    fee = fee.mask(_includes_refund(refunds, amount), 0)
-    gross = -refunds["cents"]
-    return dict(zip(AMOUNT_COLUMNS, (gross, -fee, gross + fee), strict=True))
 
 
 def _share(fee: Any, part: Any, whole: Any) -> Any:

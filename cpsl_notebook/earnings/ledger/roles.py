@@ -11,8 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pandas.api import types
 
@@ -27,6 +29,7 @@ __all__ = [
     "ROLES",
     "Roles",
     "infer",
+    "is_list",
     "listed",
     "name_implies_cents",
     "needs_prices",
@@ -57,6 +60,7 @@ ADJUSTING_ROLES = {
     "refunded": "gross_cents",
     "refund_status": "gross_cents",
     "refund_time": "paid_at",
+    "refunds": "gross_cents",
     "dispute": "gross_cents",
 }
 """Roles that have no ledger column of their own, with the column that they adjust."""
@@ -114,12 +118,26 @@ _PATTERNS = {
     # An amount, without the words in _UNIT_WORDS and _AMOUNT_WORDS.
     "refunded": ("refunded", "refunds?"),
     "refund_status": ("(is_|fully_)*refunded", "refund_(status|state)"),
-    "refund_time": (f"refunded_{_DAY}", f"refund_{_DAY}"),
-    "dispute": ("(is_)?disputed|dispute(_(status|state))?",),
+    "refund_time": (
+        f"refunded_{_DAY}",
+        f"refund_{_DAY}|refund_(created|issued|processed)(_{_DAY})?",
+    ),
+    "refunds": ("refunds", "refunds_data", "chargebacks(_data)?"),  # a list for each payment
+    "dispute": (
+        "dispute_(status|state)",
+        "(is_)?disputed",
+        "disputes?(_data)?",
+        "(is_)?(chargeback|charged_back)",
+    ),
 }
 _UNIT_WORDS = {"in", "cent", "cents", "minor", "unit", "units", "usd", "eur", "gbp", "dollars"}
 _AMOUNT_WORDS = {"amount", "amounts", "money", "payment", "sum", "total", "totals", "value"}
 _TIME_ROLES = ("time", "payout_time", "refund_time")
+_ID_ROLES = ("id", "payer", "subscription", "payout_id", "refund_of")
+_DECISIVE_ROLES = (
+    *("currency", "payment_status", "subscription", "payout_time"),
+    *("refund_of", *(role for role in ADJUSTING_ROLES if role != "email")),
+)
 _STATES = ("payment_status", "payout_state")
 _PAYOUT_STATES = {"paidout", "needsonboarding"}  # values that no payment status has
 _WRAPPERS = {"attributes", "charge", "data", "payment", "sale", "transaction"}
@@ -137,27 +155,61 @@ class Roles:
         Columns that fit equally well by role, for roles that more than one column fits.
     given : frozenset of str
         Roles that were set by the user.
-    texts : dict of str to hashable
-        Column by role, for roles of times that only a column of strings fits.
+    unfit : dict of str to hashable
+        Column by role, for roles that only a column of the type fits that a CSV file leaves: text
+        instead of times or lists, and floats instead of ids.
     """
 
     columns: dict[str, Hashable]
     rivals: dict[str, list[Hashable]]
     given: frozenset[str] = frozenset()
-    texts: dict[str, Hashable] = field(default_factory=dict)
+    unfit: dict[str, Hashable] = field(default_factory=dict)
 
     def why_not(self, role: str) -> str:
         """Return why a role has no column, as a clause for an error message."""
         rivals = self.rivals.get(role)
         if rivals:
             return f"{listed(rivals)} fit the role {role} equally well"
-        if role in self.texts:
-            name = self.texts[role]
-            return (
-                f"`{name}` holds text instead of times: read a CSV file with "
-                f"pd.read_csv(..., parse_dates=[{name!r}])"
-            )
+        if role in self.unfit:
+            return self._why_unfit()
         return f"no column fits the role {role}"
+
+    def check(self) -> None:
+        """Raise an error if a column that decides what counts would be ignored."""
+        unclear = [role for role in _DECISIVE_ROLES if role in self.rivals]
+        if unclear:
+            reasons = "; ".join(self.why_not(role) for role in unclear)
+            raise UserError(
+                f"Cannot tell which payments count: {reasons}. Choose one with payments = "
+                f'payments.capsule.declare(roles={{"{unclear[0]}": "COLUMN"}}), or None.'
+            )
+        if self.unfit:
+            role = next(iter(self.unfit))
+            raise UserError(
+                f"Cannot read every column: {self._why_unfit()}. To ignore a column, use payments = "
+                f'payments.capsule.declare(roles={{"{role}": None}}).'
+            )
+
+    def _why_unfit(self) -> str:
+        """Return which columns have the type that a CSV file leaves, and how to read them."""
+        times, ids, lists = (
+            [name for role, name in self.unfit.items() if role in roles]
+            for roles in (_TIME_ROLES, _ID_ROLES, ("refunds",))
+        )
+        wrong = [
+            f"{listed(names)} {'holds' if len(names) == 1 else 'hold'} {what}"
+            for names, what in (
+                (times, "text instead of times"),
+                (ids, "floats instead of ids"),
+                (lists, "text instead of lists"),
+            )
+            if names
+        ]
+        options = [f"parse_dates={times}"] * bool(times)
+        options += [f"dtype={dict.fromkeys(ids, 'string')}"] * bool(ids)
+        advice = [f"read a CSV file with pd.read_csv(..., {', '.join(options)})"] * bool(options)
+        advice += ["save lists with to_parquet() instead of to_csv()"] * bool(lists)
+        return f"{' and '.join(wrong)}: {' and '.join(advice)}"
 
 
 def infer(frame: pd.DataFrame, given: Mapping[str, str | None] | None = None) -> Roles:
@@ -191,21 +243,22 @@ def infer(frame: pd.DataFrame, given: Mapping[str, str | None] | None = None) ->
     _check(frame, given)
     columns: dict[str, Hashable] = {}
     rivals: dict[str, list[Hashable]] = {}
-    texts: dict[str, Hashable] = {}
+    unfit: dict[str, Hashable] = {}
     for role in _EVERY_ROLE:
         if role in given:
             fitting: list[Hashable] = [given[role]] if given[role] is not None else []
+            candidates = fitting if role in _ID_ROLES else []
         else:
             taken = {*given.values(), *([columns.get("payer")] if role == "email" else [])}
             fitting = _fitting(frame, role, taken)
+            candidates = [] if fitting else [*chain(*_named(frame, role, taken))]
         if len(fitting) == 1:
             columns[role] = fitting[0]
         elif fitting:
             rivals[role] = fitting
-        elif role in _TIME_ROLES and role not in given:
-            found = _fitting(frame, role, set(given.values()), as_text=True)
-            texts.update((role, name) for name in found[:1])
-    return Roles(columns, rivals, frozenset(given), texts)
+        changed = [name for name in candidates if _changed_by_csv(frame[name], role)]
+        unfit.update((role, name) for name in changed[:1])
+    return Roles(columns, rivals, frozenset(given), unfit)
 
 
 def table(frame: pd.DataFrame, roles: Roles) -> pd.DataFrame:
@@ -268,33 +321,42 @@ def _check(frame: pd.DataFrame, given: Mapping[str, str | None]) -> None:
             )
 
 
-def _fitting(
-    frame: pd.DataFrame, role: str, taken: set[Hashable], *, as_text: bool = False
-) -> list[Hashable]:
-    """Return the columns that match the most specific pattern of a role that any column matches.
-
-    With *as_text*, columns of strings are looked for, whatever the type that the role has.
-    """
-    candidates = {
-        column: _significant_words(column, role)
-        for column in frame.columns
-        if column not in taken
-        if (
-            types.is_string_dtype(frame[column])
-            if as_text
-            else _type_fits(frame[column].dtype, role, column)
-        )
-        if role not in _STATES or _of_payouts(frame[column]) == (role == "payout_state")
-    }
-    for pattern in _PATTERNS[role]:
-        fitting: list[Hashable] = [
-            column for column, name in candidates.items() if re.fullmatch(pattern, name)
+def _fitting(frame: pd.DataFrame, role: str, taken: set[Hashable]) -> list[Hashable]:
+    """Return the columns that match the most specific pattern of a role that any column matches."""
+    for named in _named(frame, role, taken):
+        fitting = [
+            column
+            for column in named
+            if _type_fits(frame[column], role, column)
+            if role not in _STATES or _of_payouts(frame[column]) == (role == "payout_state")
         ]
         is_amount = role in (*AMOUNTS, "refunded")
         in_cents = [column for column in fitting if name_implies_cents(column)] if is_amount else []
         if fitting:
             return in_cents or fitting
     return []
+
+
+def _named(frame: pd.DataFrame, role: str, taken: set[Hashable]) -> list[list[Hashable]]:
+    """Return the columns that match each pattern of a role by name."""
+    names = {name: _significant_words(name, role) for name in frame.columns if name not in taken}
+    return [
+        [name for name, found in names.items() if re.fullmatch(pattern, found)]
+        for pattern in _PATTERNS[role]
+    ]
+
+
+def _changed_by_csv(column: pd.Series[Any], role: str) -> bool:
+    """Return whether a column has the type that a CSV file leaves instead of that of a role."""
+    if role in _ID_ROLES:
+        is_float = isinstance(column.dtype, np.dtype) and column.dtype.kind == "f"
+        return is_float and bool(column.notna().any())
+    if role not in (*_TIME_ROLES, "refunds") or types.is_numeric_dtype(column.dtype):
+        return False
+    values = column.dropna()
+    if types.infer_dtype(values) != "string":
+        return False
+    return role != "refunds" or bool(values.str.match(r"\s*[\[{]").any())
 
 
 def _of_payouts(column: pd.Series[Any]) -> bool:
@@ -317,9 +379,12 @@ def _significant_words(column: Hashable, role: str) -> str:
     return "_".join(found)
 
 
-def _type_fits(dtype: Any, role: str, column: Hashable) -> bool:
-    """Return whether a column of this type can have a role."""
+def _type_fits(values: pd.Series[Any], role: str, column: Hashable) -> bool:
+    """Return whether a column can have a role, judging by its type."""
+    dtype = values.dtype
     is_time = types.is_datetime64_any_dtype(dtype)
+    if role == "refunds":
+        return types.is_object_dtype(dtype) and any(is_list(v) and len(v) > 0 for v in values)
     if role in _TIME_ROLES:
         return is_time
     if role in ("refund_status", "dispute"):
@@ -331,9 +396,14 @@ def _type_fits(dtype: Any, role: str, column: Hashable) -> bool:
         return types.is_numeric_dtype(dtype) or not {"amount", "cents"}.isdisjoint(words(column))
     if role in AMOUNTS:
         return not isinstance(dtype, pd.CategoricalDtype)
-    if role in ("id", "payer", "email", "subscription", "payout_id", "refund_of", "app"):
+    if role in (*_ID_ROLES, "email", "app"):
         return not types.is_float_dtype(dtype)
     return not types.is_numeric_dtype(dtype)
+
+
+def is_list(value: Any) -> bool:
+    """Return whether a value is a list, also one that was read from Parquet."""
+    return isinstance(value, list | tuple | np.ndarray)
 
 
 def listed(names: Iterable[Hashable]) -> str:

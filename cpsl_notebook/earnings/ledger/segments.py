@@ -42,7 +42,7 @@ def segments(frame: pd.DataFrame, by: Hashable) -> pd.Series[Any]:
     >>> segments(pd.DataFrame({"country": ["DE", "FR"]}), "country").tolist()
     ['DE', 'FR']
     """
-    if by not in frame.columns:
+    if not isinstance(by, Hashable) or by not in frame.columns:
         raise UserError(f"The payments have no column {by!r}. Columns: {listed(frame.columns)}.")
     column: pd.Series[Any] = frame[by].reset_index(drop=True)
     try:

@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from cpsl_notebook.earnings.ledger.ledger import Ledger
+from cpsl_notebook.earnings.ledger.overflow import check_sums
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.frames.schema import AMOUNT_COLUMNS as AMOUNTS
 
-__all__ = ["AMOUNTS", "amount_of", "entries", "groups_of", "recurring_sales", "totals"]
+__all__ = [
+    "AMOUNTS",
+    "amount_of",
+    "check_unique",
+    "entries",
+    "groups_of",
+    "recurring_sales",
+    "totals",
+]
 
 _PERSON = ("app", "payer", "currency")
 _BASES = {"gross": "gross_cents", "net": "net_cents"}
@@ -34,9 +44,10 @@ def entries(ledger: Ledger) -> pd.DataFrame:
     Raises
     ------
     cpsl_notebook.UserError
-        If a sale has no time.
+        If a sale has no time, or rows share an id.
     """
     rows = ledger.rows
+    check_unique(ledger)
     # A refund of which only the fact is known has no amount, but it names the payment.
     named = rows["gross_cents"].isna() & rows["refund_of"].notna()
     negative = (rows["gross_cents"] < 0).fillna(False).astype(bool)
@@ -48,6 +59,23 @@ def entries(ledger: Ledger) -> pd.DataFrame:
             "Correct the time, or leave those rows out."
         )
     return rows
+
+
+def check_unique(ledger: Ledger) -> None:
+    """Raise an error if a payment or a refund occurs more than once."""
+    again = ledger.repeated
+    if again.empty:
+        return
+    columns = [
+        ledger.columns.get(role, name) for role, name in (("app", "app"), ("id", "payment_id"))
+    ]
+    count = len(again)
+    raise UserError(
+        f"{count:,} {'row has' if count == 1 else 'rows have'} the id of another payment of the app "
+        f"and would count twice, for example {again['payment_id'].iloc[0]}. Drop them with payments = "
+        f"payments[~payments.duplicated({columns})]. If these are not ids of payments, use "
+        'payments.capsule.declare(roles={"id": None}).'
+    )
 
 
 def recurring_sales(ledger: Ledger, what: str, basis: str = "gross") -> pd.DataFrame:
@@ -85,15 +113,21 @@ def recurring_sales(ledger: Ledger, what: str, basis: str = "gross") -> pd.DataF
             f"kinds than {', '.join(ledger.terms)}: {_counts(other)}. State it with payments = "
             'payments.capsule.declare(kinds={"KIND": MONTHS}), with 0 for a purchase.'
         )
-    rows = rows.assign(months=rows["kind"].astype(object).map(ledger.terms).astype(int))
+    months = np.array([ledger.terms.get(kind, 0) for kind in rows["kind"].cat.categories], np.int64)
+    rows = rows.assign(months=months[rows["kind"].cat.codes])
     rows = rows[rows["months"] > 0]
     amounts = ["gross_cents", f"{basis}_cents"]
     empty = rows.loc[rows[amounts].isna().any(axis=1), "payment_id"]
     if len(empty):
+        unread = [
+            f" ({name} cannot be read, {ledger.unread[name]})"
+            for name in amounts
+            if name in ledger.unread
+        ]
         raise UserError(
-            f"{what}() needs the amount of every payment of a plan. Payments without one: "
-            f"{len(empty):,}, for example {empty.iloc[0]}. Correct the amounts, or leave those rows "
-            "out."
+            f"{what}() needs the amount of every payment of a plan. Payments without one in whole "
+            f"cents: {len(empty):,}, for example {empty.iloc[0]}{''.join(unread[:1])}. Correct the "
+            "amounts, or leave those rows out."
         )
     refunded_at = _refund_times(rows, every[every["refund"]], ledger)
     return rows.assign(refunded_at=refunded_at, payer=_owners(rows))
@@ -175,6 +209,11 @@ def totals(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
         ``refunds_cents``, ``fee_cents`` and ``net_cents`` (of both). ``gross_cents + refunds_cents
         - fee_cents`` equals ``net_cents`` if it does in every row. A sum is missing if one of its
         values is.
+
+    Raises
+    ------
+    cpsl_notebook.UserError
+        If a sum is beyond 64 bits.
     """
     sale = ~rows["refund"]
     parts = pd.DataFrame(
@@ -187,6 +226,7 @@ def totals(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
         }
     ).astype("Int64")
     by = [rows[key] for key in keys]
+    check_sums(parts, by)
     sums = parts.groupby(by, observed=True, dropna=False).sum()
     if parts.isna().to_numpy().any():
         incomplete = parts.isna().groupby(by, observed=True, dropna=False).any()

@@ -85,6 +85,10 @@ def explain(self: Earnings, rows: pd.DataFrame, column: str) -> pd.DataFrame:
            month                   paid_at payer  counted_cents
     0 2026-02-01 2026-01-06 00:00:00+00:00    bo          -1500
     """
+    if not isinstance(column, str):
+        raise UserError(
+            f"column must be the name of a column, such as 'closing_cents', not {column!r}."
+        )
     name, options = _origin(rows)
     figure, is_money = _figure(rows, name, column)
     ledger = build(self._frame, as_of=pd.Timestamp(rows.attrs["as_of"]), by=options.get("by"))
@@ -284,8 +288,7 @@ def _subscription_lines(
         rest: pd.DataFrame = timeline.unclassified.rename(columns={amount: _COUNTED})
         return rest
     moved = movements(timeline, groups, amount)
-    closings = timeline.closings(amount).rename(columns={"cents": _COUNTED})
-    closings["unit"] = timeline.units(closings, groups)
+    closings = timeline.closings(groups, amount).rename(columns={"cents": _COUNTED})
     after = closings[["unit", "month", _ROW, _COUNTED]]
     before = after[after["month"] < timeline.this_month]
     before = before.assign(month=before["month"] + 1)

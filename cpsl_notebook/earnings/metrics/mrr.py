@@ -138,9 +138,8 @@ def compute_mrr(
     timeline = build_timeline(ledger, "mrr", basis=basis, tz=tz)
     columns = [f"{name}_cents" for name in ("opening", *MOVEMENTS, "closing", "unclassified")]
     columns.append("payers")
-    extra = timeline.unclassified.assign(
-        unclassified_cents=timeline.unclassified[amount] * timeline.scale
-    )
+    extra = timeline.unclassified
+    extra = extra.assign(unclassified_cents=timeline.scaled(extra[amount], timeline.scale))
     extra = extra.reindex(columns=["month", *groups, *columns], fill_value=0)
     moved = movements(timeline, groups, amount).assign(unclassified_cents=0)
     table = sum_by_month(pd.concat([moved, extra], ignore_index=True), groups, columns)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from cpsl_notebook.earnings.calendar import Calendar
 from cpsl_notebook.earnings.dates import Moment
 from cpsl_notebook.earnings.ledger.builder import build
 from cpsl_notebook.earnings.ledger.ledger import Ledger
+from cpsl_notebook.earnings.ledger.overflow import to_int64
 from cpsl_notebook.earnings.ledger.transactions import amount_of, groups_of
 from cpsl_notebook.earnings.metrics.churn import ratio
 from cpsl_notebook.earnings.metrics.payers import average
@@ -156,12 +156,9 @@ def compute_metrics(
     total["app"] = pd.Categorical([ALL_APPS] * len(total), categories=apps)
     table = pd.concat([by_app, total], ignore_index=True)[by_app.columns]
     table = table.sort_values(["month", "app", "currency"], ignore_index=True)
-    first = timeline.calendar.start(_first_shown(timeline.calendar) if since is None else since)
+    shown = timeline.calendar.last_day - pd.DateOffset(months=MONTHS - 1)
+    first = timeline.calendar.start(shown if since is None else since)
     return table[table["month"] >= first].reset_index(drop=True)
-
-
-def _first_shown(calendar: Calendar) -> pd.Timestamp:
-    return calendar.last_day - pd.DateOffset(months=MONTHS - 1)
 
 
 def _figures(timeline: Timeline, groups: list[str], amount: str, *, has_net: bool) -> pd.DataFrame:
@@ -177,20 +174,21 @@ def _figures(timeline: Timeline, groups: list[str], amount: str, *, has_net: boo
     gained = table["new_cents"] + table["expansion_cents"]
     lost = -table["contraction_cents"] - table["churn_cents"]
     table["payer_churn"] = ratio(table["churned_payers"], table["opening_payers"])
-    value = table["net"].fillna(0) / timeline.scale / table["payers"] / _mean_churn(table, groups)
+    net = table["net"].fillna(0).astype("Float64")
+    value = net / timeline.scale / table["payers"] / _mean_churn(table, groups)
     known = (table["payers"] > 0) & value.notna() & (value < float("inf")) & has_net
     scale = timeline.scale
     mrr = rounded(table["closing_cents"], scale)
     return table[["month", "app", "currency"] if "app" in groups else ["month", "currency"]].assign(
         mrr_cents=mrr,
-        arr_cents=rounded(12 * table["closing_cents"].astype(object), scale),
+        arr_cents=rounded(12 * table["closing_cents"].astype(object), scale, "arr_cents"),
         mrr_per_payer_cents=average(mrr, table["payers"]),
         payers=table["payers"],
         payer_churn=table["payer_churn"],
         quick_ratio=ratio(gained, lost),
         net_retention_12m=ratio(table["now"], table["then"]),
         gross_retention_12m=ratio(table["kept"], table["then"]),
-        lifetime_value_cents=((value.where(known) + 0.5) // 1).astype("Int64"),
+        lifetime_value_cents=to_int64((value.where(known) + 0.5) // 1, "lifetime_value_cents"),
         state=table["state"],
     )
 
@@ -217,7 +215,7 @@ def _year_before(moved: pd.DataFrame, groups: list[str], timeline: Timeline) -> 
 
 def _net(timeline: Timeline, groups: list[str]) -> pd.DataFrame:
     """Return the net MRR by month and group."""
-    closings = timeline.closings("net_cents").rename(columns={"cents": "net"})
+    closings = timeline.closings(groups, "net_cents").rename(columns={"cents": "net"})
     closings["month"] = first_days(closings["month"])
     return sum_by_month(closings, groups, ["net"])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,10 +12,12 @@ from cpsl_notebook.earnings.calendar import Calendar
 from cpsl_notebook.earnings.dates import Moment
 from cpsl_notebook.earnings.ledger.builder import build
 from cpsl_notebook.earnings.ledger.ledger import HOW_TO_DECLARE, Ledger
+from cpsl_notebook.earnings.ledger.overflow import check_sums
 from cpsl_notebook.earnings.ledger.segments import name_segments, segment_columns
 from cpsl_notebook.earnings.ledger.transactions import amount_of, entries, groups_of, totals
 from cpsl_notebook.earnings.result_table import answer, result_table
 from cpsl_notebook.errors import UserError
+from cpsl_notebook.reproducible import warn
 
 if TYPE_CHECKING:
     from cpsl_notebook.earnings.accessor import Earnings
@@ -134,6 +135,8 @@ def compute_payers(
     sums = sums[["period", *groups, amount]]
     keys = ["period", *groups]
     until = replace(calendar, as_of=ledger.until)
+    if since is not None:
+        until.start(since)
     table = until.with_empty(sums.merge(counts, on=keys, how="left"), groups, "period")
     numbers = ["active_payers", "new_payers", "returning_payers"]
     table[numbers] = table[numbers].fillna(0)  # periods with refunds but without a sale
@@ -142,7 +145,7 @@ def compute_payers(
     gap = "" if ledger.cut else ledger.find_gap()
     if gap:
         message = f"payers() cannot tell new from returning payers: {gap}. {HOW_TO_DECLARE}"
-        warnings.warn(message, stacklevel=3)
+        warn(message, stacklevel=3)
     if ledger.cut or gap:
         table[["new_payers", "returning_payers"]] = pd.NA
     return calendar.finish(table, "period", since)
@@ -166,7 +169,8 @@ def _counts(sales: pd.DataFrame, groups: list[str]) -> pd.DataFrame:
 def average(sums: pd.Series, counts: pd.Series) -> pd.Series:
     """Divide cents by counts in integers, rounded half up; missing where the count is 0."""
     divisors = counts.where(counts > 0)
-    return ((2 * sums + divisors) // (2 * divisors)).astype("Int64")
+    rest = sums % divisors
+    return (sums // divisors + (2 * rest >= divisors).astype("Int64")).astype("Int64")
 
 
 def top_payers(
@@ -243,6 +247,7 @@ def compute_top_payers(
         raise UserError(f"Invalid n: {n!r}. Pass the number of payers to show, such as 10.")
     rows = since_rows(entries(ledger), ledger, since, tz)
     table = totals(rows, ["currency", "payer"])
+    check_sums(table[["net_cents"]], [table["currency"]])
     whole = table.groupby("currency", observed=True, dropna=False)["net_cents"].transform("sum")
     table["share"] = (table["net_cents"] / whole.where(whole > 0)).astype("Float64")
     table = table.dropna(subset="payer").sort_values(
@@ -257,5 +262,5 @@ def since_rows(rows: pd.DataFrame, ledger: Ledger, since: Moment | None, tz: str
     """Return the rows from the first day of *since* on."""
     if since is None:
         return rows
-    calendar = Calendar(ledger.as_of, tz, "D")
+    calendar = Calendar(ledger.until, tz, "D")
     return rows[calendar.local(rows["paid_at"]) >= calendar.start(since)]

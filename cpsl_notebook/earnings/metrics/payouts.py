@@ -10,7 +10,8 @@ import pandas as pd
 from cpsl_notebook.earnings.dates import Moment, zone
 from cpsl_notebook.earnings.ledger.builder import build
 from cpsl_notebook.earnings.ledger.ledger import Ledger
-from cpsl_notebook.earnings.ledger.transactions import entries, totals
+from cpsl_notebook.earnings.ledger.overflow import check_sums
+from cpsl_notebook.earnings.ledger.transactions import check_unique, entries, totals
 from cpsl_notebook.earnings.result_table import answer, result_table
 from cpsl_notebook.errors import UserError
 
@@ -136,6 +137,7 @@ def payout_rows(ledger: Ledger, by: str) -> pd.DataFrame:
         return rows.assign(
             payout_id=rows["payout_id"].mask(later), payout_at=rows["payout_at"].mask(later)
         )
+    check_unique(ledger)
     state = ledger.rows["payout_state"].astype("string").fillna(_UNKNOWN)
     state = state.mask(later & (state == _PAID_OUT), _PAID_OUT_LATER)
     if ledger.in_past:
@@ -148,6 +150,7 @@ def _by_state(rows: pd.DataFrame, as_of: pd.Timestamp, tz: str) -> pd.DataFrame:
     """Add up net amounts by app, currency and payout state, in total and by age."""
     rows = with_ages(rows, as_of, tz)
     keys = ["app", "currency", "payout_state"]
+    check_sums(rows[["net_cents"]], [rows[name] for name in keys])
     groups = rows.groupby(keys, observed=True, dropna=False)
     missing = rows["net_cents"].isna().groupby([rows[name] for name in keys], observed=True).any()
     sums = groups[["net_cents", *AGES]].sum().mask(missing)
@@ -183,7 +186,7 @@ def _ages(times: pd.Series[Any], as_of: pd.Timestamp, tz: str) -> pd.Series[Any]
 
 def _oldest(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """Return the oldest payment of each group."""
-    first = rows.sort_values(["paid_at", "payment_id"]).drop_duplicates(keys)
+    first = rows.drop_duplicates(keys)  # the rows of a ledger are in order of time and id
     first = first.set_index(keys)[["age", "paid_at", "payment_id"]]
     first.columns = pd.Index(["oldest_days", "oldest_paid_at", "oldest_payment_id"])
     return first

@@ -112,7 +112,10 @@ def compute_revenue(
     rows = entries(ledger)
     rows = rows.assign(period=calendar.starts(rows["paid_at"]))
     sums = totals(rows, ["period", *groups])
-    filled = replace(calendar, as_of=ledger.until).with_empty(sums, groups, "period")
+    until = replace(calendar, as_of=ledger.until)
+    if since is not None:
+        until.start(since)
+    filled = until.with_empty(sums, groups, "period")
     for amount in set(AMOUNTS) & ledger.missing:
         filled[amount] = pd.Series(pd.NA, index=filled.index, dtype="Int64")
     return calendar.finish(filled, "period", since)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -33,10 +33,13 @@ __all__ = [
     "room",
     "shades",
     "short",
+    "sums",
     "titled",
 ]
 
 _Part = TypeVar("_Part")
+Group: TypeAlias = tuple[str, str, pd.DataFrame]
+"""Title, currency and rows of a part of a table."""
 
 INK = "#808080"  # equal contrast to a white and to a dark page
 # Jupyter gives a transparent figure a dark background if all tick labels are lighter than middle
@@ -55,6 +58,8 @@ COLORS = {
 _SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "INR": "₹", "BRL": "R$", "CAD": "CA$", "AUD": "A$"}
 _NOTHING = "Nothing to plot: the result has no rows. Check since= and as_of=."
 _COLUMNS = 3  # of panels side by side
+_PAGE = (15.0, 22.0)  # largest size of a figure, in inches
+_MOST_APPS = 12  # panels that are readable on a page
 
 
 def panels(
@@ -69,7 +74,7 @@ def panels(
     rows : int, default 1
         Number of axes in a panel, one below the other.
     height : float, default 3.4
-        Height of the axes, in inches.
+        Height of the axes, in inches. It is less if all panels would not fit on a page.
     across : int, default 3
         Largest number of panels side by side.
 
@@ -88,8 +93,8 @@ def panels(
         return iter(())
     across = min(count, across)
     down = math.ceil(count / across)
-    width = 7.5 if across == 1 else 5.0 * across
-    grid = _grid(rows * down, across, (width, height * rows * down))
+    width = 7.5 if across == 1 else min(5.0 * across, _PAGE[0])
+    grid = _grid(rows * down, across, (width, min(height * rows * down, _PAGE[1])))
     for unused in range(count, across * down):
         for row in range(rows):
             grid[unused // across * rows + row, unused % across].set_visible(False)
@@ -99,8 +104,41 @@ def panels(
     )
 
 
-def groups(table: pd.DataFrame, by: str | None = None) -> list[tuple[str, str, pd.DataFrame]]:
-    """Split a table by app, segment and currency into titles, currencies and rows."""
+def groups(
+    table: pd.DataFrame,
+    by: str | None = None,
+    *,
+    apps: int = _MOST_APPS,
+    size: str = "",
+    add_up: Callable[[pd.DataFrame], pd.DataFrame] | None = None,
+) -> list[Group]:
+    """Split a table by app, segment and currency.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Result of an analysis.
+    by : str, optional
+        Column with the segment.
+    apps : int, default 12
+        Number of groups. The smaller others are combined to one for each currency.
+    size : str
+        Column by whose sum groups are compared.
+    add_up : callable, optional
+        Function that combines the rows of several groups; by default, groups are not combined.
+
+    Returns
+    -------
+    list of tuple
+        Title, currency and rows of each group.
+
+    Raises
+    ------
+    UserError
+        *apps* is not a number from 1 to 12.
+    """
+    if not isinstance(apps, int) or isinstance(apps, bool) or not 1 <= apps <= _MOST_APPS:
+        raise UserError(f"apps must be a number from 1 to {_MOST_APPS}, not {apps!r}.")
     keys = [key for key in ("app", by, "currency") if key in table]
     several = table["currency"].nunique() > 1
     found = []
@@ -110,7 +148,26 @@ def groups(table: pd.DataFrame, by: str | None = None) -> list[tuple[str, str, p
         words = [str(named[key]) for key in ("app", by) if key in named]
         words += [currency] if several or not words else []
         found.append((" · ".join(words), currency, part))
-    return found
+    if add_up is None or len(found) <= apps:
+        return found
+    sizes = [part[size].sum() / 10 ** exponent(currency) for _, currency, part in found]
+    largest = np.argsort(np.array(sizes, float), kind="stable")[::-1][:apps]
+    rest = [group for place, group in enumerate(found) if place not in largest]
+    shown = [group for place, group in enumerate(found) if place in largest]
+    for currency in dict.fromkeys(currency for _, currency, _ in rest):
+        small = [group for group in rest if group[1] == currency]
+        words = [f"{len(small)} others", *([currency] if several else [])]
+        combined = add_up(pd.concat([part for _, _, part in small]))
+        shown += [(" · ".join(words), currency, combined)] if len(small) > 1 else small
+    return shown
+
+
+def sums(rows: pd.DataFrame, *keys: str) -> pd.DataFrame:
+    """Add up the numbers of several groups, and keep the state of each period."""
+    by = rows.groupby(list(keys), observed=True)
+    numeric = rows.columns[[pd.api.types.is_integer_dtype(dtype) for dtype in rows.dtypes]]
+    added = by[[name for name in numeric if name not in keys]].sum(min_count=1)
+    return (added.assign(state=by["state"].first()) if "state" in rows else added).reset_index()
 
 
 def in_currency(axis: Any, currency: str) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from cpsl_notebook.earnings.dates import Moment
-from cpsl_notebook.earnings.plots.axes import COLORS, INK, finish, groups, panels, ratios
+from cpsl_notebook.earnings.metrics.churn import ratio
+from cpsl_notebook.earnings.plots.axes import COLORS, INK, finish, groups, panels, ratios, sums
 from cpsl_notebook.earnings.plots.periods import bars, label_periods, line
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ def churn(
     since: Moment | None = None,
     as_of: Moment | None = None,
     by: str | None = None,
+    apps: int = 8,
 ) -> Drawn:
     """Plot gross and net revenue retention, and below them the share of payers that churned.
 
@@ -46,6 +49,9 @@ def churn(
     by : str, optional
         Column of the payments, such as ``"country"``, with a panel for each of its values. All
         payments of a payer must have the same value.
+    apps : int, default 8
+        Number of panels, at most 12, for the largest apps and values of *by*. The others are added
+        up in one panel for each currency.
 
     Returns
     -------
@@ -70,8 +76,9 @@ def churn(
     ['Retention · shop', 'Churned share of opening payers']
     """
     table = self._earnings.churn(basis=basis, unit=unit, tz=tz, since=since, as_of=as_of, by=by)
+    parts = groups(table, by, apps=apps, size="opening_cents", add_up=_add_up)
     drawn = []
-    for (above, below), (title, _, part) in panels(groups(table, by), rows=2, height=2.6):
+    for (above, below), (title, _, part) in panels(parts, rows=2, height=2.6):
         for name, color in {"net_retention": "teal", "gross_retention": "blue"}.items():
             line(above, ratios(part[name]), COLORS[color], label=name.replace("_", " "))
         shown = [*ratios(part["net_retention"]), *ratios(part["gross_retention"])]
@@ -84,3 +91,14 @@ def churn(
         label_periods(below, "Churned share of opening payers", "%", part["month"])
         drawn += [above, below]
     return finish(drawn, table, fades=True)
+
+
+def _add_up(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the churn of several apps together, with each payer counted in each app."""
+    part = sums(rows, "month")
+    kept = part["opening_cents"] + part["churn_cents"] + part["contraction_cents"]
+    return part.assign(
+        payer_churn=ratio(part["churned_payers"], part["opening_payers"]),
+        gross_retention=ratio(kept, part["opening_cents"]),
+        net_retention=ratio(kept + part["expansion_cents"], part["opening_cents"]),
+    )

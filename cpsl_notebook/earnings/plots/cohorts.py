@@ -6,11 +6,24 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from cpsl_notebook.earnings.dates import Moment
-from cpsl_notebook.earnings.plots.axes import INK, finish, groups, panels, ratios, shades, titled
+from cpsl_notebook.earnings.metrics.churn import ratio
+from cpsl_notebook.earnings.plots.axes import (
+    INK,
+    finish,
+    groups,
+    panels,
+    ratios,
+    shades,
+    sums,
+    titled,
+)
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from cpsl_notebook.earnings.plots.axes import Drawn
     from cpsl_notebook.earnings.plots.plotter import Plots
 
@@ -27,6 +40,7 @@ def cohorts(
     tz: str = "UTC",
     since: Moment | None = None,
     as_of: Moment | None = None,
+    apps: int = 8,
 ) -> Drawn:
     """Plot the retention of each cohort by age as a heat map.
 
@@ -46,6 +60,9 @@ def cohorts(
     as_of : str, date, datetime or Period, optional
         Moment up to which payments count. A day, a month or a year means its end. Defaults to the
         time at which the payments were read.
+    apps : int, default 8
+        Number of panels, at most 12, for the largest apps. The others are added up in one panel for
+        each currency.
 
     Returns
     -------
@@ -71,7 +88,7 @@ def cohorts(
     """
     table = self._earnings.cohorts(basis=basis, unit=unit, tz=tz, since=since, as_of=as_of)
     drawn = []
-    parts = groups(table.dropna(subset="retention"))
+    parts = groups(table.dropna(subset="retention"), apps=apps, size="payers", add_up=_add_up)
     tall = max((part["cohort"].nunique() for _, _, part in parts), default=0)
     for (axes,), (title, _, part) in panels(parts, height=1.4 + 0.28 * tall):
         cells = part.pivot(index="cohort", columns="age", values="retention").apply(ratios)
@@ -85,7 +102,8 @@ def cohorts(
                     text = f"{share:.0%}"[:-1]
                     axes.text(age, row, text, ha="center", va="center", color=color, size=7.5)
         names = [f"{day:%b %Y} ({size})" for day, size in sizes.items()]
-        axes.set_yticks(range(len(names)), names, fontsize=8.5)
+        every = math.ceil(0.17 * tall / _room_for_rows(axes))
+        axes.set_yticks(range(0, len(names), every), names[::every], fontsize=8.5)
         axes.set_ylim(tall - 0.5, -0.5)
         step = math.ceil(values.shape[1] / 9)
         axes.set_xticks(range(0, values.shape[1], step))
@@ -96,3 +114,16 @@ def cohorts(
         titled(axes, f"Subscriber retention in % · {title}")
         drawn.append(axes)
     return finish(drawn, table)
+
+
+def _add_up(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the cohorts of several apps together, with each payer counted in each app."""
+    part = sums(rows, "cohort", "age")
+    return part.assign(retention=ratio(part["active_payers"], part["payers"]))
+
+
+def _room_for_rows(axes: Axes) -> float:
+    """Return the approximate height of axes in inches, without titles and labels."""
+    down = axes.get_subplotspec().get_gridspec().nrows  # type: ignore[union-attr]
+    height: float = axes.figure.get_figheight() / down  # type: ignore[union-attr]
+    return height - 1.2

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cpsl_notebook.earnings.dates import Moment
-from cpsl_notebook.earnings.plots.axes import COLORS, INK, finish, groups, numbers, panels
+from cpsl_notebook.earnings.plots.axes import COLORS, INK, finish, groups, numbers, panels, sums
 from cpsl_notebook.earnings.plots.periods import bars, label_periods
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def mrr(
     since: Moment | None = None,
     as_of: Moment | None = None,
     by: str | None = None,
+    apps: int = 8,
 ) -> Drawn:
     """Plot the monthly recurring revenue at the end of each month, and below it its movements.
 
@@ -54,6 +55,9 @@ def mrr(
     by : str, optional
         Column of the payments, such as ``"country"``, with a panel for each of its values. All
         payments of a payer must have the same value.
+    apps : int, default 8
+        Number of panels, at most 12, for the largest apps and values of *by*. The others are added
+        up in one panel for each currency.
 
     Returns
     -------
@@ -78,8 +82,11 @@ def mrr(
     ['Monthly recurring revenue · shop', 'Movements']
     """
     table = self._earnings.mrr(basis=basis, unit=unit, tz=tz, since=since, as_of=as_of, by=by)
+    parts = groups(
+        table, by, apps=apps, size="closing_cents", add_up=lambda rows: sums(rows, "month")
+    )
     drawn = []
-    for (above, below), (title, currency, part) in panels(groups(table, by), rows=2, height=2.8):
+    for (above, below), (title, currency, part) in panels(parts, rows=2, height=2.8):
         states = part["state"]
         bars(above, numbers(part["closing_cents"]), states, COLORS["blue"])
         label_periods(above, f"Monthly recurring revenue · {title}", currency, part["month"])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from cpsl_notebook.earnings.dates import Moment
 from cpsl_notebook.earnings.metrics.overview import ALL_APPS
-from cpsl_notebook.earnings.plots.axes import COLORS, finish, groups, panels, ratios
+from cpsl_notebook.earnings.plots.axes import COLORS, finish, groups, panels, ratios, sums
 from cpsl_notebook.earnings.plots.periods import bars, label_periods, line
 
 if TYPE_CHECKING:
@@ -21,12 +23,13 @@ _FIGURES = {  # title: unit, and the columns with their labels and colors
     "Payers": ("", {"payers": ("", "teal")}),
     "Payer churn": ("%", {"payer_churn": ("", "red")}),
     "Quick ratio": ("", {"quick_ratio": ("", "violet")}),
-    "12-month retention": (
+    "Yearly retention": (
         "%",
         {"net_retention_12m": ("net", "teal"), "gross_retention_12m": ("gross", "blue")},
     ),
     "Lifetime value": (_CURRENCY, {"lifetime_value_cents": ("", "orange")}),
 }
+_FEW = 3  # apps whose axes are in two rows
 _AS_BARS = ("MRR", "Payers", "Payer churn")
 
 
@@ -37,6 +40,7 @@ def metrics(
     tz: str = "UTC",
     since: Moment | None = None,
     as_of: Moment | None = None,
+    apps: int = 8,
 ) -> Drawn:
     """Plot the key figures by month, with six axes for each app and for all apps together.
 
@@ -55,6 +59,9 @@ def metrics(
     as_of : str, date, datetime or Period, optional
         Moment up to which payments count. A day, a month or a year means its end. Defaults to the
         time at which the payments were read.
+    apps : int, default 8
+        Number of apps, at most 12, the largest ones. The others are added up; of these, only MRR and
+        payers are drawn.
 
     Returns
     -------
@@ -81,9 +88,16 @@ def metrics(
     shown = table
     if table["app"].nunique() == 2:
         shown = table[table["app"] != ALL_APPS]
-    parts = [(name, *group) for group in groups(shown) for name in _FIGURES]
+    is_total = shown["app"] == ALL_APPS
+    of_apps = groups(shown[~is_total], apps=apps, size="mrr_cents", add_up=_add_up)
+    found = of_apps + groups(shown[is_total])
+    one_row = {"across": len(_FIGURES)} if len(found) > _FEW else {}
+    parts = [(name, *group) for group in found for name in _FIGURES]
     drawn = []
-    for (axes,), (name, title, currency, part) in panels(parts, height=2.4):
+    for (axes,), (name, title, currency, part) in panels(parts, height=2.4, **one_row):
+        if not set(_FIGURES[name][1]) <= set(part.columns):
+            axes.set_visible(False)
+            continue
         unit, columns = _FIGURES[name]
         for column, (label, color) in columns.items():
             values = ratios(part[column])
@@ -97,3 +111,8 @@ def metrics(
         label_periods(axes, f"{name} · {title}", unit, part["month"])
         drawn.append(axes)
     return finish(drawn, table, fades=True)
+
+
+def _add_up(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the MRR and the payers of several apps together; the ratios are unknown."""
+    return sums(rows, "month")[["month", "mrr_cents", "payers", "state"]]

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cpsl_notebook.earnings.dates import Moment
+from cpsl_notebook.earnings.metrics.payers import average
 from cpsl_notebook.earnings.plots.axes import (
     COLORS,
     INK,
@@ -18,6 +19,7 @@ from cpsl_notebook.earnings.plots.axes import (
     panels,
     ratios,
     short,
+    sums,
     titled,
 )
 from cpsl_notebook.earnings.plots.periods import bars, label_periods, line
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from cpsl_notebook.earnings.plots.plotter import Plots
 
 __all__ = ["payers", "top_payers"]
+
+_MOST_PAYERS = 40  # bars that are readable on a page
 
 
 def payers(
@@ -39,6 +43,7 @@ def payers(
     since: Moment | None = None,
     as_of: Moment | None = None,
     by: str | None = None,
+    apps: int = 8,
 ) -> Drawn:
     """Plot new and returning payers, and below them the average revenue per payer.
 
@@ -61,6 +66,9 @@ def payers(
     by : str, optional
         Column of the payments, such as ``"country"``, with a panel for each of its values. All
         payments of a payer must have the same value.
+    apps : int, default 8
+        Number of panels, at most 12, for the largest apps and values of *by*. The others are added
+        up in one panel for each currency.
 
     Returns
     -------
@@ -85,8 +93,9 @@ def payers(
     table = self._earnings.payers(
         freq, unit=unit, basis=basis, tz=tz, since=since, as_of=as_of, by=by
     )
+    parts = groups(table, by, apps=apps, size="revenue_cents", add_up=_add_up)
     drawn = []
-    for (above, below), (title, currency, part) in panels(groups(table, by), rows=2, height=2.6):
+    for (above, below), (title, currency, part) in panels(parts, rows=2, height=2.6):
         stack = {"returning": "blue", "new": "teal"}
         if part["new_payers"].isna().any():
             stack = {"active": "blue"}
@@ -97,12 +106,18 @@ def payers(
             bottom = bottom + values
         label_periods(above, f"Payers · {title}", "", part["period"])
         above.locator_params(axis="y", integer=True)
-        average = ratios(part["arpp_cents"])
-        line(below, average, COLORS["violet"])
-        below.set_ylim(0, max(float(np.nanmax(average, initial=0)) * 1.15, 100))
+        revenue = ratios(part["arpp_cents"])
+        line(below, revenue, COLORS["violet"])
+        below.set_ylim(0, max(float(np.nanmax(revenue, initial=0)) * 1.15, 100))
         label_periods(below, "Average revenue per payer", currency, part["period"])
         drawn += [above, below]
     return finish(drawn, table, fades=True)
+
+
+def _add_up(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the payers of several apps together, with each payer counted in each app."""
+    part = sums(rows, "period")
+    return part.assign(arpp_cents=average(part["revenue_cents"], part["active_payers"]))
 
 
 def top_payers(
@@ -115,7 +130,7 @@ def top_payers(
 ) -> Drawn:
     """Plot the net revenue from the top payers as bars, with their shares.
 
-    Each currency has a panel.
+    Each currency has a panel, with at most 40 payers.
 
     Parameters
     ----------
@@ -151,7 +166,7 @@ def top_payers(
     """
     table = self._earnings.top_payers(n, tz=tz, since=since, as_of=as_of)
     drawn = []
-    parts = groups(table)
+    parts = [(title, currency, rows.head(_MOST_PAYERS)) for title, currency, rows in groups(table)]
     height = 0.9 + 0.32 * max((len(part) for _, _, part in parts), default=0)
     for (axes,), (title, currency, part) in panels(parts, height=height, across=1):
         values = numbers(part["net_cents"])

@@ -18,6 +18,7 @@ from cpsl_notebook.earnings.plots.axes import (
     numbers,
     panels,
     short,
+    sums,
     titled,
 )
 
@@ -41,7 +42,12 @@ _MOST_PAYOUTS = 20  # bars
 
 
 def payouts(
-    self: Plots, *, as_of: Moment | None = None, tz: str = "UTC", by: str = "payout_state"
+    self: Plots,
+    *,
+    as_of: Moment | None = None,
+    tz: str = "UTC",
+    by: str = "payout_state",
+    apps: int = 8,
 ) -> Drawn:
     """Plot the net amounts that are not paid out, by payout state and age, or those of each payout.
 
@@ -57,6 +63,9 @@ def payouts(
         Time zone whose calendar days count for ages, such as ``"Europe/Berlin"``.
     by : {"payout_state", "payout_id"}, default "payout_state"
         What the bars are.
+    apps : int, default 8
+        Number of panels, at most 12, for the largest apps. The others are added up in one panel for
+        each currency.
 
     Returns
     -------
@@ -80,13 +89,13 @@ def payouts(
     [' $13.50', ' oldest: 1 day']
     """
     table = self._earnings.payouts(as_of=as_of, tz=tz, by=by)
-    drawn = _draw_payouts(table) if by == "payout_id" else _draw_states(table)
+    drawn = _draw_payouts(table) if by == "payout_id" else _draw_states(table, apps)
     return finish(drawn, table)
 
 
-def _draw_states(table: pd.DataFrame) -> list[Axes]:
+def _draw_states(table: pd.DataFrame, apps: int) -> list[Axes]:
     drawn = []
-    parts = groups(table)
+    parts = groups(table, apps=apps, size="net_cents", add_up=_add_up)
     tall = max((len(part) for _, _, part in parts), default=0)
     for (axes,), (title, currency, part) in panels(parts, height=1.3 + 0.45 * tall):
         right, left = np.zeros(len(part)), np.zeros(len(part))
@@ -109,6 +118,13 @@ def _draw_states(table: pd.DataFrame) -> list[Axes]:
         titled(axes, f"Not paid out, net · {title}")
         drawn.append(axes)
     return drawn
+
+
+def _add_up(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the amounts of several apps together."""
+    oldest = rows.groupby("payout_state")["oldest_days"].max()
+    part = sums(rows, "payout_state")
+    return part.assign(oldest_days=part["payout_state"].map(oldest))
 
 
 def _draw_payouts(table: pd.DataFrame) -> list[Axes]:

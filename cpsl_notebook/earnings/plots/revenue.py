@@ -36,6 +36,7 @@ def revenue(
     since: Moment | None = None,
     as_of: Moment | None = None,
     by: str | None = None,
+    apps: int = 8,
 ) -> Drawn:
     r"""Plot gross sales by app and kind, refunds below zero, and net revenue as a line.
 
@@ -54,6 +55,9 @@ def revenue(
         time at which the payments were read.
     by : str, optional
         Column of the payments, such as ``"country"``, with a panel for each of its values.
+    apps : int, default 8
+        Number of panels, at most 12, for the largest values of *by*. The others are added up in one
+        panel for each currency.
 
     Returns
     -------
@@ -77,7 +81,9 @@ def revenue(
     """
     table = self._earnings.revenue(freq, tz=tz, since=since, as_of=as_of, by=by)
     drawn = []
-    parts = groups(table.drop(columns="app"), by)
+    parts = groups(
+        table.drop(columns="app"), by, apps=apps, size="gross_cents", add_up=lambda rows: rows
+    )
     for (axes,), (title, currency, part) in panels(parts, height=3.4 if len(parts) == 1 else 4.2):
         rows = table.loc[part.index]
         per = rows.groupby("period", observed=True)

@@ -101,7 +101,7 @@ def _find_duplicates(ledger: Ledger) -> pd.DataFrame:
 def _find_mixed_currencies(ledger: Ledger) -> pd.DataFrame:
     """Count the payments by currency, if they have several currencies or none."""
     _require(ledger, "currency")
-    named = ledger.rows["currency"].astype("string").fillna("no currency")
+    named = ledger.rows["currency"].astype(object).fillna("no currency").astype("string")
     counts = named.groupby([ledger.rows["app"], named], observed=True).size()
     counts.index.names = ["app", "currency"]
     findings = counts.reset_index(name="rows")

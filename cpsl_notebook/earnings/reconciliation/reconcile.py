@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from cpsl_notebook.earnings.dates import Moment, first_day, in_utc
-from cpsl_notebook.earnings.ledger.amounts import Unit
+from cpsl_notebook.earnings.calendar import Calendar
+from cpsl_notebook.earnings.dates import Moment, in_utc
+from cpsl_notebook.earnings.ledger.amounts import Unit, check_unit
+from cpsl_notebook.earnings.ledger.arguments import check_flag, check_mapping
 from cpsl_notebook.earnings.ledger.builder import build
 from cpsl_notebook.earnings.ledger.ledger import Ledger
 from cpsl_notebook.earnings.reconciliation.payment_checks import PAYMENT_CHECKS, CannotRunError
@@ -125,9 +127,15 @@ def reconcile(
     >>> findings.attrs["balanced"]
     'no'
     """
+    check_flag("strict", strict)
+    check_mapping("roles", roles, '{"gross": "total"}')
+    if amounts is not None:
+        check_unit(amounts)
     ledger = build(self._frame)
     ledger.need("reconcile", "gross_cents", whole=True)
-    first = None if since is None else in_utc(first_day(since, tz), tz)
+    first = None
+    if since is not None:
+        first = in_utc(Calendar(ledger.as_of, tz, "D").start(since), tz)
     parts = [
         _run(name, severity, check, ledger, first)
         for name, (severity, check) in PAYMENT_CHECKS.items()
@@ -140,9 +148,10 @@ def reconcile(
     balanced = not findings["severity"].isin(["error", "not checked"]).any()
     if strict and not balanced:
         raise UserError(_verdict(findings))
-    findings["currency"] = _currencies(findings, ledger)
+    if money:
+        findings["currency"] = _currencies(findings, ledger)
     table = result_table(findings, ledger, money=money, balanced="yes" if balanced else "no")
-    return table.drop(columns="currency")
+    return table.drop(columns="currency", errors="ignore")
 
 
 def _run(
@@ -176,7 +185,7 @@ def _currencies(findings: pd.DataFrame, ledger: Ledger) -> pd.Series[Any]:
     by_app = rows.drop_duplicates("app").set_index("app")["currency"]
     places = pd.MultiIndex.from_frame(findings[keys].astype("string"))
     found = pd.Series(by_payment.reindex(places).to_numpy(), findings.index, dtype="string")
-    return found.fillna(findings["app"].map(by_app))
+    return found.fillna(findings["app"].map(by_app).astype("string"))
 
 
 def _typed(rows: pd.DataFrame | list[dict[str, Any]]) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -10,6 +10,7 @@ import pandas as pd
 from cpsl_notebook.earnings.ledger.amounts import Unit, cents
 from cpsl_notebook.earnings.ledger.column_values import PAYOUT_STATES, key
 from cpsl_notebook.earnings.ledger.ledger import Ledger
+from cpsl_notebook.earnings.ledger.overflow import check_sums
 from cpsl_notebook.earnings.ledger.roles import AMOUNTS, ROLES, infer, name_implies_cents
 from cpsl_notebook.earnings.reconciliation.payment_checks import CannotRunError
 from cpsl_notebook.errors import UserError
@@ -54,11 +55,20 @@ def compare_with_summaries(
         )
     if "app" not in earnings.columns:
         raise UserError("The summaries have no column `app`. Pass the result of get_earnings().")
-    columns = infer(earnings, roles).columns
-    apps = dict.fromkeys([*ledger.rows["app"].astype(str), *earnings["app"].astype(str)])
+    found = infer(earnings, roles).columns
+    columns = {role: found.get(role) for role in AMOUNTS}
+    stated = {role: _convert(earnings, name, amounts) for role, name in columns.items()}
+    named = earnings["app"].astype(str)
+    places: dict[str, list[int]] = {}
+    for place, app in enumerate(named):
+        places.setdefault(app, []).append(place)
+    paid = _sums_by_app(ledger)
     return [
-        {"app": app, **_compare(ledger, earnings, app, role, columns.get(role), amounts)}
-        for app in apps
+        {
+            "app": app,
+            **_compare(ledger, app, paid, role, columns[role], stated[role], places.get(app, [])),
+        }
+        for app in dict.fromkeys([*map(str, ledger.rows["app"].unique()), *named])
         for role in AMOUNTS
     ]
 
@@ -90,17 +100,24 @@ def compare_payout_states(ledger: Ledger, earnings: pd.DataFrame) -> list[dict[s
     }
     if not columns or {"payout_state", "net_cents"} & ledger.missing:
         return []
-    summaries = earnings.drop_duplicates("app", keep=False).set_index("app")
+    summaries = earnings.drop_duplicates("app", keep=False).set_index("app")[list(columns)]
+    stated: dict[Any, dict[str, int]] = {app: {} for app in summaries.index}
+    for name, state in columns.items():
+        for app, cents_of_app in summaries[name].fillna(0).astype("Int64").items():
+            stated[app][state] = stated[app].get(state, 0) + cents_of_app
+    rows = ledger.rows[ledger.rows["payout_state"].notna()]
+    unknown = set(rows["app"][rows["net_cents"].isna()])
+    sums: dict[Any, dict[str, int]] = {app: {} for app in ledger.rows["app"].dropna().unique()}
+    check_sums(rows[["net_cents"]], [rows["app"], rows["payout_state"]])
+    by_state = rows.groupby(["app", "payout_state"], observed=True)["net_cents"].sum()
+    for app, state, total in by_state.reset_index().itertuples(index=False):
+        sums[app][str(state)] = int(total)
     found = []
-    for app in map(str, ledger.rows["app"].dropna().unique()):
-        rows = ledger.rows[(ledger.rows["app"] == app) & ledger.rows["payout_state"].notna()]
-        if app not in summaries.index or rows["net_cents"].isna().any():
+    for app, paid in sums.items():
+        if app not in stated or app in unknown:
             continue
-        sums = rows.groupby(rows["payout_state"].astype(str))["net_cents"].sum()
-        summary = summaries.loc[app, list(columns)].fillna(0)
-        stated = summary.astype("Int64").groupby(lambda name: columns[name]).sum()
-        for state in sorted({*sums.index, *stated.index}):
-            expected, shown = int(sums.get(state, 0)), int(stated.get(state, 0))
+        for state in sorted({*paid, *stated[app]}):
+            expected, shown = paid.get(state, 0), int(stated[app].get(state, 0))
             verb = "equals" if expected == shown else "differs from"
             found.append(
                 {
@@ -114,61 +131,83 @@ def compare_payout_states(ledger: Ledger, earnings: pd.DataFrame) -> list[dict[s
     return found
 
 
+def _sums_by_app(ledger: Ledger) -> dict[str, dict[Hashable, Any]]:
+    """Return the number of currencies and the sum of each amount by app; None for unknown sums."""
+    rows = ledger.rows
+    names = [name for name in (ROLES[role] for role in AMOUNTS) if name not in ledger.missing]
+    by_app = rows.groupby("app", observed=True)
+    check_sums(rows[names], [rows["app"]])
+    sums = by_app[names].sum().astype(object)
+    sums[rows[names].isna().groupby(rows["app"], observed=True).any()] = None
+    currencies = by_app["currency"].nunique()
+    return {
+        str(app): own for app, own in sums.assign(currencies=currencies).to_dict("index").items()
+    }
+
+
+def _convert(earnings: pd.DataFrame, column: Hashable | None, amounts: Unit | None) -> list[Any]:
+    """Return the amounts of the summaries in cents; none if their column or unit is unknown."""
+    if column is None or (amounts is None and not name_implies_cents(column)):
+        return []
+    unit = "cents" if name_implies_cents(column) else amounts or "cents"
+    return cents(earnings[column], unit).tolist()
+
+
 def _compare(
     ledger: Ledger,
-    earnings: pd.DataFrame,
     app: str,
+    paid: Mapping[str, Mapping[Hashable, Any]],
     role: str,
     column: Hashable | None,
-    amounts: Unit | None,
+    stated: Sequence[Any],
+    places: Sequence[int],
 ) -> dict[str, Any]:
+    """Compare an amount of an app with its summary, which is at *places* in *stated*."""
     try:
-        stated = _stated(earnings[earnings["app"] == app], role, column, amounts)
-        summed = _summed(ledger, app, ROLES[role])
-        if stated and not (ledger.rows["app"] == app).any():
+        expected = _stated(stated, places, role, column)
+        summed = _summed(ledger, paid.get(app, {}), ROLES[role])
+        if expected and app not in paid:
             raise CannotRunError(f"no payments of {app} were read")
     except CannotRunError as reason:
         return {"severity": "not checked", "finding": str(reason)}
-    same = stated == summed
+    same = expected == summed
     return {
         "severity": "passed" if same else "error",
         "expected_cents": summed,
-        "found_cents": stated,
+        "found_cents": expected,
         "finding": f"the {role} sum {'equals' if same else 'differs from'} the summary's `{column}`",
     }
 
 
-def _stated(summary: pd.DataFrame, role: str, column: Hashable | None, amounts: Unit | None) -> int:
+def _stated(
+    stated: Sequence[Any], places: Sequence[int], role: str, column: Hashable | None
+) -> int:
     """Return an amount of a summary, in cents."""
-    if summary.empty:
+    if len(places) == 0:
         raise CannotRunError("the app has no summary")
-    if len(summary) > 1:
-        raise CannotRunError(f"the app has {len(summary)} summaries")
+    if len(places) > 1:
+        raise CannotRunError(f"the app has {len(places)} summaries")
     if column is None:
         raise CannotRunError(
             f"the {role} column of the summary is unknown: "
             f'pass roles={{"{role}": …}} to reconcile()'
         )
-    if not name_implies_cents(column) and amounts is None:
+    if not stated:
         raise CannotRunError(
             f"the unit of the summary's `{column}` is unknown: "
             'pass amounts="cents" or amounts="currency" to reconcile()'
         )
-    stated = cents(
-        summary[column], "cents" if name_implies_cents(column) else amounts or "cents"
-    ).iloc[0]
-    if pd.isna(stated):
+    if pd.isna(stated[places[0]]):
         raise CannotRunError(f"the summary's `{column}` is not an amount")
-    return int(stated)
+    return int(stated[places[0]])
 
 
-def _summed(ledger: Ledger, app: str, column: str) -> int:
+def _summed(ledger: Ledger, paid: Mapping[Hashable, Any], column: str) -> int:
     """Return the sum of an app's payments, in cents."""
-    rows = ledger.rows[ledger.rows["app"] == app]
     if column in ledger.missing:
         raise CannotRunError(f"the payments have no {column}")
-    if rows["currency"].nunique() > 1:
+    if paid.get("currencies", 0) > 1:
         raise CannotRunError("the payments are in several currencies")
-    if rows[column].isna().any():
+    if paid.get(column, 0) is None:
         raise CannotRunError(f"some payments have no {column}")
-    return int(rows[column].sum())
+    return int(paid.get(column, 0))

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pandas as pd
 
+from cpsl_notebook.earnings.ledger.overflow import to_int64
 from cpsl_notebook.earnings.subscriptions.timeline import Timeline
 
 __all__ = ["MOVEMENTS", "in_cents", "movements", "rounded", "sum_by_month"]
@@ -105,10 +106,10 @@ def in_cents(table: pd.DataFrame, scale: int) -> pd.DataFrame:
     return table.assign(**cents)
 
 
-def rounded(parts: pd.Series, scale: int) -> pd.Series:
-    """Return amounts in units of ``1 / scale`` cents as whole cents, rounded half up."""
-    return (
-        parts.astype("Int64")
-        if scale == 1
-        else ((2 * parts + scale) // (2 * scale)).astype("Int64")
-    )
+def rounded(parts: pd.Series, scale: int, name: str = "") -> pd.Series:
+    """Return amounts in units of ``1 / scale`` cents as whole cents, rounded half up.
+
+    *name* is that of the column, for the error message if a sum is beyond 64 bits.
+    """
+    whole = parts if scale == 1 else (2 * parts + scale) // (2 * scale)
+    return to_int64(whole, name or parts.name)

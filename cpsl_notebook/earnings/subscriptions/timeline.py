@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cpsl_notebook.earnings.calendar import PROVISIONAL_DAYS, Calendar
+from cpsl_notebook.earnings.calendar import Calendar
 from cpsl_notebook.earnings.ledger.ledger import Ledger
 from cpsl_notebook.earnings.ledger.segments import SEGMENT
 from cpsl_notebook.earnings.ledger.transactions import recurring_sales
-from cpsl_notebook.earnings.subscriptions.renewals import (
-    EARLY_DAYS,
-    NEVER,
-    Chain,
-    chains,
-    due_dates,
-    month_ends,
-    one_chain,
-)
+from cpsl_notebook.earnings.subscriptions.due_dates import NEVER, month_ends
+from cpsl_notebook.earnings.subscriptions.periods import find_periods
 
 __all__ = ["Timeline", "build_timeline", "first_days"]
 
@@ -33,8 +24,8 @@ _IDENTITY = ["row", *_OWNER]
 _BASES = ["gross_cents", "net_cents"]
 
 
-_EXACT = 2**62
-"""Sums below this fit into 64 bits."""
+_EXACT = 2**59
+"""Sums below this, and small multiples of them, fit into 64 bits."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +38,11 @@ class Timeline:
     Attributes
     ----------
     periods : pandas.DataFrame
-        One row for each payment in a chain: ``row``, its row in the ledger; ``app, currency,
-        payer``; ``month``, in which the paid period begins, in months since January 1970; ``term``,
-        in months; ``due`` and ``until``, the first and the last day on which the amount is in force,
-        in days since 1970; ``gross_cents``, ``net_cents``. With a column ``segment``, payers are
-        counted by it too.
+        One row for each payment in a chain: ``row``, its row in the ledger; ``app, currency``;
+        ``payer``, a number; ``month``, in which the paid period begins, in months since January 1970;
+        ``term``, in months; ``due`` and ``until``, the first and the last day on which the amount is
+        in force, in days since 1970; ``gross_cents``, ``net_cents``. With a column ``segment``,
+        payers are counted by it too.
     unclassified : pandas.DataFrame
         One row for each payment in no chain: ``row, app, currency, payer``, ``month`` (its first
         day), ``gross_cents``, ``net_cents``.
@@ -71,35 +62,47 @@ class Timeline:
         """The last month that the ledger covers, in months since January 1970."""
         return int(self.calendar.last_day.to_numpy().astype("datetime64[M]").astype(np.int64))
 
-    def closings(self, amount: str) -> pd.DataFrame:
+    def closings(self, groups: list[str], amount: str) -> pd.DataFrame:
         """Return the amounts in force at the end of each month.
 
         For the running month, that is its last known day. While a due date is open, the previous
         amount stays in force for the days of grace.
 
+        Parameters
+        ----------
+        groups : list of str
+            Columns within which a payer is counted once: ``currency``, with or without ``app``.
+        amount : {"gross_cents", "net_cents"}
+            Amount that counts.
+
         Returns
         -------
         pandas.DataFrame
-            ``row, app, currency, payer, month, cents``, and ``segment`` if the periods have it: one
-            row for each subscription and month. The amounts for a month are in units of
+            ``row``, the groups, ``unit`` (number of the payer in the group), ``month`` and ``cents``:
+            one row for each subscription and month. The amounts for a month are in units of
             ``1 / scale`` cents.
         """
         today = int(self.calendar.last_day.to_numpy().astype("datetime64[D]").astype(np.int64))
         first, term, due, until = (
             self.periods[name].to_numpy() for name in ("month", "term", "due", "until")
         )
-        amounts = self._monthly(amount)
-        parts = []
-        columns = [*_IDENTITY, *self.periods.columns.intersection([SEGMENT])]
+        found: list[npt.NDArray[np.int64]] = []
         # A payment can be in force at the end of each month of its term, of the next month (in
         # grace), and on the last known day of the month after that (in grace).
-        for later in range(int(term.max(initial=0)) + 2):
-            month = first + later
+        for age in range(int(term.max(initial=0)) + 2):
+            month = first + age
             day = np.minimum(month_ends(month), today)
             in_force = (due <= day) & (day <= until) & (month <= self.this_month)
-            part = self.periods.loc[in_force, columns]
-            parts.append(part.assign(month=month[in_force], cents=amounts[in_force]))
-        return pd.concat(parts, ignore_index=True)
+            found.append(np.flatnonzero(in_force))
+        place = np.concatenate(found)
+        ages = np.repeat(np.arange(len(found)), [len(places) for places in found])
+        return (
+            self.periods[["row", *groups]]
+            .assign(unit=self._units(groups))
+            .take(place)
+            .reset_index(drop=True)
+            .assign(month=first[place] + ages, cents=self._monthly(amount)[place])
+        )
 
     def changes(self, groups: list[str], amount: str) -> pd.DataFrame:
         """Compare what each payer's subscriptions are worth with the month before.
@@ -114,45 +117,60 @@ class Timeline:
         Returns
         -------
         pandas.DataFrame
-            The groups, ``unit`` (the number of the payer in `units`), ``month`` (its first day),
+            The groups, ``unit`` (the number of the payer in `closings`), ``month`` (its first day),
             ``before`` and ``after`` (in units of ``1 / scale`` cents), ``was_active`` and ``active``
             (whether a subscription was in force), and ``first``, the first month that the payer
             closed with a subscription. One row for each payer and month in which the payer is or was
             active.
         """
-        closings = self.closings(amount)
-        closings = closings.assign(unit=self.units(closings, groups))
-        units = closings.drop_duplicates("unit").set_index("unit")[groups]
-        after = closings.groupby(["unit", "month"])["cents"].sum().reset_index()
-        before = after[after["month"] < self.this_month]
-        before = before.assign(month=before["month"] + 1)
-        both: pd.DataFrame = pd.concat(
-            [
-                after.rename(columns={"cents": "after"}).assign(before=0, active=1, was_active=0),
-                before.rename(columns={"cents": "before"}).assign(after=0, active=0, was_active=1),
-            ]
+        closings = self.closings(groups, amount)
+        active = closings.groupby(["unit", "month"])["cents"].sum().reset_index()
+        unit, month, cents = (active[name].to_numpy() for name in ("unit", "month", "cents"))
+        # The rows are in order of payer and month.
+        is_first = np.diff(unit, prepend=-1) != 0
+        was_active = ~is_first & (np.diff(month, prepend=0) == 1)
+        goes_on = np.append(was_active[1:], False)[: len(unit)]
+        left = np.flatnonzero(~goes_on & (month < self.this_month))
+        first = month[np.flatnonzero(is_first)[np.cumsum(is_first) - 1]]
+        place = np.append(np.arange(len(unit)), left)
+        has_left = np.arange(len(place)) >= len(unit)
+        before = np.where(was_active, np.append(0, cents)[:-1], 0)
+        changes = pd.DataFrame(
+            {
+                "unit": unit[place],
+                "month": month[place] + has_left,
+                "before": np.where(has_left, cents[place], before[place]),
+                "after": np.where(has_left, 0, cents[place]),
+                "was_active": has_left | was_active[place],
+                "active": ~has_left,
+                "first": first[place],
+            }
         )
-        numbers = ["before", "after", "was_active", "active"]
-        changes = both.groupby(["unit", "month"], as_index=False)[numbers].sum()
-        changes = changes.astype({"was_active": bool, "active": bool})
-        first = after.groupby("unit")["month"].min()
-        changes["first"] = first_days(changes["unit"].map(first))
-        changes["month"] = first_days(changes["month"])
-        named: pd.DataFrame = changes.join(units, on="unit")
-        return named
+        changes = changes.assign(
+            month=first_days(changes["month"]), first=first_days(changes["first"])
+        )
+        units = closings.drop_duplicates("unit")
+        places = np.zeros(unit.max(initial=-1) + 1, np.int64)
+        places[units["unit"]] = np.arange(len(units))
+        named = units[groups].take(places[unit[place]]).set_axis(changes.index)
+        return pd.concat([changes, named], axis=1)
 
-    @staticmethod
-    def units(closings: pd.DataFrame, groups: list[str]) -> pd.Series:
-        """Return the number of the payer of each row of `closings`, distinct in each group."""
+    def _units(self, groups: list[str]) -> npt.NDArray[np.int64]:
+        """Return the number of the payer of each period, distinct in each group."""
         keys = [*groups, "payer"]
-        return closings.groupby(keys, observed=True, dropna=False, sort=False).ngroup()
+        by = self.periods.groupby(keys, observed=True, dropna=False, sort=False)
+        units: npt.NDArray[np.int64] = by.ngroup().to_numpy().astype(np.int64)
+        return units
 
     def _monthly(self, amount: str) -> npt.NDArray[Any]:
         """Return the part of each payment that counts for a month, in units of 1 / scale cents."""
-        cents, parts = self.periods[amount].to_numpy(np.int64), self.scale // self.periods["term"]
-        fits = np.abs(cents.astype(float)).sum() * self.scale < _EXACT
+        return self.scaled(self.periods[amount], self.scale // self.periods["term"]).to_numpy()
+
+    def scaled(self, cents: pd.Series[Any], parts: pd.Series[Any] | int) -> pd.Series[Any]:
+        """Return amounts times a number of parts of a cent, which is at most the scale."""
+        fits = np.abs(cents.to_numpy(float)).sum() * self.scale < _EXACT
         # Python's integers are slower, but have no limit.
-        scaled: npt.NDArray[Any] = (cents if fits else cents.astype(object)) * parts.to_numpy()
+        scaled: pd.Series[Any] = cents.astype("int64" if fits else object) * parts
         return scaled
 
 
@@ -178,7 +196,7 @@ def build_timeline(ledger: Ledger, metric: str, *, tz: str, basis: str) -> Timel
     """
     calendar = Calendar(ledger.as_of, tz)
     sales = _sorted_sales(recurring_sales(ledger, metric, basis), calendar)
-    timeline = _timeline(sales, _find_chains(sales), calendar)
+    timeline = _timeline(sales, calendar)
     if SEGMENT in ledger.rows:
         for table in (timeline.periods, timeline.unclassified):
             table[SEGMENT] = (
@@ -196,97 +214,35 @@ def first_days(months: pd.Series) -> pd.Series:
 def _sorted_sales(sales: pd.DataFrame, calendar: Calendar) -> pd.DataFrame:
     """Return the sales by payer and time, in an order that does not depend on the input's."""
     local = calendar.local(sales["paid_at"]).to_numpy()
-    table = sales[[*_OWNER, *_BASES]].reset_index(names="row")
+    table = sales[["app", "currency", *_BASES]].reset_index(names="row")
+    table["payer"] = pd.factorize(sales["payer"])[0]
     table["term"] = sales["months"].to_numpy()
     table["month"] = local.astype("datetime64[M]").astype(np.int64)
     table["day"] = local.astype("datetime64[D]").astype(np.int64)
     refunded = calendar.local(sales["refunded_at"])
     days = refunded.to_numpy().astype("datetime64[D]").astype(np.int64)
     table["refund"] = np.where(refunded.isna(), NEVER, days)
-    table["subscription"] = pd.factorize(sales["subscription"], sort=True)[0]
-    table["owner"] = table.groupby(_OWNER, observed=True, dropna=False, sort=False).ngroup()
+    table["subscription"] = pd.factorize(sales["subscription"])[0]
+    table["owner"] = table["payer"] + 1
+    for name in ("app", "currency"):
+        # Missing values have the code -1.
+        codes, count = sales[name].cat.codes.to_numpy(), len(sales[name].cat.categories)
+        table["owner"] = table["owner"] * (count + 1) + (codes + 1)
     time = sales["paid_at"].dt.tz_localize(None).to_numpy()
     amounts = [table[name].fillna(0).to_numpy(np.int64) for name in reversed(_BASES)]
     # Rows that are equal so far stay in the order of their ids.
     order = np.lexsort([*amounts, time, table["owner"]])
-    return table.iloc[order].reset_index(drop=True)
+    return table.take(order).reset_index(drop=True)
 
 
-def _find_chains(sales: pd.DataFrame) -> list[Chain]:
-    """Group the sales of each payer into chains, without those of unknown payers."""
-    columns = ("month", "day", "gross_cents", "subscription", "term", "refund")
-    payments = list(
-        zip(range(len(sales)), *(sales[name].tolist() for name in columns), strict=True)
-    )
-    starts = np.flatnonzero(np.diff(sales["owner"].to_numpy(), prepend=-1))
-    bounds = pairwise([*starts.tolist(), len(payments)])
-    unknown_payers = sales["payer"].isna().to_numpy()[starts].tolist()
-    single = _form_one_chain(sales, starts).tolist()
-    return [
-        chain
-        for (start, end), unknown, is_one in zip(bounds, unknown_payers, single, strict=True)
-        if not unknown
-        for chain in (one_chain if is_one else chains)(payments[start:end])
-    ]
-
-
-def _form_one_chain(sales: pd.DataFrame, starts: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Return for each payer whether each payment settles the due date of the one before.
-
-    That is so for most payers, and it is much faster to find out for all at once. *starts* are the
-    rows of the payers' first payments.
-    """
-    if not len(starts):
-        return np.array([], dtype=bool)
-    month, day, name, term = (
-        sales[key].to_numpy() for key in ("month", "day", "subscription", "term")
-    )
-    lengths = np.diff([*starts, len(sales)])
-    first = np.repeat(starts, lengths)
-    paid_before = np.cumsum(term) - term
-    due_month = month[first] + paid_before - paid_before[first]
-    due = due_dates(due_month, day[first] - month_ends(month[first] - 1))
-    on_time = (due - EARLY_DAYS <= day) & (day <= due + PROVISIONAL_DAYS)
-    same_name = (name < 0) | (name == np.repeat(np.maximum.reduceat(name, starts), lengths))
-    is_plain = on_time & same_name & (sales["refund"].to_numpy() == NEVER)
-    is_plain[starts] &= sales["gross_cents"].to_numpy(np.int64)[starts] != 0
-    single: npt.NDArray[np.bool_] = np.logical_and.reduceat(is_plain, starts)
-    return single
-
-
-def _timeline(sales: pd.DataFrame, found: list[Chain], calendar: Calendar) -> Timeline:
-    """Convert chains to the tables of a `Timeline`."""
-    kept = [chain for chain in found if not chain.unclassified]
-    rows = np.array([row for chain in kept for row in chain.rows], dtype=np.int64)
-    length = [len(chain.rows) for chain in kept]
-
-    def of_chains(values: Iterable[int]) -> npt.NDArray[np.int64]:
-        return np.repeat(np.fromiter(values, np.int64, len(kept)), length)
-
-    periods = sales.loc[rows, [*_IDENTITY, "term", *_BASES]].reset_index(drop=True)
-    term = periods["term"].to_numpy()
-    number, first_row = of_chains(range(len(kept))), of_chains(chain.rows[0] for chain in kept)
-    paid_before = np.cumsum(term) - term
-    is_first = rows == first_row
-    paid_before -= np.maximum.accumulate(np.where(is_first, paid_before, 0))
-    month, day = (
-        of_chains(chain.start for chain in kept) + paid_before,
-        of_chains(chain.day for chain in kept),
-    )
-    periods["month"], periods["due"] = month, due_dates(month, day)
-    is_last = np.diff(number, append=-1) != 0
-    until = np.where(
-        is_last, of_chains(chain.until for chain in kept), due_dates(month + term, day) - 1
-    )
-    cuts = {row: last for chain in kept for row, last in chain.cuts.items()}
-    cut = np.full(len(sales), NEVER)
-    cut[list(cuts)] = list(cuts.values())
-    periods["until"] = np.minimum(until, cut[rows])
-    in_chain = ~(is_first & of_chains(chain.extra for chain in kept).astype(bool))
-    periods = periods[in_chain].reset_index(drop=True)
-    outside = np.ones(len(sales), dtype=bool)
-    outside[rows[in_chain]] = False
-    unclassified = sales.loc[outside & (sales["gross_cents"] != 0), [*_IDENTITY, "month", *_BASES]]
+def _timeline(sales: pd.DataFrame, calendar: Calendar) -> Timeline:
+    """Return the timeline of sorted sales."""
+    found = find_periods(sales)
+    periods = sales.loc[found.in_chain, [*_IDENTITY, "term", *_BASES]].reset_index(drop=True)
+    for name in ("month", "due", "until"):
+        periods[name] = getattr(found, name)[found.in_chain]
+    outside = ~found.in_chain & (sales["gross_cents"] != 0)
+    unclassified = sales.loc[outside, [*_IDENTITY, "month", *_BASES]]
     unclassified["month"] = first_days(unclassified["month"])
     scale = math.lcm(*periods["term"].unique().tolist())
     return Timeline(periods, unclassified, calendar, scale)

@@ -1,7 +1,7 @@
 """The sample apps of the local workspace, and the ledger of their payments.
 
 A sample app is a generator function ``(session, text)``, like an app that is added with
-`Workspace.app`. Each one is a small scripted program, and says so in a conversation's first reply.
+`Workspace.app`. Each one is a small scripted program; its first reply in a conversation says so.
 To add another one, write its module here and list it in `SAMPLE_APPS`.
 """
 

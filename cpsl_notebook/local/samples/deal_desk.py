@@ -20,7 +20,7 @@ _DEFAULTS = {"cents": 4_900, "percent": 0, "months": 12}
 
 
 def answer(session: Session, text: str) -> Iterator[Piece]:
-    """Quote a price; a later message changes only the terms that it names."""
+    """Quote a price; a later message changes only the terms that it mentions."""
     yield from scripting.reply(session, _pieces(session, text[:4_000].lower()), "your numbers")
 
 

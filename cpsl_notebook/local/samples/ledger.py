@@ -6,7 +6,7 @@ separate row with its own day and payout, the kind of the payment, negative amou
 the payment in ``refund_of``.
 
 The rows are drawn from a fixed seed, so they are the same on every machine. All payers have
-addresses in ``example`` domains; no money was paid.
+addresses in ``example`` domains.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def sample_payments(today: date = TODAY, seed: int = SEED) -> list[dict[str, Any
             rows.append(_payment(rng, DEAL_DESK, paid_at, payer, DEAL_DESK_ONE_TIME_CENTS))
     rows += [refund for row in rows for refund in _refunds(rng, row, today)]
     for row in rows:
-        _settle(rng, row, start, today)
+        _set_payout(rng, row, start, today)
     return sorted(rows, key=lambda row: (row["paid_at"], row["payment_id"]))
 
 
@@ -154,7 +154,7 @@ def _monthly_price(first: date, due: date, rise: date) -> int:
 
 
 def _seats(rng: random.Random, seats: int) -> int:
-    """Add or remove a seat now and then."""
+    """Occasionally add or remove a seat."""
     if rng.random() < MORE_SEATS_RATE:
         return seats + 1
     return seats - 1 if seats > 1 and rng.random() < FEWER_SEATS_RATE else seats
@@ -197,7 +197,7 @@ def _amounts(gross: int) -> dict[str, int]:
 
 
 def _refunds(rng: random.Random, row: dict[str, Any], today: date) -> Iterator[dict[str, Any]]:
-    """Refund a payment now and then, in full or in part (whole dollars), with its fee."""
+    """Occasionally refund a payment, fully or partially (whole dollars), including its fee."""
     if rng.random() >= REFUND_RATE:
         return
     dollars = row["gross_cents"] // 100
@@ -215,7 +215,7 @@ def _refunds(rng: random.Random, row: dict[str, Any], today: date) -> Iterator[d
         )
 
 
-def _settle(rng: random.Random, row: dict[str, Any], start: date, today: date) -> None:
+def _set_payout(rng: random.Random, row: dict[str, Any], start: date, today: date) -> None:
     """Set the payout: the payments of a week are paid out together on the next Wednesday."""
     paid_on = row["paid_at"].date()
     wednesday = paid_on + timedelta(days=9 - paid_on.weekday())

@@ -1,4 +1,4 @@
-"""Reads questions about support threads: what they ask for, and which threads they select."""
+"""Parsing questions about support threads: what they ask for, and which threads they select."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _VALUE = re.compile(rf"\b(?:{'|'.join(sorted(_VALUES, key=len, reverse=True))})\
 
 
 def read_selection(words: str, earlier: Selection) -> Selection:
-    """Read which threads a message is about; "how many of those" narrows the *earlier* ones."""
+    """Parse which threads a message is about; "how many of those" narrows *earlier*."""
     rest = _CONTINUES.sub(" ", ASKS_RISK.sub(" ", words))
     selection: Selection = {}
     for phrase in _VALUE.findall(rest):
@@ -59,13 +59,13 @@ def _terms(words: str) -> list[str]:
 
 
 def read_groups(words: str) -> list[str]:
-    """Read up to two fields to count by."""
+    """Parse up to two fields to count by."""
     found = _GROUPS.search(words)
     return list(dict.fromkeys(filter(None, found.groups()))) if found else []
 
 
 def read_number(pattern: re.Pattern[str], words: str, default: int) -> int:
-    """Read a positive number, or return *default*."""
+    """Parse a positive number, or return *default*."""
     found = pattern.search(words)
     return max(to_number(found[1]), 1) if found else default
 
@@ -86,7 +86,7 @@ def _singular(words: str) -> set[str]:
 
 
 def name_threads(selection: Selection, number: int) -> str:
-    """Name the threads without their status: ``"urgent billing threads"``."""
+    """Describe the threads without their status: ``"urgent billing threads"``."""
     priority = [p if p == "urgent" else f"{p}-priority" for p in selection.get("priority", [])]
     words = [listed(priority, "or"), listed(selection.get("queue", []), "or")]
     words.append("thread" if number == 1 else "threads")
@@ -96,13 +96,13 @@ def name_threads(selection: Selection, number: int) -> str:
 
 
 def name_status(selection: Selection) -> str:
-    """Name the selected statuses; return an empty text if all are selected."""
+    """Describe the selected statuses; return an empty text if all are selected."""
     status = selection.get("status", [])
     return "open" if status == list(OPEN) else listed(status, "or")
 
 
 def name_counted(selection: Selection, number: int) -> str:
-    """Name the threads with their number: ``"29 threads waiting for review"``."""
+    """Describe the threads with their number: ``"29 threads waiting for review"``."""
     words = [name_threads(selection, number), name_status(selection)]
     if words[1] in ("open", "resolved"):
         words.reverse()

@@ -1,4 +1,4 @@
-"""Helpers of the sample apps: building blocks, reading plain text, and writing numbers."""
+"""Helpers of the sample apps: building blocks, normalizing text, and formatting numbers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NUMBER = rf"\d{{1,6}}|{'|'.join(_NUMBERS)}"
 
 
 def reply(session: Session, pieces: Iterable[Piece], data: str) -> Iterator[Piece]:
-    """Separate paragraphs; end a conversation's first reply with a note that names its *data*."""
+    """Add blank lines between paragraphs; end the first reply with a note that names its *data*."""
     note = f"*This app is a scripted demo that uses {data}, not a language model.*"
     separator = ""
     for piece in [*pieces, *([] if session.history else [note])]:
@@ -66,12 +66,12 @@ def to_number(matched: str) -> int:
 
 
 def spelled(number: int) -> str:
-    """Write a number up to twelve as a word, and a larger one in digits."""
+    """Format a number up to twelve as a word, and a larger one in digits."""
     return _NUMBERS[number] if number < len(_NUMBERS) else f"{number:,}"
 
 
 def counted(number: int, noun: str) -> str:
-    """Write a number with its noun: ``"1 thread"``, ``"1,200 threads"``."""
+    """Format a number with its noun: ``"1 thread"``, ``"1,200 threads"``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 

@@ -31,7 +31,7 @@ EXAMPLES = (
 
 
 def answer(session: Session, text: str) -> Iterator[Piece]:
-    """Answer a question; ``session.data["selection"]`` keeps which threads it was about."""
+    """Answer a question; store the threads that it selected in ``session.data["selection"]``."""
     threads = sample_threads()
     pieces = list(_pieces(session, plain(text), threads))
     if not pieces:
@@ -57,7 +57,7 @@ def _pieces(session: Session, words: str, threads: Sequence[Thread]) -> Iterator
     elif writers:
         yield scripting.block("notification", {"text": f"Reading {len(threads)} threads…"})
         for write in writers:
-            # What one part of the message lists, the next part is about: "… and make a plan".
+            # The next part of the message is about the listed threads: "… and make a plan".
             pieces, selection = write(words, selection, threads)
             yield from pieces
         session.data["selection"] = selection
@@ -157,7 +157,7 @@ def _thread_table(title: str, rows: Sequence[Thread]) -> dict[str, Any]:
 
 
 def _select_open(selection: Selection, threads: Sequence[Thread]) -> tuple[Selection, list[Thread]]:
-    """Leave out resolved threads; return the selection and its threads."""
+    """Exclude resolved threads; return the selection and its threads."""
     status = [status for status in selection.get("status", OPEN) if status in OPEN]
     selection = selection | {"status": status}
     return selection, select(selection, threads)

@@ -125,7 +125,7 @@ def sample_threads(seed: int = 7) -> tuple[Thread, ...]:
 
 
 def _draw(rng: random.Random) -> Thread:
-    """Draw a thread without an id; serious subjects tend to be urgent, recent and answered soon."""
+    """Draw a thread without an id; serious subjects tend to be urgent, recent and answered quickly."""
     queue = rng.choices(QUEUES, (31, 18, 22, 12, 17))[0]
     tier = rng.choices((0, 1, 2), (17, 53, 30))[0]
     weights = ((45, 45, 10, 0), (3, 20, 64, 13), (0, 2, 38, 60))[tier]
@@ -154,10 +154,10 @@ def _draw(rng: random.Random) -> Thread:
 
 
 def by_risk(rows: Sequence[Thread]) -> list[Thread]:
-    """Sort threads by risk, the riskiest first; of equal ones the oldest."""
+    """Sort threads by risk, highest first; the oldest first if it is equal."""
     return sorted(rows, key=lambda row: (-row.risk, row.opened, row.id))
 
 
 def ago(days: int) -> str:
-    """Write an age in whole days: ``"3 days ago"``."""
+    """Format an age in whole days: ``"3 days ago"``."""
     return f"{counted(days, 'day')} ago" if days else "less than a day ago"

@@ -1,4 +1,4 @@
-"""Turns support threads into the steps of a triage plan."""
+"""Building a triage plan from support threads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cpsl_notebook.local.samples.threads import Thread, ago, by_risk
 
 _Kind = tuple[Callable[[Thread], bool], str, str]
 
-# Which threads a step takes, what it calls one of them, and what to do with them.
+# Which threads a step selects, what it calls one of them, and what to do with them.
 _URGENT: _Kind = (
     lambda row: row.priority == "urgent",
     "urgent thread",
@@ -41,7 +41,7 @@ MOST_STEPS = len(_KINDS) + 3
 
 
 def plan_steps(rows: Sequence[Thread], wanted: int) -> list[str]:
-    """Write up to *wanted* steps, the most important first; no thread is in two of them."""
+    """Write up to *wanted* steps, the most important first; each thread is in at most one."""
     queue, number = Counter(row.queue for row in rows).most_common(1)[0]
     busiest: _Kind = (
         lambda row: row.queue == queue,

@@ -1,0 +1,107 @@
+"""Ledgers that were built, kept while their DataFrames exist.
+
+All analyses of a DataFrame share one ledger. It is built again if the DataFrame has changed since. A
+checksum of every column shows that, in a small fraction of the time of building.
+"""
+
+from __future__ import annotations
+
+import weakref
+import zlib
+from collections.abc import Hashable
+from typing import Any, Generic, TypeVar
+
+import pandas as pd
+import pyarrow as pa
+
+__all__ = ["MOST", "Kept", "contents"]
+
+MOST = 8
+"""Number of ledgers that are kept, those used last."""
+
+_T = TypeVar("_T")
+
+
+class Kept(Generic[_T]):
+    """One value for each of the DataFrames used last, valid while a key stays the same.
+
+    A value is dropped together with its DataFrame, so it must not refer to it.
+
+    Examples
+    --------
+    >>> kept, frame = Kept[str](), pd.DataFrame()
+    >>> kept.put(frame, "key", "value")
+    >>> kept.get(frame, "key"), kept.get(frame, "another key"), kept.get(pd.DataFrame(), "key")
+    ('value', None, None)
+    """
+
+    def __init__(self) -> None:
+        self._values: dict[int, tuple[weakref.ref[pd.DataFrame], Hashable, _T]] = {}
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def get(self, frame: pd.DataFrame, key: Hashable) -> _T | None:
+        """Return the value of a DataFrame, or None if it has none for this key."""
+        reference, known, value = self._values.get(id(frame), (None, None, None))
+        return value if reference and reference() is frame and known == key else None
+
+    def put(self, frame: pd.DataFrame, key: Hashable, value: _T) -> None:
+        """Keep a value for a DataFrame, instead of the one it had."""
+        number, values = id(frame), self._values
+
+        def drop(reference: weakref.ref[pd.DataFrame]) -> None:
+            if values.get(number, (None,))[0] is reference:
+                values.pop(number, None)
+
+        values.pop(number, None)
+        values[number] = weakref.ref(frame, drop), key, value
+        while len(values) > MOST:
+            values.pop(next(iter(values)), None)
+
+
+def contents(frame: pd.DataFrame) -> Hashable:
+    """Return a key that changes if a DataFrame changes.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Any DataFrame.
+
+    Returns
+    -------
+    hashable
+        Number of rows, and name, type and checksum of each column, in their order.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"cents": [1500, 2500]})
+    >>> before = contents(frame)
+    >>> frame.loc[1, "cents"] = 2501
+    >>> contents(frame) == before
+    False
+    """
+    columns = ((name, str(column.dtype), _checksum(column)) for name, column in frame.items())
+    return len(frame), *columns
+
+
+def _checksum(column: pd.Series[Any]) -> Hashable:
+    """Return a checksum of the values of a column in their order."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return _checksum(column.cat.codes), _checksum(pd.Series(column.cat.categories))
+    try:
+        array: Any = pa.array(column, from_pandas=True)
+    except (
+        pa.ArrowException,
+        ValueError,
+        TypeError,
+        OverflowError,
+    ):  # such as values of several types
+        array = pa.array(column.map(repr))
+    checksum = 0
+    for chunk in array.chunks if isinstance(array, pa.ChunkedArray) else [array]:
+        # A slice shares the buffers of the whole array.
+        checksum = zlib.crc32(repr((chunk.offset, len(chunk))).encode(), checksum)
+        for buffer in chunk.buffers():
+            checksum = zlib.crc32(b"" if buffer is None else buffer, checksum)
+    return checksum

@@ -1,0 +1,200 @@
+"""Analyses of one DataFrame share a ledger, which is built again when the DataFrame has changed."""
+
+import copy
+import gc
+import pickle
+import weakref
+
+import pandas as pd
+import pytest
+from service_payments import THREE, frame
+
+from cpsl_notebook import UserError
+from cpsl_notebook.earnings.ledger import builder, kept
+from cpsl_notebook.frames import payments_frame
+
+pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword")
+
+
+@pytest.fixture
+def built(monkeypatch):
+    """The frames from which a ledger was built, as numbers of rows."""
+    build, rows = builder._build_whole, []
+
+    def counted(frame, *args):
+        rows.append(len(frame))
+        return build(frame, *args)
+
+    monkeypatch.setattr(builder, "_build_whole", counted)
+    return rows
+
+
+def made():
+    rows = [
+        {
+            "payment_id": f"p{number}",
+            "paid_at": f"2026-0{number}-05T12:00:00Z",
+            "payer": "ada",
+            "kind": "monthly",
+            "currency": "USD",
+            "gross_cents": 1500,
+            "fee_cents": 150,
+            "net_cents": 1350,
+            "payout_state": "Paid out",
+        }
+        for number in (1, 2, 3)
+    ]
+    payments = payments_frame([("shop", rows)])
+    payments.attrs |= {"read_at": "2026-03-10T00:00:00Z", "window": ""}
+    return payments
+
+
+def test_all_analyses_of_a_frame_build_one_ledger(built):
+    payments = made()
+    for _ in range(2):
+        payments.capsule.revenue()
+        payments.capsule.mrr(as_of="2026-01", tz="Europe/Berlin")
+        payments.capsule.churn(by="payer")
+        payments.capsule.explain(payments.capsule.mrr(), "closing_cents")
+        payments.capsule.ledger()
+    assert built == [3]
+
+
+def change_cell(payments):
+    payments.loc[2, "gross_cents"] = 1700
+
+
+def change_category(payments):
+    payments.loc[0, "kind"] = payments.loc[1, "kind"]
+    payments["kind"] = payments["kind"].cat.rename_categories({"monthly": "one_time"})
+
+
+def change_text(payments):
+    payments.loc[1, "payer"] = "bo"
+
+
+def change_time(payments):
+    payments.iloc[0, payments.columns.get_loc("paid_at")] = pd.Timestamp("2026-01-07", tz="UTC")
+
+
+def swap_cells(payments):
+    payments.loc[[0, 1], "paid_at"] = payments.loc[[1, 0], "paid_at"].tolist()
+
+
+def forget_cell(payments):
+    payments.loc[1, "fee_cents"] = pd.NA
+
+
+def add_column(payments):
+    payments["payment_status"] = ["paid", "failed", "paid"]
+
+
+def rename_column(payments):
+    payments.rename(columns={"payer": "person"}, inplace=True)
+
+
+def sort(payments):
+    payments.sort_values("paid_at", ascending=False, inplace=True)
+
+
+def drop_rows(payments):
+    payments.drop(index=1, inplace=True)
+
+
+def drop_column(payments):
+    payments.drop(columns="payout_state", inplace=True)
+
+
+def change_attrs(payments):
+    payments.attrs["kinds"] = '{"monthly": 0}'
+
+
+def change_time_of_reading(payments):
+    payments.attrs["read_at"] = "2026-03-01T00:00:00Z"
+
+
+CHANGES = [change_cell, change_category, change_text, change_time, swap_cells, forget_cell]
+CHANGES += [add_column, rename_column, sort, drop_rows, drop_column, change_attrs]
+CHANGES += [change_time_of_reading]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("dtype", ["typed", "object"])
+def test_changed_frame_gets_a_new_ledger(change, dtype, built):
+    payments = made()
+    if dtype == "object" and change is not change_category:
+        texts = ["payment_id", "payer", "kind", "gross_cents"]
+        payments = payments.astype(dict.fromkeys(texts, "object"))
+    before = payments.capsule.ledger()
+    change(payments)
+    changed = pd.DataFrame(payments.to_dict("series"))
+    changed.attrs = dict(payments.attrs)
+    after = payments.capsule.ledger()
+    pd.testing.assert_frame_equal(after, changed.capsule.ledger())
+    assert len(built) == 3
+    assert change is sort or not after.equals(before) or after.attrs != before.attrs
+
+
+def test_completeness_is_checked_again_after_a_change():
+    payments = made()
+    assert payments.capsule.mrr()["closing_cents"].tolist() == [1500] * 3
+    payments.drop(index=1, inplace=True)
+    with pytest.raises(UserError, match="2 of the 3 rows of shop"):
+        payments.capsule.mrr()
+
+
+def test_segments_follow_their_column():
+    payments = made()[::-1]
+    payments["seats"] = [3, 2, 1]
+    first = payments.capsule.revenue(by="seats").query("payments > 0")
+    assert first["seats"].tolist() == [1, 2, 3]
+    payments["seats"] = [9, 2, 1]
+    assert payments.capsule.revenue(by="seats").query("payments > 0")["seats"].tolist() == [1, 2, 9]
+
+
+def test_changing_a_returned_ledger_changes_no_other_result():
+    payments = made()
+    first = payments.capsule.ledger()
+    first.loc[:, "gross_cents"] = 0
+    first["payer"] = "bo"
+    assert payments.capsule.ledger()["gross_cents"].tolist() == [1500] * 3
+    assert payments.capsule.top_payers()["payer"].tolist() == ["ada"]
+
+
+def test_ledger_goes_with_its_frame():
+    gc.collect()
+    before = len(builder._kept)
+    payments = made()
+    payments.capsule.mrr()
+    assert len(builder._kept) == min(before + 1, kept.MOST)
+    reference = weakref.ref(payments)
+    del payments
+    gc.collect()
+    assert reference() is None and len(builder._kept) <= before
+
+
+def test_few_ledgers_are_kept():
+    frames = [made() for _ in range(kept.MOST + 3)]
+    for payments in frames:
+        payments.capsule.revenue()
+    assert len(builder._kept) == kept.MOST
+
+
+def test_frames_with_a_ledger_can_be_copied_and_saved(tmp_path):
+    payments = made()
+    expected = payments.capsule.mrr()
+    payments.to_parquet(tmp_path / "payments.parquet")
+    copies = [pickle.loads(pickle.dumps(payments)), copy.deepcopy(payments), payments.copy()]
+    for each in [*copies, pd.read_parquet(tmp_path / "payments.parquet")]:
+        assert each.attrs == payments.attrs == made().attrs
+        pd.testing.assert_frame_equal(each.capsule.mrr(), expected)
+
+
+def test_ledger_that_depends_on_the_clock_is_not_kept(built):
+    payments = frame(*THREE)
+    payments.attrs.pop("read_at", None)
+    future = pd.Timestamp.now("UTC") + pd.Timedelta(days=400)
+    payments.loc[0, "paid_at"] = future
+    assert payments.capsule.ledger().attrs["left_out"] != ""
+    payments.capsule.ledger()
+    assert len(built) == 2
