@@ -279,7 +279,10 @@ def test_a_file_system_without_locks_is_refused_before_the_first_request(gateway
     process = start_sweep(tmp_path / "answers.db", rows=2, max_active=1, env=environ)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "does not support file locks" in errors and "Pass a file on a local disk as store=" in errors
+    assert (
+        "does not support file locks" in errors
+        and "Pass a file on a local disk as store=" in errors
+    )
     assert not gateway.received
 
 
