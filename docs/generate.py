@@ -266,6 +266,14 @@ def _api(package: str) -> Iterator[str]:
         yield _auto("class" if is_class else "function", package, name, *options)
 
 
+def _login() -> Iterator[str]:
+    for name in ("begin", "Login", "store_token", "forget"):
+        is_class = name == "Login"
+        yield from (f"## `{name}`", "")
+        options = ("members",) if is_class else ()
+        yield _auto("class" if is_class else "function", "cpsl.login", name, *options)
+
+
 def _answers() -> list[str]:
     return [name for name in public_methods(Earnings) if name not in ("roles", "plot")]
 
@@ -300,6 +308,7 @@ _FRAGMENTS: dict[str, Callable[..., Iterator[str]]] = {
     "client_errors": _client_errors,
     "environment": _environment,
     "local_command": _local_command,
+    "login": _login,
     "module": _module,
     "notebook_errors": _notebook_errors,
     "plots": _plots,
