@@ -229,9 +229,12 @@ def _sorted_sales(sales: pd.DataFrame, calendar: Calendar) -> pd.DataFrame:
         codes, count = sales[name].cat.codes.to_numpy(), len(sales[name].cat.categories)
         table["owner"] = table["owner"] * (count + 1) + (codes + 1)
     time = sales["paid_at"].dt.tz_localize(None).to_numpy()
-    amounts = [table[name].fillna(0).to_numpy(np.int64) for name in reversed(_BASES)]
-    # Rows that are equal so far stay in the order of their ids.
-    order = np.lexsort([*amounts, time, table["owner"]])
+    owner = table["owner"].to_numpy()
+    order = np.lexsort([time, owner])
+    if ((np.diff(owner[order]) == 0) & (np.diff(time[order]) == np.timedelta64(0))).any():
+        amounts = [table[name].fillna(0).to_numpy(np.int64) for name in reversed(_BASES)]
+        # Rows that are equal so far stay in the order of their ids.
+        order = np.lexsort([*amounts, time, owner])
     return table.take(order).reset_index(drop=True)
 
 
