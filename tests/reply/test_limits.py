@@ -105,7 +105,7 @@ def test_long_blocks_are_shown_in_part_and_later_ones_too(block):
     for shown in (html(reply), plain(reply)):
         assert "Not shown" not in shown and len(shown) < 2_000_000
         assert all(f"step {number};" in shown for number in range(50))
-        assert shown.count(" more ") >= 40
+        assert shown.count(" more ") >= 30
 
 
 def test_many_blocks_are_counted():
@@ -133,7 +133,7 @@ def test_long_text_is_formatted_then_plain_then_counted():
 
 def test_text_of_many_lines_is_formatted_in_part():
     shown = html(reply_with("- a\n" * (MAX_LINES + 100)))
-    assert shown.count("<li dir=auto>") == MAX_LINES and shown.count("- a&#10;") == 100
+    assert shown.count("<li>") == MAX_LINES and shown.count("- a&#10;") == 100
 
 
 LARGE = {
