@@ -238,7 +238,7 @@ class _Table(_BlockView):
         if table is None:  # the block closes an earlier table, or contains no rows
             return ""
         title = self.field("title")
-        heading = f"<p{direction(title)}><strong>{escape(title)}</strong></p>" if title else ""
+        heading = f"<p{direction(title)}><b>{escape(title)}</b></p>" if title else ""
         return heading + table_html(table)
 
     def text(self) -> str:

@@ -47,6 +47,7 @@ _UNLIMITED = 1 << 60
 _CHECK_BOXES = {"[ ] ": "☐ ", "[x] ": "☑ ", "[X] ": "☑ "}
 _SHOWN_IN_PARTS = {"fence", "table_open"}  # see `cpsl_notebook.reply.open_block`
 _NEEDS_NO_QUOTES = re.compile(r"[\w.:;#%-]+")  # a value of an attribute
+_SHORT_TAGS = {"strong": "b"}
 _OPTIONAL_ENDS = {"p", "li", "thead", "tbody", "tr", "th", "td"}
 _NUMBER = re.compile(r"[-+−]?[$€£]?\d[\d.,]*(?: ?%)?")
 
@@ -60,7 +61,8 @@ class _Renderer(RendererHTML):
         token = tokens[idx]
         if token.hidden or (token.nesting < 0 and token.tag in _OPTIONAL_ENDS):
             return ""
-        return f"</{token.tag}>" if token.nesting < 0 else f"<{token.tag}{self.renderAttrs(token)}>"
+        tag = _SHORT_TAGS.get(token.tag, token.tag)
+        return f"</{tag}>" if token.nesting < 0 else f"<{tag}{self.renderAttrs(token)}>"
 
     @staticmethod
     def renderAttrs(token: Token) -> str:  # noqa: N802
@@ -117,7 +119,7 @@ def to_html(
     Examples
     --------
     >>> to_html("**4** threads <script>")
-    '<p><strong>4</strong> threads &lt;script&gt;'
+    '<p><b>4</b> threads &lt;script&gt;'
     """
     parser, budget = _parser(), budget or Budget()
     formatted, plain = budget.split(text)

@@ -108,7 +108,7 @@ def test_table_has_title_header_and_aligned_numbers():
     block = table_block(rows, ["Queue", {"label": "Threads"}], title="By queue")
     shown = block_html(block, "shop")
     assert shown == (
-        "<p><strong>By queue</strong></p>"
+        "<p><b>By queue</b></p>"
         f"<table style={TABLE}><thead><tr><th>Queue<th align=right>Threads"
         "<tbody><tr><td>billing<td align=right>33"
         "<tr><td>mobile<td align=right>15</table>"

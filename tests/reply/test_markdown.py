@@ -33,7 +33,7 @@ def test_markdown_is_formatted_and_dollars_are_not_formulas():
     shown = html(reply_with("**$5** and $10\n\n1. one\n2. two\n\n| a |\n|---|\n| b |"))
     assert 'class="capsule-reply mathjax_ignore tex2jax_ignore"' in shown
     for piece in (
-        "<strong>$5</strong> and $10",
+        "<b>$5</b> and $10",
         ">two</ol>",
         "<td style=text-align:start>b",
     ):
