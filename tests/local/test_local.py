@@ -100,7 +100,7 @@ def test_only_config_ini_contains_the_token(workspace):
 def test_folder_with_other_files_is_refused_and_unchanged(tmp_path):
     (tmp_path / "thesis.tex").touch()
     before = tmp_path.stat().st_mode
-    with pytest.raises(UserError, match="not empty and not a workspace"):
+    with pytest.raises(UserError, match="not empty and is not a workspace"):
         local.start(tmp_path)
     assert tmp_path.stat().st_mode == before
 
@@ -108,7 +108,7 @@ def test_folder_with_other_files_is_refused_and_unchanged(tmp_path):
 def test_folder_with_a_real_login_is_refused_and_unchanged(tmp_path):
     login = "[default]\ntoken = a-real-token\ngateway_host = gateway.capsule.new\n"
     (tmp_path / "config.ini").write_text(login)
-    with pytest.raises(UserError, match="not empty and not a workspace"):
+    with pytest.raises(UserError, match="not empty and is not a workspace"):
         local.start(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["config.ini"]
     assert (tmp_path / "config.ini").read_text() == login

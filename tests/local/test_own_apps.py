@@ -130,7 +130,7 @@ def test_app_belongs_to_the_process_that_adds_it(tmp_path):
         with two.client() as client:
             assert client.app_names() == ["deal-desk", "diet-coach", "support-ops"]
             with pytest.raises(
-                cpsl.NotFoundError, match=r"added with @workspace\.app, add it again"
+                cpsl.NotFoundError, match=r"added it with @workspace\.app, add it again"
             ):
                 client.chat(app_id, "x")
         one.stop()

@@ -68,7 +68,7 @@ def test_a_row_is_not_sent_without_end(client, gateway, monkeypatch):
 def test_a_pause_that_is_too_long_ends_the_sweep(client, gateway):
     gateway.retry_after = "7200"
     gateway.rule = lambda text, number: LIMITED if number > 2 else "fine"
-    with pytest.warns(UserWarning, match=r"asks to wait for 2 h 0 min\. 3 rows were not sent"):
+    with pytest.warns(UserWarning, match=r"requested a pause of 2 h 0 min\. 3 rows were not sent"):
         answers = sweep(range(5), "{{ value }}", APP, client=client, max_active=1)
     assert answers["status"].tolist() == ["ok"] * 2 + ["stopped"] * 3
     assert answers["attempts"].tolist()[:2] == [1, 1]

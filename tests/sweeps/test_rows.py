@@ -420,7 +420,7 @@ def test_a_dry_run_shows_prompts_size_and_duration(client, gateway, capsys):
     assert sweep(rows, "Say {{ value }}", APP, client=client, dry_run=True) is None
     assert capsys.readouterr().out.splitlines() == [
         f"Not sent: 4 requests to {APP}.",
-        "About 2 s with 8 at a time, assuming 5 s for a reply.",
+        "About 2 s with 8 at a time, assuming 5 s per reply.",
         "The largest prompt is in row number 1: 16 characters, 16 bytes.",
         "",
         "--- row number 0",

@@ -279,7 +279,10 @@ def test_a_file_system_without_locks_is_refused_before_the_first_request(gateway
     process = start_sweep(tmp_path / "answers.db", rows=2, max_active=1, env=environ)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "has no file locks" in errors and "Pass a file on a local disk as store=" in errors
+    assert (
+        "does not support file locks" in errors
+        and "Pass a file on a local disk as store=" in errors
+    )
     assert not gateway.received
 
 
@@ -407,7 +410,7 @@ def test_later_turns_of_a_limited_session_are_given_back(client, gateway, store)
     frame = pd.DataFrame({"who": "x", "text": ["one", "two", "three"]})
     options = {"app": APP, "client": client, "store": store, "session": "who"}
     gateway.rule, gateway.retry_after = (lambda text, number: LIMITED), "7200"
-    with pytest.warns(UserWarning, match="asks to wait for 2 h 0 min"):
+    with pytest.warns(UserWarning, match="requested a pause of 2 h 0 min"):
         sweep(frame, "{{ text }}", **options)
     assert states(store) == {"rate-limited": 1}
     gateway.rule = lambda text, number: "fine"
