@@ -54,7 +54,8 @@ def write(text: str, stream: Stream = "stdout") -> None:
         return
     encoding = getattr(file, "encoding", None) or "utf-8"
     file.write(text.encode(encoding, "replace").decode(encoding))
-    file.flush()
+    if not hasattr(file, "flush_interval"):  # of ipykernel: sends what was written 5 times a second
+        file.flush()
 
 
 def _is_notebook(shell: Any, request: dict[str, Any]) -> bool:

@@ -76,7 +76,7 @@ class GrowingReply:
         """Return `rest` as HTML."""
         if not self.rest:
             return ""
-        html = self._renderer.preview(self._head + self.rest)
+        html = self._renderer.preview(self._head + self.rest, is_part=self.is_continued)
         return self._open.part_html(html, is_first=False, is_last=True) if self._open else html
 
     @property
@@ -125,8 +125,8 @@ class GrowingReply:
 
     def _add_text(self, text: str, following: OpenBlock | None = None) -> None:
         if text:
-            html = self._renderer.html(self._head + text)
             part = self._open or following
+            html = self._renderer.html(self._head + text, is_part=part is not None)
             if part is not None:
                 is_first, is_last = self._open is None, following is None
                 html = part.part_html(html, is_first=is_first, is_last=is_last)

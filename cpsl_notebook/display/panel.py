@@ -46,7 +46,6 @@ _LIVE_SHEET = (
     f"<style>{sheet('i[{}]')}.capsule-live i{{font-style:normal}}.capsule-live{{width:0;min-width:100%;"
     "overflow-wrap:anywhere;line-height:var(--jp-content-line-height,1.6)}"
     ".capsule-live table{margin-left:0}"
-    ".capsule-live td{unicode-bidi:plaintext}"
     ".capsule-more>pre:first-child{margin-top:0!important;padding-top:0!important}"
     ".capsule-open>:last-child,.capsule-live>:has(>.capsule-open:last-child){margin-bottom:0!important}"
     ".capsule-open>pre:last-child{padding-bottom:0!important;scrollbar-width:none}</style>"
@@ -163,10 +162,10 @@ def _page(content: str) -> str:
     """Return HTML that looks the same in a widget as in an output."""
     if not content:
         return ""
-    # Shorter; the style sheet does the same.
-    content = _COLOURED.sub(r"<i \1>\2</i>", content.replace("<td dir=auto>", "<td>"))
-    reply = f'<div class="capsule-reply mathjax_ignore tex2jax_ignore" role=status>{content}</div>'
-    return f'<div class="jp-RenderedHTMLCommon capsule-live">{reply}</div>'
+    # Shorter; the style sheet of the panel has rules for these elements.
+    content = _COLOURED.sub(r"<i \1>\2</i>", content)
+    opening = '<div dir=ltr class="capsule-reply mathjax_ignore tex2jax_ignore" role=status>'
+    return f'<div class="jp-RenderedHTMLCommon capsule-live">{opening}{content}</div></div>'
 
 
 def _close(widget: Any) -> None:

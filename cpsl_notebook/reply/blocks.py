@@ -14,7 +14,7 @@ from cpsl_notebook.reply.block_types import TRANSIENT
 from cpsl_notebook.reply.cell_source import cell_source
 from cpsl_notebook.reply.images import image_html, image_text, link_html
 from cpsl_notebook.reply.limits import MAX_BLOCK_LENGTH
-from cpsl_notebook.reply.style import TABLE, cell_block, quiet_line
+from cpsl_notebook.reply.style import TABLE, cell_block, direction, quiet_line
 from cpsl_notebook.reply.tables import ShownTable, cell_text, shown_table
 from cpsl_notebook.sanitize import clean
 
@@ -67,17 +67,19 @@ def block_text(block: Block, app: str, *, limit: int = MAX_BLOCK_LENGTH) -> str:
 
 def table_html(table: ShownTable) -> str:
     """Return a table as HTML, with columns of numbers aligned to the right."""
-    heads = ["<th dir=auto align=right>" if number else "<th dir=auto>" for number in table.numeric]
-    cells = ["<td align=right>" if number else "<td dir=auto>" for number in table.numeric]
+    alignments = [" align=right" if is_number else "" for is_number in table.numeric]
 
-    def row(tags: list[str], texts: list[str]) -> str:
-        filled = zip(tags, texts, strict=True)
-        return "<tr>" + "".join(f"{tag}{escape(text, quote=False)}" for tag, text in filled)
+    def row(tag: str, texts: list[str]) -> str:
+        cells = zip(alignments, texts, strict=True)
+        return "<tr>" + "".join(
+            f"<{tag}{direction(text)}{alignment}>{escape(text, quote=False)}"
+            for alignment, text in cells
+        )
 
-    body = "".join(row(cells, texts) for texts in table.rows)
+    body = "".join(row("td", texts) for texts in table.rows)
     note = table.note(len(table.rows))
     return (
-        f"<table style={TABLE}><thead>{row(heads, table.names)}<tbody>{body}</table>"
+        f"<table style={TABLE}><thead>{row('th', table.names)}<tbody>{body}</table>"
         f"{quiet_line(note) if note else ''}"
     )
 
@@ -236,7 +238,7 @@ class _Table(_BlockView):
         if table is None:  # the block closes an earlier table, or contains no rows
             return ""
         title = self.field("title")
-        heading = f"<p dir=auto><strong>{escape(title)}</strong></p>" if title else ""
+        heading = f"<p{direction(title)}><b>{escape(title)}</b></p>" if title else ""
         return heading + table_html(table)
 
     def text(self) -> str:
@@ -279,14 +281,14 @@ class _Suggestions(_BlockView):
     def html(self) -> str:
         items, more = self._items()
         lines = [
-            f"<details dir=auto><summary>{escape(label)}</summary>"
+            f"<details{direction(label)}><summary>{escape(label)}</summary>"
             f"{cell_block(self._cell(prompt))}</details>"
             if prompt
-            else f"<div dir=auto>{escape(label)}</div>"
+            else f"<div{direction(label)}>{escape(label)}</div>"
             for label, prompt in items
         ]
         note = quiet_line(more) if more else ""
-        content = f"<p dir=auto>{escape(self._title)}:</p>{''.join(lines)}{note}"
+        content = f"<p{direction(self._title)}>{escape(self._title)}:</p>{''.join(lines)}{note}"
         return f'<div style="margin:1em 0">{content}</div>' if items else ""
 
     def text(self) -> str:

@@ -24,7 +24,7 @@ from cpsl_notebook.reply.formulas import formula_html, math_block, math_inline
 from cpsl_notebook.reply.highlighting import highlight
 from cpsl_notebook.reply.images import image_html, is_embedded_image
 from cpsl_notebook.reply.limits import Budget
-from cpsl_notebook.reply.style import TABLE, code_block, plain_block
+from cpsl_notebook.reply.style import TABLE, code_block, direction, plain_block
 from cpsl_notebook.sanitize import clean, split_complete
 
 __all__ = [
@@ -47,6 +47,7 @@ _UNLIMITED = 1 << 60
 _CHECK_BOXES = {"[ ] ": "☐ ", "[x] ": "☑ ", "[X] ": "☑ "}
 _SHOWN_IN_PARTS = {"fence", "table_open"}  # see `cpsl_notebook.reply.open_block`
 _NEEDS_NO_QUOTES = re.compile(r"[\w.:;#%-]+")  # a value of an attribute
+_SHORT_TAGS = {"strong": "b"}
 _OPTIONAL_ENDS = {"p", "li", "thead", "tbody", "tr", "th", "td"}
 _NUMBER = re.compile(r"[-+−]?[$€£]?\d[\d.,]*(?: ?%)?")
 
@@ -60,7 +61,8 @@ class _Renderer(RendererHTML):
         token = tokens[idx]
         if token.hidden or (token.nesting < 0 and token.tag in _OPTIONAL_ENDS):
             return ""
-        return f"</{token.tag}>" if token.nesting < 0 else f"<{token.tag}{self.renderAttrs(token)}>"
+        tag = _SHORT_TAGS.get(token.tag, token.tag)
+        return f"</{tag}>" if token.nesting < 0 else f"<{tag}{self.renderAttrs(token)}>"
 
     @staticmethod
     def renderAttrs(token: Token) -> str:  # noqa: N802
@@ -85,7 +87,12 @@ class _Renderer(RendererHTML):
 
 
 def to_html(
-    text: str, *, remote_images: bool = False, math: bool = False, budget: Budget | None = None
+    text: str,
+    *,
+    remote_images: bool = False,
+    math: bool = False,
+    is_part: bool = False,
+    budget: Budget | None = None,
 ) -> str:
     r"""Return Markdown as HTML that runs no code and fetches nothing but allowed images.
 
@@ -99,6 +106,8 @@ def to_html(
         Whether images of other servers are shown.
     math : bool
         Whether formulas are typeset.
+    is_part : bool
+        Whether the text is a part of a growing one: a single line of code may be one of several.
     budget : Budget, optional
         How much may be formatted, which this call reduces; by default, as much as in one reply.
 
@@ -110,7 +119,7 @@ def to_html(
     Examples
     --------
     >>> to_html("**4** threads <script>")
-    '<p dir=auto><strong>4</strong> threads &lt;script&gt;'
+    '<p><b>4</b> threads &lt;script&gt;'
     """
     parser, budget = _parser(), budget or Budget()
     formatted, plain = budget.split(text)
@@ -118,7 +127,7 @@ def to_html(
         formatted, pending = split_complete(formatted)
         plain = clean(pending + plain)
     formatted = clean(formatted)
-    env = {"remote_images": remote_images, "math": math, "budget": budget}
+    env = {"remote_images": remote_images, "math": math, "is_part": is_part, "budget": budget}
     tokens = parser.parse(formatted, env)
     if any(token.level >= _MAX_NESTING - 2 for token in tokens):
         return _one_line(plain_block(formatted + plain))
@@ -310,9 +319,15 @@ def _parse_inline(state: StateCore) -> None:
 def _add_details(state: StateCore) -> None:
     """Add text directions and check boxes."""
     kinds = ("", "")
+    opened: list[Token] = []
     for token in state.tokens:
-        if token.type in _DIRECTED and not token.meta.get("is_number"):
-            token.attrSet("dir", "auto")
+        if token.type in _DIRECTED:
+            opened.append(token)
+        elif token.nesting < 0 and opened and token.tag == opened[-1].tag:
+            opened.pop()
+        if token.type == "inline" and direction(token.content):
+            for element in opened:
+                element.attrSet("dir", "auto")
         is_item = kinds == ("list_item_open", "paragraph_open")
         if token.type == "inline" and is_item and token.children:
             text = token.children[0]
@@ -345,7 +360,6 @@ def _align_numbers(state: StateCore) -> None:
                 if not header.attrs and are_numbers(contents):
                     for cell in (header, *cells):
                         cell.attrSet("style", "text-align:right")
-                        cell.meta["is_number"] = cell is not header  # a number needs no direction
         previous = token
 
 
@@ -383,7 +397,9 @@ def _render_code(renderer: Any, tokens: Any, position: int, options: Any, env: A
     token, budget = tokens[position], _budget(env)
     language = (token.info.split() or [""])[0]
     code = ""
-    if language and budget.highlighting > 0:
+    # A single line needs no colours, which take space.
+    has_lines = "\n" in token.content.strip("\n") or env.get("is_part")
+    if language and has_lines and budget.highlighting > 0:
         started = time.thread_time()
         code = highlight(token.content, language)
         budget.highlighting -= time.thread_time() - started
@@ -404,7 +420,7 @@ def _render_cell(renderer: Any, tokens: Any, position: int, options: Any, env: A
 
 def _render_formula(renderer: Any, tokens: Any, position: int, options: Any, env: Any) -> str:
     html = formula_html(tokens[position].content, typeset=env.get("math", False))
-    return f"<p dir=auto>{html}" if tokens[position].block else html
+    return f"<p>{html}" if tokens[position].block else html
 
 
 _RENDER_RULES = {

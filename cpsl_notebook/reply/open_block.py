@@ -18,10 +18,6 @@ _MAX_TRIES = 8  # line ends at which code may be cut
 _COLUMN = (3, 120)  # the smallest and the largest number of characters that give a column its width
 _PADDING = 3  # characters
 _HEADER = re.compile("<thead>.*?(?=<tbody>)")
-_CELLS = {  # shorter; the style sheet of the panel does the same
-    "<td style=text-align:left dir=auto>": "<td>",
-    "<td dir=auto align=right>": "<td align=right>",
-}
 _TABLE = f"<table style={TABLE}>"
 
 
@@ -93,7 +89,6 @@ class OpenBlock:
             html = html.replace(_TABLE, self.table, 1)
         if self.language is None and not is_first:
             html = _HEADER.sub("", html, 1)
-            for cell, short in _CELLS.items():
-                html = html.replace(cell, short)
+            html = html.replace("<td style=text-align:left>", "<td>")  # as the style sheet does
         names = ["capsule-more"] * (not is_first) + ["capsule-open"] * (not is_last)
         return f'<div class="{" ".join(names)}">{html}</div>'

@@ -47,10 +47,10 @@ class PartRenderer:
         self._reply = reply
         self.budget = Budget()
 
-    def html(self, part: str | dict[str, Any]) -> str:
+    def html(self, part: str | dict[str, Any], *, is_part: bool = False) -> str:
         """Return the next part as HTML; empty if it is not shown."""
         if isinstance(part, str):
-            return self._text_html(part, self.budget)
+            return self._text_html(part, self.budget, is_part)
         if not self.budget.take_block():
             return ""
         html = self.replaced_html(part)
@@ -62,9 +62,9 @@ class PartRenderer:
         limit, remote_images = self.budget.limit(block), self._reply.remote_images
         return block_html(block, self._reply.app, remote_images=remote_images, limit=limit)
 
-    def preview(self, text: str) -> str:
+    def preview(self, text: str, *, is_part: bool = False) -> str:
         """Return a text that still grows as HTML; the limits do not change."""
-        return self._text_html(text, replace(self.budget))
+        return self._text_html(text, replace(self.budget), is_part)
 
     def text(self, part: str | dict[str, Any]) -> str:
         """Return the next part as text; empty if it is not shown."""
@@ -76,9 +76,14 @@ class PartRenderer:
         self.budget.charge(part, len(text))
         return text
 
-    def _text_html(self, text: str, budget: Budget) -> str:
-        reply = self._reply
-        return to_html(text, remote_images=reply.remote_images, math=reply.math, budget=budget)
+    def _text_html(self, text: str, budget: Budget, is_part: bool) -> str:
+        return to_html(
+            text,
+            remote_images=self._reply.remote_images,
+            math=self._reply.math,
+            is_part=is_part,
+            budget=budget,
+        )
 
 
 def bundle(reply: Reply) -> dict[str, str]:

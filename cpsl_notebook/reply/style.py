@@ -1,9 +1,9 @@
 """The styles of a reply, and the elements that every reply is built from.
 
-Cells and coloured code have a short form while a reply is rendered (``<td dir=auto>``,
-``<span class=k>``). `framed` writes their styles out as attributes, because a style sheet would be
-repeated for every reply of an export. Only if there are more than `MAX_STYLED` of them does it add a
-style sheet of one line instead. Text contains no such elements, because its ``<`` is escaped.
+Cells and coloured code have a short form while a reply is rendered (``<td>``, ``<span class=k>``).
+`framed` writes their styles out as attributes, because a style sheet would be repeated for every
+reply of an export. Only if there are more than `MAX_STYLED` of them does it add a style sheet of one
+line instead. Text contains no such elements, because its ``<`` is escaped.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ __all__ = [
     "TABLE",
     "cell_block",
     "code_block",
+    "direction",
     "framed",
     "plain_block",
     "quiet_line",
@@ -32,7 +33,7 @@ TEXT_SHARE = 40  # percent
 MAX_STYLED = (
     150  # cells and coloured tokens with styles of their own; more of them get a style sheet
 )
-_PRE = "padding:.5em;margin-bottom:1em;background:#8882;overflow-x:auto"
+_PRE = "margin:1em;overflow:auto"
 TABLE = "overflow-wrap:normal"
 _QUIET = "opacity:.75;font-size:.85em"
 _MIXED = {
@@ -41,10 +42,16 @@ _MIXED = {
 }
 # JupyterLab aligns cells to the right.
 _STYLED = {
+    "<td>": "<td style=text-align:start>",
+    "<th>": "<th style=text-align:start>",
     "<td dir=auto>": "<td dir=auto style=text-align:start>",
     "<th dir=auto>": "<th dir=auto style=text-align:start>",
     **{f"<span class={kind}>": f"<span style=color:var(--{kind})>" for kind in COLOURS},
 }
+# Hebrew to Arabic Extended-A, their presentation forms, and the scripts like them above U+FFFF.
+_RIGHT_TO_LEFT = re.compile(
+    "[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefe\U00010800-\U00010fff\U0001e800-\U0001efff]"
+)
 _SHORT = re.compile("|".join(_STYLED))
 
 
@@ -79,10 +86,20 @@ def framed(content: str) -> str:
         used = [kind for kind in COLOURS if f"var(--{kind})>" in content]
         variables = "".join(f"--{kind}:{_MIXED[kind]};" for kind in used)
     # Without these classes, MathJax turns "$5 and $10" into a formula.
-    opening = '<div class="capsule-reply mathjax_ignore tex2jax_ignore"'
+    opening = '<div dir=ltr class="capsule-reply mathjax_ignore tex2jax_ignore"'
     style = f'"{variables}overflow-wrap:anywhere"' if variables else "overflow-wrap:anywhere"
     content = content.replace("\n", "&#10;")
     return f"{opening} style={style}>{content}</div>"
+
+
+def direction(text: str) -> str:
+    """Return the attribute that lets an element's text decide its direction; often nothing.
+
+    Every reply is from left to right, so only text that contains Hebrew, Arabic or a similar script
+    needs it.
+    """
+    is_left_to_right = text.isascii() or _RIGHT_TO_LEFT.search(text) is None
+    return "" if is_left_to_right else " dir=auto"
 
 
 def code_block(code: str) -> str:
@@ -97,7 +114,8 @@ def plain_block(text: str) -> str:
 
 def cell_block(source: str) -> str:
     """Return the source of a cell as HTML that a click selects as a whole."""
-    return _preformatted(escape(source, quote=False), "white-space:pre-wrap;user-select:all")
+    style = "padding:.5em;background:#8882;white-space:pre-wrap;user-select:all"
+    return _preformatted(escape(source, quote=False), style)
 
 
 def quiet_line(text: str, attributes: str = "") -> str:

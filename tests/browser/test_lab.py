@@ -23,7 +23,7 @@ def stepwise(session, text):
         time.sleep(0.05)
     yield "## Two parts\\n\\n**The first part**, `code`, [a link](https://example.com).\\n\\n"
     yield "```python\\ndef first():  # a comment\\n    return 'text', 12\\n```\\n\\n"
-    yield "| a |\\n|---|\\n| 1 |\\n\\n"
+    yield "| a |\\n|---|\\n| one |\\n\\n"
     while not pathlib.Path("go").exists():
         time.sleep(0.05)
     yield {"type": "activity", "payload": {"label": "Looked it up"}}
@@ -140,9 +140,9 @@ def test_reply_grows_with_enough_contrast_and_becomes_static(
     assert cell.get_by_role("button", name="Stop").is_visible()
     (folder / "started").touch()
     cell.get_by_text("The first part").wait_for()  # while the app still waits
-    cell.locator("td").get_by_text("1").wait_for()
+    cell.locator("td").get_by_text("one").wait_for()
     assert "second part" not in cell.inner_text()
-    assert cell.locator("strong").inner_text() == "The first part"
+    assert cell.locator("b").inner_text() == "The first part"
     assert cell.locator("[role=status]").filter(has_text="The first part").count() == 1
     assert cell.locator("pre i").nth(1).inner_text() == "first"
     assert cell.locator(".jp-Cell-outputWrapper").evaluate(LOW_CONTRAST) == []

@@ -37,8 +37,8 @@ def test_panel_shows_settled_text_blocks_rest_and_status():
     panel.paint()
     settled, rest, status = html_values(panel)
     assert ">shop is replying</div>" in status
-    assert settled.count("<strong>bold</strong>") == 59
-    assert rest.count("<strong>bold</strong>") == 1
+    assert settled.count("<b>bold</b>") == 59
+    assert rest.count("<b>bold</b>") == 1
 
     reply.add_event({"type": "activity", "payload": {"label": "Looked it up"}})
     reply.add_event({"text": "The end."})
@@ -46,7 +46,7 @@ def test_panel_shows_settled_text_blocks_rest_and_status():
     panel.paint()
     first, added, rest, _ = html_values(panel)
     assert first == settled
-    assert added.count("<strong>bold</strong>") == 1 and ">[activity] Looked it up</div>" in added
+    assert added.count("<b>bold</b>") == 1 and ">[activity] Looked it up</div>" in added
     assert ">The end.<" in rest
 
     panel.close()

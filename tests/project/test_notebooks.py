@@ -183,7 +183,7 @@ def test_exploring_notebook_keeps_its_conversations(executed):
 
 def test_teaching_notebook_shows_what_its_apps_send(executed):
     notebook, _ = executed("teaching")
-    assert "<strong>Good morning!</strong>" in data(notebook, "%%capsule echo")["text/html"]
+    assert "<b>Good morning!</b>" in data(notebook, "%%capsule echo")["text/html"]
     poem = data(notebook, "%%capsule poem")["text/html"]
     assert "The ball is round,<br />\nthe ball is red,<br />\nand" in poem  # single line breaks
     assert "*I like tea.*" in data(notebook, "%%capsule parrot\nAnd")["text/plain"]
@@ -241,7 +241,7 @@ def test_reply_is_saved_as_static_html_and_text_with_metadata(tmp_path, monkeypa
 
 def test_html_page_of_an_executed_notebook_shows_the_replies(quickstart):
     page, _ = HTMLExporter().from_notebook_node(quickstart)
-    assert "<strong>85 threads</strong>" in page
+    assert "<b>85 threads</b>" in page
     assert not re.search(r"<script[^>]*>[^<]*capsule", page)
 
 

@@ -34,19 +34,24 @@ def test_slow_code_is_cut_off_and_kept_completely(language, piece):
 
 @pytest.mark.parametrize("language", ["python", "Py3", "json", "r", "c++", "bash", "yaml"])
 def test_common_languages_are_highlighted(language):
-    assert "<span class=" in to_html(f'```{language}\nif x: "text" # 1\n```')
+    assert "<span class=" in to_html(f'```{language}\nif x: "text" # 1\nif y: 2\n```')
 
 
 def test_colours_of_tokens():
-    shown = html(reply_with("```python\ndef f(): pass\n```"))
+    shown = html(reply_with("```python\ndef f():\n    pass\n```"))
     assert "<span style=color:var(--k)>def</span>" in shown
     assert "--k:color-mix(in srgb,currentColor 40%,#e54);" in shown and "--s:" not in shown
 
 
 @pytest.mark.parametrize(
-    "code", ["```nonesuch\ndef f(): pass\n```", f"```python\n{'x = 1;' * 4_000}\n```"]
+    "code",
+    [
+        "```python\ndef f(): pass\n```",
+        "```nonesuch\ndef f():\n    pass\n```",
+        "```python\n" + "x = 1\n" * 4_000 + "```",
+    ],
 )
-def test_unknown_language_and_very_long_code_stay_plain(code):
+def test_single_lines_unknown_languages_and_very_long_code_stay_plain(code):
     assert "<span" not in to_html(code)
 
 

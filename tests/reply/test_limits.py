@@ -105,7 +105,7 @@ def test_long_blocks_are_shown_in_part_and_later_ones_too(block):
     for shown in (html(reply), plain(reply)):
         assert "Not shown" not in shown and len(shown) < 2_000_000
         assert all(f"step {number};" in shown for number in range(50))
-        assert shown.count(" more ") >= 40
+        assert shown.count(" more ") >= 30
 
 
 def test_many_blocks_are_counted():
@@ -122,7 +122,7 @@ def test_long_text_is_formatted_then_plain_then_counted():
     reply = reply_with(line * 200_000)
     shown = html(reply)
     formatted = MAX_FORMATTED // len(line) * len(line)
-    assert shown.count("<strong>") == MAX_FORMATTED // len(line)
+    assert shown.count("<b>") == MAX_FORMATTED // len(line)
     assert "**bold** words" in shown
     hidden = 200_000 * len(line) - formatted - 1_000_000
     assert f"Not shown: {hidden:,} characters." in shown
@@ -133,7 +133,7 @@ def test_long_text_is_formatted_then_plain_then_counted():
 
 def test_text_of_many_lines_is_formatted_in_part():
     shown = html(reply_with("- a\n" * (MAX_LINES + 100)))
-    assert shown.count("<li dir=auto>") == MAX_LINES and shown.count("- a&#10;") == 100
+    assert shown.count("<li>") == MAX_LINES and shown.count("- a&#10;") == 100
 
 
 LARGE = {
@@ -181,7 +181,7 @@ def test_limits_are_those_of_the_whole_reply():
         reply.add_event({"text": f"**bold {number};** " * 300})
         reply.add_event({"type": "activity", "payload": {"label": "x"}})
     shown = html(reply)
-    assert shown.count("<strong>") < 2 * MAX_FORMATTED / len("**bold 10;** ")
+    assert shown.count("<b>") < 2 * MAX_FORMATTED / len("**bold 10;** ")
     assert "**bold 49;**" in shown
 
 

@@ -11,7 +11,7 @@ from cpsl_notebook.reply.rendering import html, plain
 from cpsl_notebook.sanitize import clean
 
 SAFE_TAGS = set(
-    "div p strong em code pre ul ol li h1 h2 h3 h4 h5 h6 a table thead tbody tr th td hr br "
+    "div p b em code pre ul ol li h1 h2 h3 h4 h5 h6 a table thead tbody tr th td hr br "
     "blockquote s span details summary".split()
 )
 SAFE_ATTRIBUTES = set("class dir align style role href target rel title start".split())
