@@ -86,7 +86,7 @@ FORMATS = {  # a reply in the format, how it is shown, a reply in another format
     ),
     "table": (
         "Here it is:\n\n| a | b |\n| --- | --- |\n| 1 | x |",
-        "a b\n1 x\n",
+        "a  b\n1  x\n",
         "only text",
         "The reply contains no table. Ask for a table explicitly.",
     ),
