@@ -185,7 +185,7 @@ def test_teaching_notebook_shows_what_its_apps_send(executed):
     notebook, _ = executed("teaching")
     assert "<b>Good morning!</b>" in data(notebook, "%%capsule echo")["text/html"]
     poem = data(notebook, "%%capsule poem")["text/html"]
-    assert "The ball is round,<br />\nthe ball is red,<br />\nand" in poem  # single line breaks
+    assert "The ball is round,<br>the ball is red,<br>and" in poem  # single line breaks
     assert "*I like tea.*" in data(notebook, "%%capsule parrot\nAnd")["text/plain"]
     assert "2 on your list: bread" in data(notebook, "%%capsule shopping\ntwo")["text/plain"]
     assert "1 on your list: a pencil" in data(notebook, "%%capsule shopping --new")["text/plain"]
