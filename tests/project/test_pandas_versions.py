@@ -27,6 +27,7 @@ def test_environment_has_pandas_2_2(environ):
     assert ran.stdout.startswith("2.2.")
 
 
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
     ("package", "options"),
     [
