@@ -52,7 +52,7 @@ class Folder:
             self.login_secret = create_private(
                 self.path / "login-secret", secrets.token_urlsafe(24)
             )
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
             raise self._unusable(error) from None
 
     def add_config(self, grpc_port: int) -> Path:
@@ -97,10 +97,9 @@ class Folder:
             )
         return place / "config.ini"
 
-    def _unusable(self, error: OSError) -> UserError:
-        return UserError(
-            f"Cannot use {self.path} for a workspace: {error.strerror}. Use another folder."
-        )
+    def _unusable(self, error: OSError | UnicodeDecodeError) -> UserError:
+        reason = error.strerror if isinstance(error, OSError) else "a file in it is not text"
+        return UserError(f"Cannot use {self.path} for a workspace: {reason}. Use another folder.")
 
     def _create(self) -> None:
         found = {path.name for path in self.path.iterdir()} if self.path.exists() else set()
