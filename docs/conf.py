@@ -47,7 +47,6 @@ nb_execution_raise_on_error = True
 nb_ipywidgets_js = {}  # would load scripts from another host; no output has a widget
 nb_mime_priority_overrides = [("html", "text/markdown", None)]
 copybutton_exclude = ".linenos, .gp, .go"
-suppress_warnings: list[str] = []
 
 # Docstrings
 autosummary_generate = False

@@ -151,7 +151,7 @@ def test_reference_has_every_public_name_and_method(text, package, page):
 
 def test_reference_has_every_command_of_the_shell_and_its_options(text):
     shown = text("reference/command-line")
-    for name, parser in cli._parsers()[1].items():
+    for name, parser in cli.parsers()[1].items():
         assert f"cpsl {name}" in shown
         for action in parser._actions:
             assert all(option in shown for option in action.option_strings)
