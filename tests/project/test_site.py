@@ -183,11 +183,6 @@ def test_llms_txt_lists_every_page(site, pages):
     assert {*listed} == {*pages} - {"index", "genindex", "search"}
 
 
-def test_wheels_and_source_packages_do_not_contain_the_documentation():
-    settings = (ROOT / "pyproject.toml").read_text()
-    assert 'packages = ["cpsl_notebook"]' in settings and '"/docs"' not in settings
-
-
 # In a browser.
 
 
