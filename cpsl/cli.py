@@ -20,7 +20,7 @@ TYPE_CHECKING = False  # as in `cpsl`
 if TYPE_CHECKING:
     from typing import Any, NoReturn, TextIO
 
-__all__ = ["parse", "run"]
+__all__ = ["parse", "parsers", "run"]
 
 _FAILED = 1
 _PIPE_CLOSED = 141  # the exit status of a shell command that SIGPIPE ended
@@ -72,7 +72,7 @@ def _run_command(options: argparse.Namespace) -> int:
     if options.command == "help":
         parse([options.topic, "--help"] if options.topic else ["--help"])
     elif options.command == "completion":
-        print(completion.script(options.shell, _parsers()[1]), end="")  # noqa: T201
+        print(completion.script(options.shell, parsers()[1]), end="")  # noqa: T201
     else:
         from cpsl import commands
 
@@ -113,7 +113,7 @@ class _Parser(argparse.ArgumentParser):
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Parse a command line; exit with status 2 and one line if it is invalid."""
-    parser, _ = _parsers()
+    parser, _ = parsers()
     given = list(arguments[: arguments.index("--")] if "--" in arguments else arguments)
     if any(re.match("--token(=|$)", argument) for argument in given):
         parser.error(
@@ -135,7 +135,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     """Return the parser of the command line, and those of the commands."""
     parser = _Parser(
         prog="cpsl",

@@ -1,4 +1,4 @@
-"""Atomic file writes: readers see either the old or the new content, never a part of it."""
+"""Atomic file writes, so that readers see the old or the new content, and locks between processes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,15 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, Any
 
-__all__ = ["create_private", "replacing", "write_private"]
+fcntl: Any
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+__all__ = ["create_private", "lock", "replacing", "unlock", "write_private"]
 
 _CLAIM_TIMEOUT = 1.0  # seconds to wait while a file that another process creates is empty
 _OPEN_TIMEOUT = 1.0  # seconds to wait while Windows refuses to replace an open file
@@ -114,6 +121,51 @@ def create_private(path: Path, text: str) -> str:
         with contextlib.suppress(FileExistsError), replacing(path, overwrite=False) as scratch:
             _write(scratch, text)
     return _read_when_written(path)
+
+
+def lock(file: IO[Any], *, shared: bool = False, wait: bool = False) -> bool | None:
+    """Lock an open file until it is closed, here and in forked processes that have it open.
+
+    Parameters
+    ----------
+    file : file object
+        The file.
+    shared : bool, default False
+        Whether other processes may have a shared lock, too.
+    wait : bool, default False
+        Whether to wait until other processes have released it.
+
+    Returns
+    -------
+    bool or None
+        Whether the file is locked; `False` if another process has locked it, ``None`` if the
+        platform or the file system has no locks.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     with open(file.name) as one, open(file.name) as two:
+    ...         lock(one, shared=True), lock(two, shared=True), lock(two)
+    (True, True, False)
+    """
+    if fcntl is None:
+        return None
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    try:
+        fcntl.flock(file, kind if wait else kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def unlock(file: IO[Any]) -> None:
+    """Release the lock of an open file, also for forked processes that have the file open."""
+    if fcntl is not None:
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def _write(path: Path, text: str) -> None:

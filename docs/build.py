@@ -7,7 +7,6 @@ put together in ``build/docs/source``, so that the site has one tree of addresse
 # ruff: noqa: T201 - printing is what a script does
 
 import json
-import os
 import shutil
 import sys
 import time
@@ -15,7 +14,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
-os.environ["DOCS_ROOT"] = str(ROOT)
 SOURCE = ROOT / "build" / "docs" / "source"
 HTML = ROOT / "build" / "docs" / "html"
 

@@ -1,19 +1,10 @@
 """The configuration of Sphinx for the documentation; `build.py` runs it on the assembled pages."""
 
-import json
-import os
 import sys
-import tempfile
 from importlib import metadata
 from pathlib import Path
 
-ROOT = Path(os.environ["DOCS_ROOT"])
-sys.path.insert(0, str(ROOT))
-sys.path[:0] = [str(ROOT / "docs"), str(ROOT / "docs" / "_ext")]
-
-# A notebook without stored outputs is executed with this code, in a workspace of its own.
-os.environ["PYTHONPATH"] = str(ROOT)
-os.environ["CAPSULE_HOME"] = tempfile.mkdtemp(prefix="docs-")
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 project = "Capsule in notebooks"
 author = "The authors of cpsl-notebook"
@@ -31,23 +22,14 @@ extensions = [
     "api_names",
     "own_files",
 ]
-exclude_patterns = ["jupyter_execute"]
 
 # Pages
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
-nb_execution_mode = "force"  # of the notebooks that have no stored outputs
-nb_execution_excludepatterns = [
-    f"tutorials/{path.name}"
-    for path in (ROOT / "build" / "docs" / "source" / "tutorials").glob("*.ipynb")
-    if any(cell.get("outputs") for cell in json.loads(path.read_text(encoding="utf-8"))["cells"])
-]
-nb_execution_timeout = 120
-nb_execution_raise_on_error = True
+nb_execution_mode = "off"  # the notebooks are stored with their outputs
 nb_ipywidgets_js = {}  # would load scripts from another host; no output has a widget
 nb_mime_priority_overrides = [("html", "text/markdown", None)]
 copybutton_exclude = ".linenos, .gp, .go"
-suppress_warnings: list[str] = []
 
 # Docstrings
 autosummary_generate = False

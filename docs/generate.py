@@ -223,7 +223,7 @@ def _is_error(value: Any) -> bool:
 
 
 def _shell_commands() -> Iterator[str]:
-    parser, by_name = cli._parsers()  # those of `cpsl help`
+    parser, by_name = cli.parsers()  # those of `cpsl help`
     yield from _usage(parser)
     for name, each in by_name.items():
         yield from (f"## `cpsl {name}`", "", *_usage(each))

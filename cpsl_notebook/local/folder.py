@@ -7,16 +7,10 @@ import secrets
 import shutil
 import sys
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from cpsl_notebook.errors import UserError
-from cpsl_notebook.files import create_private, write_private
-
-fcntl: Any
-try:
-    import fcntl
-except ImportError:  # Windows, where the files of killed processes are not removed
-    fcntl = None
+from cpsl_notebook.files import create_private, lock, write_private
 
 __all__ = ["DATABASE", "Folder"]
 
@@ -55,15 +49,18 @@ class Folder:
         try:
             self._create()
             self.token = self._read_token()
-            self.login_secret = self._read_or_create("login-secret", secrets.token_urlsafe(24))
-        except OSError as error:
+            self.login_secret = create_private(
+                self.path / "login-secret", secrets.token_urlsafe(24)
+            )
+        except (OSError, UnicodeDecodeError) as error:
             raise self._unusable(error) from None
 
     def add_config(self, grpc_port: int) -> Path:
         """Write a ``config.ini`` for a running server, and return its path.
 
         This process locks the file's folder until `remove_config`. Folders without a lock belonged
-        to processes that were killed, and are removed, because they contain the token.
+        to processes that were killed, and are removed, because they contain the token. Where files
+        cannot be locked, as on Windows, they are kept.
         """
         try:
             return self._add_config(grpc_port)
@@ -84,15 +81,15 @@ class Folder:
         serving = self.path / "serving"
         serving.mkdir(mode=0o700, exist_ok=True)
         with (serving / "lock").open("a") as starting:
-            _lock(starting, wait=True)
+            lock(starting, wait=True)
             for place in filter(Path.is_dir, serving.iterdir()):
-                with (place / "lock").open("a") as lock:
-                    if _lock(lock):
+                with (place / "lock").open("a") as file:
+                    if lock(file):
                         shutil.rmtree(place, ignore_errors=True)
             place = serving / str(grpc_port)
             place.mkdir(mode=0o700, exist_ok=True)
             self._serving_lock = (place / "lock").open("a")
-            _lock(self._serving_lock)
+            lock(self._serving_lock)
             write_private(
                 place / "config.ini",
                 f"[default]\ntoken = {self.token}\ngateway_host = 127.0.0.1\n"
@@ -100,10 +97,9 @@ class Folder:
             )
         return place / "config.ini"
 
-    def _unusable(self, error: OSError) -> UserError:
-        return UserError(
-            f"Cannot use {self.path} for a workspace: {error.strerror}. Use another folder."
-        )
+    def _unusable(self, error: OSError | UnicodeDecodeError) -> UserError:
+        reason = error.strerror if isinstance(error, OSError) else "a file in it is not text"
+        return UserError(f"Cannot use {self.path} for a workspace: {reason}. Use another folder.")
 
     def _create(self) -> None:
         found = {path.name for path in self.path.iterdir()} if self.path.exists() else set()
@@ -117,8 +113,9 @@ class Folder:
 
     def _read_token(self) -> str:
         """Return the workspace's token; the first start creates it."""
-        self._read_or_create(
-            "config.ini", f"[default]\ntoken = {_PREFIX}{secrets.token_urlsafe(24)}\n"
+        create_private(
+            self.path / "config.ini",
+            f"[default]\ntoken = {_PREFIX}{secrets.token_urlsafe(24)}\n",
         )
         token = self._stored_token()
         if not token:
@@ -137,21 +134,3 @@ class Folder:
             return ""
         token = parser["default"].get("token", "")
         return token if token.startswith(_PREFIX) else ""
-
-    def _read_or_create(self, name: str, text: str) -> str:
-        """Return a file's text; create the file if it is missing or empty."""
-        path = self.path / name
-        if path.exists() and not path.stat().st_size:
-            path.unlink(missing_ok=True)  # a full disk leaves an empty file
-        return create_private(path, text)
-
-
-def _lock(file: IO[str], *, wait: bool = False) -> bool:
-    """Lock a file until it is closed; return whether that succeeded."""
-    if fcntl is None:
-        return False
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except OSError:  # another process has locked it, or the file system has no locks
-        return False
-    return True

@@ -105,12 +105,16 @@ def _is_bound(descriptor: int, host: str, ports: set[int]) -> bool:
 def _silence() -> int | None:
     """Point file descriptor 2 to the null device; return a copy of it, if it is open."""
     try:
+        null = os.open(os.devnull, os.O_WRONLY)
+    except OSError:  # no descriptor is free
+        return None
+    try:
         original = os.dup(2)
+        os.dup2(null, 2)
     except OSError:
         return None
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)
-    os.close(null)
+    finally:
+        os.close(null)
     return original
 
 

@@ -61,7 +61,7 @@ class Login:
         return _page("Log in to the local workspace", _LOGIN_FORM.format(secret=secret))
 
     async def confirm(self, request: Request) -> Response:
-        """Confirm the login if the secret is right."""
+        """Confirm the login if the secret is correct."""
         if not self._logins.known(request.path_params["id"]):
             return _not_found(*_EXPIRED)
         body = await read_body(request, _MAX_FORM_BYTES)

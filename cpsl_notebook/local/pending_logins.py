@@ -49,7 +49,7 @@ class PendingLogins:
             return login_id in self._begun
 
     def confirm(self, login_id: str, secret: str) -> bool:
-        """Confirm a request; return whether it exists and the secret is right."""
+        """Confirm a request; return whether it exists and the secret is correct."""
         if not self._secret or not hmac.compare_digest(secret.encode(), self._secret.encode()):
             return False
         with self._lock:

@@ -130,7 +130,7 @@ class LiveClient:
 
     @classmethod
     def of(cls, client: Any) -> LiveClient:
-        """Return the live side of a `cpsl.Client`, of a `cpsl_notebook.Client`, or of ``None``.
+        """Return the live client of a `cpsl.Client`, of a `cpsl_notebook.Client`, or of ``None``.
 
         Raises
         ------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
@@ -15,13 +14,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from cpsl_notebook.errors import UsageError, UserError
+from cpsl_notebook.files import lock, unlock
 from cpsl_notebook.recordings.calls import METHODS, Call
-
-fcntl: Any
-try:
-    import fcntl
-except ImportError:  # Windows, where another kernel is not kept from recording to the same file
-    fcntl = None
 
 __all__ = ["VERSION", "Entry", "RecordingFile", "answered_session", "timestamp"]
 
@@ -102,7 +96,8 @@ class RecordingFile:
     def create(self, **header: Any) -> None:
         """Write the header to a new file; an earlier recording is replaced.
 
-        The file is locked until `release`, so that no other kernel records or adds to it.
+        The file is locked until `release`, so that no other kernel records or adds to it. Where files
+        cannot be locked, as on Windows, another kernel can.
 
         Raises
         ------
@@ -113,7 +108,7 @@ class RecordingFile:
         try:
             self._locked = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
             try:
-                if not _lock(self._locked):
+                if lock(self._locked) is False:
                     raise UserError(
                         f"Another kernel is recording to {self.path}, or a replay adds what is missing "
                         "to it. Stop that, or choose another file."
@@ -144,7 +139,7 @@ class RecordingFile:
             self._locked = self.path.open("rb")
         except OSError as error:
             raise self._unreadable(error) from None
-        if not _lock(self._locked, shared=True):
+        if lock(self._locked, shared=True) is False:
             self.release()
             raise UserError(
                 f"Another kernel is recording to {self.path}. Stop that recording, or choose another "
@@ -152,12 +147,9 @@ class RecordingFile:
             )
 
     def release(self) -> None:
-        """Give up the lock of `create` or `share`."""
+        """Release the lock of `create` or `share`."""
         if self._locked is not None:
-            if fcntl is not None:
-                # A forked process may still have the file open.
-                with contextlib.suppress(OSError):
-                    fcntl.flock(self._locked, fcntl.LOCK_UN)
+            unlock(self._locked)  # a forked process may still have the file open
             self._locked.close()
             self._locked = None
 
@@ -246,19 +238,6 @@ class RecordingFile:
         return UserError(
             f"Line {number} of {self.path} is not a recorded call. Fix or remove the line."
         )
-
-
-def _lock(file: IO[bytes], *, shared: bool = False) -> bool:
-    """Lock a file, and return whether that was possible; where there are no locks, it is."""
-    if fcntl is None:
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_NB | (fcntl.LOCK_SH if shared else fcntl.LOCK_EX))
-    except BlockingIOError:
-        return False
-    except OSError:
-        pass  # the file system has no locks
-    return True
 
 
 def _absolute(path: Any) -> Path:

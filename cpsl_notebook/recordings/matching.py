@@ -40,7 +40,7 @@ class Matcher:
     entries : iterable of Entry
         The recorded calls, in order.
     redactor : Redactor
-        What the texts of requests are passed through, as they were when they were recorded.
+        Replaces the secrets in requests, as it did when they were recorded.
     strict : bool
         Whether each recorded call answers only one request.
     """

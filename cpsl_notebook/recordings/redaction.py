@@ -34,11 +34,8 @@ _PATTERNS = {
     ),
     _RUN + r"eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?": ("eyj",),  # a JSON web token
     r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b": ("akia", "asia"),  # AWS
-    r"\b(?:gh[pousr]_|github_pat_|glpat-)\w[\w-]{18,}": (
-        "gh",
-        "github_pat",
-        "glpat",
-    ),  # GitHub, GitLab
+    # GitHub, GitLab
+    r"\b(?:gh[pousr]_|github_pat_|glpat-)\w[\w-]{18,}": ("gh", "github_pat", "glpat"),
     r"\bxox[a-z]-[\w-]{10,}": ("xox",),  # Slack
     r"\b(?:(?:sk|rk|pk)_(?:live|test)|whsec)_\w{10,}": ("_live", "_test", "whsec"),  # Stripe
     r"\bsk-[\w-]{16,}": ("sk-",),  # OpenAI, Anthropic

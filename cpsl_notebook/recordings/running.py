@@ -94,7 +94,7 @@ class Recording:
     file : RecordingFile
         The file that is written.
     log : Log
-        What writes it.
+        Turns calls into its lines.
     """
 
     def __init__(

@@ -51,8 +51,8 @@ class Verification:
 def verify(file: RecordingFile, live: LiveClient) -> Verification:
     """Make the recorded calls again, in order, and compare the answers.
 
-    Conversations are followed: a message that continued a recorded conversation continues the one
-    that stands for it now. Ids and times are not compared.
+    A message that continued a recorded conversation continues the new conversation that replaces it.
+    Ids and times are not compared.
     """
     entries = file.entries()
     _ = live.core  # raises here if there are no credentials

@@ -29,7 +29,7 @@ from cpsl_notebook.sweeps.preview import preview
 from cpsl_notebook.sweeps.rate_limit import RateLimit
 from cpsl_notebook.sweeps.scheduling import Scheduler
 from cpsl_notebook.sweeps.sweep_progress import SweepProgress
-from cpsl_notebook.sweeps.variants import Prompts, Requests, named_prompts
+from cpsl_notebook.sweeps.variants import KEY_BYTES, Prompts, Requests, named_prompts
 from cpsl_notebook.sweeps.worker import Plan
 
 if TYPE_CHECKING:
@@ -334,8 +334,7 @@ def _known(
     resend = set()
     if path is None:
         return settled, frozenset()
-    size = len(keys) // max(len(requests), 1)
-    single = (keys[start : start + size] for start in range(0, len(keys), size or 1))
+    single = (keys[start : start + KEY_BYTES] for start in range(0, len(keys), KEY_BYTES))
     for position, outcome in enumerate(stored_outcomes(path, single)):
         if outcome is None or (outcome.kind != ANSWERED and resend_unknown):
             continue

@@ -15,9 +15,8 @@ __all__ = ["SweepProgress", "duration"]
 
 LINE_INTERVAL = 60.0  # seconds between lines of text
 _BAR_INTERVAL = 0.1  # seconds between updates of the bar
-_QUEUED = (
-    1.2  # above this ratio of time in flight to time of the request, a row waited for a worker
-)
+# Above this ratio of the time in flight to the time of the request, a row waited for a worker.
+_QUEUED = 1.2
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} rows{postfix}"
 
 
@@ -53,9 +52,8 @@ class SweepProgress:
         self._slots = slots
         self._rpm = rpm
         self._sent = 0  # rows that were sent and have their outcome
-        self._took = self._flights = (
-            0.0  # seconds that their requests took, and since they were submitted
-        )
+        self._took = 0.0  # seconds that their requests took
+        self._flights = 0.0  # seconds since they were submitted
         self._began = self._shown_at = self._line_at = time.monotonic()
         where = front_end()
         file = sys.stdout if where == "widget" else sys.stderr

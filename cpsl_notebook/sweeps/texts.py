@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Self, overload
+from collections.abc import Iterator, Sequence
+from typing import Any, overload
 
 import pyarrow as pa
 
@@ -35,14 +35,6 @@ class Texts(Sequence[str | None]):
         self._open: dict[int, list[Any]] = {}
         self._unset: dict[int, int] = {}  # strings of each open block that are not set
         self._full: dict[int, pa.Array] = {}
-
-    @classmethod
-    def of(cls, size: int, texts: Iterable[str]) -> Self:
-        """Return a sequence of these *size* strings."""
-        made = cls(size)
-        for position, text in enumerate(texts):
-            made[position] = text
-        return made
 
     def __len__(self) -> int:
         return self._size

@@ -122,6 +122,14 @@ def test_damaged_config_is_reported(tmp_path, text):
         local.start(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["config.ini", "login-secret"])
+def test_file_that_is_not_text_is_reported(tmp_path, name):
+    local.start(tmp_path).stop()
+    (tmp_path / name).write_bytes(b"\xff")
+    with pytest.raises(UserError, match=r"for a workspace: a file in it is not text\. Use another"):
+        local.start(tmp_path)
+
+
 def test_empty_login_secret_is_replaced(tmp_path):
     local.start(tmp_path).stop()
     (tmp_path / "login-secret").write_text("")

@@ -95,6 +95,36 @@ def test_fork_keeps_the_standard_error_of_both_processes(workspace, capfd):
     assert capfd.readouterr().err == "before child parent"
 
 
+NO_DESCRIPTORS = """
+import resource, threading
+
+def fork():
+    if (child := os.fork()) == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (200, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+opened = []
+try:
+    while True:
+        opened.append(os.open(os.devnull, os.O_RDONLY))
+except OSError:
+    os.close(opened.pop())  # one descriptor is free
+fork()
+other = threading.Thread(target=fork, daemon=True)
+other.start()
+other.join(20)
+for descriptor in opened:
+    os.close(descriptor)
+print("blocked" if other.is_alive() else "forked", flush=True)
+os._exit(0)
+"""
+
+
+def test_fork_without_free_descriptors_does_not_block_later_forks(tmp_path):
+    assert run(NO_DESCRIPTORS, tmp_path).stdout == "forked\n"
+
+
 def test_only_sockets_of_the_given_ports_are_closed():
     servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
     ports = [server.getsockname()[1] for server in servers]

@@ -4,6 +4,7 @@ import email
 import re
 import subprocess
 import sys
+import tarfile
 import zipfile
 
 import pytest
@@ -35,6 +36,14 @@ def test_wheel_has_license_typing_marker_and_readme_without_relative_links(dist,
     assert readme.startswith("# ") and "```" in readme
     assert "<img" not in readme and "<picture" not in readme
     assert [link for link in re.findall(r"\]\(([^)]*)\)", readme) if "//" not in link] == []
+
+
+def test_source_package_contains_neither_documentation_nor_tests(dist):
+    (path,) = dist.glob("cpsl_notebook-*.tar.gz")
+    with tarfile.open(path) as archive:
+        top = {name.split("/")[1] for name in archive.getnames()}
+    assert {"cpsl_notebook", "hatch_build.py", "README.md", "LICENSE"} <= top
+    assert not top & {"cpsl", "docs", "notebooks", "tests"}
 
 
 def test_packages_that_pyodide_does_not_have_are_not_required_there(dist):
