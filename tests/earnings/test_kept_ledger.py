@@ -4,8 +4,10 @@ import copy
 import gc
 import pickle
 import weakref
+from decimal import Decimal
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from service_payments import THREE, frame
 
@@ -133,6 +135,45 @@ def test_changed_frame_gets_a_new_ledger(change, dtype, built):
     pd.testing.assert_frame_equal(after, changed.capsule.ledger())
     assert len(built) == 3
     assert change is sort or not after.equals(before) or after.attrs != before.attrs
+
+
+def decimals(places):
+    return pd.Series([Decimal(1500).scaleb(-places)] * 3, dtype=object)
+
+
+def dictionary(*kinds):
+    chunks = pa.chunked_array([pa.array(kinds).dictionary_encode()])
+    return pd.Series(pd.arrays.ArrowExtensionArray(chunks))
+
+
+@pytest.mark.parametrize(
+    ("column", "before", "after"),
+    [
+        ("total", decimals(1), decimals(2)),
+        ("refunds", [[{"amount_cents": 500}], [], []], [[{"fee_cents": 500}], [], []]),
+        ("kind", dictionary(*["monthly"] * 3), dictionary(*["one_time"] * 3)),
+    ],
+)
+def test_values_with_the_same_bytes_get_a_new_ledger(column, before, after):
+    payments = made().drop(columns=["gross_cents", "fee_cents"] if column == "total" else [])
+    payments["fee"] = 0
+    payments.attrs["amounts"] = "currency"
+    payments[column] = before
+    first = payments.capsule.ledger()
+    payments[column] = after
+    second = payments.capsule.ledger()
+    assert not second.equals(first)
+    pd.testing.assert_frame_equal(second, payments.copy().capsule.ledger())
+
+
+def test_columns_of_any_type_are_compared():
+    payments = made()
+    payments["clicks"] = pd.arrays.SparseArray([1, 0, 0])
+    payments["path"] = [1 + 2j, "a", b"b"]
+    first = kept.contents(payments)
+    assert kept.contents(payments.copy()) == first
+    payments["clicks"] = pd.arrays.SparseArray([2, 0, 0])
+    assert kept.contents(payments) != first
 
 
 def test_completeness_is_checked_again_after_a_change():

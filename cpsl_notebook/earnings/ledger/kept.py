@@ -17,13 +17,13 @@ import pyarrow as pa
 __all__ = ["MOST", "Kept", "contents"]
 
 MOST = 8
-"""Number of ledgers that are kept, those used last."""
+"""Number of ledgers that are kept, those built last."""
 
 _T = TypeVar("_T")
 
 
 class Kept(Generic[_T]):
-    """One value for each of the DataFrames used last, valid while a key stays the same.
+    """A value for each of the last DataFrames, valid while a key stays the same.
 
     A value is dropped together with its DataFrame, so it must not refer to it.
 
@@ -56,8 +56,8 @@ class Kept(Generic[_T]):
 
         values.pop(number, None)
         values[number] = weakref.ref(frame, drop), key, value
-        while len(values) > MOST:
-            values.pop(next(iter(values)), None)
+        for oldest in list(values)[:-MOST]:
+            values.pop(oldest, None)
 
 
 def contents(frame: pd.DataFrame) -> Hashable:
@@ -86,22 +86,20 @@ def contents(frame: pd.DataFrame) -> Hashable:
 
 
 def _checksum(column: pd.Series[Any]) -> Hashable:
-    """Return a checksum of the values of a column in their order."""
+    """Return the type and a checksum of the values of a column in their order."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return _checksum(column.cat.codes), _checksum(pd.Series(column.cat.categories))
     try:
         array: Any = pa.array(column, from_pandas=True)
-    except (
-        pa.ArrowException,
-        ValueError,
-        TypeError,
-        OverflowError,
-    ):  # such as values of several types
-        array = pa.array(column.map(repr))
+    except (pa.ArrowException, ValueError, TypeError, OverflowError):
+        array = pa.array([repr(value) for value in column])  # such as values of several types
+    if pa.types.is_dictionary(array.type):  # its buffers do not have the values
+        array = array.cast(array.type.value_type)
     checksum = 0
     for chunk in array.chunks if isinstance(array, pa.ChunkedArray) else [array]:
         # A slice shares the buffers of the whole array.
         checksum = zlib.crc32(repr((chunk.offset, len(chunk))).encode(), checksum)
         for buffer in chunk.buffers():
             checksum = zlib.crc32(b"" if buffer is None else buffer, checksum)
-    return checksum
+    # The same buffers can be 1.5 and 15, or objects with other keys.
+    return str(array.type), checksum
