@@ -100,13 +100,13 @@ def unit(
     gross : pandas.Series
         Amounts as the service sent them.
     apps : pandas.Series
-        App of each amount.
+        App of each amount, on the same index.
     prices : mapping of str to int
         ``price_in_cents`` by app.
     name : hashable
         Name of the amount column, for the error message.
     currency : pandas.Series, optional
-        Currency of each amount; by default, one with two decimals.
+        Currency of each amount, on the same index; by default, one with two decimals.
 
     Returns
     -------

@@ -109,8 +109,7 @@ def build(
     as_of : str, datetime.date, pandas.Period or pandas.Timestamp, optional
         Moment up to which payments are included. A day, a month or a year means its end in *tz*, or
         the time of reading if that is earlier, with a warning if it is more than a day earlier. The
-        default is the time of reading, or the last
-        payment if the frame does not have it.
+        default is the time of reading, or the last payment if the frame does not have it.
     tz : str, default "UTC"
         Name of the time zone for *as_of*.
     strict : bool, default False
@@ -144,7 +143,6 @@ def build(
     until = whole.latest
     if as_of is not None:
         until = _as_of(as_of, tz, _read_at(frame), whole.latest, "read_at" in frame.attrs)
-    if as_of is not None:
         is_known = (~(rows["paid_at"] >= until)).to_numpy()
         rows, positions = rows[is_known].reset_index(drop=True), positions[is_known]
     if by is not None:
@@ -326,9 +324,10 @@ def _units(frame: pd.DataFrame, found: Roles, amounts: Unit | None) -> dict[str,
     if unnamed:
         prices = json.loads(frame.attrs.get("prices", "{}")) if "gross" in unnamed else {}
         name = next(iter(unnamed.values()))
-        decided = amounts or unit(
-            frame[name], frame[found.columns["app"]], prices, name, _currency(frame, found)
+        given, apps = (
+            frame[column].reset_index(drop=True) for column in (name, found.columns["app"])
         )
+        decided = amounts or unit(given, apps, prices, name, _currency(frame, found))
         units |= dict.fromkeys(unnamed, decided)
     return units
 
