@@ -37,6 +37,7 @@ from pandas.api import types
 from cpsl_notebook.earnings.dates import Moment, first_day, in_utc, moment
 from cpsl_notebook.earnings.ledger.amounts import Unit, cents, check_unit, unit
 from cpsl_notebook.earnings.ledger.arguments import check_mapping
+from cpsl_notebook.earnings.ledger.cache import FrameCache, contents
 from cpsl_notebook.earnings.ledger.column_values import (
     KINDS,
     PAYOUT_STATES,
@@ -46,7 +47,6 @@ from cpsl_notebook.earnings.ledger.column_values import (
     text,
     times,
 )
-from cpsl_notebook.earnings.ledger.kept import Kept, contents
 from cpsl_notebook.earnings.ledger.ledger import COLUMNS, DETAILS, TERMS, Ledger, Unread
 from cpsl_notebook.earnings.ledger.notes import Note, notes_by_app
 from cpsl_notebook.earnings.ledger.overflow import check_amounts
@@ -207,17 +207,17 @@ class _Whole:
         return self._may_repeat
 
 
-_kept = Kept[_Whole]()
+_cache = FrameCache[_Whole]()
 
 
 def _whole_history(frame: pd.DataFrame, found: Roles, amounts: Unit | None) -> _Whole:
     """Return the ledger of all payments: the one that was built before if the frame is unchanged."""
     key = str(found), amounts, str(frame.attrs), contents(frame)
-    whole = _kept.get(frame, key)
+    whole = _cache.get(frame, key)
     if whole is None:
         whole, is_lasting = _build_whole(frame, found, amounts)
         if is_lasting:
-            _kept.put(frame, key, whole)
+            _cache.put(frame, key, whole)
     return whole
 
 

@@ -12,7 +12,7 @@ import pytest
 from service_payments import THREE, frame
 
 from cpsl_notebook import UserError
-from cpsl_notebook.earnings.ledger import builder, kept
+from cpsl_notebook.earnings.ledger import builder, cache
 from cpsl_notebook.frames import payments_frame
 
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword")
@@ -170,10 +170,10 @@ def test_columns_of_any_type_are_compared():
     payments = made()
     payments["clicks"] = pd.arrays.SparseArray([1, 0, 0])
     payments["path"] = [1 + 2j, "a", b"b"]
-    first = kept.contents(payments)
-    assert kept.contents(payments.copy()) == first
+    first = cache.contents(payments)
+    assert cache.contents(payments.copy()) == first
     payments["clicks"] = pd.arrays.SparseArray([2, 0, 0])
-    assert kept.contents(payments) != first
+    assert cache.contents(payments) != first
 
 
 def test_completeness_is_checked_again_after_a_change():
@@ -204,21 +204,21 @@ def test_changing_a_returned_ledger_changes_no_other_result():
 
 def test_ledger_goes_with_its_frame():
     gc.collect()
-    before = len(builder._kept)
+    before = len(builder._cache)
     payments = made()
     payments.capsule.mrr()
-    assert len(builder._kept) == min(before + 1, kept.MOST)
+    assert len(builder._cache) == min(before + 1, cache.SIZE)
     reference = weakref.ref(payments)
     del payments
     gc.collect()
-    assert reference() is None and len(builder._kept) <= before
+    assert reference() is None and len(builder._cache) <= before
 
 
-def test_few_ledgers_are_kept():
-    frames = [made() for _ in range(kept.MOST + 3)]
+def test_cache_holds_few_ledgers():
+    frames = [made() for _ in range(cache.SIZE + 3)]
     for payments in frames:
         payments.capsule.revenue()
-    assert len(builder._kept) == kept.MOST
+    assert len(builder._cache) == cache.SIZE
 
 
 def test_frames_with_a_ledger_can_be_copied_and_saved(tmp_path):

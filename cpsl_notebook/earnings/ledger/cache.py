@@ -1,7 +1,7 @@
-"""Ledgers that were built, kept while their DataFrames exist.
+"""A cache with one value, such as a ledger, for each DataFrame.
 
-All analyses of a DataFrame share one ledger. It is built again if the DataFrame has changed since. A
-checksum of every column shows that, in a small fraction of the time of building.
+All analyses of a DataFrame share one ledger, which is built again after the DataFrame has changed.
+Checksums of the columns detect a change in a small fraction of the time that building takes.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from typing import Any, Generic, TypeVar
 import pandas as pd
 import pyarrow as pa
 
-__all__ = ["MOST", "Kept", "contents"]
+__all__ = ["SIZE", "FrameCache", "contents"]
 
-MOST = 8
-"""Number of ledgers that are kept, those built last."""
+SIZE = 8
+"""Number of values that a cache holds, those stored last."""
 
 _T = TypeVar("_T")
 
 
-class Kept(Generic[_T]):
-    """A value for each of the last DataFrames, valid while a key stays the same.
+class FrameCache(Generic[_T]):
+    """A cache with one value for each DataFrame, valid while a key stays the same.
 
     A value is dropped together with its DataFrame, so it must not refer to it.
 
     Examples
     --------
-    >>> kept, frame = Kept[str](), pd.DataFrame()
-    >>> kept.put(frame, "key", "value")
-    >>> kept.get(frame, "key"), kept.get(frame, "another key"), kept.get(pd.DataFrame(), "key")
+    >>> cache, frame = FrameCache[str](), pd.DataFrame()
+    >>> cache.put(frame, "key", "value")
+    >>> cache.get(frame, "key"), cache.get(frame, "another key"), cache.get(pd.DataFrame(), "key")
     ('value', None, None)
     """
 
@@ -47,7 +47,7 @@ class Kept(Generic[_T]):
         return value if reference and reference() is frame and known == key else None
 
     def put(self, frame: pd.DataFrame, key: Hashable, value: _T) -> None:
-        """Keep a value for a DataFrame, instead of the one it had."""
+        """Store a value for a DataFrame, in place of its earlier one."""
         number, values = id(frame), self._values
 
         def drop(reference: weakref.ref[pd.DataFrame]) -> None:
@@ -56,7 +56,7 @@ class Kept(Generic[_T]):
 
         values.pop(number, None)
         values[number] = weakref.ref(frame, drop), key, value
-        for oldest in list(values)[:-MOST]:
+        for oldest in list(values)[:-SIZE]:
             values.pop(oldest, None)
 
 
