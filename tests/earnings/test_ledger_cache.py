@@ -193,6 +193,24 @@ def test_segments_follow_their_column():
     assert payments.capsule.revenue(by="seats").query("payments > 0")["seats"].tolist() == [1, 2, 9]
 
 
+def test_segments_as_of_an_earlier_moment_follow_their_column():
+    payments = made()[::-1]
+    payments["seats"] = [3, 2, 1]
+    payments.capsule.revenue()
+    earlier = payments.capsule.revenue(by="seats", as_of="2026-02").query("payments > 0")
+    assert earlier["seats"].tolist() == [1, 2]
+
+
+def test_options_of_a_ledger_get_their_own_ledger():
+    payments = made()
+    assert payments.capsule.ledger()["gross_cents"].tolist() == [1500] * 3
+    fees = payments.capsule.ledger(roles={"gross": "fee_cents"})
+    assert fees["gross_cents"].tolist() == [150] * 3
+    payments = payments.rename(columns={"gross_cents": "total"})
+    assert payments.capsule.ledger(amounts="cents")["gross_cents"].tolist() == [1500] * 3
+    assert payments.capsule.ledger(amounts="currency")["gross_cents"].tolist() == [150_000] * 3
+
+
 def test_changing_a_returned_ledger_changes_no_other_result():
     payments = made()
     first = payments.capsule.ledger()
@@ -239,3 +257,11 @@ def test_ledger_that_depends_on_the_clock_is_not_kept(built):
     assert payments.capsule.ledger().attrs["left_out"] != ""
     payments.capsule.ledger()
     assert len(built) == 2
+
+
+def test_ledger_without_any_time_is_not_kept(built):
+    payments = made()
+    del payments.attrs["read_at"]
+    payments["paid_at"] = pd.Series(pd.NaT, payments.index, dtype="datetime64[us, UTC]")
+    first, second = (payments.capsule.ledger().attrs["read_at"] for _ in range(2))
+    assert first != second and len(built) == 2
