@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cpsl_notebook.earnings.calendar import Calendar
-from cpsl_notebook.earnings.dates import Moment
+from cpsl_notebook.earnings.dates import Moment, first_day
 from cpsl_notebook.earnings.ledger.builder import build
 from cpsl_notebook.earnings.ledger.ledger import HOW_TO_DECLARE, Ledger
 from cpsl_notebook.earnings.ledger.overflow import check_sums
@@ -232,7 +232,8 @@ def top_payers(
     """
     ledger = build(self._frame, as_of=as_of, tz=tz)
     table = compute_top_payers(ledger, n, tz=tz, since=since)
-    origin = answer("top_payers", since=None if since is None else str(since), tz=tz)
+    first = None if since is None else f"{first_day(since, tz):%Y-%m-%d}"
+    origin = answer("top_payers", since=first, tz=tz)
     return result_table(table, ledger, money=money, answer=origin)
 
 
