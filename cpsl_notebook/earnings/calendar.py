@@ -80,7 +80,7 @@ class Calendar:
         Raises
         ------
         cpsl_notebook.UserError
-            If it begins after the moment, so that a result from it on would have no rows.
+            If it begins after `as_of`, so that the result would have no rows.
         """
         day = first_day(since, self.tz)
         if day > self.last_day:

@@ -21,7 +21,7 @@ _SUFFIX = "_cents"
 def result_table(
     table: pd.DataFrame, ledger: Ledger, *, money: bool = False, **attrs: str
 ) -> pd.DataFrame:
-    r"""Return a computed table as the user gets it.
+    r"""Convert a computed table to the form that users get.
 
     Parameters
     ----------

@@ -119,6 +119,7 @@ ANSWERS = [
     ("payers", {"freq": "D", "basis": "net"}),
     ("payers", {"unit": "payer", "by": "country"}),
     ("top_payers", {"since": "2024-03"}),
+    ("top_payers", {"since": pd.Period("2024Q2")}),
     ("payouts", {}),
     ("payouts", {"by": "payout_id"}),
 ]

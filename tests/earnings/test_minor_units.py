@@ -1,5 +1,6 @@
 """Currencies without cents, and with more decimals, computed by hand."""
 
+import json
 from decimal import Decimal
 
 import pytest
@@ -9,7 +10,7 @@ from service_payments import frame, payment
 from cpsl_notebook.earnings.metrics.revenue import compute_revenue
 from cpsl_notebook.earnings.plots.axes import amount
 from cpsl_notebook.earnings.result_table import result_table
-from cpsl_notebook.frames import earnings_frame
+from cpsl_notebook.frames import earnings_frame, payments_frame
 
 ANSWERS = ["revenue", "payers", "top_payers", "mrr", "churn", "cohorts", "payouts"]
 
@@ -56,6 +57,17 @@ def test_amounts_in_currency_are_read_with_its_decimals(unit):
     assert known["gross_cents"].tolist() == ([1500, 1500] if unit == "cents" else [1500, 150_000])
     # Yen have no smaller unit, so that the unit of their amounts does not have to be known.
     assert frame(rows[0]).capsule.ledger()["gross_cents"].tolist() == [1500]
+
+
+@pytest.mark.parametrize("index", [[3, 2, 1, 0], [0, 0, 1, 1], [10, 11, 12, 13]])
+def test_prices_decide_the_unit_whatever_the_index(index):
+    rows = [
+        ("shop", [{"paid_at": "2026-01-05", "currency": "USD", "amount": 15.0}] * 2),
+        ("kiosk", [{"paid_at": "2026-01-05", "currency": "KWD", "amount": 1.5}] * 2),
+    ]
+    payments = payments_frame(rows).set_axis(index)
+    payments.attrs["prices"] = json.dumps({"shop": 1500, "kiosk": 1500})
+    assert payments.capsule.ledger()["gross_cents"].tolist() == [1500] * 4
 
 
 def test_plots_show_yen_without_decimals():

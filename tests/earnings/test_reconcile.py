@@ -293,6 +293,15 @@ def test_very_many_apps_are_compared_with_their_summaries():
     ]
 
 
+@pytest.mark.parametrize("value", [1350.5, "n/a"])
+def test_payout_states_of_a_summary_without_amounts_are_not_checked(value):
+    rows = [payment(1, "2026-01-05", payout_state="Paid out")]
+    summary = pd.DataFrame({"app": ["shop"], "net_cents": [1350]})
+    summary["net_cents_by_payout_state.Paid out"] = [value]
+    table = frame(*rows).capsule.reconcile(summary)
+    assert table.loc[table["check"] == "payout states", "severity"].tolist() == ["not checked"]
+
+
 def test_no_payments_are_reconciled_without_a_warning(recwarn):
     table, _ = findings([])
     assert table.attrs["balanced"] == "no" and not recwarn.list

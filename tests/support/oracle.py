@@ -23,8 +23,8 @@ FROM ledger
 """
 MONTHS = """
 CREATE TABLE months AS
-SELECT month::DATE AS month, least(last_day(month::DATE), today) AS day, today > last_day(month::DATE)
-    OR (today = last_day(month::DATE)) AS ended
+SELECT month::DATE AS month, least(last_day(month::DATE), today) AS day,
+    today >= last_day(month::DATE) AS ended
 FROM moment, generate_series((SELECT min(month) FROM entries)::TIMESTAMP,
     today::TIMESTAMP, INTERVAL 1 MONTH) AS every(month)
 """

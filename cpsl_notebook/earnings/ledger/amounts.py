@@ -15,7 +15,7 @@ from pandas.api import types
 from cpsl_notebook.earnings.minor_units import exponent
 from cpsl_notebook.errors import UserError
 
-__all__ = ["Unit", "cents", "check_unit", "unit"]
+__all__ = ["Unit", "cents", "check_unit", "unit", "unknown_unit"]
 
 Unit = Literal["cents", "currency"]
 
@@ -77,7 +77,7 @@ def _scaled(column: pd.Series[Any], factor: int) -> pd.Series[Any]:
 
 
 def check_unit(unit: Any) -> Unit:
-    """Return a unit as it is; raise an error if there is no such unit."""
+    """Return the unit if it is valid; otherwise, raise an error."""
     if unit not in _UNITS:
         raise UserError(f'amounts must be "cents" or "currency", not {unit!r}.')
     return unit  # type: ignore[no-any-return]
@@ -100,13 +100,13 @@ def unit(
     gross : pandas.Series
         Amounts as the service sent them.
     apps : pandas.Series
-        App of each amount.
+        App of each amount, on the same index.
     prices : mapping of str to int
         ``price_in_cents`` by app.
     name : hashable
         Name of the amount column, for the error message.
     currency : pandas.Series, optional
-        Currency of each amount; by default, one with two decimals.
+        Currency of each amount, on the same index; by default, one with two decimals.
 
     Returns
     -------
@@ -136,11 +136,16 @@ def unit(
         evidence |= set(fitting)
         undecided |= len(fitting) != 1
     if undecided or len(evidence) != 1:
-        raise UserError(
-            f"Cannot tell whether the amounts in `{name}` are cents or currency. Set it with "
-            'payments = payments.capsule.declare(amounts="cents") or amounts="currency".'
-        )
+        raise unknown_unit(name)
     return evidence.pop()
+
+
+def unknown_unit(name: Hashable) -> UserError:
+    """Return the error for a column whose amounts are in an unknown unit."""
+    return UserError(
+        f"Cannot tell whether the amounts in `{name}` are cents or currency. Set it with "
+        'payments = payments.capsule.declare(amounts="cents") or amounts="currency".'
+    )
 
 
 def _mostly(matches: pd.Series[Any]) -> bool:

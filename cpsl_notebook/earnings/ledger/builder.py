@@ -37,6 +37,7 @@ from pandas.api import types
 from cpsl_notebook.earnings.dates import Moment, first_day, in_utc, moment
 from cpsl_notebook.earnings.ledger.amounts import Unit, cents, check_unit, unit
 from cpsl_notebook.earnings.ledger.arguments import check_mapping
+from cpsl_notebook.earnings.ledger.cache import FrameCache, contents
 from cpsl_notebook.earnings.ledger.column_values import (
     KINDS,
     PAYOUT_STATES,
@@ -46,7 +47,6 @@ from cpsl_notebook.earnings.ledger.column_values import (
     text,
     times,
 )
-from cpsl_notebook.earnings.ledger.kept import Kept, contents
 from cpsl_notebook.earnings.ledger.ledger import COLUMNS, DETAILS, TERMS, Ledger, Unread
 from cpsl_notebook.earnings.ledger.notes import Note, notes_by_app
 from cpsl_notebook.earnings.ledger.overflow import check_amounts
@@ -109,8 +109,7 @@ def build(
     as_of : str, datetime.date, pandas.Period or pandas.Timestamp, optional
         Moment up to which payments are included. A day, a month or a year means its end in *tz*, or
         the time of reading if that is earlier, with a warning if it is more than a day earlier. The
-        default is the time of reading, or the last
-        payment if the frame does not have it.
+        default is the time of reading, or the last payment if the frame does not have it.
     tz : str, default "UTC"
         Name of the time zone for *as_of*.
     strict : bool, default False
@@ -144,7 +143,6 @@ def build(
     until = whole.latest
     if as_of is not None:
         until = _as_of(as_of, tz, _read_at(frame), whole.latest, "read_at" in frame.attrs)
-    if as_of is not None:
         is_known = (~(rows["paid_at"] >= until)).to_numpy()
         rows, positions = rows[is_known].reset_index(drop=True), positions[is_known]
     if by is not None:
@@ -209,17 +207,17 @@ class _Whole:
         return self._may_repeat
 
 
-_kept = Kept[_Whole]()
+_cache = FrameCache[_Whole]()
 
 
 def _whole_history(frame: pd.DataFrame, found: Roles, amounts: Unit | None) -> _Whole:
     """Return the ledger of all payments: the one that was built before if the frame is unchanged."""
     key = str(found), amounts, str(frame.attrs), contents(frame)
-    whole = _kept.get(frame, key)
+    whole = _cache.get(frame, key)
     if whole is None:
         whole, is_lasting = _build_whole(frame, found, amounts)
         if is_lasting:
-            _kept.put(frame, key, whole)
+            _cache.put(frame, key, whole)
     return whole
 
 
@@ -326,9 +324,10 @@ def _units(frame: pd.DataFrame, found: Roles, amounts: Unit | None) -> dict[str,
     if unnamed:
         prices = json.loads(frame.attrs.get("prices", "{}")) if "gross" in unnamed else {}
         name = next(iter(unnamed.values()))
-        decided = amounts or unit(
-            frame[name], frame[found.columns["app"]], prices, name, _currency(frame, found)
+        given, apps = (
+            frame[column].reset_index(drop=True) for column in (name, found.columns["app"])
         )
+        decided = amounts or unit(given, apps, prices, name, _currency(frame, found))
         units |= dict.fromkeys(unnamed, decided)
     return units
 

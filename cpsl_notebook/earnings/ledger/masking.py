@@ -23,7 +23,7 @@ def masked(
     secret : str, optional
         The key; by default, the one that this machine keeps.
     prefix : str, default "payer"
-        What the pseudonyms begin with.
+        Prefix of the pseudonyms.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Sums beyond 64 bits, which pandas would wrap around to wrong amounts without a word."""
+"""Sums beyond 64 bits, which pandas would silently wrap around to wrong amounts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the columns of payments say about refunds and disputes, besides amounts and marks.
+"""Refunds and disputes in columns of payments other than amounts and marks.
 
 Some services send a list such as ``refunds`` with each payment, as Stripe does, or details such as the
 reason of a refund.
@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from cpsl_notebook.earnings.ledger.amounts import Unit, cents
+from cpsl_notebook.earnings.ledger.amounts import Unit, cents, unknown_unit
 from cpsl_notebook.earnings.ledger.column_values import are_paid, key, text, times
 from cpsl_notebook.earnings.ledger.roles import infer, is_list, listed, name_implies_cents
 from cpsl_notebook.errors import UserError
@@ -75,10 +75,7 @@ def listed_refunds(
         if name_implies_cents(amount):
             unit = "cents"
         elif unit is None:
-            raise UserError(
-                f"Cannot tell whether the amounts in `{name}` are cents or currency. Set it with "
-                'payments = payments.capsule.declare(amounts="cents") or amounts="currency".'
-            )
+            raise unknown_unit(name)
 
     def of(role: str) -> pd.Series[Any]:
         values: pd.Series[Any] = frame.get(
@@ -116,7 +113,7 @@ def dispute_marks(column: pd.Series[Any]) -> pd.Series[Any]:
 def refund_hints(
     frame: pd.DataFrame, roles: Mapping[str, Hashable], given: frozenset[str]
 ) -> pd.DataFrame:
-    """Return the columns that may say that a payment was refunded or disputed, but have no such role.
+    """Return the columns that may indicate a refund or a dispute, but have no such role.
 
     Parameters
     ----------
@@ -144,7 +141,7 @@ def refund_hints(
 
 
 def check_hints(rows: pd.DataFrame, found: pd.Index[Any], hints: pd.DataFrame) -> None:
-    """Raise an error if hints say that a sale was refunded or disputed, and no refund is known."""
+    """Raise an error if hints indicate a refund or a dispute of a sale without a known refund."""
     if hints.columns.empty:
         return
     is_refund = (rows["gross_cents"] < 0).fillna(False).astype(bool)
@@ -152,7 +149,7 @@ def check_hints(rows: pd.DataFrame, found: pd.Index[Any], hints: pd.DataFrame) -
     named = rows["payment_id"].isin(separate["refund_of"].dropna())
     unnamed = rows["payer"].isin(separate.loc[separate["refund_of"].isna(), "payer"].dropna())
     unexplained = rows.index[~(named | unnamed | is_refund)].difference(found)
-    marked = [name for name in hints if _says_something(hints[name].loc[unexplained])]
+    marked = [name for name in hints if _has_values(hints[name].loc[unexplained])]
     if marked:
         raise UserError(
             f"Cannot tell what was refunded: {listed(marked)} {'has' if len(marked) == 1 else 'have'} "
@@ -162,7 +159,7 @@ def check_hints(rows: pd.DataFrame, found: pd.Index[Any], hints: pd.DataFrame) -
         )
 
 
-def _says_something(column: pd.Series[Any]) -> bool:
+def _has_values(column: pd.Series[Any]) -> bool:
     """Return whether a column has any value other than a missing one, zero, false or none."""
     values = column.dropna()
     if values.dtype == object:

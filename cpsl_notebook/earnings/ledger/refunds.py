@@ -55,7 +55,7 @@ def add_refund_rows(
         Refunds in lists, as `cpsl_notebook.earnings.ledger.refund_columns.listed_refunds` returns
         them.
     hints : pandas.DataFrame, optional
-        Other columns that may tell of refunds, as
+        Other columns that may indicate refunds, as
         `cpsl_notebook.earnings.ledger.refund_columns.refund_hints` returns them.
 
     Returns

@@ -156,8 +156,8 @@ class Roles:
     given : frozenset of str
         Roles that were set by the user.
     unfit : dict of str to hashable
-        Column by role, for roles that only a column of the type fits that a CSV file leaves: text
-        instead of times or lists, and floats instead of ids.
+        Column by role, for roles whose only column has lost its type in a CSV file: it holds text
+        instead of times or lists, or floats instead of ids.
     """
 
     columns: dict[str, Hashable]
@@ -191,7 +191,7 @@ class Roles:
             )
 
     def _why_unfit(self) -> str:
-        """Return which columns have the type that a CSV file leaves, and how to read them."""
+        """Return which columns have lost their type in a CSV file, and how to read them."""
         times, ids, lists = (
             [name for role, name in self.unfit.items() if role in roles]
             for roles in (_TIME_ROLES, _ID_ROLES, ("refunds",))
@@ -347,7 +347,7 @@ def _named(frame: pd.DataFrame, role: str, taken: set[Hashable]) -> list[list[Ha
 
 
 def _changed_by_csv(column: pd.Series[Any], role: str) -> bool:
-    """Return whether a column has the type that a CSV file leaves instead of that of a role."""
+    """Return whether a column has lost the type of a role in a CSV file."""
     if role in _ID_ROLES:
         is_float = isinstance(column.dtype, np.dtype) and column.dtype.kind == "f"
         return is_float and bool(column.notna().any())

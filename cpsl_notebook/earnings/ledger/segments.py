@@ -35,7 +35,7 @@ def segments(frame: pd.DataFrame, by: Hashable) -> pd.Series[Any]:
     Raises
     ------
     cpsl_notebook.UserError
-        If there is no such column, or its values are lists or dicts.
+        If the column does not exist, or its values are lists or dicts.
 
     Examples
     --------
@@ -56,7 +56,7 @@ def segments(frame: pd.DataFrame, by: Hashable) -> pd.Series[Any]:
 
 
 def segment_columns(ledger: Ledger, *, per_payer: bool = False) -> list[str]:
-    """Return the columns that separate a result, besides its own: `SEGMENT` if the ledger has it.
+    """Return the further columns to group a result by: `SEGMENT` if the ledger has it.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def segment_columns(ledger: Ledger, *, per_payer: bool = False) -> list[str]:
     Returns
     -------
     list of str
-        `SEGMENT`, or nothing.
+        `SEGMENT`, or an empty list.
 
     Raises
     ------

@@ -48,7 +48,7 @@ def entries(ledger: Ledger) -> pd.DataFrame:
     """
     rows = ledger.rows
     check_unique(ledger)
-    # A refund of which only the fact is known has no amount, but it names the payment.
+    # A refund of an unknown amount has the id of its payment.
     named = rows["gross_cents"].isna() & rows["refund_of"].notna()
     negative = (rows["gross_cents"] < 0).fillna(False).astype(bool)
     rows = rows.assign(refund=negative | named | (rows["kind"] == "refund"))

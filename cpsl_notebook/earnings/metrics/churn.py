@@ -23,7 +23,7 @@ from cpsl_notebook.earnings.subscriptions.timeline import build_timeline
 if TYPE_CHECKING:
     from cpsl_notebook.earnings.accessor import Earnings
 
-__all__ = ["churn", "compute_churn", "ratio"]
+__all__ = ["churn", "compute_churn", "ratio", "with_ratios"]
 
 
 def churn(
@@ -54,7 +54,8 @@ def churn(
     since : str, date, datetime or Period, optional
         First month to show, such as ``"2026-10"``. It does not change the numbers.
     as_of : str, date, datetime or Period, optional
-        Moment up to which payments count. A day, a month or a year means its end. Defaults to the
+        Moment up to which payments count. A day, a month or a year means its end, or the time of
+        reading if that is earlier, with a warning if it is more than a day earlier. Defaults to the
         time at which the payments were read.
     money : bool, default False
         Whether to return exact decimals in currency, in columns without the ``_cents`` suffix.
@@ -103,8 +104,8 @@ def churn(
     ledger = build(self._frame, as_of=as_of, tz=tz, by=by)
     table = compute_churn(ledger, basis=basis, unit=unit, tz=tz, since=since)
     table = name_segments(table, by)
-    said = answer("churn", basis=basis, unit=unit, tz=tz, by=by)
-    return result_table(table, ledger, money=money, answer=said)
+    origin = answer("churn", basis=basis, unit=unit, tz=tz, by=by)
+    return result_table(table, ledger, money=money, answer=origin)
 
 
 def compute_churn(
@@ -123,15 +124,21 @@ def compute_churn(
     every = [f"{name}_cents" for name in ("opening", *MOVEMENTS)]
     table = sum_by_month(movements(timeline, groups, amount), groups, [*counts, *every])
     table = timeline.calendar.with_empty(table, groups, "month")
-    kept = table["opening_cents"] + table["churn_cents"] + table["contraction_cents"]
-    table["payer_churn"] = ratio(table["churned_payers"], table["opening_payers"])
-    table["gross_retention"] = ratio(kept, table["opening_cents"])
-    table["net_retention"] = ratio(kept + table["expansion_cents"], table["opening_cents"])
-    table = in_cents(table, timeline.scale)
+    table = in_cents(with_ratios(table), timeline.scale)
     cents = [f"{name}_cents" for name in ("opening", "contraction", "churn", "expansion")]
     order = [*counts, "payer_churn", *cents, "reactivation_cents"]
     order += ["gross_retention", "net_retention"]
     return timeline.calendar.finish(table[["month", *groups, *order]], "month", since)
+
+
+def with_ratios(table: pd.DataFrame) -> pd.DataFrame:
+    """Add the ratios of `churn` to its sums, which can be in any unit."""
+    kept = table["opening_cents"] + table["churn_cents"] + table["contraction_cents"]
+    return table.assign(
+        payer_churn=ratio(table["churned_payers"], table["opening_payers"]),
+        gross_retention=ratio(kept, table["opening_cents"]),
+        net_retention=ratio(kept + table["expansion_cents"], table["opening_cents"]),
+    )
 
 
 def ratio(part: pd.Series, whole: pd.Series) -> pd.Series:

@@ -49,7 +49,8 @@ def cohorts(
     since : str, date, datetime or Period, optional
         First cohort to show, such as ``"2026-10"``. It does not change the numbers.
     as_of : str, date, datetime or Period, optional
-        Moment up to which payments count. A day, a month or a year means its end. Defaults to the
+        Moment up to which payments count. A day, a month or a year means its end, or the time of
+        reading if that is earlier, with a warning if it is more than a day earlier. Defaults to the
         time at which the payments were read.
     money : bool, default False
         Whether to return exact decimals in currency, in columns without the ``_cents`` suffix.
@@ -92,8 +93,8 @@ def cohorts(
     """
     ledger = build(self._frame, as_of=as_of, tz=tz)
     table = compute_cohorts(ledger, basis=basis, unit=unit, tz=tz, since=since)
-    said = answer("cohorts", basis=basis, unit=unit, tz=tz)
-    return result_table(table, ledger, money=money, answer=said)
+    origin = answer("cohorts", basis=basis, unit=unit, tz=tz)
+    return result_table(table, ledger, money=money, answer=origin)
 
 
 def compute_cohorts(

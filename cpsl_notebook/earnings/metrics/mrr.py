@@ -61,7 +61,8 @@ def mrr(
     since : str, date, datetime or Period, optional
         First month to show, such as ``"2026-10"``. It does not change the numbers.
     as_of : str, date, datetime or Period, optional
-        Moment up to which payments count. A day, a month or a year means its end. Defaults to the
+        Moment up to which payments count. A day, a month or a year means its end, or the time of
+        reading if that is earlier, with a warning if it is more than a day earlier. Defaults to the
         time at which the payments were read.
     money : bool, default False
         Whether to return exact decimals in currency, in columns without the ``_cents`` suffix.
@@ -120,8 +121,8 @@ def mrr(
     ledger = build(self._frame, as_of=as_of, tz=tz, by=by)
     table = compute_mrr(ledger, basis=basis, unit=unit, tz=tz, since=since)
     table = name_segments(table, by)
-    said = answer("mrr", basis=basis, unit=unit, tz=tz, by=by)
-    return result_table(table, ledger, money=money, answer=said)
+    origin = answer("mrr", basis=basis, unit=unit, tz=tz, by=by)
+    return result_table(table, ledger, money=money, answer=origin)
 
 
 def compute_mrr(

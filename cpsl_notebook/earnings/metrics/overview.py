@@ -59,7 +59,8 @@ def metrics(
         First month to show, such as ``"2026-01"``. Defaults to the last 13 months. It does not
         change the numbers.
     as_of : str, date, datetime or Period, optional
-        Moment up to which payments count. A day, a month or a year means its end. Defaults to the
+        Moment up to which payments count. A day, a month or a year means its end, or the time of
+        reading if that is earlier, with a warning if it is more than a day earlier. Defaults to the
         time at which the payments were read.
     money : bool, default False
         Whether to return exact decimals in currency, in columns without the ``_cents`` suffix.
@@ -94,8 +95,8 @@ def metrics(
     Raises
     ------
     UserError
-        The payments are limited to a window, the payer, the kind or an amount is missing, a kind is
-        not supported, or *basis*, *tz*, *since* or *as_of* is invalid.
+        The payments are limited to a window or may lack rows, the payer, the kind or an amount is
+        missing, the months of a kind are unknown, or *basis*, *tz*, *since* or *as_of* is invalid.
 
     See Also
     --------

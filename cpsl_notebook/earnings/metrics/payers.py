@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cpsl_notebook.earnings.calendar import Calendar
-from cpsl_notebook.earnings.dates import Moment
+from cpsl_notebook.earnings.dates import Moment, first_day
 from cpsl_notebook.earnings.ledger.builder import build
 from cpsl_notebook.earnings.ledger.ledger import HOW_TO_DECLARE, Ledger
 from cpsl_notebook.earnings.ledger.overflow import check_sums
@@ -62,7 +62,8 @@ def payers(
     since : str, date, datetime or Period, optional
         First day or month to show, such as ``"2026-10"``.
     as_of : str, date, datetime or Period, optional
-        Moment up to which payments count. A day, a month or a year means its end. Defaults to the
+        Moment up to which payments count. A day, a month or a year means its end, or the time of
+        reading if that is earlier, with a warning if it is more than a day earlier. Defaults to the
         time at which the payments were read.
     money : bool, default False
         Whether to return exact decimals in currency, in columns without the ``_cents`` suffix.
@@ -110,8 +111,8 @@ def payers(
     ledger = build(self._frame, as_of=as_of, tz=tz, by=by)
     table = compute_payers(ledger, freq, unit=unit, basis=basis, tz=tz, since=since)
     table = name_segments(table, by)
-    said = answer("payers", freq=freq, basis=basis, unit=unit, tz=tz, by=by)
-    return result_table(table, ledger, money=money, answer=said)
+    origin = answer("payers", freq=freq, basis=basis, unit=unit, tz=tz, by=by)
+    return result_table(table, ledger, money=money, answer=origin)
 
 
 def compute_payers(
@@ -193,7 +194,8 @@ def top_payers(
     since : str, date, datetime or Period, optional
         First day that counts, or a month or year whose first day it is, such as ``"2026-10"``.
     as_of : str, date, datetime or Period, optional
-        Moment up to which payments count. A day, a month or a year means its end. Defaults to the
+        Moment up to which payments count. A day, a month or a year means its end, or the time of
+        reading if that is earlier, with a warning if it is more than a day earlier. Defaults to the
         time at which the payments were read.
     money : bool, default False
         Whether to return exact decimals in currency, in columns without the ``_cents`` suffix.
@@ -230,8 +232,9 @@ def top_payers(
     """
     ledger = build(self._frame, as_of=as_of, tz=tz)
     table = compute_top_payers(ledger, n, tz=tz, since=since)
-    said = answer("top_payers", since=None if since is None else str(since), tz=tz)
-    return result_table(table, ledger, money=money, answer=said)
+    first = None if since is None else f"{first_day(since, tz):%Y-%m-%d}"
+    origin = answer("top_payers", since=first, tz=tz)
+    return result_table(table, ledger, money=money, answer=origin)
 
 
 def compute_top_payers(

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from cpsl_notebook.earnings.dates import Moment, zone
+from cpsl_notebook.earnings.calendar import Calendar
+from cpsl_notebook.earnings.dates import Moment
 from cpsl_notebook.earnings.ledger.builder import build
 from cpsl_notebook.earnings.ledger.ledger import Ledger
 from cpsl_notebook.earnings.ledger.overflow import check_sums
@@ -49,7 +50,8 @@ def payouts(
     Parameters
     ----------
     as_of : str, date, datetime or Period, optional
-        Moment up to which payments count. A day, a month or a year means its end. Defaults to the
+        Moment up to which payments count. A day, a month or a year means its end, or the time of
+        reading if that is earlier, with a warning if it is more than a day earlier. Defaults to the
         time at which the payments were read.
     tz : str, default "UTC"
         Time zone whose calendar days count for ages, such as ``"Europe/Berlin"``.
@@ -177,10 +179,9 @@ def with_ages(rows: pd.DataFrame, as_of: pd.Timestamp, tz: str) -> pd.DataFrame:
 
 def _ages(times: pd.Series[Any], as_of: pd.Timestamp, tz: str) -> pd.Series[Any]:
     """Return the age of payments in calendar days, counted to the last day before *as_of*."""
-    there = zone(tz)
-    today = (as_of - pd.Timedelta(1, "us")).tz_convert(there).tz_localize(None).normalize()
-    days = times.dt.tz_convert(there).dt.tz_localize(None).dt.normalize()
-    ages: pd.Series[Any] = (today - days).dt.days.astype("Int64").clip(lower=0)
+    calendar = Calendar(as_of, tz)
+    days = calendar.local(times).dt.normalize()
+    ages: pd.Series[Any] = (calendar.last_day - days).dt.days.astype("Int64").clip(lower=0)
     return ages
 
 

@@ -48,7 +48,8 @@ def revenue(
     since : str, date, datetime or Period, optional
         First day or month to show, such as ``"2026-10"``.
     as_of : str, date, datetime or Period, optional
-        Moment up to which payments count. A day, a month or a year means its end. Defaults to the
+        Moment up to which payments count. A day, a month or a year means its end, or the time of
+        reading if that is earlier, with a warning if it is more than a day earlier. Defaults to the
         time at which the payments were read.
     money : bool, default False
         Whether to return exact decimals in currency, in columns without the ``_cents`` suffix.
@@ -95,8 +96,8 @@ def revenue(
     """
     ledger = build(self._frame, as_of=as_of, tz=tz, by=by)
     table = name_segments(compute_revenue(ledger, freq, tz=tz, since=since), by)
-    said = answer("revenue", freq=freq, tz=tz, by=by)
-    return result_table(table, ledger, money=money, answer=said)
+    origin = answer("revenue", freq=freq, tz=tz, by=by)
+    return result_table(table, ledger, money=money, answer=origin)
 
 
 def compute_revenue(

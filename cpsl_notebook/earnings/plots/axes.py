@@ -25,6 +25,7 @@ __all__ = [
     "amount",
     "finish",
     "groups",
+    "horizontal",
     "in_currency",
     "in_percent",
     "numbers",
@@ -81,7 +82,7 @@ def panels(
     Returns
     -------
     iterator of tuple
-        The axes of each panel, and its part; nothing if there are no parts.
+        The axes and the part of each panel. Empty if there are no parts.
 
     Raises
     ------
@@ -194,6 +195,15 @@ def in_currency(axis: Any, currency: str) -> None:
     axis.set_major_formatter(tick)
 
 
+def horizontal(axes: Axes, names: Sequence[str], currency: str, title: str) -> None:
+    """Label axes with horizontal bars of amounts, which are named from top to bottom."""
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    in_currency(axes.xaxis, currency)
+    titled(axes, title)
+
+
 def in_percent(axis: Any) -> None:
     """Label an axis of shares with percentages."""
     axis.set_major_formatter(
@@ -300,7 +310,7 @@ def finish(drawn: list[Axes], table: pd.DataFrame, *, fades: bool = False) -> Dr
         As the plots of pandas return them: the axes, or an array of several.
     """
     if not drawn:
-        drawn = [_say(_NOTHING)]
+        drawn = [_show_text(_NOTHING)]
     subtitle = f"as of {pd.Timestamp(table.attrs['as_of']):%Y-%m-%d %H:%M} UTC"
     if fades and (table["state"] != "final").any():
         subtitle += ", paler: not final"
@@ -332,8 +342,8 @@ def _grid(rows: int, columns: int, size: tuple[float, float]) -> npt.NDArray[np.
     return grid
 
 
-def _say(text: str) -> Axes:
-    """Return the axes of a new figure that shows only a text."""
+def _show_text(text: str) -> Axes:
+    """Return the axes of a new figure with only a text."""
     axes: Axes = _grid(1, 1, (7.5, 1.2))[0, 0]
     axes.text(0, 0.5, text, color=INK, va="center")
     axes.spines["bottom"].set_visible(False)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cpsl_notebook.earnings.dates import Moment
-from cpsl_notebook.earnings.metrics.churn import ratio
+from cpsl_notebook.earnings.metrics.churn import with_ratios
 from cpsl_notebook.earnings.plots.axes import COLORS, INK, finish, groups, panels, ratios, sums
 from cpsl_notebook.earnings.plots.periods import bars, label_periods, line
 
@@ -44,7 +44,8 @@ def churn(
     since : str, date, datetime or Period, optional
         First month to show, such as ``"2026-10"``. It does not change the numbers.
     as_of : str, date, datetime or Period, optional
-        Moment up to which payments count. A day, a month or a year means its end. Defaults to the
+        Moment up to which payments count. A day, a month or a year means its end, or the time of
+        reading if that is earlier, with a warning if it is more than a day earlier. Defaults to the
         time at which the payments were read.
     by : str, optional
         Column of the payments, such as ``"country"``, with a panel for each of its values. All
@@ -95,10 +96,4 @@ def churn(
 
 def _add_up(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the churn of several apps together, with each payer counted in each app."""
-    part = sums(rows, "month")
-    kept = part["opening_cents"] + part["churn_cents"] + part["contraction_cents"]
-    return part.assign(
-        payer_churn=ratio(part["churned_payers"], part["opening_payers"]),
-        gross_retention=ratio(kept, part["opening_cents"]),
-        net_retention=ratio(kept + part["expansion_cents"], part["opening_cents"]),
-    )
+    return with_ratios(sums(rows, "month"))

@@ -58,7 +58,8 @@ def cohorts(
     since : str, date, datetime or Period, optional
         First cohort to show, such as ``"2026-10"``. It does not change the numbers.
     as_of : str, date, datetime or Period, optional
-        Moment up to which payments count. A day, a month or a year means its end. Defaults to the
+        Moment up to which payments count. A day, a month or a year means its end, or the time of
+        reading if that is earlier, with a warning if it is more than a day earlier. Defaults to the
         time at which the payments were read.
     apps : int, default 8
         Number of panels, at most 12, for the largest apps. The others are added up in one panel for

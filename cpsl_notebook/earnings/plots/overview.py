@@ -44,8 +44,8 @@ def metrics(
 ) -> Drawn:
     """Plot the key figures by month, with six axes for each app and for all apps together.
 
-    If there is only one app, the axes for all apps are left out. ARR and MRR per payer are not drawn:
-    they are multiples of others.
+    If there is only one app, the axes for all apps are left out. ARR and MRR per payer are not drawn,
+    because they follow from MRR and payers.
 
     Parameters
     ----------
@@ -57,7 +57,8 @@ def metrics(
         First month to show, such as ``"2026-01"``. Defaults to the last 13 months. It does not
         change the numbers.
     as_of : str, date, datetime or Period, optional
-        Moment up to which payments count. A day, a month or a year means its end. Defaults to the
+        Moment up to which payments count. A day, a month or a year means its end, or the time of
+        reading if that is earlier, with a warning if it is more than a day earlier. Defaults to the
         time at which the payments were read.
     apps : int, default 8
         Number of apps, at most 12, the largest ones. The others are added up; of these, only MRR and

@@ -14,13 +14,12 @@ from cpsl_notebook.earnings.plots.axes import (
     INK,
     finish,
     groups,
-    in_currency,
+    horizontal,
     numbers,
     panels,
     ratios,
     short,
     sums,
-    titled,
 )
 from cpsl_notebook.earnings.plots.periods import bars, label_periods, line
 
@@ -61,7 +60,8 @@ def payers(
     since : str, date, datetime or Period, optional
         First day or month to show, such as ``"2026-10"``.
     as_of : str, date, datetime or Period, optional
-        Moment up to which payments count. A day, a month or a year means its end. Defaults to the
+        Moment up to which payments count. A day, a month or a year means its end, or the time of
+        reading if that is earlier, with a warning if it is more than a day earlier. Defaults to the
         time at which the payments were read.
     by : str, optional
         Column of the payments, such as ``"country"``, with a panel for each of its values. All
@@ -141,7 +141,8 @@ def top_payers(
     since : str, date, datetime or Period, optional
         First day that counts, or a month or year whose first day it is, such as ``"2026-10"``.
     as_of : str, date, datetime or Period, optional
-        Moment up to which payments count. A day, a month or a year means its end. Defaults to the
+        Moment up to which payments count. A day, a month or a year means its end, or the time of
+        reading if that is earlier, with a warning if it is more than a day earlier. Defaults to the
         time at which the payments were read.
 
     Returns
@@ -174,11 +175,8 @@ def top_payers(
         for place, (value, share) in enumerate(zip(values, part["share"], strict=True)):
             text = "" if pd.isna(share) else f" {share:.1%}"
             axes.text(max(value, 0), place, text, color=INK, va="center", fontsize=9)
-        axes.set_yticks(range(len(part)), [short(payer) for payer in part["payer"]])
-        axes.invert_yaxis()
         axes.margins(x=0.12)
-        axes.grid(visible=False, axis="y")
-        in_currency(axes.xaxis, currency)
-        titled(axes, f"Top payers by net · {title}")
+        names = [short(payer) for payer in part["payer"]]
+        horizontal(axes, names, currency, f"Top payers by net · {title}")
         drawn.append(axes)
     return finish(drawn, table)

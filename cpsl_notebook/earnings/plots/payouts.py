@@ -14,12 +14,11 @@ from cpsl_notebook.earnings.plots.axes import (
     amount,
     finish,
     groups,
-    in_currency,
+    horizontal,
     numbers,
     panels,
     short,
     sums,
-    titled,
 )
 
 if TYPE_CHECKING:
@@ -36,8 +35,6 @@ _AGES = {
     "days_31_90_cents": ("31–90 days", "orange"),
     "days_over_90_cents": ("over 90 days", "red"),
 }
-
-
 _MOST_PAYOUTS = 20  # bars
 
 
@@ -57,7 +54,8 @@ def payouts(
     Parameters
     ----------
     as_of : str, date, datetime or Period, optional
-        Moment up to which payments count. A day, a month or a year means its end. Defaults to the
+        Moment up to which payments count. A day, a month or a year means its end, or the time of
+        reading if that is earlier, with a warning if it is more than a day earlier. Defaults to the
         time at which the payments were read.
     tz : str, default "UTC"
         Time zone whose calendar days count for ages, such as ``"Europe/Berlin"``.
@@ -110,12 +108,9 @@ def _draw_states(table: pd.DataFrame, apps: int) -> list[Axes]:
             text = f" {amount(cents, currency)}\n oldest: {days} {'day' if days == 1 else 'days'}"
             axes.text(right[place], place, text, color=INK, va="center", fontsize=8.5)
         axes.set_xlim(min(left.min() * 1.05, 0), max(right.max(), 1) * 1.5)
-        axes.set_yticks(range(len(part)), list(part["payout_state"].astype(str)))
-        axes.invert_yaxis()
         axes.axvline(0, color=INK, lw=0.8)
-        axes.grid(visible=False, axis="y")
-        in_currency(axes.xaxis, currency)
-        titled(axes, f"Not paid out, net · {title}")
+        names = list(part["payout_state"].astype(str))
+        horizontal(axes, names, currency, f"Not paid out, net · {title}")
         drawn.append(axes)
     return drawn
 
@@ -141,11 +136,7 @@ def _draw_payouts(table: pd.DataFrame) -> list[Axes]:
             else f"{day.day} {day:%b %Y}, {short(name)}"
             for name, day in zip(part["payout_id"], part["payout_at"], strict=True)
         ]
-        axes.set_yticks(range(len(part)), names)
-        axes.invert_yaxis()
         axes.axvline(0, color=INK, lw=0.8)
-        axes.grid(visible=False, axis="y")
-        in_currency(axes.xaxis, currency)
-        titled(axes, f"Payouts, net · {title}")
+        horizontal(axes, names, currency, f"Payouts, net · {title}")
         drawn.append(axes)
     return drawn

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["bars", "label_periods", "line"]
 
-_FEWEST = 6  # periods that axes have room for, so that a single bar is not a wall
+_FEWEST = 6  # periods that axes have room for, so that a single bar is not too wide
 
 
 def bars(

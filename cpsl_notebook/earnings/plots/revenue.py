@@ -51,7 +51,8 @@ def revenue(
     since : str, date, datetime or Period, optional
         First day or month to show, such as ``"2026-10"``.
     as_of : str, date, datetime or Period, optional
-        Moment up to which payments count. A day, a month or a year means its end. Defaults to the
+        Moment up to which payments count. A day, a month or a year means its end, or the time of
+        reading if that is earlier, with a warning if it is more than a day earlier. Defaults to the
         time at which the payments were read.
     by : str, optional
         Column of the payments, such as ``"country"``, with a panel for each of its values.

@@ -129,8 +129,8 @@ class Timeline:
         # The rows are in order of payer and month.
         is_first = np.diff(unit, prepend=-1) != 0
         was_active = ~is_first & (np.diff(month, prepend=0) == 1)
-        goes_on = np.append(was_active[1:], False)[: len(unit)]
-        left = np.flatnonzero(~goes_on & (month < self.this_month))
+        continues = np.append(was_active[1:], False)[: len(unit)]
+        left = np.flatnonzero(~continues & (month < self.this_month))
         first = month[np.flatnonzero(is_first)[np.cumsum(is_first) - 1]]
         place = np.append(np.arange(len(unit)), left)
         has_left = np.arange(len(place)) >= len(unit)

@@ -4,13 +4,15 @@ import copy
 import gc
 import pickle
 import weakref
+from decimal import Decimal
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from service_payments import THREE, frame
 
 from cpsl_notebook import UserError
-from cpsl_notebook.earnings.ledger import builder, kept
+from cpsl_notebook.earnings.ledger import builder, cache
 from cpsl_notebook.frames import payments_frame
 
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword")
@@ -135,6 +137,45 @@ def test_changed_frame_gets_a_new_ledger(change, dtype, built):
     assert change is sort or not after.equals(before) or after.attrs != before.attrs
 
 
+def decimals(places):
+    return pd.Series([Decimal(1500).scaleb(-places)] * 3, dtype=object)
+
+
+def dictionary(*kinds):
+    chunks = pa.chunked_array([pa.array(kinds).dictionary_encode()])
+    return pd.Series(pd.arrays.ArrowExtensionArray(chunks))
+
+
+@pytest.mark.parametrize(
+    ("column", "before", "after"),
+    [
+        ("total", decimals(1), decimals(2)),
+        ("refunds", [[{"amount_cents": 500}], [], []], [[{"fee_cents": 500}], [], []]),
+        ("kind", dictionary(*["monthly"] * 3), dictionary(*["one_time"] * 3)),
+    ],
+)
+def test_values_with_the_same_bytes_get_a_new_ledger(column, before, after):
+    payments = made().drop(columns=["gross_cents", "fee_cents"] if column == "total" else [])
+    payments["fee"] = 0
+    payments.attrs["amounts"] = "currency"
+    payments[column] = before
+    first = payments.capsule.ledger()
+    payments[column] = after
+    second = payments.capsule.ledger()
+    assert not second.equals(first)
+    pd.testing.assert_frame_equal(second, payments.copy().capsule.ledger())
+
+
+def test_columns_of_any_type_are_compared():
+    payments = made()
+    payments["clicks"] = pd.arrays.SparseArray([1, 0, 0])
+    payments["path"] = [1 + 2j, "a", b"b"]
+    first = cache.contents(payments)
+    assert cache.contents(payments.copy()) == first
+    payments["clicks"] = pd.arrays.SparseArray([2, 0, 0])
+    assert cache.contents(payments) != first
+
+
 def test_completeness_is_checked_again_after_a_change():
     payments = made()
     assert payments.capsule.mrr()["closing_cents"].tolist() == [1500] * 3
@@ -152,6 +193,24 @@ def test_segments_follow_their_column():
     assert payments.capsule.revenue(by="seats").query("payments > 0")["seats"].tolist() == [1, 2, 9]
 
 
+def test_segments_as_of_an_earlier_moment_follow_their_column():
+    payments = made()[::-1]
+    payments["seats"] = [3, 2, 1]
+    payments.capsule.revenue()
+    earlier = payments.capsule.revenue(by="seats", as_of="2026-02").query("payments > 0")
+    assert earlier["seats"].tolist() == [1, 2]
+
+
+def test_options_of_a_ledger_get_their_own_ledger():
+    payments = made()
+    assert payments.capsule.ledger()["gross_cents"].tolist() == [1500] * 3
+    fees = payments.capsule.ledger(roles={"gross": "fee_cents"})
+    assert fees["gross_cents"].tolist() == [150] * 3
+    payments = payments.rename(columns={"gross_cents": "total"})
+    assert payments.capsule.ledger(amounts="cents")["gross_cents"].tolist() == [1500] * 3
+    assert payments.capsule.ledger(amounts="currency")["gross_cents"].tolist() == [150_000] * 3
+
+
 def test_changing_a_returned_ledger_changes_no_other_result():
     payments = made()
     first = payments.capsule.ledger()
@@ -163,21 +222,21 @@ def test_changing_a_returned_ledger_changes_no_other_result():
 
 def test_ledger_goes_with_its_frame():
     gc.collect()
-    before = len(builder._kept)
+    before = len(builder._cache)
     payments = made()
     payments.capsule.mrr()
-    assert len(builder._kept) == min(before + 1, kept.MOST)
+    assert len(builder._cache) == min(before + 1, cache.SIZE)
     reference = weakref.ref(payments)
     del payments
     gc.collect()
-    assert reference() is None and len(builder._kept) <= before
+    assert reference() is None and len(builder._cache) <= before
 
 
-def test_few_ledgers_are_kept():
-    frames = [made() for _ in range(kept.MOST + 3)]
+def test_cache_holds_few_ledgers():
+    frames = [made() for _ in range(cache.SIZE + 3)]
     for payments in frames:
         payments.capsule.revenue()
-    assert len(builder._kept) == kept.MOST
+    assert len(builder._cache) == cache.SIZE
 
 
 def test_frames_with_a_ledger_can_be_copied_and_saved(tmp_path):
@@ -198,3 +257,11 @@ def test_ledger_that_depends_on_the_clock_is_not_kept(built):
     assert payments.capsule.ledger().attrs["left_out"] != ""
     payments.capsule.ledger()
     assert len(built) == 2
+
+
+def test_ledger_without_any_time_is_not_kept(built):
+    payments = made()
+    del payments.attrs["read_at"]
+    payments["paid_at"] = pd.Series(pd.NaT, payments.index, dtype="datetime64[us, UTC]")
+    first, second = (payments.capsule.ledger().attrs["read_at"] for _ in range(2))
+    assert first != second and len(built) == 2

@@ -1,7 +1,7 @@
-"""Ledgers that were built, kept while their DataFrames exist.
+"""A cache with one value, such as a ledger, for each DataFrame.
 
-All analyses of a DataFrame share one ledger. It is built again if the DataFrame has changed since. A
-checksum of every column shows that, in a small fraction of the time of building.
+All analyses of a DataFrame share one ledger, which is built again after the DataFrame has changed.
+Checksums of the columns detect a change in a small fraction of the time that building takes.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from typing import Any, Generic, TypeVar
 import pandas as pd
 import pyarrow as pa
 
-__all__ = ["MOST", "Kept", "contents"]
+__all__ = ["SIZE", "FrameCache", "contents"]
 
-MOST = 8
-"""Number of ledgers that are kept, those used last."""
+SIZE = 8
+"""Number of values that a cache holds, those stored last."""
 
 _T = TypeVar("_T")
 
 
-class Kept(Generic[_T]):
-    """One value for each of the DataFrames used last, valid while a key stays the same.
+class FrameCache(Generic[_T]):
+    """A cache with one value for each DataFrame, valid while a key stays the same.
 
     A value is dropped together with its DataFrame, so it must not refer to it.
 
     Examples
     --------
-    >>> kept, frame = Kept[str](), pd.DataFrame()
-    >>> kept.put(frame, "key", "value")
-    >>> kept.get(frame, "key"), kept.get(frame, "another key"), kept.get(pd.DataFrame(), "key")
+    >>> cache, frame = FrameCache[str](), pd.DataFrame()
+    >>> cache.put(frame, "key", "value")
+    >>> cache.get(frame, "key"), cache.get(frame, "another key"), cache.get(pd.DataFrame(), "key")
     ('value', None, None)
     """
 
@@ -47,7 +47,7 @@ class Kept(Generic[_T]):
         return value if reference and reference() is frame and known == key else None
 
     def put(self, frame: pd.DataFrame, key: Hashable, value: _T) -> None:
-        """Keep a value for a DataFrame, instead of the one it had."""
+        """Store a value for a DataFrame, in place of its earlier one."""
         number, values = id(frame), self._values
 
         def drop(reference: weakref.ref[pd.DataFrame]) -> None:
@@ -56,8 +56,8 @@ class Kept(Generic[_T]):
 
         values.pop(number, None)
         values[number] = weakref.ref(frame, drop), key, value
-        while len(values) > MOST:
-            values.pop(next(iter(values)), None)
+        for oldest in list(values)[:-SIZE]:
+            values.pop(oldest, None)
 
 
 def contents(frame: pd.DataFrame) -> Hashable:
@@ -86,22 +86,20 @@ def contents(frame: pd.DataFrame) -> Hashable:
 
 
 def _checksum(column: pd.Series[Any]) -> Hashable:
-    """Return a checksum of the values of a column in their order."""
+    """Return the type and a checksum of the values of a column in their order."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return _checksum(column.cat.codes), _checksum(pd.Series(column.cat.categories))
     try:
         array: Any = pa.array(column, from_pandas=True)
-    except (
-        pa.ArrowException,
-        ValueError,
-        TypeError,
-        OverflowError,
-    ):  # such as values of several types
-        array = pa.array(column.map(repr))
+    except (pa.ArrowException, ValueError, TypeError, OverflowError):
+        array = pa.array([repr(value) for value in column])  # such as values of several types
+    if pa.types.is_dictionary(array.type):  # its buffers do not have the values
+        array = array.cast(array.type.value_type)
     checksum = 0
     for chunk in array.chunks if isinstance(array, pa.ChunkedArray) else [array]:
         # A slice shares the buffers of the whole array.
         checksum = zlib.crc32(repr((chunk.offset, len(chunk))).encode(), checksum)
         for buffer in chunk.buffers():
             checksum = zlib.crc32(b"" if buffer is None else buffer, checksum)
-    return checksum
+    # The same buffers can be 1.5 and 15, or objects with other keys.
+    return str(array.type), checksum
