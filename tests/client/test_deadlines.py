@@ -260,6 +260,18 @@ def test_watching_thread_ends_after_a_call_with_a_distant_deadline():
     assert not watchdog.is_alive()
 
 
+def test_deadline_works_after_a_thread_could_not_be_started(monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(call_module, "_watchdog", call_module._Watchdog())
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError):
+            Call(Timeout(), 0.1)
+    assert Call(Timeout(), 0.1).wait(TEST_TIMEOUT)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_deadline_works_in_a_forked_process():
     before = Call(Timeout(), TEST_TIMEOUT)
