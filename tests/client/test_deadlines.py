@@ -13,7 +13,6 @@ from gateway import (
     HOLD,
     TEST_TIMEOUT,
     TOKEN,
-    Gateway,
     GrpcGateway,
     dripping,
     rate_limited,
@@ -50,12 +49,6 @@ SLOW = {
     "trailers": lambda: dripping(CHUNKED + b"2\r\n{}\r\n0\r\n", b"X-Slow: 1\r\n"),
     "error": lambda: dripping(HEADERS.replace(b"200 OK", b"500 No") + b"\r\n", b" "),
 }
-
-
-@pytest.fixture
-def gateway():
-    with Gateway() as started:
-        yield started
 
 
 @pytest.fixture
