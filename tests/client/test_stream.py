@@ -501,7 +501,8 @@ def test_unread_stream_opens_no_connection(gateway, client):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.parametrize("leave", ["del stream", "stream.close()", "with stream: sys.exit()"])
-def test_forked_process_that_drops_a_stream_does_not_end_the_parents(leave):
+@pytest.mark.parametrize("framing", ["chunked", "close"])
+def test_forked_process_that_drops_a_stream_does_not_end_the_parents(leave, framing):
     script = f"""if True:
         import os, sys, cpsl
         client = cpsl.Client(sys.argv[1], sys.argv[2])
@@ -519,7 +520,7 @@ def test_forked_process_that_drops_a_stream_does_not_end_the_parents(leave):
     """
     gone = threading.Event()
     with Gateway() as gateway:
-        gateway.on("stream", streamed(*words("one"), gone, *words("two"), DONE, framing="close"))
+        gateway.on("stream", streamed(*words("one"), gone, *words("two"), DONE, framing=framing))
         command = [sys.executable, "-c", script, TOKEN, gateway.url]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
             assert [parent.stdout.readline() for _ in range(2)] == ["one\n", "the child has gone\n"]
