@@ -21,6 +21,7 @@ from playwright.sync_api import Error
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "support"))
 
+from growth import COUNTED
 from lab import Notebook, browser_page, jupyterlab
 
 from cpsl_notebook import local
@@ -36,22 +37,12 @@ TIMEOUT_MS = 240_000
 NEVER_MS = 90_000  # after the cell has ended; an end that is not shown by then never is
 FIGURES = "figures.json"
 ROW = "{:10}{:26}{:>10}{:>12}{:>12}{:>12}{:>12}"
-MEASURE = """\
-%load_ext cpsl_notebook
+MEASURE = (
+    COUNTED
+    + """
 import json, pathlib, time
 from IPython.display import display, Markdown
-from ipykernel.kernelapp import IPKernelApp
 from cpsl_notebook import Client
-session = IPKernelApp.instance().kernel.session
-serialize, sizes = session.serialize, []
-
-def counted(message, *others, **options):
-    parts = serialize(message, *others, **options)
-    if not message["header"]["msg_type"].endswith("_reply"):  # replies are not sent on IOPub
-        sizes.append(sum(map(len, parts)))
-    return parts
-
-session.serialize = counted
 
 def quiet(app):
     get_ipython().run_cell_magic("capsule", f"{app} --once -q", "go")
@@ -83,6 +74,7 @@ def measure(app, way):
 
 figures = {}
 """.replace("FIGURES", FIGURES)
+)
 WATCH = """index => {
     const cell = window.jupyterapp.shell.currentWidget.content.widgets[index];
     const seen = window.seen = {frozen: 0, late: null};

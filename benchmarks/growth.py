@@ -32,8 +32,10 @@ import nbclient
 import nbformat
 import numpy as np
 import pandas as pd
+from earnings import fresh
 from frames import payment
 from jupyter_client.manager import KernelManager
+from rendering import exponent
 
 import cpsl
 from cpsl_notebook import Client, Reply, local
@@ -396,7 +398,7 @@ def plot_seconds(apps: int) -> float:
 def mrr(subscriptions: int) -> float:
     """Return the seconds of the recurring revenue of one payer with many subscriptions."""
     frame = payments_of(monthly_sales(3 * subscriptions, months=3, payers=1))
-    return best(lambda: fresh(frame).capsule.mrr(), 1)
+    return best(lambda: fresh(frame).capsule.mrr())
 
 
 def reconcile(apps: int) -> float:
@@ -405,14 +407,7 @@ def reconcile(apps: int) -> float:
     sums = frame.groupby("app", observed=True)[["gross_cents", "fee_cents", "net_cents"]].sum()
     answers = zip(sums.index, sums.astype(object).to_dict("records"), strict=True)
     summaries = earnings_frame(answers)
-    return best(lambda: fresh(frame).capsule.reconcile(summaries), 1)
-
-
-def fresh(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the payments without anything that an earlier answer has kept of the frame."""
-    copy = frame.copy()
-    copy.attrs = dict(frame.attrs)
-    return copy
+    return best(lambda: fresh(frame).capsule.reconcile(summaries))
 
 
 def ten_looks(rows: int) -> float:
@@ -430,7 +425,7 @@ def excel_seconds(rows: int) -> float:
     """Return the seconds for writing an Excel file."""
     frame = payments_of(monthly_sales(rows))
     with tempfile.TemporaryDirectory() as folder:
-        return best(lambda: frame.capsule.to_excel(f"{folder}/a.xlsx"), 1)
+        return best(lambda: frame.capsule.to_excel(f"{folder}/a.xlsx"))
 
 
 def excel_memory(rows: int) -> float:
@@ -537,7 +532,7 @@ def distinct_keys(count: int) -> float:
     """Return the seconds for payments whose metadata have a key for each payment."""
     records = [payment(n) | {"metadata": {f"order_{n}": n}} for n in range(count)]
     body = json.dumps(records).encode()
-    return best(lambda: payments_frame([("shop", body)]), 1)
+    return best(lambda: payments_frame([("shop", body)]))
 
 
 def long_session(turns: int) -> float:
@@ -587,12 +582,6 @@ CASES = [
     Case(13, "turn of a long local conversation, s", SIZES["stored"], long_session, None, 0.3),
 ]
 ROW_FORMAT = "{:>4}  {:46}{:>24}{:>30}{:>9}  {}"
-
-
-def exponent(sizes: tuple[float, ...], costs: list[float]) -> float:
-    """Return the slope of a line through the logarithms, by least squares."""
-    x, y = np.log(sizes), np.log(costs)
-    return float(np.polyfit(x, y, 1)[0])
 
 
 def measured(case: Case) -> bool:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import gc
 import io
 import math
+import statistics
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from typing import Any
 
@@ -146,17 +147,13 @@ def steepest(sizes: list[int], values: list[float], smallest: float) -> float:
         ]
         for limit in (100_000, sizes[-1])
     ]
-    return max(
-        exponent(*map(list, zip(*pairs, strict=True))) if len(pairs) > 2 else 0.0 for pairs in found
-    )
+    return max(exponent(*zip(*pairs, strict=True)) if len(pairs) > 2 else 0.0 for pairs in found)
 
 
-def exponent(sizes: list[int], values: list[float]) -> float:
+def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
     """Return the slope of a line through the logarithms, by least squares."""
-    x, y = [math.log(size) for size in sizes], [math.log(value) for value in values]
-    mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
-    above = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True))
-    return above / sum((a - mean_x) ** 2 for a in x)
+    x, y = ([math.log(number) for number in numbers] for numbers in (sizes, values))
+    return statistics.linear_regression(x, y).slope
 
 
 def main() -> None:

@@ -1,9 +1,10 @@
 """The time limits of one client call, and its cancellation from another thread.
 
-Closing a response hangs while another thread reads from it, and before the headers have arrived there
-is no response to close. Shutting the socket down wakes the waiting thread in both cases, and also
-while it connects. Each connection of `cpsl.connections` therefore registers a function with the call
-that runs on its thread; cancelling the call runs the function, which shuts the socket down.
+A call is cancelled by shutting down its socket. This wakes the thread that waits for the service,
+also while it connects. Closing the response is not enough: that hangs while another thread reads, and
+before the headers arrive there is no response. Each connection of `cpsl.connections` therefore
+registers a function that shuts down its socket with the call that runs on its thread, and
+`Call.cancel` runs that function.
 """
 
 from __future__ import annotations
@@ -138,11 +139,11 @@ class _Watchdog:
 
     def add(self, call: Call, deadline: float) -> None:
         with self._changed:
-            self._due[call] = deadline
             if not self._running:
-                self._running = True
                 threading.Thread(target=self._run, name="cpsl deadlines", daemon=True).start()
-            elif deadline < self._wakes:
+                self._running = True  # not if the thread could not be started
+            self._due[call] = deadline
+            if deadline < self._wakes:
                 self._changed.notify()
 
     def discard(self, call: Call) -> None:

@@ -57,7 +57,7 @@ class Client:
         ``host:port`` of the gRPC gateway; by default derived from `gateway_url`.
     timeout : float or tuple of float, optional
         The read timeout or ``(connect, read)``, in seconds; by default ``(5, 120)``. The read
-        timeout limits the wait for the next byte, not the whole answer. Every method accepts a
+        timeout limits the wait for the next byte, not the whole call. Every method accepts a
         timeout for a single call. Time limits are above 0 and at most 1,000,000 seconds.
     max_retries : int
         The maximum number of retries of a request. A message or a checkout is retried only if the
@@ -371,15 +371,15 @@ class Client:
                     f"App {name!r} is free; checkout is only available for paid apps: set a price "
                     "first."
                 )
-            answer, _ = self._transport.json(
+            data, _ = self._transport.json(
                 "POST",
                 f"/api/v1/checkout/{self._id(app, call)}",
-                check=lambda answer: require_field(answer, "checkout", "checkout_url", str),
+                check=lambda data: require_field(data, "checkout", "checkout_url", str),
                 body={"return_url": return_url} if return_url else {},
                 limit=self._options.max_answer_bytes,
                 call=call,
             )
-        url: str = answer["checkout_url"]
+        url: str = data["checkout_url"]
         return url
 
     def list_payments(
@@ -420,7 +420,7 @@ class Client:
         """
         with self._start(timeout, max_seconds) as call:
             payments: list[dict[str, Any]] = self._get_json(
-                app, "/payments", call, lambda found: require_json(found, "payments", (dict, list))
+                app, "/payments", call, lambda data: require_json(data, "payments", (dict, list))
             )
         return payments
 
@@ -510,7 +510,7 @@ class Client:
         """
         with self._start(timeout, max_seconds) as call:
             earnings: dict[str, Any] = self._get_json(
-                app, "/earnings", call, lambda answer: require_json(answer, "earnings")
+                app, "/earnings", call, lambda data: require_json(data, "earnings")
             )
         return earnings
 
@@ -557,21 +557,21 @@ class Client:
         """
         body = _message(text, session_id)
         with self._start(timeout, max_seconds) as call, self._located(app, call) as app_id:
-            answer, header_id = self._transport.json(
+            data, header_id = self._transport.json(
                 "POST",
                 f"/api/v1/app/{app_id}/chat",
-                check=lambda answer: require_field(answer, "chat", "replies", list),
+                check=lambda data: require_field(data, "chat", "replies", list),
                 body=body,
                 limit=self._options.max_reply_bytes,
                 call=call,
             )
-        replies = [reply for reply in answer["replies"] if isinstance(reply, dict)]
+        replies = [reply for reply in data["replies"] if isinstance(reply, dict)]
         texts = [reply["text"] for reply in replies if isinstance(reply.get("text"), str)]
         return ChatResponse(
             text="\n\n".join(filter(None, texts)),
-            session_id=str(answer.get("session_id") or ""),
-            request_id=str(answer.get("request_id") or header_id),
-            raw=answer,
+            session_id=str(data.get("session_id") or ""),
+            request_id=str(data.get("request_id") or header_id),
+            raw=data,
         )
 
     def stream(
@@ -718,21 +718,19 @@ class Client:
         return apps
 
     def _get_app(self, app: str, call: Call) -> dict[str, Any]:
-        answer: dict[str, Any] = self._get_json(
-            app, "", call, lambda answer: require_json(answer, "app")
-        )
-        found = answer.get("app")
-        return found if isinstance(found, dict) else answer
+        data: dict[str, Any] = self._get_json(app, "", call, lambda data: require_json(data, "app"))
+        found = data.get("app")
+        return found if isinstance(found, dict) else data
 
     def _get_json(self, app: str, suffix: str, call: Call, check: Callable[[Any], object]) -> Any:
         limit = self._options.max_answer_bytes
-        answer, _ = self._get(
+        data, _ = self._get(
             app,
             suffix,
             call,
             lambda path: self._transport.json("GET", path, check=check, limit=limit, call=call),
         )
-        return answer
+        return data
 
     def _get(self, app: str, suffix: str, call: Call, fetch: Callable[[str], T]) -> T:
         """Fetch a resource of an app; a 404 means that there is no such app."""

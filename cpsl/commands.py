@@ -219,11 +219,11 @@ def _block_types(data: dict[str, Any]) -> list[str]:
 def _payments(options: argparse.Namespace) -> int:
     """List the payments of an app."""
     with Client() as client:
-        answer: Any = client.list_payments(options.app)
+        payments: Any = client.list_payments(options.app)
     if options.json:
-        print_json(answer)
+        print_json(payments)
         return 0
-    records = [flatten(record) for record in _records(answer)]
+    records = [flatten(record) for record in _records(payments)]
     if options.csv:
         print_csv(records)
     else:
@@ -234,11 +234,11 @@ def _payments(options: argparse.Namespace) -> int:
 def _earnings(options: argparse.Namespace) -> int:
     """Print the earnings of an app."""
     with Client() as client:
-        answer = client.get_earnings(options.app)
+        earnings = client.get_earnings(options.app)
     if options.json:
-        print_json(answer)
+        print_json(earnings)
     else:
-        print_pairs(flatten(answer))
+        print_pairs(flatten(earnings))
     return 0
 
 
@@ -258,8 +258,8 @@ def _smoke_test(options: argparse.Namespace) -> int:
         print_json(report.as_dict())
     else:
         _print_checks(report.checks)
-    if report.not_asked is not None:
-        print_note(str(report.not_asked))
+    if report.error is not None:
+        print_note(str(report.error))
         return _NOT_SENT if all(check.ok for check in report.checks) else _FAILED
     return 0 if report.ok else _FAILED
 
@@ -271,18 +271,18 @@ def _print_checks(checks: tuple[smoke.Check, ...]) -> None:
         print(f"{passed if check.ok else failed} {check.name:<13}  {detail}", flush=True)
 
 
-def _records(answer: Any) -> list[Any]:
+def _records(data: Any) -> list[Any]:
     """Return the list of records in a response, which is the list or an object that contains it."""
-    if isinstance(answer, dict):
-        if any(answer.get(key) for key in _PAGINATION):
+    if isinstance(data, dict):
+        if any(data.get(key) for key in _PAGINATION):
             raise ProtocolError(
                 "The service sent only some of the payments: use --json to see its response."
             )
-        lists = [value for value in answer.values() if isinstance(value, list)]
-        answer = answer.get("payments", lists[0] if len(lists) == 1 else None)
-    if not isinstance(answer, list):
+        lists = [value for value in data.values() if isinstance(value, list)]
+        data = data.get("payments", lists[0] if len(lists) == 1 else None)
+    if not isinstance(data, list):
         raise ProtocolError("The response has no list of payments: use --json to see it.")
-    return answer
+    return data
 
 
 _COMMANDS = {

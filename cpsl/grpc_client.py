@@ -66,7 +66,7 @@ with _without_log_lines():
 
 __all__ = ["call", "list_apps"]
 
-_MAX_ANSWER_BYTES = 64 * 1024 * 1024
+_MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 _MAX_INT32 = (1 << 31) - 1  # gRPC's largest option, in bytes or milliseconds
 # gRPC has no codes for these: only the details of UNAVAILABLE distinguish them. The last row also has
 # the texts of versions before 1.78.
@@ -110,7 +110,7 @@ def list_apps(settings: Settings, options: Options, limits: Call) -> list[dict[s
     def attempt() -> Any:
         limits.repeatable = True
         seconds = max(0.0, limits.seconds_left)
-        error, answer = call(
+        error, response = call(
             settings,
             "ListApps",
             {},
@@ -123,18 +123,18 @@ def list_apps(settings: Settings, options: Options, limits: Call) -> list[dict[s
         if isinstance(error, TimedOutError) and limits.seconds_left <= 0:
             limits.sent = error.sent
             error = call_timed_out(settings.grpc_target, limits)
-        if error is None and not answer.ok:
-            reason = brief(settings.redact(answer.err_msg)) or "no reason was given"
+        if error is None and not response.ok:
+            reason = brief(settings.redact(response.err_msg)) or "no reason was given"
             error = GatewayError(
                 f"The gateway could not list the apps: {reason}. Try again later.", detail=reason
             )
         if error is None:
-            return answer
+            return response
         may_have_acted = getattr(error, "sent", True)
         return Failure(error, may_have_acted, retry_after=getattr(error, "retry_after", None))
 
-    answer = with_retries(attempt, options.max_retries, limits)
-    return [{"id": app.id, "name": app.name, "hostname": app.hostname} for app in answer.apps]
+    response = with_retries(attempt, options.max_retries, limits)
+    return [{"id": app.id, "name": app.name, "hostname": app.hostname} for app in response.apps]
 
 
 def call(
@@ -143,7 +143,7 @@ def call(
     fields: dict[str, Any],
     timeout: Timeout,
     allow_insecure: bool,
-    limit: int = _MAX_ANSWER_BYTES,
+    limit: int = _MAX_RESPONSE_BYTES,
     max_seconds: float = math.inf,
     agent: str = AGENT,
 ) -> tuple[CapsuleError | None, Any]:
@@ -172,7 +172,7 @@ def call(
     -------
     error : CapsuleError or None
         The error. The caller raises it, because the frames of this function hold the token.
-    answer : object
+    response : object
         The response message; ``None`` after an error.
     """
     if not _is_secure(settings) and not is_loopback(_host(settings)) and not allow_insecure:
@@ -231,9 +231,8 @@ def _channel(settings: Settings, limit: int, timeout: Timeout, agent: str) -> gr
 def _certificates(path: Path) -> bytes | None:
     """Return the certificates of a file, or of every file in a folder."""
     files = sorted(path.iterdir()) if path.is_dir() else [path]
-    pems = {
-        file.resolve(): None for file in files if file.is_file()
-    }  # the names with hashes are links
+    # Each once: `openssl rehash` adds links to the files.
+    pems = {file.resolve(): None for file in files if file.is_file()}
     return b"\n".join(file.read_bytes() for file in pems) or None
 
 

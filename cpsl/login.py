@@ -123,18 +123,20 @@ class Login:
         The token does not leave this function, so that no traceback of `wait` shows it.
         """
         fields = {"login_id": self._id}
-        error, answer = call(self._settings, "ConfirmLogin", fields, _TIMEOUT, self._allow_insecure)
+        error, response = call(
+            self._settings, "ConfirmLogin", fields, _TIMEOUT, self._allow_insecure
+        )
         if error is not None:
             return error, None
-        if answer.ok:
-            if not _is_token(answer.token):
+        if response.ok:
+            if not _is_token(response.token):
                 return ProtocolError(
                     "The gateway did not send a valid token: run `cpsl login` again."
                 ), None
-            return _store(replace(self._settings, token=answer.token))
-        if answer.err_msg == "pending":
+            return _store(replace(self._settings, token=response.token))
+        if response.err_msg == "pending":
             return None, None
-        reason = brief(answer.err_msg) or "no reason was given"
+        reason = brief(response.err_msg) or "no reason was given"
         return GatewayError(f"The login failed: {reason}. Run `cpsl login` again."), None
 
 
@@ -178,18 +180,18 @@ def begin(gateway: str = "", *, allow_insecure: bool | None = None) -> Login:
     config_file.check_writable(path)
     settings = _gateway_settings(gateway)
     insecure = insecure_allowed(allow_insecure)
-    error, answer = call(settings, "RequestLogin", {}, _TIMEOUT, insecure)
+    error, response = call(settings, "RequestLogin", {}, _TIMEOUT, insecure)
     if error is not None:
         raise error
-    if not answer.ok:
-        reason = brief(answer.err_msg) or "no reason was given"
+    if not response.ok:
+        reason = brief(response.err_msg) or "no reason was given"
         raise GatewayError(f"The gateway could not start a login: {reason}. Try again later.")
-    if not answer.login_id or not _is_web_link(answer.login_url):
+    if not response.login_id or not _is_web_link(response.login_url):
         raise ProtocolError(
             f"{settings.grpc_target} did not send a web link for the login: check the gateway's "
             "address."
         )
-    return Login(settings, answer.login_id, answer.login_url, insecure)
+    return Login(settings, response.login_id, response.login_url, insecure)
 
 
 def store_token(token: str, gateway: str = "", *, allow_insecure: bool | None = None) -> Path:
@@ -243,10 +245,10 @@ def authorize(
     settings: Settings, allow_insecure: bool | None = None
 ) -> tuple[CapsuleError | None, str]:
     """Check a token with the gateway; return an error, or the workspace's id."""
-    error, answer = call(settings, "Authorize", {}, _TIMEOUT, insecure_allowed(allow_insecure))
-    if error is None and not answer.ok:
+    error, response = call(settings, "Authorize", {}, _TIMEOUT, insecure_allowed(allow_insecure))
+    if error is None and not response.ok:
         error = refused_token(settings)
-    return error, "" if error else brief(answer.workspace_id)
+    return error, "" if error else brief(response.workspace_id)
 
 
 def forget() -> Path | None:

@@ -52,8 +52,8 @@ _ERROR_KEYS = frozenset({*_MESSAGE_KEYS, "ok", "status", "code", "type", "reques
 
 def failure_from_response(response: requests.Response, settings: Settings) -> Failure:
     """Return the failure that a response with a status of 300 or more describes."""
-    answer = _read_error(response)
-    detail = service_message(answer, settings)
+    data = _read_error(response)
+    detail = service_message(data, settings)
     retry_after = parse_retry_after(response.headers.get("Retry-After", ""))
     if response.status_code == 407:  # a proxy that forwards requests refuses them with a response
         detail = detail or brief(settings.redact(response.reason or ""))
@@ -62,27 +62,27 @@ def failure_from_response(response: requests.Response, settings: Settings) -> Fa
     else:
         error = error_from_status(response.status_code, detail, retry_after, settings)
     error.detail = detail or None
-    add_ids(error, response, settings, answer)
+    add_ids(error, response, settings, data)
     may_have_acted = response.status_code not in (407, 429)
     return Failure(error, may_have_acted, retry_after=retry_after)
 
 
 def add_ids(
-    error: CapsuleError, response: requests.Response, settings: Settings, answer: Any = None
+    error: CapsuleError, response: requests.Response, settings: Settings, data: Any = None
 ) -> None:
     """Set the attributes of an error from its response, unless they are already set."""
     error.status = error.status or response.status_code
-    error.request_id = error.request_id or request_id(response, settings, answer) or None
+    error.request_id = error.request_id or request_id(response, settings, data) or None
     if isinstance(error, ProtocolError):
         page = response.headers.get("Content-Type", "").lower().startswith("text/html")
         error.from_gateway = not page and not 300 <= response.status_code < 400
 
 
-def request_id(response: requests.Response, settings: Settings, answer: Any = None) -> str:
+def request_id(response: requests.Response, settings: Settings, data: Any = None) -> str:
     """Return the request id of a response's headers, else of its JSON, else an empty string."""
     found = response.headers.get("X-Request-Id")
-    if not found and isinstance(answer, dict):
-        found = answer.get("request_id")
+    if not found and isinstance(data, dict):
+        found = data.get("request_id")
     return brief(settings.redact(str(found or "")))
 
 
@@ -119,10 +119,10 @@ def check_encoding(response: requests.Response, settings: Settings) -> None:
             )
 
 
-def reported_error(answer: Any, settings: Settings) -> GatewayError | None:
+def reported_error(data: Any, settings: Settings) -> GatewayError | None:
     """Return the error in a JSON response with status 200, if it contains one."""
-    detail = service_message(answer, settings)
-    if not detail or not answer.keys() <= _ERROR_KEYS:
+    detail = service_message(data, settings)
+    if not detail or not data.keys() <= _ERROR_KEYS:
         return None
     return GatewayError(f"The service reported an error: {detail}. Try again later.", detail=detail)
 
@@ -146,11 +146,11 @@ def parse_retry_after(value: str) -> float | None:
         return None
 
 
-def service_message(answer: Any, settings: Settings) -> str:
+def service_message(data: Any, settings: Settings) -> str:
     """Return the service's own error message in a JSON response; empty if there is none."""
-    if not isinstance(answer, dict):
+    if not isinstance(data, dict):
         return ""
-    values = [answer.get(key) for key in _MESSAGE_KEYS]
+    values = [data.get(key) for key in _MESSAGE_KEYS]
     values += [_validation_message(value) for value in values if isinstance(value, list)]
     values += [
         value.get(key) for value in values if isinstance(value, dict) for key in _MESSAGE_KEYS
@@ -165,18 +165,18 @@ def _validation_message(errors: list[Any]) -> str:
     return "; ".join(message for message in messages if isinstance(message, str))
 
 
-def require_json(answer: Any, what: str, kind: type | tuple[type, ...] = dict) -> None:
+def require_json(data: Any, what: str, kind: type | tuple[type, ...] = dict) -> None:
     """Raise `ProtocolError` unless a response is a JSON object, or a value of type `kind`."""
-    if not isinstance(answer, kind):
+    if not isinstance(data, kind):
         raise ProtocolError(
             f"The {what} response is not a JSON object: check the gateway's address."
         )
 
 
-def require_field(answer: Any, what: str, key: str, kind: type) -> None:
+def require_field(data: Any, what: str, key: str, kind: type) -> None:
     """Raise `ProtocolError` unless a response is a JSON object with a field of this type."""
-    require_json(answer, what)
-    if not isinstance(answer.get(key), kind):
+    require_json(data, what)
+    if not isinstance(data.get(key), kind):
         raise ProtocolError(
             f"The {what} response has no valid {key!r}: check the gateway's address."
         )

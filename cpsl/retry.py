@@ -48,9 +48,8 @@ class Failure:
         """Whether another attempt may succeed."""
         # Not after a read timeout: the caller has already waited for the time that they allow.
         not_connected = isinstance(self.error, TimedOutError) and not self.may_have_acted
-        broken = (
-            isinstance(self.error, CannotConnectError) and self.error.status != 407
-        )  # the proxy
+        # Not after a 407: the proxy requires a password.
+        broken = isinstance(self.error, CannotConnectError) and self.error.status != 407
         return self.error.status in _TEMPORARY or broken or not_connected
 
 

@@ -112,7 +112,7 @@ class Report:
         One or two turns.
     checks : tuple of Check
         The checks.
-    not_asked : CapsuleError or None
+    error : CapsuleError or None
         The error that kept the second question from reaching the app. In that case, the checks
         cover only the first answer.
     """
@@ -120,18 +120,18 @@ class Report:
     app: str
     turns: tuple[Turn, ...]
     checks: tuple[Check, ...]
-    not_asked: CapsuleError | None = None
+    error: CapsuleError | None = None
 
     @property
     def ok(self) -> bool:
         """Whether both questions were asked and every check passed."""
-        return self.not_asked is None and all(check.ok for check in self.checks)
+        return self.error is None and all(check.ok for check in self.checks)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as a dict of JSON values."""
         report: dict[str, Any] = {"ok": self.ok, "app": self.app}
         report |= {name: list(map(asdict, getattr(self, name))) for name in ("turns", "checks")}
-        return report if self.not_asked is None else report | {"error": str(self.not_asked)}
+        return report if self.error is None else report | {"error": str(self.error)}
 
 
 def smoke(
@@ -175,26 +175,25 @@ def smoke(
         report = smoke(cpsl.Client(), "support-ops", max_seconds=30)
         assert report.ok, report.checks
     """
-    client.get_app(
-        app, **_limits(max_seconds)
-    )  # raises an error instead of reporting a failed check
+    # This raises an error instead of reporting a failed check.
+    client.get_app(app, **_limits(max_seconds))
     turns = [_ask(client, app, prompt, None, max_seconds)]
-    not_asked: CapsuleError | None = None
+    error: CapsuleError | None = None
     if turns[0].session_id and not turns[0].error:
         try:
             turns.append(_ask(client, app, then, turns[0].session_id, max_seconds))
         except CapsuleError as caught:
-            not_asked = without_frames(caught)
+            error = without_frames(caught)
     checks = [
         *(_answered(*numbered) for numbered in zip(("first", "second"), turns, strict=False)),
         _same_session(turns),
         _in_time(turns, max_seconds),
         *([] if expect is None else [_expected(turns, expect)]),
     ]
-    if not_asked is not None:  # these checks need the second answer
+    if error is not None:  # these checks need the second answer
         undecided = ("same session", "expected text")
         checks = [check for check in checks if check.ok or check.name not in undecided]
-    return Report(app, tuple(turns), tuple(checks), not_asked)
+    return Report(app, tuple(turns), tuple(checks), error)
 
 
 def _ask(client: Client, app: str, prompt: str, session_id: str | None, max_seconds: float) -> Turn:

@@ -149,9 +149,8 @@ class EventDecoder:
         match name:
             case "data":
                 self._data.append(value)
-                self._data_size += (
-                    len(value) + 1
-                )  # the line end counts too, so that empty lines are limited
+                # The line end counts too, so that empty lines are limited.
+                self._data_size += len(value) + 1
             case "event":
                 self._type = value
             case "id" if "\0" not in value:

@@ -333,8 +333,8 @@ class Stream:
             body = b""
         finally:
             response.close()
-        answer = _parse_data(body.decode("utf-8", "replace"))
-        detail = service_message(answer, self._settings)
+        data = _parse_data(body.decode("utf-8", "replace"))
+        detail = service_message(data, self._settings)
         if self._call.expired:
             error: CapsuleError = call_timed_out(self._settings.http_url, self._call)
         elif response.status_code == 204:
@@ -350,7 +350,7 @@ class Stream:
             error = ProtocolError(
                 f"The response is not an event stream ({kind}): check the gateway's address."
             )
-        add_ids(error, response, self._settings, answer)
+        add_ids(error, response, self._settings, data)
         return error
 
 

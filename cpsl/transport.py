@@ -143,16 +143,16 @@ class Transport:
 
         Returns
         -------
-        answer : object
+        data : object
             The decoded JSON.
         request_id : str
             The request id in the headers; empty if there is none.
         """
 
         def read(response: requests.Response) -> tuple[Any, str]:
-            answer = self._decode(_read_body(response, self.settings.http_url, limit), response)
-            check(answer)
-            return answer, request_id(response, self.settings)
+            data = self._decode(_read_body(response, self.settings.http_url, limit), response)
+            check(data)
+            return data, request_id(response, self.settings)
 
         return self._send(
             lambda: self._attempt(method, path, read, call, method == "GET", body=body), call
@@ -335,9 +335,9 @@ class Transport:
 
     def _decode(self, body: bytes | bytearray, response: requests.Response) -> Any:
         """Decode a JSON response; raise the error that the service reports in it."""
-        answer: Any = None
+        data: Any = None
         try:
-            answer = json.loads(body)
+            data = json.loads(body)
         except (ValueError, RecursionError):
             kind = content_type(response, self.settings)
             error: CapsuleError | None = ProtocolError(
@@ -345,10 +345,10 @@ class Transport:
                 "address."
             )
         else:
-            error = reported_error(answer, self.settings)
+            error = reported_error(data, self.settings)
         if error is None:
-            return answer
-        add_ids(error, response, self.settings, answer)
+            return data
+        add_ids(error, response, self.settings, data)
         raise error
 
 

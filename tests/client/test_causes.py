@@ -28,20 +28,8 @@ from gateway import (
 )
 
 import cpsl
-from cpsl import retry
 
-
-@pytest.fixture(autouse=True)
-def quick_retries(monkeypatch):
-    monkeypatch.setattr(retry, "_FIRST_DELAY", 0.001)
-
-
-@pytest.fixture
-def authority(monkeypatch, tmp_path):
-    made = trustme.CA()
-    made.cert_pem.write_to_path(tmp_path / "ca.pem")
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
-    return made
+pytestmark = pytest.mark.usefixtures("quick_retries")
 
 
 def failure(error, url="https://gateway.example", **options):

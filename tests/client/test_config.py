@@ -441,13 +441,6 @@ def test_other_hosts_are_not_loopback(host):
 # Proxies and certificates.
 
 
-@pytest.fixture
-def authority(tmp_path):
-    made = trustme.CA()
-    made.cert_pem.write_to_path(tmp_path / "ca.pem")
-    return made
-
-
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
 def test_ca_certificates_come_from_the_environment(authority, monkeypatch, tmp_path, variable):
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
@@ -485,8 +478,7 @@ def test_invalid_ca_file_is_a_tls_error(authority, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
-def test_proxy_is_used_for_http_and_grpc(authority, monkeypatch, tmp_path, variable):
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+def test_proxy_is_used_for_http_and_grpc(authority, monkeypatch, variable):
     grpc_gateway = GrpcGateway()
     with Gateway(authority) as gateway, grpc_gateway.serving(authority):
         with Proxy(gateway.port) as proxy:
@@ -510,8 +502,7 @@ UNTRUSTED = {
 
 
 @pytest.mark.parametrize(("signer", "cert"), UNTRUSTED.values(), ids=UNTRUSTED)
-def test_untrusted_grpc_certificate_is_not_retried(authority, monkeypatch, tmp_path, signer, cert):
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+def test_untrusted_grpc_certificate_is_not_retried(authority, monkeypatch, signer, cert):
     grpc_gateway = GrpcGateway()
     with (
         grpc_gateway.serving(signer() if signer else authority, **cert),

@@ -5,7 +5,6 @@ import socket
 import threading
 
 import pytest
-import trustme
 from gateway import (
     APP,
     DONE,
@@ -25,7 +24,7 @@ from gateway import (
 )
 
 import cpsl
-from cpsl import connections, stream
+from cpsl import connections
 from cpsl.connections import MAX_INTERIM_RESPONSES
 
 
@@ -36,30 +35,15 @@ def reply(text):
 STOLEN = b"".join(reply("of another app").parts)
 
 
-@pytest.fixture(scope="module")
-def authority():
-    return trustme.CA()
-
-
 @pytest.fixture(params=["TCP", "TLS"])
-def gateway(request, authority, monkeypatch, tmp_path):
-    if request.param == "TLS":
-        authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
-    with Gateway(authority if request.param == "TLS" else None) as started:
-        yield started
+def layer(request):
+    return request.param
 
 
 @pytest.fixture
 def client(gateway):
     with cpsl.Client(TOKEN, gateway.url, timeout=(5, TEST_TIMEOUT)) as connected:
         yield connected
-
-
-@pytest.fixture
-def slow_machine(monkeypatch):
-    """Wait for the end of a body as long as a machine under load may need."""
-    monkeypatch.setattr(stream, "_BODY_END_TIMEOUT", TEST_TIMEOUT)
 
 
 def ask(client, call, text):

@@ -13,7 +13,6 @@ from gateway import (
     HOLD,
     TEST_TIMEOUT,
     TOKEN,
-    Gateway,
     GrpcGateway,
     dripping,
     rate_limited,
@@ -50,12 +49,6 @@ SLOW = {
     "trailers": lambda: dripping(CHUNKED + b"2\r\n{}\r\n0\r\n", b"X-Slow: 1\r\n"),
     "error": lambda: dripping(HEADERS.replace(b"200 OK", b"500 No") + b"\r\n", b" "),
 }
-
-
-@pytest.fixture
-def gateway():
-    with Gateway() as started:
-        yield started
 
 
 @pytest.fixture
@@ -258,6 +251,18 @@ def test_watching_thread_ends_after_a_call_with_a_distant_deadline():
     call.finish()
     watchdog.join(TEST_TIMEOUT)
     assert not watchdog.is_alive()
+
+
+def test_deadline_works_after_a_thread_could_not_be_started(monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(call_module, "_watchdog", call_module._Watchdog())
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError):
+            Call(Timeout(), 0.1)
+    assert Call(Timeout(), 0.1).wait(TEST_TIMEOUT)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

@@ -11,7 +11,6 @@ import time
 
 import grpc
 import pytest
-import trustme
 from gateway import (
     APP,
     HOLD,
@@ -38,6 +37,8 @@ from cpsl.messages import message
 from cpsl.responses import parse_retry_after
 from cpsl.retry import Failure, with_retries
 from cpsl.timeouts import Timeout
+
+pytestmark = pytest.mark.usefixtures("quick_retries")
 
 CALLS = {
     "get_app": lambda client: client.get_app(APP),
@@ -167,22 +168,6 @@ TABLE = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def quick_retries(monkeypatch):
-    monkeypatch.setattr(retry, "_FIRST_DELAY", 0.001)
-
-
-@pytest.fixture(scope="module")
-def authority():
-    return trustme.CA()
-
-
-@pytest.fixture
-def gateway():
-    with Gateway() as started:
-        yield started
-
-
 def client_of(gateway, **options):
     return cpsl.Client(TOKEN, gateway.url, **options)
 
@@ -192,21 +177,16 @@ def client_of(gateway, **options):
     TABLE,
     ids=[f"{call}-{fault}-{layer}" for call, fault, layer in TABLE],
 )
-def test_fault_raises_its_error_and_is_retried_only_if_safe(
-    call, fault, layer, authority, monkeypatch, tmp_path
-):
+def test_fault_raises_its_error_and_is_retried_only_if_safe(gateway, call, fault):
     given, error, reads, messages = (FAULTS | BODY_FAULTS)[fault]
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
     limits = {"max_answer_bytes": 100_000, "max_reply_bytes": 100_000}
     timeout = (5, 0.2 if HOLD in given.parts else 20)
-    with Gateway(authority if layer == "TLS" else None) as gateway:
-        gateway.otherwise = lambda r: given if r.call == REQUEST[call] else normal_answer(r)
-        client = client_of(gateway, timeout=timeout, **limits)
-        with client, pytest.raises(error) as caught:
-            CALLS[call](client)
-        assert gateway.count(REQUEST[call]) == (reads if call in READS else messages)
-        gateway.wait_until_disconnected()
+    gateway.otherwise = lambda r: given if r.call == REQUEST[call] else normal_answer(r)
+    client = client_of(gateway, timeout=timeout, **limits)
+    with client, pytest.raises(error) as caught:
+        CALLS[call](client)
+    assert gateway.count(REQUEST[call]) == (reads if call in READS else messages)
+    gateway.wait_until_disconnected()
     assert isinstance(caught.value, cpsl.CapsuleError)
     assert getattr(caught.value, "sent", True) is True
     assert caught.value.__context__ is None
@@ -407,7 +387,7 @@ def test_fourth_connection_is_not_tried(gateway, refusals, call, refusal, error)
 
 
 def test_untrusted_certificate_is_an_error_without_retries(authority, monkeypatch):
-    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     with Gateway(authority) as gateway, client_of(gateway) as client:
         with pytest.raises(cpsl.TLSError, match="REQUESTS_CA_BUNDLE"):
             client.chat(APP, "hello")
@@ -453,11 +433,9 @@ def test_handshake_without_an_answer_is_a_connect_timeout(call):
 
 
 @pytest.mark.parametrize("layer", ["TCP", "TLS"])
-def test_connection_that_the_gateway_closed_is_replaced(layer, authority, monkeypatch, tmp_path):
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
-    with Gateway(authority if layer == "TLS" else None) as gateway, client_of(gateway) as client:
-        gateway.otherwise = lambda request: Answer(normal_answer(request).parts, closes=True)
+def test_connection_that_the_gateway_closed_is_replaced(gateway):
+    gateway.otherwise = lambda request: Answer(normal_answer(request).parts, closes=True)
+    with client_of(gateway) as client:
         for number in range(3):
             client.chat(APP, f"hello {number}")
             gateway.wait_until_disconnected()

@@ -9,6 +9,7 @@ from gateway import (
     APP,
     TEST_TIMEOUT,
     TOKEN,
+    Answer,
     Gateway,
     GrpcGateway,
     failed,
@@ -207,6 +208,25 @@ def test_every_thread_continues_with_the_changed_token(gateway, rotate):
         for talker in talkers:
             talker.join(TEST_TIMEOUT)
     assert sorted(replies) == [f"You said {number}" for number in range(8)]
+
+
+def test_token_that_another_thread_has_renewed_is_not_read_again(gateway):
+    calls, replies, released = [], [], threading.Event()
+
+    def read_secret():
+        calls.append(1)
+        return OLD if len(calls) == 1 else NEW
+
+    with cpsl.Client(read_secret, gateway.url) as client:
+        gateway.on("stream", Answer((released, *failed(401).parts)))
+        talker = threading.Thread(target=lambda: replies.append(CALLS["stream"](client)))
+        talker.start()
+        gateway.wait_for(lambda: gateway.count("stream"))
+        assert client.chat(APP, "hello").text == "You said hello"
+        released.set()
+        talker.join(TEST_TIMEOUT)
+    assert replies == ["You said hello"]
+    assert len(calls) == 2
 
 
 def test_list_apps_uses_the_changed_token(monkeypatch):

@@ -214,12 +214,7 @@ def test_forked_pool_shares_a_client_whose_connection_is_open(gateways):
 @pytest.mark.parametrize(
     "use", ["chat", "stream", "error", "refused", "interrupted", "in a thread that lives on"]
 )
-def test_discarded_client_closes_its_sockets_without_the_garbage_collector(
-    monkeypatch, tmp_path, layer, use
-):
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+def test_discarded_client_closes_its_sockets_without_the_garbage_collector(gateway, use):
     asked, done = threading.Event(), threading.Event()
 
     def use_client():
@@ -261,18 +256,17 @@ def test_discarded_client_closes_its_sockets_without_the_garbage_collector(
         asked.set()
         done.wait(TEST_TIMEOUT)
 
-    with Gateway(authority if layer == "TLS" else None) as gateway:
-        gc.disable()
-        try:
-            if use == "in a thread that lives on":
-                threading.Thread(target=use_and_wait, daemon=True).start()
-                assert asked.wait(TEST_TIMEOUT)
-            else:
-                use_client()
-            gateway.wait_until_disconnected()
-        finally:
-            gc.enable()
-            done.set()
+    gc.disable()
+    try:
+        if use == "in a thread that lives on":
+            threading.Thread(target=use_and_wait, daemon=True).start()
+            assert asked.wait(TEST_TIMEOUT)
+        else:
+            use_client()
+        gateway.wait_until_disconnected()
+    finally:
+        gc.enable()
+        done.set()
 
 
 # Identification and certificates.

@@ -14,7 +14,6 @@ import zlib
 
 import msgspec
 import pytest
-import trustme
 from gateway import (
     APP,
     DONE,
@@ -39,7 +38,6 @@ from hypothesis import strategies as st
 
 import cpsl
 from cpsl import StreamChunk
-from cpsl import stream as stream_module
 
 FRAMINGS = ["chunked", "close", "length"]
 TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates too
@@ -49,18 +47,9 @@ JSON = st.recursive(
 )
 
 
-@pytest.fixture(scope="module")
-def authority():
-    return trustme.CA()
-
-
 @pytest.fixture(params=["TCP", "TLS"])
-def gateway(request, authority, monkeypatch, tmp_path):
-    if request.param == "TLS":
-        authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
-    with Gateway(authority if request.param == "TLS" else None) as started:
-        yield started
+def layer(request):
+    return request.param
 
 
 @pytest.fixture
@@ -512,7 +501,8 @@ def test_unread_stream_opens_no_connection(gateway, client):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.parametrize("leave", ["del stream", "stream.close()", "with stream: sys.exit()"])
-def test_forked_process_that_drops_a_stream_does_not_end_the_parents(leave):
+@pytest.mark.parametrize("framing", ["chunked", "close"])
+def test_forked_process_that_drops_a_stream_does_not_end_the_parents(leave, framing):
     script = f"""if True:
         import os, sys, cpsl
         client = cpsl.Client(sys.argv[1], sys.argv[2])
@@ -530,7 +520,7 @@ def test_forked_process_that_drops_a_stream_does_not_end_the_parents(leave):
     """
     gone = threading.Event()
     with Gateway() as gateway:
-        gateway.on("stream", streamed(*words("one"), gone, *words("two"), DONE, framing="close"))
+        gateway.on("stream", streamed(*words("one"), gone, *words("two"), DONE, framing=framing))
         command = [sys.executable, "-c", script, TOKEN, gateway.url]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
             assert [parent.stdout.readline() for _ in range(2)] == ["one\n", "the child has gone\n"]
@@ -563,9 +553,9 @@ def test_interrupt_ends_a_chat_and_releases_the_connection(gateway, client, give
 # Connections.
 
 
+@pytest.mark.usefixtures("slow_machine")
 @pytest.mark.parametrize("framing", ["chunked", "length"])
-def test_connection_is_reused_after_a_complete_reply(gateway, client, framing, monkeypatch):
-    monkeypatch.setattr(stream_module, "_BODY_END_TIMEOUT", TEST_TIMEOUT)  # for a slow machine
+def test_connection_is_reused_after_a_complete_reply(gateway, client, framing):
     gateway.otherwise = lambda request: streamed(*words("one"), DONE, framing=framing)
     for _ in range(5):
         assert list(client.stream(APP, "hello"))

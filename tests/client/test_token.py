@@ -15,7 +15,6 @@ from pathlib import Path
 
 import grpc
 import pytest
-import trustme
 from gateway import (
     APP,
     DONE,
@@ -47,6 +46,8 @@ from cpsl.options import Options
 from cpsl.timeouts import Timeout
 from cpsl.transport import Transport
 
+pytestmark = pytest.mark.usefixtures("quick_retries")
+
 CALLS = {
     "get_app": lambda client: client.get_app(APP),
     "get_earnings": lambda client: client.get_earnings(APP),
@@ -54,17 +55,6 @@ CALLS = {
     "chat": lambda client: client.chat(APP, "hello"),
     "stream": lambda client: list(client.stream(APP, "hello")),
 }
-
-
-@pytest.fixture(autouse=True)
-def quick_retries(monkeypatch):
-    monkeypatch.setattr(retry, "_FIRST_DELAY", 0.001)
-
-
-@pytest.fixture
-def gateway():
-    with Gateway() as started:
-        yield started
 
 
 def client_of(gateway, **options):
@@ -599,10 +589,7 @@ def test_copy_is_the_client_itself(gateway):
     assert copy.deepcopy({"client": client})["client"] is client
 
 
-def test_proxy_does_not_see_the_token(monkeypatch, tmp_path):
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+def test_proxy_does_not_see_the_token(authority, monkeypatch):
     with Gateway(authority) as gateway, Proxy(gateway.port) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         with cpsl.Client(TOKEN, "https://gateway.example") as client:
