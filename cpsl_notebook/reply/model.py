@@ -201,7 +201,7 @@ class Reply:
         """The tables as DataFrames, in the order in which the app sent them.
 
         In a table of the text, a column of numbers is ``Int64`` or ``Float64``; others are
-        ``string``.
+        ``string``, also columns with integers that these types would round.
 
         Raises
         ------
@@ -297,22 +297,28 @@ class Reply:
         """Join the pieces of each text of a reply that has ended, which takes less memory."""
         self.pieces = _joined(self.pieces)
         self._positions = {
-            block["id"]: position
-            for position, block in enumerate(self.pieces)
-            if isinstance(block, dict) and isinstance(block.get("id"), str | int)
+            key: position
+            for position, piece in enumerate(self.pieces)
+            if isinstance(piece, dict) and (key := _block_id(piece)) is not None
         }
 
     def _add_block(self, block: dict[str, Any]) -> None:
         text = block["payload"].get("text") if isinstance(block["payload"], dict) else None
         is_notification = block["type"] == "notification"
         self.notification = text if is_notification and isinstance(text, str) else ""
-        key = block.get("id")
-        if isinstance(key, str | int) and key in self._positions:
+        key = _block_id(block)
+        if key is not None and key in self._positions:
             self.pieces[self._positions[key]] = block
             return
-        if isinstance(key, str | int):
+        if key is not None:
             self._positions[key] = len(self.pieces)
         self.pieces.append(block)
+
+
+def _block_id(block: dict[str, Any]) -> str | int | None:
+    """Return the id by which a later block replaces this one; ``None`` if it has none."""
+    key = block.get("id")
+    return key if isinstance(key, str | int) and key != "" else None
 
 
 def _joined(pieces: list[str | dict[str, Any]]) -> list[str | dict[str, Any]]:
