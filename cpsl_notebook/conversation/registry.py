@@ -9,6 +9,7 @@ conversations that are removed from the store.
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -84,8 +85,8 @@ class ConversationRecord:
 
     @property
     def arguments(self) -> str:
-        """The arguments that select it in a subcommand: the app, and the name if it has one."""
-        return f"{self.app} -s {self.name}" if self.name else self.app
+        """The arguments that select it in a subcommand: the app and any name, quoted if necessary."""
+        return shlex.join([self.app, "-s", self.name] if self.name else [self.app])
 
     @property
     def is_used_elsewhere(self) -> bool:
