@@ -13,7 +13,7 @@ from cpsl_notebook.conversation.context import current_context
 from cpsl_notebook.cpsl_package import check_installed
 from cpsl_notebook.magics import completion, input_transformer
 from cpsl_notebook.magics.capsule_magics import CapsuleMagics
-from cpsl_notebook.magics.printing import print_text
+from cpsl_notebook.printing import print_text
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import ExecutionInfo, InteractiveShell
