@@ -142,8 +142,8 @@ class ConversationRegistry:
     def earlier(self, app: str, name: str = "") -> ConversationRecord | None:
         """Return the conversation with an app to resume, which began in another kernel.
 
-        It is the one that this kernel has already resumed; otherwise the latest that no other kernel
-        is using; otherwise the latest.
+        A conversation that this kernel has already resumed comes first, then the latest that no
+        other kernel is using, then the latest.
         """
         stored = self._stored("app = ? AND name = ?", app, name)
         others = [c for c in stored if c.session_id not in self._started]

@@ -34,7 +34,7 @@ class Display:
         self._try(self._start, reply)
 
     def update(self, reply: Reply) -> None:
-        """Show, or note, that something has arrived."""
+        """Show what has arrived, or only note that something has."""
         self._try(self._update, reply)
 
     def finish(self, reply: Reply) -> None:

@@ -1,7 +1,7 @@
 """The ways to show a reply, while it streams and when it is finished.
 
-`choose` returns the one that suits the front end. Whatever goes wrong while a reply is shown, the
-reply itself is not affected.
+`choose` returns the display that suits the front end. An error while a reply is shown does not affect
+the reply itself.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def choose(kind: str = "auto") -> Display:
         "headless": _FinalDisplay,
     }
     front = front_end()
-    # A notebook that is not recognised looks like a console, so a setting is obeyed there too.
+    # A notebook that is not recognised looks like a console, so a setting applies there, too.
     if kind == "auto" or (kind in ("widget", "html") and front not in ("widget", "console")):
         kind = front
     return makers[kind]()
@@ -96,7 +96,7 @@ class _FinalDisplay(Display):
 
 
 class _LiveDisplay(_FinalDisplay, abc.ABC):
-    """Shows one output that changes while the reply grows, and makes it static in the end.
+    """Shows one output that changes while the reply grows and is static at the end.
 
     A thread paints, so that the last text is also painted while the service pauses.
     """
@@ -237,7 +237,7 @@ class _TextDisplay(Display):
         self._pending = ""
 
     def _write_paragraph(self, text: str) -> None:
-        """Write a text that is divided from what is above and below it by an empty line."""
+        """Write a text with an empty line above and below it."""
         if text:
             newlines = len(self._written) - len(self._written.rstrip("\n"))
             above = "\n" * (2 - newlines) if self._written else ""

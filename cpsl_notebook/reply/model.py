@@ -76,8 +76,8 @@ class Reply:
 
     Notes
     -----
-    `parts`, `text`, `blocks` and `tables` are complete, but a cell shows only so much that showing it
-    takes at most about a second. The output says what it leaves out.
+    `parts`, `text`, `blocks` and `tables` are complete, but a cell shows only as much as it can show in
+    about a second. The output says what it leaves out.
 
     =============  ===================================================================================
     text           100 kB in 10,000 lines are formatted, another 1 MB is shown as plain text
@@ -86,7 +86,7 @@ class Reply:
     Markdown       20,000 cells are shown as tables; further rows stay text
     tables
     formulas       one of more than 5,000 characters is not typeset
-    blocks         200, with 1 MB of text together; one block may use a fourth of what is left
+    blocks         200, with 1 MB of text together; one block may use a quarter of the rest
     table blocks   100 rows and 50 columns; 1,000 characters of a cell
     suggestions    50 of a block, each with a prompt of up to 10,000 characters
     links, fields  50 of a block; 2,000 characters of a field
@@ -170,7 +170,7 @@ class Reply:
     def unconverted_parts(self) -> list[str | dict[str, Any]]:
         """Return `parts`, except that surrogates, which JSON allows, are still in the texts.
 
-        What shows a part of a text need not convert all of it.
+        A renderer that shows only a part of a text does not need to convert all of it.
         """
         return _joined([p for p in self.pieces if isinstance(p, str) or not is_transient(p)])
 

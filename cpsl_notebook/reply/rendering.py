@@ -28,7 +28,7 @@ __all__ = ["PartRenderer", "bundle", "html", "plain", "unformatted"]
 
 
 class PartRenderer:
-    """Renders the parts of one reply one after another, as far as its limits allow.
+    """Renders the parts of one reply in order, within its limits.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def bundle(reply: Reply) -> dict[str, str]:
 
 
 def html(reply: Reply) -> str:
-    """Return a reply as HTML that runs no code and fetches nothing but allowed images."""
+    """Return a reply as HTML that runs no code and fetches only allowed images."""
     renderer = PartRenderer(reply)
     if has_expected_format(reply):
         rendered = [formatted_html(reply), *map(renderer.html, reply.blocks)]

@@ -53,7 +53,7 @@ class ShownTable(NamedTuple):
     all_rows, all_columns : int
         The size of the whole table.
     limit : int
-        How many characters may be shown, about.
+        The approximate number of characters that may be shown.
     """
 
     names: list[str]
@@ -64,7 +64,7 @@ class ShownTable(NamedTuple):
     limit: int
 
     def note(self, rows: int) -> str:
-        """Return what is missing if a number of rows is shown; empty if nothing is."""
+        """Return what is not shown if only *rows* rows are shown; empty if nothing is missing."""
         missing = {"rows": self.all_rows - rows, "columns": self.all_columns - len(self.names)}
         hidden = [f"{number:,} more {name}" for name, number in missing.items() if number]
         place = "see `tables` of the reply (`%capsule last`)."
