@@ -1,4 +1,4 @@
-"""Detecting the front end of the running cell, and writing to its streams."""
+"""Detecting the front end of the running cell."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from IPython.core.getipython import get_ipython
 
 from cpsl_notebook.compat import live_widgets, parent_message
 
-__all__ = ["FrontEnd", "Stream", "front_end", "write"]
+__all__ = ["FrontEnd", "front_end"]
 
 FrontEnd = Literal["widget", "console", "text", "captured", "headless", "marimo"]
-Stream = Literal["stdout", "stderr"]
 
 
 def front_end() -> FrontEnd:
@@ -45,17 +44,6 @@ def front_end() -> FrontEnd:
     if parent.get("content", {}).get("allow_stdin") is False:
         return "headless"
     return "widget" if _is_notebook(shell, parent) else "console"
-
-
-def write(text: str, stream: Stream = "stdout") -> None:
-    """Write text to a standard stream; characters that it cannot encode become question marks."""
-    file = getattr(sys, stream)
-    if file is None:  # a program without a console
-        return
-    encoding = getattr(file, "encoding", None) or "utf-8"
-    file.write(text.encode(encoding, "replace").decode(encoding))
-    if not hasattr(file, "flush_interval"):  # of ipykernel: sends what was written 5 times a second
-        file.flush()
 
 
 def _is_notebook(shell: Any, request: dict[str, Any]) -> bool:

@@ -8,8 +8,8 @@ from typing import Any
 from IPython.display import display
 
 from cpsl_notebook.errors import StoppedError, UserError
-from cpsl_notebook.front_end import front_end, write
-from cpsl_notebook.sanitize import clean
+from cpsl_notebook.front_end import front_end
+from cpsl_notebook.printing import print_text
 
 __all__ = ["log_in"]
 
@@ -64,7 +64,7 @@ class _Status:
         self._text, self._html = text, html
         self._handle: Any = None
         if front_end() != "widget":
-            write(f"{clean(text)}\n")
+            print_text(text)
         else:
             self._handle = display(
                 self._bundle("Waiting for confirmation."), raw=True, display_id=True
@@ -77,7 +77,7 @@ class _Status:
     def end(self, line: str) -> None:
         self.show(line)
         if self._handle is None:
-            write(f"{clean(line)}\n")
+            print_text(line)
 
     def _bundle(self, line: str) -> dict[str, str]:
         return {

@@ -14,7 +14,7 @@ from typing import Any
 
 __all__ = ["hide_values", "is_reproducible", "set_reproducible", "shown_path", "warn"]
 
-_setting: bool | None = None  # what the notebook has set; None for what the environment says
+_setting: bool | None = None  # what the notebook has set; None: use the environment variable
 
 
 def is_reproducible() -> bool:
@@ -25,7 +25,7 @@ def is_reproducible() -> bool:
 
 
 def set_reproducible(value: bool | None) -> None:
-    """Turn reproducible outputs on or off; ``None`` for what ``CAPSULE_REPRODUCIBLE`` says."""
+    """Turn reproducible outputs on or off; ``None`` uses ``CAPSULE_REPRODUCIBLE``."""
     global _setting
     _setting = value
 

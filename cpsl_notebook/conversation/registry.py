@@ -9,6 +9,7 @@ conversations that are removed from the store.
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -84,8 +85,8 @@ class ConversationRecord:
 
     @property
     def arguments(self) -> str:
-        """The arguments that select it in a subcommand: the app, and the name if it has one."""
-        return f"{self.app} -s {self.name}" if self.name else self.app
+        """The arguments that select it in a subcommand: the app and any name, quoted if necessary."""
+        return shlex.join([self.app, "-s", self.name] if self.name else [self.app])
 
     @property
     def is_used_elsewhere(self) -> bool:
@@ -141,8 +142,8 @@ class ConversationRegistry:
     def earlier(self, app: str, name: str = "") -> ConversationRecord | None:
         """Return the conversation with an app to resume, which began in another kernel.
 
-        It is the one that this kernel has already resumed; otherwise the latest that no other kernel
-        is using; otherwise the latest.
+        A conversation that this kernel has already resumed comes first, then the latest that no
+        other kernel is using, then the latest.
         """
         stored = self._stored("app = ? AND name = ?", app, name)
         others = [c for c in stored if c.session_id not in self._started]

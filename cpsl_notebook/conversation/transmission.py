@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["receive", "sender"]
 
-_MAX_URL_LENGTH = (
-    7_000  # bytes of encoded prompt; a stream sends it in its URL (servers allow 8 kB)
-)
+# Bytes of the encoded prompt; a stream sends it in its URL, for which servers allow 8 kB.
+_MAX_URL_LENGTH = 7_000
 
 
 def sender(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cpsl_notebook.display.interrupt import Stopper
     from cpsl_notebook.reply.model import Reply
 
-__all__ = ["Display"]
+__all__ = ["Display", "is_empty_failure"]
 
 _MAX_PROBLEM = 200  # characters of an error message
 _logger = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class Display:
         self._try(self._start, reply)
 
     def update(self, reply: Reply) -> None:
-        """Show, or note, that something has arrived."""
+        """Show what has arrived, or only note that something has."""
         self._try(self._update, reply)
 
     def finish(self, reply: Reply) -> None:
@@ -76,3 +76,8 @@ class Display:
                 f"Formatting failed ({problem}); the reply is shown as plain text."
             )
         return None
+
+
+def is_empty_failure(reply: Reply) -> bool:
+    """Return whether there is nothing to show but the error, which is raised afterwards."""
+    return reply.status == "failed" and reply.is_empty

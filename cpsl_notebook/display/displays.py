@@ -1,7 +1,7 @@
 """The ways to show a reply, while it streams and when it is finished.
 
-`choose` returns the one that suits the front end. Whatever goes wrong while a reply is shown, the
-reply itself is not affected.
+`choose` returns the display that suits the front end. An error while a reply is shown does not affect
+the reply itself.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.display import display
 
-from cpsl_notebook.display.base import Display
+from cpsl_notebook.display.base import Display, is_empty_failure
 from cpsl_notebook.display.marimo_output import MarimoDisplay
-from cpsl_notebook.front_end import front_end, write
+from cpsl_notebook.front_end import front_end
+from cpsl_notebook.printing import print_text, write
 from cpsl_notebook.reply.block_types import is_transient
 from cpsl_notebook.reply.footer import footer
-from cpsl_notebook.reply.rendering import EMPTY, PartRenderer, bundle, plain, unformatted
+from cpsl_notebook.reply.rendering import PartRenderer, bundle, plain, unformatted
 from cpsl_notebook.reproducible import is_reproducible
 from cpsl_notebook.sanitize import clean, one_line, split_complete
 
@@ -62,7 +63,7 @@ def choose(kind: str = "auto") -> Display:
         "headless": _FinalDisplay,
     }
     front = front_end()
-    # A notebook that is not recognised looks like a console, so a setting is obeyed there too.
+    # A notebook that is not recognised looks like a console, so a setting applies there, too.
     if kind == "auto" or (kind in ("widget", "html") and front not in ("widget", "console")):
         kind = front
     return makers[kind]()
@@ -73,20 +74,20 @@ class _QuietDisplay(Display):
 
     def _finish(self, reply: Reply) -> None:
         if reply.lost_conversation:
-            write(f"{clean(reply.lost_conversation)}\n", "stderr")
+            print_text(reply.lost_conversation, "stderr")
 
 
 class _FinalDisplay(Display):
     """Shows the finished reply once."""
 
     def _finish(self, reply: Reply) -> None:
-        if not _is_empty_failure(reply):
+        if not is_empty_failure(reply):
             final = self._final(reply)
             try:
                 display(final, raw=True, metadata={"capsule": output_metadata(reply)})
             except Exception:  # for example, a terminal that cannot encode the text
                 _logger.debug("Showing a reply failed", exc_info=True)
-                write(f"{final['text/plain']}\n")
+                print_text(final["text/plain"])
 
     def _final(self, reply: Reply) -> dict[str, str]:
         """Return the final MIME bundle."""
@@ -95,7 +96,7 @@ class _FinalDisplay(Display):
 
 
 class _LiveDisplay(_FinalDisplay, abc.ABC):
-    """Shows one output that changes while the reply grows, and makes it static in the end.
+    """Shows one output that changes while the reply grows and is static at the end.
 
     A thread paints, so that the last text is also painted while the service pauses.
     """
@@ -213,16 +214,14 @@ class _TextDisplay(Display):
 
     def _finish(self, reply: Reply) -> None:
         self._show_status("")
-        if _is_empty_failure(reply):
+        if is_empty_failure(reply):
             return
         self._update(reply)
         self._write_pending()
         texts = self._render(reply, self._last_texts)
         for text in [unformatted(reply)] if texts is None and reply.form else texts or []:
             self._write_paragraph(text)
-        is_empty = reply.status == "complete" and reply.is_empty
-        notes = [EMPTY if is_empty else "", self._renderer.budget.note, *reply.notices]
-        lines = [*filter(None, map(clean, notes)), f"[{footer(reply)}]"]
+        lines = [*filter(None, map(clean, self._renderer.notes())), f"[{footer(reply)}]"]
         above = "\n" if self._written and not self._written.endswith("\n") else ""
         self._write(above + "\n".join(lines) + "\n")
 
@@ -238,7 +237,7 @@ class _TextDisplay(Display):
         self._pending = ""
 
     def _write_paragraph(self, text: str) -> None:
-        """Write a text that is divided from what is above and below it by an empty line."""
+        """Write a text with an empty line above and below it."""
         if text:
             newlines = len(self._written) - len(self._written.rstrip("\n"))
             above = "\n" * (2 - newlines) if self._written else ""
@@ -262,11 +261,6 @@ class _TextDisplay(Display):
         if text != self._status:
             write("\r" + " " * len(self._status) + "\r" + text)
             self._status = text
-
-
-def _is_empty_failure(reply: Reply) -> bool:
-    """Return whether there is nothing to show but the error, which is raised afterwards."""
-    return reply.status == "failed" and reply.is_empty
 
 
 def output_metadata(reply: Reply) -> dict[str, Any]:

@@ -23,7 +23,7 @@ class GrowingReply:
     """A growing reply as HTML, divided into pages that are final and a rest that may change.
 
     A page holds several texts and blocks: one page for each would be too many widgets, and a single
-    one would be sent again in full for every addition. Of a growing fence or table, finished lines
+    one would be sent again in full for every addition. The finished lines of a growing fence or table
     are on pages, too.
 
     Parameters
@@ -51,7 +51,7 @@ class GrowingReply:
         self._blocks: dict[int, tuple[Any, int, int]] = {}  # by position: block, page, part
 
     def update(self) -> None:
-        """Take in what has arrived."""
+        """Process the pieces that have arrived since the last call."""
         self._replace_blocks()
         texts: list[str] = []
         for piece in self._reply.pieces[self._taken :]:
@@ -68,7 +68,7 @@ class GrowingReply:
         self._take_text(texts)
 
     def pages(self) -> list[str]:
-        """Return the HTML of the final pages; all but the last stay unless a block is replaced."""
+        """Return the HTML of the final pages; only the last can grow, unless a block is replaced."""
         self._settle()
         return ["".join(parts) for parts in self._parts]
 
@@ -119,7 +119,7 @@ class GrowingReply:
                 self._move(cut, following=self._open)
 
     def _move(self, length: int, following: OpenBlock | None = None) -> None:
-        """Move text to the pages; afterwards, a block may go on that the text has begun."""
+        """Move text to the pages; *following* is the block that the rest continues, if any."""
         self._add_text(self.rest[:length], following)
         self.rest = self.rest[length:]
 

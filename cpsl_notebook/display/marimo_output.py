@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from cpsl_notebook.display.base import Display
+from cpsl_notebook.display.base import Display, is_empty_failure
 from cpsl_notebook.reply.rendering import html as reply_html
 from cpsl_notebook.reply.rendering import unformatted
 from cpsl_notebook.reply.style import plain_block
@@ -50,8 +50,8 @@ class MarimoDisplay(Display):
     def _finish(self, reply: Reply) -> None:
         """Show the final output."""
         reply.join_pieces()
-        if reply.is_empty and reply.status == "failed":
-            _marimo().output.replace_at_index("", self._position)  # the error is raised afterwards
+        if is_empty_failure(reply):
+            _marimo().output.replace_at_index("", self._position)
             return
         self._show(reply, self._render(reply, reply_html) or plain_block(unformatted(reply)))
 

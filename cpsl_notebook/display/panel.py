@@ -1,9 +1,9 @@
 """The panel of widgets that shows a reply while it streams.
 
-Final text is sent once, in a widget of its own; only what still grows or changes is sent again. So
-the traffic is proportional to the length of the reply, if it does not consist of one long list or
-paragraph. The status and the Stop button are below the text, where the front end keeps them in view
-while the text grows.
+Final text is sent once, in a widget of its own; only what still grows or changes is sent again. The
+traffic is therefore proportional to the length of the reply, unless it is one long list or paragraph.
+The status and the Stop button are below the text, where the front end keeps them in view while the
+text grows.
 """
 
 from __future__ import annotations
@@ -73,10 +73,8 @@ class Panel:
         # Shared by all widgets: a layout and a style of its own would be two more widgets for each.
         self._shared = {"layout": widgets.Layout(margin="0"), "style": html_style()}
         self._status = self._html_widget(self._status_html())
-        self._texts = [
-            self._html_widget(_LIVE_SHEET),
-            self._html_widget(),
-        ]  # of each page and the rest
+        # The style sheet, each page, and the rest.
+        self._texts = [self._html_widget(_LIVE_SHEET), self._html_widget()]
         self._pages = widgets.VBox(self._texts, layout=self._shared["layout"])
         parts = [self._pages, self._bottom_row(stop)]
         self._view = widgets.VBox(parts, layout=self._shared["layout"])

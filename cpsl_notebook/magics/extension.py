@@ -13,10 +13,10 @@ from cpsl_notebook.conversation.context import current_context
 from cpsl_notebook.cpsl_package import check_installed
 from cpsl_notebook.magics import completion, input_transformer
 from cpsl_notebook.magics.capsule_magics import CapsuleMagics
-from cpsl_notebook.magics.printing import print_text
+from cpsl_notebook.printing import print_text
 
 if TYPE_CHECKING:
-    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.core.interactiveshell import ExecutionInfo, InteractiveShell
 
 __all__ = ["load", "unload"]
 
@@ -72,7 +72,10 @@ def unload(shell: InteractiveShell) -> None:
     callbacks[:] = [each for each in callbacks if getattr(each, "__module__", "") != __name__]
 
 
-def _add_accessor(_info: object) -> None:
-    """Add ``payments.capsule`` to frames of the user's own, after a cell has imported pandas."""
-    if "pandas" in sys.modules:
+def _add_accessor(info: ExecutionInfo) -> None:
+    """Add ``payments.capsule`` to the user's own frames; import pandas only if the cell needs it.
+
+    Called before each cell, which may import pandas itself and use the accessor at once.
+    """
+    if "pandas" in sys.modules or ".capsule" in (info.raw_cell or ""):
         importlib.import_module("cpsl_notebook.earnings")

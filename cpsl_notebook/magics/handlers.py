@@ -7,12 +7,11 @@ by the handlers that need them, so that ``%load_ext`` is fast.
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from cpsl_notebook.errors import UsageError, UserError
-from cpsl_notebook.magics.printing import print_text
+from cpsl_notebook.printing import print_text
 from cpsl_notebook.reproducible import is_reproducible, shown_path
 
 if TYPE_CHECKING:
@@ -253,13 +252,9 @@ def replay(magics: CapsuleMagics, options: argparse.Namespace) -> None:
 
 def status(magics: CapsuleMagics, options: argparse.Namespace) -> pd.DataFrame:
     """Return what the notebook is connected to, and print the values that pandas will truncate."""
-    import pandas as pd
-
-    from cpsl_notebook.magics.status import status_frame
+    from cpsl_notebook.magics.status import status_frame, truncated_values
 
     frame = status_frame(magics.context)
-    shown = pd.get_option("display.max_colwidth") or math.inf
-    for item, value in frame["value"].dropna().items():
-        if len(value) >= shown:
-            print_text(f"{item}: {value}")
+    for item, value in truncated_values(frame).items():
+        print_text(f"{item}: {value}")
     return frame

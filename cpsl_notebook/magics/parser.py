@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 
 from cpsl_notebook.errors import UsageError, did_you_mean
 from cpsl_notebook.magics.line import read_line
-from cpsl_notebook.magics.printing import print_text
 from cpsl_notebook.magics.subcommands import CELL, LINE, Command
+from cpsl_notebook.printing import print_text
 from cpsl_notebook.reply.cell_source import cell_source
 from cpsl_notebook.sanitize import brief
 

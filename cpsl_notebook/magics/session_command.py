@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from cpsl_notebook.conversation.registry import ConversationRecord
 from cpsl_notebook.errors import UsageError, UserError
-from cpsl_notebook.magics.printing import print_text
+from cpsl_notebook.printing import print_text
 from cpsl_notebook.reproducible import is_reproducible
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from cpsl_notebook.conversation.registry import ConversationRecord
     from cpsl_notebook.magics.capsule_magics import CapsuleMagics
 
 __all__ = ["forget", "list_sessions", "new", "resume", "use"]
@@ -52,8 +52,6 @@ def resume(magics: CapsuleMagics, options: argparse.Namespace) -> None:
 
 def use(magics: CapsuleMagics, options: argparse.Namespace) -> None:
     """Continue the conversation with a given session id."""
-    from cpsl_notebook.conversation.registry import ConversationRecord
-
     conversations = magics.context.conversations
     session_id, app = options.session_id, options.app
     if not session_id:
@@ -96,7 +94,7 @@ def forget(magics: CapsuleMagics, options: argparse.Namespace) -> None:
 
 
 def _target(app: str, options: argparse.Namespace) -> str:
-    return f"{app} -s {options.session}" if options.session else app
+    return ConversationRecord(app, options.session).arguments
 
 
 def _shared_notice(conversation: ConversationRecord) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import platform
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from cpsl_notebook.reproducible import is_reproducible, shown_path
 if TYPE_CHECKING:
     from cpsl_notebook.conversation.context import NotebookContext
 
-__all__ = ["status_frame"]
+__all__ = ["status_frame", "truncated_values"]
 
 _PACKAGES = ("cpsl-notebook", "ipython", "ipykernel", "ipywidgets", "pandas")
 _REFUSED = {401, 403}  # HTTP statuses
@@ -57,6 +58,13 @@ def status_frame(context: NotebookContext) -> pd.DataFrame:
         values[package] = _version(package)
     index = pd.Index(list(values), name="item")
     return pd.DataFrame({"value": pd.Series(list(values.values()), index=index, dtype="string")})
+
+
+def truncated_values(frame: pd.DataFrame) -> pd.Series[str]:
+    """Return the values of a status frame that pandas truncates when it shows the frame."""
+    shown = pd.get_option("display.max_colwidth") or math.inf
+    values = frame["value"].dropna()
+    return values[values.str.len() >= shown]
 
 
 def _connection(context: NotebookContext) -> dict[str, str | None]:

@@ -44,7 +44,7 @@ def block_html(
     remote_images : bool
         Whether images of other servers are shown.
     limit : int
-        How many characters may be shown, about; the rest is counted.
+        The approximate number of characters to show; the rest is counted.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def table_html(table: ShownTable) -> str:
 
 
 def table_text(table: ShownTable) -> str:
-    """Return a table as text, with aligned columns and a missing value as nothing.
+    """Return a table as text with aligned columns; missing values are empty.
 
     Examples
     --------
@@ -273,9 +273,9 @@ class _Image(_BlockView):
 
 
 class _Suggestions(_BlockView):
-    """Prompts that the app suggests: each as one line, and the cell that sends it.
+    """Prompts that the app suggests: a line for each, and the cell that sends it.
 
-    A page shows the cell when the line is opened. In a text, the line is enough if it is the prompt.
+    HTML shows the cell when the user opens the line. Text shows it only if the line is not the prompt.
     """
 
     def html(self) -> str:
@@ -312,7 +312,7 @@ class _Suggestions(_BlockView):
     def _items(self) -> tuple[list[tuple[str, str]], str]:
         """Return the label and the prompt of each suggestion, and a note on those left out.
 
-        The prompt is empty if it is too long to show: a part of it would be another prompt.
+        The prompt is empty if it is too long to show, because a part of it is a different prompt.
         """
         longest = min(_MAX_PROMPT, self.limit)
 

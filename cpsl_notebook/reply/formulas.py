@@ -1,6 +1,6 @@
-r"""Formulas in Markdown: ``$$…$$``, ``\[…\]`` and ``\(…\)``. A single ``$`` is money.
+r"""Formulas in Markdown: ``$$…$$``, ``\[…\]`` and ``\(…\)``. A single ``$`` is a currency sign.
 
-Without rules for them, Markdown removes the backslashes and takes underscores for emphasis.
+Without rules for them, Markdown removes the backslashes and treats underscores as emphasis.
 """
 
 from __future__ import annotations
@@ -20,48 +20,41 @@ _MAX_NEGATIVE_SPACES = 4  # each moves what follows by a sixth of a letter to th
 # a size or a distance as its argument, or moves what follows over something else.
 _COMMANDS = frozenset(
     r"""
-    alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa varkappa lambda mu nu
-    xi
-    omicron pi varpi rho varrho sigma varsigma tau upsilon phi varphi chi psi omega Gamma Delta Theta
-    Lambda Xi Pi Sigma Upsilon Phi Psi Omega digamma aleph beth gimel daleth hbar hslash ell imath
-    jmath
-    wp Re Im partial nabla infty emptyset varnothing forall exists nexists neg lnot top bot angle
-    measuredangle triangle square Box Diamond diamond blacksquare bigstar star prime backprime degree
-    sharp flat natural clubsuit diamondsuit heartsuit spadesuit dag ddag dagger ddagger S P pounds yen
-    copyright checkmark complement
+    alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa varkappa lambda mu
+    nu xi omicron pi varpi rho varrho sigma varsigma tau upsilon phi varphi chi psi omega Gamma
+    Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega digamma aleph beth gimel daleth hbar hslash
+    ell imath jmath wp Re Im partial nabla infty emptyset varnothing forall exists nexists neg lnot
+    top bot angle measuredangle triangle square Box Diamond diamond blacksquare bigstar star prime
+    backprime degree sharp flat natural clubsuit diamondsuit heartsuit spadesuit dag ddag dagger
+    ddagger S P pounds yen copyright checkmark complement
     + - * / times div pm mp cdot ast circ bullet oplus ominus otimes oslash odot cap cup uplus sqcap
-    sqcup
-    vee lor wedge land setminus smallsetminus wr amalg bigcirc dotplus ltimes rtimes
+    sqcup vee lor wedge land setminus smallsetminus wr amalg bigcirc dotplus ltimes rtimes
     sum prod coprod int iint iiint oint bigcap bigcup bigvee bigwedge bigoplus bigotimes bigodot
-    biguplus
-    bigsqcup lim limsup liminf varlimsup varliminf max min sup inf argmax argmin det dim ker hom deg
-    gcd
-    Pr arg exp ln log lg sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh coth
+    biguplus bigsqcup lim limsup liminf varlimsup varliminf max min sup inf argmax argmin det dim
+    ker hom deg gcd Pr arg exp ln log lg sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh
+    coth
     = < > le leq ge geq ne neq ll gg lll ggg leqslant geqslant lesssim gtrsim equiv sim simeq approx
-    approxeq cong doteq propto asymp prec succ preceq succeq subset supset subseteq supseteq subsetneq
-    supsetneq nsubseteq nsupseteq sqsubseteq sqsupseteq in notin ni mid nmid parallel nparallel perp
-    models vdash dashv Vdash vDash smile frown bowtie triangleq coloneqq colon not because therefore
+    approxeq cong doteq propto asymp prec succ preceq succeq subset supset subseteq supseteq
+    subsetneq supsetneq nsubseteq nsupseteq sqsubseteq sqsupseteq in notin ni mid nmid parallel
+    nparallel perp models vdash dashv Vdash vDash smile frown bowtie triangleq coloneqq colon not
+    because therefore
     to gets leftarrow rightarrow leftrightarrow Leftarrow Rightarrow Leftrightarrow longleftarrow
     longrightarrow longleftrightarrow Longleftarrow Longrightarrow Longleftrightarrow implies
-    impliedby
-    iff mapsto longmapsto hookleftarrow hookrightarrow leftharpoonup rightharpoonup leftharpoondown
-    rightharpoondown rightleftharpoons uparrow downarrow updownarrow Uparrow Downarrow Updownarrow
-    nearrow searrow swarrow nwarrow leadsto rightsquigarrow xleftarrow xrightarrow
+    impliedby iff mapsto longmapsto hookleftarrow hookrightarrow leftharpoonup rightharpoonup
+    leftharpoondown rightharpoondown rightleftharpoons uparrow downarrow updownarrow Uparrow
+    Downarrow Updownarrow nearrow searrow swarrow nwarrow leadsto rightsquigarrow xleftarrow
+    xrightarrow
     dots ldots cdots vdots ddots dotsc dotsb dotsm dotsi
     left right middle big Big bigg Bigg bigl Bigl biggl Biggl bigr Bigr biggr Biggr bigm Bigm biggm
-    Biggm
-    lbrace rbrace lbrack rbrack langle rangle lceil rceil lfloor rfloor lvert rvert lVert rVert vert
-    Vert
-    lgroup rgroup backslash
+    Biggm lbrace rbrace lbrack rbrack langle rangle lceil rceil lfloor rfloor lvert rvert lVert
+    rVert vert Vert lgroup rgroup backslash
     frac dfrac tfrac cfrac binom dbinom tbinom choose over sqrt overline underline overbrace
-    underbrace
-    overset underset stackrel substack boxed limits nolimits
-    hat widehat tilde widetilde bar vec dot ddot dddot acute grave check breve mathring overrightarrow
-    overleftarrow overleftrightarrow
-    mathrm mathbf mathit mathsf mathtt mathbb mathcal mathfrak mathscr mathnormal boldsymbol bm pmb rm
-    bf
-    it sf tt cal text textrm textbf textit textsf texttt textnormal mbox operatorname mathop mathbin
-    mathrel mathord mathopen mathclose mathpunct mathinner
+    underbrace overset underset stackrel substack boxed limits nolimits
+    hat widehat tilde widetilde bar vec dot ddot dddot acute grave check breve mathring
+    overrightarrow overleftarrow overleftrightarrow
+    mathrm mathbf mathit mathsf mathtt mathbb mathcal mathfrak mathscr mathnormal boldsymbol bm pmb
+    rm bf it sf tt cal text textrm textbf textit textsf texttt textnormal mbox operatorname mathop
+    mathbin mathrel mathord mathopen mathclose mathpunct mathinner
     displaystyle textstyle scriptstyle scriptscriptstyle
     pmod bmod mod pod hline quad qquad begin end
     """.split()
@@ -113,7 +106,7 @@ def math_inline(state: Any, silent: bool) -> bool:
     end = _ENDS.get(state.src[start : start + 2])
     if end is None:
         return False
-    # Where no end was found once, there is none further on: searching again would be quadratic.
+    # If no end was found before, there is none further on: searching again would be quadratic.
     missing = state.env["missing_ends"]
     close = -1 if end in missing else state.src.find(end, start + 2)
     if close < 0:
@@ -129,7 +122,7 @@ def math_inline(state: Any, silent: bool) -> bool:
 def math_block(state: Any, start: int, end: int, silent: bool) -> bool:
     """Parse a formula of several lines; a rule of markdown-it.
 
-    A formula at the end of the text that has no end yet is one too, because its end may follow.
+    In a growing text, an unclosed formula at the end counts, too, because its end may follow.
     """
     position = state.bMarks[start] + state.tShift[start]
     close = _ENDS.get(state.src[position : position + 2])
@@ -143,7 +136,7 @@ def math_block(state: Any, start: int, end: int, silent: bool) -> bool:
     if any(state.isEmpty(n) or state.sCount[n] < state.blkIndent for n in range(start, stop)):
         return False
     if found >= 0 and state.src[found + 2 : state.eMarks[stop - 1]].strip():
-        return False  # text behind the formula makes it part of a paragraph
+        return False  # text after the formula makes it part of a paragraph
     return _add_formula(state, start, stop, silent)
 
 

@@ -16,9 +16,8 @@ MAX_LINES = 10_000  # lines of Markdown; the rest is shown as plain text
 MAX_PLAIN = 1_000_000  # characters of plain text after that; the rest is counted
 MAX_BLOCKS = 200  # the rest is counted
 MAX_BLOCK_LENGTH = 1_000_000  # characters of all blocks as HTML or text, images not included
-BLOCK_SHARE = (
-    4  # a block may use a fourth of what is left of these characters, so that later ones fit
-)
+# A block may use a quarter of what is left of these characters, so that later ones fit.
+BLOCK_SHARE = 4
 MIN_BLOCK_LENGTH = 1_000  # characters that every block may use
 MAX_IMAGES = 20_000_000  # characters of all image blocks
 MAX_CELLS = 20_000  # cells of Markdown tables; further rows stay text
@@ -72,13 +71,13 @@ class Budget:
         return f"Not shown: {amounts}. They are in {places} of the reply (`%capsule last`)."
 
     def limit(self, block: dict[str, Any]) -> int:
-        """Return how many characters a block may have, about."""
+        """Return the approximate number of characters that a block may have."""
         if block.get("type") == "image":
             return self.images
         return max(self.block_length // BLOCK_SHARE, MIN_BLOCK_LENGTH)
 
     def charge(self, block: dict[str, Any], length: int) -> None:
-        """Count the characters with which a block is shown."""
+        """Subtract the characters of a block that is shown."""
         if block.get("type") == "image":
             self.images -= length
         else:

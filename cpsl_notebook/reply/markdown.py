@@ -94,9 +94,9 @@ def to_html(
     is_part: bool = False,
     budget: Budget | None = None,
 ) -> str:
-    r"""Return Markdown as HTML that runs no code and fetches nothing but allowed images.
+    r"""Return Markdown as HTML that runs no code and fetches only allowed images.
 
-    Line breaks are kept, formulas arrive as they are written, and ``- [x]`` is a check box.
+    Line breaks are kept, formulas are not changed, and ``- [x]`` is a check box.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def to_html(
     is_part : bool
         Whether the text is a part of a growing one: a single line of code may be one of several.
     budget : Budget, optional
-        How much may be formatted, which this call reduces; by default, as much as in one reply.
+        What may still be formatted; this call reduces it. By default, the limits of one reply.
 
     Returns
     -------
@@ -142,7 +142,7 @@ class LastBlock(NamedTuple):
     Attributes
     ----------
     start, end : int
-        Its position in the text; what is in front of it is final, whatever follows.
+        Its position in the text; the text before it is final.
     kind : str
         The type of its token, such as ``"paragraph_open"`` or ``"fence"``.
     info : str
@@ -165,7 +165,7 @@ def last_block(text: str) -> LastBlock:
     >>> last_block("First.\n\nSecond.\n\nThird, wh").start
     8
     """
-    complete = text[: text.rfind("\n") + 1]  # an unfinished line may still become anything
+    complete = text[: text.rfind("\n") + 1]  # the meaning of an unfinished line is not known
     blocks = [
         token
         for token in _block_parser().parse(complete, {"unfinished": True})
@@ -204,7 +204,7 @@ def has_table(text: str) -> bool:
     >>> has_table("| a |\n|---|\n| 1 |"), has_table("a | b")
     (True, False)
     """
-    # Only text in front of a line such as |---|---| can be a table, so most text need not be parsed.
+    # A table needs a line such as |---|---|, so most text need not be parsed.
     if not _DELIMITERS.search(text):
         return False
     return any(token.type == "table_open" for token in _block_parser().parse(clean(text)))
@@ -412,7 +412,7 @@ def _render_table(renderer: Any, tokens: Any, position: int, options: Any, env: 
 
 def _render_cell(renderer: Any, tokens: Any, position: int, options: Any, env: Any) -> str:
     cell = tokens[position]
-    if cell.attrGet("style") == "text-align:right":  # what front ends that drop styles show, too
+    if cell.attrGet("style") == "text-align:right":  # also shown by front ends that remove styles
         del cell.attrs["style"]
         cell.attrSet("align", "right")
     return f"<{cell.tag}{renderer.renderAttrs(cell)}>"

@@ -76,8 +76,8 @@ class Reply:
 
     Notes
     -----
-    `parts`, `text`, `blocks` and `tables` are complete, but a cell shows only so much that showing it
-    takes at most about a second. The output says what it leaves out.
+    `parts`, `text`, `blocks` and `tables` are complete, but a cell shows only as much as it can show in
+    about a second. The output says what it leaves out.
 
     =============  ===================================================================================
     text           100 kB in 10,000 lines are formatted, another 1 MB is shown as plain text
@@ -86,7 +86,7 @@ class Reply:
     Markdown       20,000 cells are shown as tables; further rows stay text
     tables
     formulas       one of more than 5,000 characters is not typeset
-    blocks         200, with 1 MB of text together; one block may use a fourth of what is left
+    blocks         200, with 1 MB of text together; one block may use a quarter of the rest
     table blocks   100 rows and 50 columns; 1,000 characters of a cell
     suggestions    50 of a block, each with a prompt of up to 10,000 characters
     links, fields  50 of a block; 2,000 characters of a field
@@ -170,7 +170,7 @@ class Reply:
     def unconverted_parts(self) -> list[str | dict[str, Any]]:
         """Return `parts`, except that surrogates, which JSON allows, are still in the texts.
 
-        What shows a part of a text need not convert all of it.
+        A renderer that shows only a part of a text does not need to convert all of it.
         """
         return _joined([p for p in self.pieces if isinstance(p, str) or not is_transient(p)])
 
@@ -201,7 +201,7 @@ class Reply:
         """The tables as DataFrames, in the order in which the app sent them.
 
         In a table of the text, a column of numbers is ``Int64`` or ``Float64``; others are
-        ``string``.
+        ``string``, also columns with integers that these types would round.
 
         Raises
         ------
@@ -297,22 +297,28 @@ class Reply:
         """Join the pieces of each text of a reply that has ended, which takes less memory."""
         self.pieces = _joined(self.pieces)
         self._positions = {
-            block["id"]: position
-            for position, block in enumerate(self.pieces)
-            if isinstance(block, dict) and isinstance(block.get("id"), str | int)
+            key: position
+            for position, piece in enumerate(self.pieces)
+            if isinstance(piece, dict) and (key := _block_id(piece)) is not None
         }
 
     def _add_block(self, block: dict[str, Any]) -> None:
         text = block["payload"].get("text") if isinstance(block["payload"], dict) else None
         is_notification = block["type"] == "notification"
         self.notification = text if is_notification and isinstance(text, str) else ""
-        key = block.get("id")
-        if isinstance(key, str | int) and key in self._positions:
+        key = _block_id(block)
+        if key is not None and key in self._positions:
             self.pieces[self._positions[key]] = block
             return
-        if isinstance(key, str | int):
+        if key is not None:
             self._positions[key] = len(self.pieces)
         self.pieces.append(block)
+
+
+def _block_id(block: dict[str, Any]) -> str | int | None:
+    """Return the id by which a later block replaces this one; ``None`` if it has none."""
+    key = block.get("id")
+    return key if isinstance(key, str | int) and key != "" else None
 
 
 def _joined(pieces: list[str | dict[str, Any]]) -> list[str | dict[str, Any]]:

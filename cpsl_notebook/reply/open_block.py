@@ -52,12 +52,11 @@ class OpenBlock:
 
         Code is cut where its colours do not depend on what is above.
         """
-        ends = [found.end() for found in re.finditer("\n", lines)][
-            :-1
-        ]  # the last may end the block
+        ends = [found.end() for found in re.finditer("\n", lines)]
+        ends = ends[:-1]  # the last line may end the block
         if not ends or ends[-1] < (_MIN_FIRST if is_first else _MIN_LINES):
             return 0
-        if self.language is None:  # rows have two backgrounds by turns
+        if self.language is None:  # an even number, because the backgrounds of rows alternate
             return ends[len(ends) // 2 * 2 - 1] if len(ends) > 1 else 0
         whole = highlight(lines, self.language)
         for end in ends[: -_MAX_TRIES - 1 : -1]:
@@ -67,7 +66,7 @@ class OpenBlock:
         return ends[-1] if ends[-1] > _MAX_LINES else 0
 
     def set_columns(self, lines: str) -> None:
-        """Take the widths and the alignments of the columns of a table from its first rows."""
+        """Set the widths and alignments of a table's columns from its first rows."""
         if self.language is not None:
             return
         smallest, largest = _COLUMN
@@ -89,6 +88,6 @@ class OpenBlock:
             html = html.replace(_TABLE, self.table, 1)
         if self.language is None and not is_first:
             html = _HEADER.sub("", html, 1)
-            html = html.replace("<td style=text-align:left>", "<td>")  # as the style sheet does
+            html = html.replace("<td style=text-align:left>", "<td>")  # the style sheet aligns it
         names = ["capsule-more"] * (not is_first) + ["capsule-open"] * (not is_last)
         return f'<div class="{" ".join(names)}">{html}</div>'

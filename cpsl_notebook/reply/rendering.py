@@ -24,13 +24,11 @@ from cpsl_notebook.sanitize import clean
 if TYPE_CHECKING:
     from cpsl_notebook.reply.model import Reply
 
-__all__ = ["EMPTY", "PartRenderer", "bundle", "html", "plain", "unformatted"]
-
-EMPTY = "The reply is empty."
+__all__ = ["PartRenderer", "bundle", "html", "plain", "unformatted"]
 
 
 class PartRenderer:
-    """Renders the parts of one reply one after another, as far as its limits allow.
+    """Renders the parts of one reply in order, within its limits.
 
     Parameters
     ----------
@@ -76,6 +74,12 @@ class PartRenderer:
         self.budget.charge(part, len(text))
         return text
 
+    def notes(self) -> list[str]:
+        """Return the lines below a finished reply: that it is empty, what is not shown, notices."""
+        reply = self._reply
+        empty = "The reply is empty." if reply.status == "complete" and reply.is_empty else ""
+        return list(filter(None, [empty, self.budget.note, *reply.notices]))
+
     def _text_html(self, text: str, budget: Budget, is_part: bool) -> str:
         return to_html(
             text,
@@ -92,7 +96,7 @@ def bundle(reply: Reply) -> dict[str, str]:
 
 
 def html(reply: Reply) -> str:
-    """Return a reply as HTML that runs no code and fetches nothing but allowed images."""
+    """Return a reply as HTML that runs no code and fetches only allowed images."""
     renderer = PartRenderer(reply)
     if has_expected_format(reply):
         rendered = [formatted_html(reply), *map(renderer.html, reply.blocks)]
@@ -101,9 +105,10 @@ def html(reply: Reply) -> str:
     if reply.status == "running":
         lines = [quiet_line(reply.notification or "…", "role=status")]
     else:
-        empty = EMPTY if reply.status == "complete" and reply.is_empty else ""
-        notes = filter(None, [empty, renderer.budget.note, *reply.notices])
-        lines = [*map(quiet_line, notes), quiet_line(footer(reply), "class=capsule-footer")]
+        lines = [
+            *map(quiet_line, renderer.notes()),
+            quiet_line(footer(reply), "class=capsule-footer"),
+        ]
     return framed("".join([*rendered, *lines]))
 
 

@@ -30,9 +30,7 @@ __all__ = [
 # Each has a contrast of at least 4.5 to its background (WCAG 2.2, 1.4.3).
 COLOURS = {"k": "#e54", "s": "#49f", "c": "#888", "n": "#96e"}  # keyword, string, comment, name
 TEXT_SHARE = 40  # percent
-MAX_STYLED = (
-    150  # cells and coloured tokens with styles of their own; more of them get a style sheet
-)
+MAX_STYLED = 150  # cells and coloured tokens with their own styles; more of them get a style sheet
 _PRE = "margin:1em;overflow:auto"
 TABLE = "overflow-wrap:normal"
 _QUIET = "opacity:.75;font-size:.85em"
@@ -74,7 +72,7 @@ SHEET = sheet(".{}")  # of a long reply
 
 
 def framed(content: str) -> str:
-    """Return HTML inside the element of every reply; it contains no line break.
+    """Return HTML in the element that encloses every reply; the result contains no line break.
 
     A blank line would end the HTML in an export to Markdown, and what follows would be Markdown.
     """
@@ -93,9 +91,9 @@ def framed(content: str) -> str:
 
 
 def direction(text: str) -> str:
-    """Return the attribute that lets an element's text decide its direction; often nothing.
+    """Return the attribute that makes an element's text decide its direction; often empty.
 
-    Every reply is from left to right, so only text that contains Hebrew, Arabic or a similar script
+    Every reply runs from left to right, so only text that contains Hebrew, Arabic or a similar script
     needs it.
     """
     is_left_to_right = text.isascii() or _RIGHT_TO_LEFT.search(text) is None

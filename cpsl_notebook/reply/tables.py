@@ -30,9 +30,11 @@ MAX_SHOWN_LENGTH = 1_000  # characters of a cell; less if the first row would be
 _MIN_SHOWN_LENGTH = 20
 _TAG_LENGTH = 15  # characters of HTML around a cell, about
 MAX_CELLS, MAX_COLUMNS = 2_000_000, 10_000  # of a table in `Reply.tables`
-# A number with a leading zero, such as 007, stays text.
+# A number with a leading zero, such as 007, stays text; so does one that its type would round.
 _INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")
+_FLOAT = re.compile(r"-?(0|[1-9]\d{0,14})(\.\d+)?")
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?")
+_MAX_EXACT = 1 << 53  # a float can represent every integer up to this one
 _NAME_FIELDS = ("label", "title", "name", "key", "id")
 _KEY_FIELDS = ("key", "id", "name", "label", "title")
 
@@ -51,7 +53,7 @@ class ShownTable(NamedTuple):
     all_rows, all_columns : int
         The size of the whole table.
     limit : int
-        How many characters may be shown, about.
+        The approximate number of characters that may be shown.
     """
 
     names: list[str]
@@ -62,7 +64,7 @@ class ShownTable(NamedTuple):
     limit: int
 
     def note(self, rows: int) -> str:
-        """Return what is missing if a number of rows is shown; empty if nothing is."""
+        """Return what is not shown if only *rows* rows are shown; empty if nothing is missing."""
         missing = {"rows": self.all_rows - rows, "columns": self.all_columns - len(self.names)}
         hidden = [f"{number:,} more {name}" for name, number in missing.items() if number]
         place = "see `tables` of the reply (`%capsule last`)."
@@ -93,8 +95,8 @@ def markdown_tables(text: str) -> list[pd.DataFrame]:
     Returns
     -------
     list of pandas.DataFrame
-        A column is ``Int64`` or ``Float64`` where all its cells are numbers or empty, and
-        ``string`` otherwise.
+        A column is ``Int64`` or ``Float64`` if all its cells are numbers or empty, and ``string``
+        otherwise, or if the type would round an integer, such as an id of 19 digits.
 
     Raises
     ------
@@ -249,7 +251,7 @@ def _from_texts(cells: list[str]) -> pd.Series[Any]:
     import pandas as pd
 
     filled = [cell for cell in cells if cell]
-    for pattern, number, dtype in ((_INTEGER, int, "Int64"), (_NUMBER, float, "Float64")):
+    for pattern, number, dtype in ((_INTEGER, int, "Int64"), (_FLOAT, float, "Float64")):
         if filled and all(map(pattern.fullmatch, filled)):
             return pd.Series([number(cell) if cell else None for cell in cells], dtype=dtype)
     return pd.Series(cells, dtype="string")
@@ -275,12 +277,17 @@ def _layout(block: dict[str, Any]) -> _Layout | None:
 
 
 def _typed_column(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Return a column of Python values with the dtype that fits all of them."""
-    is_integer = all(type(value) is int and abs(value) < 1 << 63 for value in column.dropna())
-    try:
-        return column.astype("Int64") if is_integer and column.count() else column.infer_objects()
-    except OverflowError:  # pandas before 3, for an integer beyond the largest float
-        return column
+    """Return a column of Python values with the dtype that fits all of them exactly."""
+    integers = [value for value in column if type(value) is int]
+    if integers and len(integers) == column.count() and _is_int64(integers):
+        return column.astype("Int64")
+    # pandas would turn integers among other numbers into floats.
+    is_exact = all(abs(value) <= _MAX_EXACT for value in integers)
+    return column.infer_objects() if is_exact else column
+
+
+def _is_int64(integers: list[int]) -> bool:
+    return all(abs(value) < 1 << 63 for value in integers)
 
 
 def _value(row: Any, key: Any) -> Any:

@@ -4,10 +4,9 @@ import json
 import subprocess
 import sys
 
-import nbformat
 import pytest
 from environments import CI
-from lab import CHROMIUM, Notebook, browser_page, jupyterlab
+from lab import CHROMIUM, Notebook, browser_page, jupyterlab, write_notebook
 
 pytestmark = pytest.mark.skipif(
     not CHROMIUM and not CI, reason="Chromium is not installed: install Debian's package chromium"
@@ -106,13 +105,11 @@ def assert_attacks_are_noticed(notebook, watched) -> None:
 
 def test_attacks_do_not_run_or_fetch(watched, root, tmp_path):
     page = watched.page
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
     filled = [
         cell.format(tests=str(root / "tests" / "support")) if cell is DEFINE else cell
         for cell in CELLS
     ]
-    cells = [nbformat.v4.new_code_cell(cell) for cell in filled]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), tmp_path / "bad.ipynb")
+    write_notebook(tmp_path / "bad.ipynb", filled)
     with jupyterlab(tmp_path, CAPSULE_HOME=str(tmp_path / "home")) as url:
         notebook = Notebook(page, url, "bad.ipynb")
         notebook.run(0)

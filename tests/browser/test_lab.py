@@ -6,7 +6,7 @@ import shutil
 import nbformat
 import pytest
 from environments import CI
-from lab import CHROMIUM, Notebook, browser_page, jupyterlab
+from lab import CHROMIUM, Notebook, jupyterlab, write_notebook
 
 pytestmark = pytest.mark.skipif(
     not CHROMIUM and not CI, reason="Chromium is not installed: install Debian's package chromium"
@@ -91,22 +91,9 @@ LOW_CONTRAST = """node => {
 
 
 @pytest.fixture(scope="module")
-def page():
-    with browser_page() as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("lab")
-
-
-@pytest.fixture(scope="module")
 def lab(page, folder):
     """A notebook whose kernel uses a local workspace, and the address of JupyterLab."""
-    cells = [nbformat.v4.new_code_cell(cell) for cell in CELLS]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / "test.ipynb")
+    write_notebook(folder / "test.ipynb", CELLS)
     with jupyterlab(folder, CAPSULE_HOME=str(folder / "home")) as url:
         opened = Notebook(page, url, "test.ipynb")
         opened.run(0)
@@ -117,13 +104,6 @@ def lab(page, folder):
 @pytest.fixture
 def notebook(lab):
     return lab[0]
-
-
-@pytest.fixture
-def pictures(root):
-    made = root / "build" / "screenshots"
-    made.mkdir(parents=True, exist_ok=True)
-    return made
 
 
 @pytest.mark.parametrize("theme", THEMES)

@@ -5,7 +5,7 @@ import shutil
 import nbformat
 import pytest
 from environments import CI
-from lab import CHROMIUM, Notebook, browser_page, jupyterlab
+from lab import CHROMIUM, Notebook, jupyterlab, write_notebook
 
 pytestmark = pytest.mark.skipif(
     not CHROMIUM and not CI, reason="Chromium is not installed: install Debian's package chromium"
@@ -24,19 +24,6 @@ EDITED = """index => window.jupyterapp.shell.currentWidget.content.widgets[index
     .model.sharedModel.getSource()"""
 
 
-@pytest.fixture(scope="module")
-def page():
-    with browser_page() as opened:
-        yield opened
-
-
-@pytest.fixture
-def pictures(root):
-    folder = root / "build" / "screenshots"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
 def press_tab(notebook, index):
     """Press Tab at the end of a cell."""
     notebook.cell(index).locator(".cm-content").click()
@@ -45,9 +32,7 @@ def press_tab(notebook, index):
 
 
 def test_lab_completes_names_and_shows_earlier_turns_and_one_line_errors(page, tmp_path, pictures):
-    cells = [nbformat.v4.new_code_cell(cell) for cell in CELLS]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), tmp_path / "test.ipynb")
+    write_notebook(tmp_path / "test.ipynb", CELLS)
     with jupyterlab(tmp_path, CAPSULE_HOME=str(tmp_path / "home")) as url:
         notebook = Notebook(page, url, "test.ipynb")
         notebook.run(LOAD)

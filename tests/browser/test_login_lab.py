@@ -2,10 +2,9 @@
 
 import re
 
-import nbformat
 import pytest
 from environments import CI
-from lab import CHROMIUM, Notebook, browser_page, jupyterlab
+from lab import CHROMIUM, Notebook, jupyterlab, write_notebook
 
 from cpsl_notebook import local
 
@@ -29,12 +28,6 @@ def workspace(tmp_path_factory):
         yield started
 
 
-@pytest.fixture(scope="module")
-def page():
-    with browser_page() as opened:
-        yield opened
-
-
 @pytest.fixture
 def config(tmp_path):
     file = tmp_path / "config.ini"
@@ -46,9 +39,7 @@ def config(tmp_path):
 @pytest.fixture
 def notebook(page, workspace, config, tmp_path):
     """A notebook with the extension, whose kernel can log in to a workspace."""
-    cells = [nbformat.v4.new_code_cell(cell) for cell in CELLS]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), tmp_path / "test.ipynb")
+    write_notebook(tmp_path / "test.ipynb", CELLS)
     address = {"CAPSULE_GATEWAY_URL": workspace.grpc_address, "CONFIG_PATH": str(config)}
     with jupyterlab(tmp_path, CAPSULE_HOME=str(tmp_path / "home"), **address) as url:
         opened = Notebook(page, url, "test.ipynb")

@@ -1,9 +1,8 @@
 """A long reply in a real JupyterLab: order, scrolling, the place of Stop, narrow windows."""
 
-import nbformat
 import pytest
 from environments import CI
-from lab import CHROMIUM, Notebook, browser_page, jupyterlab
+from lab import CHROMIUM, Notebook, jupyterlab, write_notebook
 
 pytestmark = pytest.mark.skipif(
     not CHROMIUM and not CI, reason="Chromium is not installed: install Debian's package chromium"
@@ -78,21 +77,8 @@ TURN = 200  # pixels
 
 
 @pytest.fixture(scope="module")
-def page():
-    with browser_page() as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("lab")
-
-
-@pytest.fixture(scope="module")
 def notebook(page, folder):
-    cells = [nbformat.v4.new_code_cell(cell) for cell in CELLS]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / "test.ipynb")
+    write_notebook(folder / "test.ipynb", CELLS)
     with jupyterlab(folder, CAPSULE_HOME=str(folder / "home")) as url:
         opened = Notebook(page, url, "test.ipynb")
         page.evaluate(
@@ -101,13 +87,6 @@ def notebook(page, folder):
         opened.run(0)
         opened.run(1)
         yield opened
-
-
-@pytest.fixture
-def pictures(root):
-    made = root / "build" / "screenshots"
-    made.mkdir(parents=True, exist_ok=True)
-    return made
 
 
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])

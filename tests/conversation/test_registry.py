@@ -124,6 +124,15 @@ def test_loading_names_the_latest_and_counts_the_others(shell, monkeypatch):
         assert other.run("%load_ext cpsl_notebook").text == ""
 
 
+def test_suggested_command_quotes_a_name_with_spaces(shell):
+    shell.run('%%capsule diet-coach -s "light lunch"\nan apple')
+    with new_shell() as again:
+        line = again.run("%load_ext cpsl_notebook").text
+        command = line.partition("run `")[2].partition("`")[0]
+        again.run("%capsule local")
+        assert "continues conversation" in again.run(command).text
+
+
 def test_resuming_again_resumes_the_same_conversation(shell):
     for _ in range(2):
         shell.run("%%capsule diet-coach --new\nan apple")

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 
 import pytest
+from front_ends import Frontend
 from jupyter_client.manager import KernelManager
 
 from cpsl_notebook import local
@@ -16,34 +17,16 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 PARAGRAPH = "Some **bold** words of a paragraph that is not very long.\n\n"
 
 
-class Front:
-    """A kernel, and a front end that allows input, as one with a user does."""
+class Front(Frontend):
+    """A notebook's front end, and its kernel."""
 
     def __init__(self, manager, client) -> None:
+        super().__init__(client)
         self.manager = manager
-        self.client = client
 
-    def send(self, cell, **metadata):
+    def send(self, code, **metadata):
         """Send a cell, by default with the metadata of a notebook."""
-        content = {"code": cell, "silent": False, "store_history": True, "allow_stdin": True}
-        content |= {"user_expressions": {}, "stop_on_error": True}
-        metadata = metadata or {"cellId": "a"}
-        message = self.client.session.msg("execute_request", content, metadata=metadata)
-        self.client.shell_channel.send(message)
-        return message["header"]["msg_id"]
-
-    def messages(self, sent):
-        """Yield the messages about a cell, until the kernel is idle."""
-        while True:
-            message = self.client.get_iopub_msg(timeout=60)
-            if message["parent_header"].get("msg_id") != sent:
-                continue
-            if message["content"].get("execution_state") == "idle":
-                return
-            yield message
-
-    def run(self, cell):
-        return list(self.messages(self.send(cell)))
+        return super().send(code, **(metadata or {"cellId": "a"}))
 
     def value(self, expression):
         """Return an expression's printed value in the kernel."""

@@ -60,6 +60,12 @@ def test_frame_of_the_user_has_the_analyses_after_loading(kernel):
     assert [m["content"]["text"] for m in messages if m["msg_type"] == "stream"] == ["[1500]\n"]
 
 
+def test_cell_that_imports_pandas_itself_has_the_analyses(kernel):
+    kernel.run("%load_ext cpsl_notebook")
+    messages = kernel.run("import pandas as pd\nprint(pd.DataFrame().capsule)")
+    assert [m["msg_type"] for m in messages if m["msg_type"] in ("stream", "error")] == ["stream"]
+
+
 def test_reloading_registers_one_callback_and_unloading_removes_it():
     with new_shell() as shell:
         before = list(shell.shell.events.callbacks["pre_run_cell"])

@@ -158,12 +158,13 @@ def test_joined_pieces_are_the_same_reply_with_one_string_for_each_text():
     assert reply.blocks[2] is replacement and len(reply.blocks) == 4
 
 
-def test_block_with_an_id_that_is_not_text_or_number_replaces_none():
+def test_block_without_a_usable_id_replaces_none():
     reply = Reply("shop", "x")
     for _ in range(2):
         reply.add_event({"id": ["a"], "type": "x", "payload": {}})
         reply.add_event({"id": None, "type": "x", "payload": {}})
-    assert len(reply.blocks) == 4
+        reply.add_event({"id": "", "type": "x", "payload": {}})
+    assert len(reply.blocks) == 6
 
 
 def test_ten_thousand_blocks_with_ids_are_collected_in_linear_time():

@@ -27,6 +27,18 @@ def test_block_table_has_typed_columns_and_clean_texts():
     assert table["name"][0] == "a"
 
 
+def test_integer_that_a_float_would_round_stays_exact():
+    ids = [1234567890123456789, 1234567890123456790]
+    rows = "".join(f"| {number} | {value} |\n" for number, value in zip(ids, ids, strict=True))
+    (table,) = reply_with(f"| id | mixed |\n|---|---|\n{rows}| 1 | 0.5 |").tables
+    assert table["id"].tolist() == [*map(str, ids), "1"]
+    assert table["mixed"].tolist() == [*map(str, ids), "0.5"]
+    mixed, beyond = [2**53 + 1, 2.5, None], [2**63, 2**53 + 1, None]
+    cells = [list(row) for row in zip(mixed, beyond, strict=True)]
+    (table,) = reply_with(blocks=[table_block(cells)]).tables
+    assert [table.iloc[:, n].dropna().tolist() for n in (0, 1)] == [mixed[:2], beyond[:2]]
+
+
 def test_tables_are_in_the_order_of_the_reply():
     text = "| a |\n|---|\n| 1 |"
     reply = reply_with(text, blocks=[table_block([[2]], ["b"]), {"type": "x"}])

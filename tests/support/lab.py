@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+import nbformat
 from playwright.sync_api import Page, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -81,6 +82,13 @@ def browser_page(**options):
             yield browser.new_page(viewport={"width": 1100, "height": 900}, **options)
         finally:
             browser.close()
+
+
+def write_notebook(path: Path, cells: list[str]) -> None:
+    """Write a notebook with these code cells."""
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    code = [nbformat.v4.new_code_cell(cell) for cell in cells]
+    nbformat.write(nbformat.v4.new_notebook(cells=code, metadata=kernel), path)
 
 
 class Notebook:
