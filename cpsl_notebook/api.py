@@ -130,7 +130,7 @@ class Conversation:
             raise UsageError(
                 f"Invalid app: {app!r}. Name one: Conversation('support-ops').", label="TypeError"
             )
-        _check_string("session_id", session_id or "")
+        _check_string("session_id", "" if session_id is None else session_id)
         self._record = ConversationRecord(app, session_id=session_id or "")
         self._is_current = False
         self._turn = threading.Lock()
@@ -164,7 +164,7 @@ class Conversation:
                 "This is not a Jupyter notebook, so it has no conversation. Create one: "
                 "Conversation('support-ops')."
             )
-        current = cls(context.choose_app(app or ""))
+        current = cls(context.choose_app() if app in (None, "") else app)
         current._record.name, current._is_current = name, True
         return current
 

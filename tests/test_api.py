@@ -119,6 +119,14 @@ def test_second_positional_argument_gets_a_helpful_error(shell):
     [
         (lambda: Conversation(None), "Invalid app: None. Name one: Conversation('support-ops')."),
         (
+            lambda: Conversation("memory", session_id=0),
+            "Invalid session_id: 0. It must be a string.",
+        ),
+        (
+            lambda: Conversation.current(0),
+            "Invalid app: 0. Name one: Conversation('support-ops').",
+        ),
+        (
             lambda: Conversation("memory", session_id=5),
             "Invalid session_id: 5. It must be a string.",
         ),
