@@ -385,6 +385,14 @@ class Workspace:
         self._files.remove_config(self.config_path)
         self._remove_scratch()
 
+    @property
+    def keeps_data(self) -> bool:
+        """Whether its data stays in the folder after it stops.
+
+        It does not if outputs were reproducible when the workspace started.
+        """
+        return self._scratch is None
+
     def _remove_scratch(self) -> None:
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)

@@ -187,7 +187,8 @@ def _stop_local(context: NotebookContext, workspace: Any) -> None:
         print_text("No local workspace is running.")
     else:
         workspace.stop()
-        kept = "" if is_reproducible() else f" Its data is kept in {workspace.folder}."
+        is_shown = workspace.keeps_data and not is_reproducible()
+        kept = f" Its data is kept in {workspace.folder}." if is_shown else ""
         print_text(f"Stopped the local workspace.{kept}")
     replayed = _replayed(context)
     if replayed is None:

@@ -52,6 +52,18 @@ def test_local_reset_restores_the_sample_apps_and_starts_new_conversations(tmp_p
             workspace.stop()
 
 
+def test_stopping_does_not_name_data_that_is_deleted(tmp_path, monkeypatch):
+    monkeypatch.setenv("CAPSULE_HOME", str(tmp_path))
+    with new_shell() as shell:
+        shell.run("%load_ext cpsl_notebook\n%config CapsuleMagics.reproducible = True")
+        workspace = shell.run("%capsule local").value
+        try:
+            shell.run("%config CapsuleMagics.reproducible = False")
+            assert shell.run("%capsule local stop").text == "Stopped the local workspace.\n"
+        finally:
+            workspace.stop()
+
+
 def test_stopping_the_workspace_does_not_end_a_replay(tmp_path, monkeypatch):
     monkeypatch.setenv("CAPSULE_HOME", str(tmp_path))
     file = tmp_path / "answers.jsonl"
