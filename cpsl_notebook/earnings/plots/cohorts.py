@@ -111,7 +111,7 @@ def cohorts(
         axes.set_xlim(-0.5, max(values.shape[1], _FEWEST_AGES) - 0.5)
         axes.grid(visible=False)
         axes.spines["bottom"].set_visible(False)
-        axes.set_xlabel("months since the first monthly payment", color=INK)
+        axes.set_xlabel("months since the first subscription", color=INK)
         titled(axes, f"Subscriber retention in % · {title}")
         drawn.append(axes)
     return finish(drawn, table)
