@@ -80,12 +80,11 @@ def lowest() -> int:
     sources = ("pyproject.toml", "cpsl/pyproject.toml", "--extra", "demo")
     ours = ("--no-emit-package", "cpsl-client", "--no-emit-package", "cpsl-notebook")
     how = ("--resolution", "lowest-direct", "--python", str(oldest), "-o", str(lock))
+    limits = ("--constraint", str(FOLDER / "lowest-constraints.txt"))
     lock.parent.mkdir(exist_ok=True)
-    run_uv("pip", "compile", *sources, *ours, *how)
+    run_uv("pip", "compile", *sources, *ours, *how, *limits)
     editable = ("-e", "./cpsl", "-e", ".")
-    python = environment(
-        "lowest", "-r", "build/lowest.txt", "--group", "dev", "setuptools<80", python=oldest
-    )
+    python = environment("lowest", "-r", "build/lowest.txt", "--group", "dev", python=oldest)
     install(python, "--no-deps", *editable)
     options = ["--ignore=tests/browser", "--ignore=tests/project", "-p", "no:cacheprovider"]
     return subprocess.run([str(python), "-m", "pytest", "-q", *options], cwd=ROOT).returncode
