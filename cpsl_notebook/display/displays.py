@@ -207,8 +207,10 @@ class _TextDisplay(Display):
                 self._write(complete.lstrip("\n") if self._is_after_block else complete)
             elif not is_transient(piece):
                 self._write_pending()
-                self._write_paragraph(self._renderer.text(piece))
-                self._blocks[self._taken] = piece
+                text = self._renderer.text(piece)
+                if text:  # otherwise the limits do not show it
+                    self._write_paragraph(text)
+                    self._blocks[self._taken] = piece
             self._taken += 1
         self._show_status(reply.notification)
 
@@ -230,7 +232,7 @@ class _TextDisplay(Display):
         if reply.form:
             return [plain(reply)]
         replaced = [p for p, block in self._blocks.items() if reply.pieces[p] is not block]
-        return [self._renderer.text(reply.pieces[position]) for position in replaced]
+        return [self._renderer.replaced_text(reply.pieces[position]) for position in replaced]
 
     def _write_pending(self) -> None:
         self._write(clean(self._pending))
