@@ -71,7 +71,6 @@ class Database:
         with self._connection() as connection, _transaction(connection):
             for table in ("workspace", "conversations", "turns", "pending_checkouts"):
                 connection.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
-            self.ids.reset()
             self.workspace_id = self._new_workspace_id(connection)
 
     def session(self, app_id: str, text: str, session_id: str | None) -> Session:
