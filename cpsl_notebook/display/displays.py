@@ -231,8 +231,9 @@ class _TextDisplay(Display):
         """Return what could not be written earlier."""
         if reply.form:
             return [plain(reply)]
-        replaced = [p for p, block in self._blocks.items() if reply.pieces[p] is not block]
-        return [self._renderer.replaced_text(reply.pieces[position]) for position in replaced]
+        pieces = ((reply.pieces[position], block) for position, block in self._blocks.items())
+        replaced = [new for new, block in pieces if isinstance(new, dict) and new is not block]
+        return list(map(self._renderer.replaced_text, replaced))
 
     def _write_pending(self) -> None:
         self._write(clean(self._pending))
