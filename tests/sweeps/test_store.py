@@ -1,5 +1,6 @@
 """The store: what is sent again and what is not, after any change of the rows or end of the process."""
 
+import contextlib
 import json
 import os
 import signal
@@ -139,17 +140,21 @@ def test_two_processes_on_one_store_share_the_rows(gateway, store):
     assert set(gateway.received.values()) == {1} and len(gateway.received) == 120
 
 
-def test_rows_of_a_sweep_that_dies_beside_ours_are_unknown(gateway, client, store):
+@pytest.mark.parametrize("drift", [0, 1])  # seconds by which we read another start time
+def test_rows_of_a_sweep_that_dies_beside_ours_are_unknown(gateway, client, store, drift):
     gateway.rule = lambda text, number: HANGING if text == "0" else "fine"
     other = start_sweep(store, rows=1, max_active=1)
     gateway.wait_for(lambda: gateway.received["0"])
+    with contextlib.closing(sqlite3.connect(store)) as database, database:
+        database.execute("UPDATE runs SET started = started + ?", (drift,))
     results = []
     ours = threading.Thread(
         target=lambda: results.append(sweep(ROWS, "{{ n }}", APP, client=client, store=store))
     )
     ours.start()
     gateway.wait_for(lambda: len(gateway.received) == 6)  # all but the other one's row
-    assert ours.is_alive()
+    ours.join(1)
+    assert ours.is_alive()  # it waits for the other one
     other.kill()
     other.wait()
     ours.join(30)
