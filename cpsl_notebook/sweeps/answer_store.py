@@ -30,6 +30,7 @@ from cpsl_notebook.sweeps.outcomes import (
     UNKNOWN,
     Outcome,
 )
+from cpsl_notebook.write_ahead_log import use_wal
 
 __all__ = ["AnswerStore", "Claim", "Turn", "store_path", "stored_outcomes"]
 
@@ -339,7 +340,7 @@ def _create(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     with contextlib.closing(_connect(path)) as database:
         _check_content(database, path)
-        (mode,) = database.execute("PRAGMA journal_mode = WAL").fetchone()
+        mode = use_wal(database)
         if mode != "wal":
             raise _without_locks(path, f"SQLite uses the journal mode {mode!r} there")
         database.execute("BEGIN IMMEDIATE")
@@ -352,9 +353,11 @@ def _create(path: Path) -> None:
 
 def _check_content(database: sqlite3.Connection, path: Path) -> bool:
     """Check that a file does not belong to another program; return whether it has answers."""
+    database.execute("BEGIN")  # another process may be creating it
     (mark,) = database.execute("PRAGMA application_id").fetchone()
     (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
     (version,) = database.execute("PRAGMA user_version").fetchone()
+    database.execute("COMMIT")
     if mark != _APPLICATION_ID and (mark or tables):
         raise UserError(f"{path} is not the store of a sweep. Pass another file as store=.")
     if version > _VERSION:
