@@ -40,7 +40,7 @@ _IDLE_LIMIT = 0.2  # seconds
 _FIRST_STEP, _STEP = 5, 10  # seconds
 _PAUSE = 2.0  # seconds without new text, after which each second is shown
 # The widths make sure that a long line of code does not make the panel wider than the window. The
-# rules after them join the parts of a fence or table. Layouts of the last ones would be two more widgets.
+# rules after them join the parts of a fence or table. The last two replace layouts, which are widgets.
 _COLOURED = re.compile("<span ([a-z])>([^<]*)</span>")
 _LIVE_SHEET = (
     f"<style>{sheet('i[{}]')}.capsule-live i{{font-style:normal}}.capsule-live{{width:0;min-width:100%;"
@@ -50,7 +50,8 @@ _LIVE_SHEET = (
     ".capsule-open>:last-child,.capsule-live>:has(>.capsule-open:last-child){margin-bottom:0!important}"
     ".capsule-open>pre:last-child{padding-bottom:0!important;scrollbar-width:none}"
     ".capsule-bottom{align-items:center!important}"
-    ".capsule-stop{width:auto!important;flex:0 0 auto!important;margin:2px 10px 2px 0!important}</style>"
+    ".capsule-stop{width:auto!important;flex:0 0 auto!important;margin:2px 10px 2px 0!important}"
+    "</style>"
 )
 
 
@@ -126,7 +127,10 @@ class Panel:
         for widget, value in zip(self._texts, values, strict=False):
             widget.value = value  # sends nothing if the value is the same
         if len(values) > len(self._texts):
-            added = [*values[len(self._texts) :], ""]  # one more, because each change sends all names
+            added = [
+                *values[len(self._texts) :],
+                "",
+            ]  # one more, because each change sends all names
             self._texts += map(self._html_widget, added)
             self._view.children = [*self._texts, self._bottom]
 

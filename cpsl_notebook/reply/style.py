@@ -57,7 +57,9 @@ _RIGHT_TO_LEFT = re.compile(
 _SHORT = re.compile("|".join(_STYLED))
 _WHOLE_TABLE = re.compile("<table .*?</table>", re.DOTALL)
 _CELL = re.compile("<(t[hd])( [^>]*|)>")
-_ALIGNMENT = re.compile(" (?:align=|style=text-align:)([a-z]+)")  # the same for all cells of a column
+_ALIGNMENT = re.compile(
+    " (?:align=|style=text-align:)([a-z]+)"
+)  # the same for all cells of a column
 
 
 def sheet(coloured: str) -> str:
@@ -79,7 +81,7 @@ SHEET = sheet("[{}]")  # of a long reply
 
 
 def aligned_by_column(html: str) -> tuple[str, str]:
-    """Return the style sheet for the aligned columns of tables, and the tables without attributes for it.
+    """Return a style sheet that aligns the columns of tables, and the HTML without attributes for it.
 
     Examples
     --------

@@ -198,7 +198,9 @@ def test_long_table_has_one_short_style_sheet_instead_of_many_styles():
 
 def test_columns_of_a_long_table_are_aligned_by_the_style_sheet():
     rows = "| x | 2 | ש | 4 | 5 % |\n" * 200
-    shown = html(reply_with(f"| a | b | c | d | e |\n|---|:--|:-:|--:|---|\n{rows}\n\n| f |\n|---|"))
+    shown = html(
+        reply_with(f"| a | b | c | d | e |\n|---|:--|:-:|--:|---|\n{rows}\n\n| f |\n|---|")
+    )
     assert re.findall(r"\.(\w+) :is\(td,th\):nth-child\((\d)\){text-align:(\w+)", shown) == [
         ("left2", "2", "left"),
         ("center3", "3", "center"),
