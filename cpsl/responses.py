@@ -130,8 +130,7 @@ def reported_error(data: Any, settings: Settings) -> GatewayError | None:
 def refused_token(settings: Settings) -> AuthenticationError:
     """Return the error for a token that the gateway does not accept."""
     return AuthenticationError(
-        f"{settings.http_url} refused the token from {settings.source}: run `cpsl login`, or use "
-        "another token.",
+        f"{settings.http_url} refused the token from {settings.source}: {settings.advice}.",
         status=401,
     )
 

@@ -22,7 +22,7 @@ from cpsl.errors import (
     TLSError,
 )
 from cpsl.retry import without_frames
-from cpsl.timeouts import MAX_TIME_LIMIT
+from cpsl.timeouts import MAX_TIME_LIMIT, check_seconds
 
 __all__ = ["MAX_SECONDS", "PROMPT", "THEN", "Check", "Report", "Turn", "reached_app", "smoke"]
 
@@ -175,6 +175,9 @@ def smoke(
         report = smoke(cpsl.Client(), "support-ops", max_seconds=30)
         assert report.ok, report.checks
     """
+    check_seconds("max_seconds", max_seconds)
+    if not (expect is None or isinstance(expect, re.Pattern)):
+        raise InvalidRequestError(f"Invalid expect {expect!r}: pass re.compile({expect!r}).")
     # This raises an error instead of reporting a failed check.
     client.get_app(app, **_limits(max_seconds))
     turns = [_ask(client, app, prompt, None, max_seconds)]
