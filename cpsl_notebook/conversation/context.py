@@ -11,7 +11,7 @@ from IPython.core.getipython import get_ipython
 from cpsl_notebook.conversation.notebook_identity import notebook_name
 from cpsl_notebook.conversation.registry import ConversationRegistry
 from cpsl_notebook.conversation.store import Store, default_path
-from cpsl_notebook.errors import ClientError, UserError
+from cpsl_notebook.errors import ClientError, UserError, as_user_error
 from cpsl_notebook.reply.model import Reply
 from cpsl_notebook.settings import Settings
 
@@ -55,12 +55,8 @@ class NotebookContext:
 
             try:
                 self._client = Client()
-            except RuntimeError as error:  # raised by both clients if there are no credentials
-                raise ClientError(
-                    f"{error} In a notebook, `%capsule login` logs in and `%capsule local` needs no "
-                    "login.",
-                    label="CredentialsError",
-                ) from None
+            except RuntimeError as error:  # raised by both clients
+                raise _explain_no_client(error) from None
         return self._client
 
     @property
@@ -166,6 +162,18 @@ class NotebookContext:
         app = self.choose_app(app)
         self.client.get_app(app)
         return app
+
+
+def _explain_no_client(error: RuntimeError) -> UserError:
+    """Return the error of a client that cannot be created; advise a login only if that helps."""
+    explained = as_user_error(error)
+    is_ours = explained.label != RuntimeError.__name__  # the official SDK has no classes of its own
+    if is_ours and "`cpsl login`" not in str(error):
+        return explained
+    return ClientError(
+        f"{error} In a notebook, `%capsule login` logs in and `%capsule local` needs no login.",
+        label="CredentialsError",
+    )
 
 
 _contexts: weakref.WeakKeyDictionary[Any, NotebookContext] = weakref.WeakKeyDictionary()

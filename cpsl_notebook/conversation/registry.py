@@ -263,7 +263,7 @@ class ConversationRegistry:
         for key in forgotten.values():
             del self._current[key]
         if stored is None:
-            raise UserError("Cannot remove the stored conversations: see the warning above.")
+            raise UserError(f"Cannot remove the stored conversations: {self._store.problem}")
         return len({*map(tuple, stored), *forgotten})
 
     def _make_current(self, conversation: ConversationRecord, name: str = "") -> ConversationRecord:

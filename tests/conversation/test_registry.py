@@ -175,7 +175,7 @@ def test_ambiguous_id_prefix_is_an_error(shell):
     shell.run("%capsule apps;")
     for session_id in ("abc1", "abc2"):
         save(current_context().conversations, ConversationRecord("diet-coach"), session_id)
-    assert "2 conversations begin with abc" in shell.error("%capsule session use abc")
+    assert "2 conversations begin with 'abc'" in shell.error("%capsule session use abc")
 
 
 def test_conversation_has_one_name_and_one_count_of_turns(shell):
@@ -194,7 +194,7 @@ def test_conversation_has_one_name_and_one_count_of_turns(shell):
     assert sorted(zip(table["name"], table["turns"], strict=True)) == [("", 1), ("fruit", 2)]
     line = shell.error(f"%capsule session use {first} support-ops")
     assert line.endswith(
-        f"{first} is a conversation with diet-coach, not support-ops. "
+        f"{first} is a conversation with 'diet-coach', not 'support-ops'. "
         f"Run `%capsule session use {first} diet-coach`."
     )
 
