@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -135,7 +136,9 @@ class NotebookContext:
         if self.settings.resume:
             line += f" The next cell for {latest.arguments} resumes it."
         else:
-            line += f" To resume it, run `%capsule session resume {latest.arguments}`."
+            # The notebook may be connected to another workspace, or to none.
+            local = "" if self.is_connected or not latest.is_local else "`%capsule local` and then "
+            line += f" To resume it, run {local}`%capsule session resume {latest.arguments}`."
         count = sum(each.workspace == latest.workspace for each in stored)
         return line if count == 1 else f"{line} `%capsule session` lists all {count:,}."
 
@@ -152,7 +155,7 @@ class NotebookContext:
         used = self.conversations.used_apps() if self.is_notebook else []
         if len(used) == 1:
             return used[0]
-        names = f" This notebook uses {', '.join(used)}." if used else ""
+        names = f" This notebook uses {', '.join(map(shlex.quote, used))}." if used else ""
         raise UserError(
             f"No app is chosen.{names} Name one: %%capsule APP in a cell, app='APP' in a function call."
         )

@@ -108,6 +108,19 @@ def test_hint_of_a_new_kernel_resumes_the_conversation(shell):
         assert last(later).turn == 2
 
 
+def test_hint_of_a_new_kernel_names_the_local_workspace(shell, workspace):
+    shell.run("%capsule local")
+    shell.run("%%capsule support-ops\nHow many threads are waiting?")
+    with new_shell() as later:  # its credentials are those of another workspace
+        hint = later.run("%load_ext cpsl_notebook").text
+        advised = re.findall("`(.*?)`", hint)
+        assert advised == ["%capsule local", "%capsule session resume support-ops"]
+        for each in advised:
+            later.run(each)
+        later.run("%%capsule support-ops\nTurn that into a plan.")
+        assert last(later).turn == 2
+
+
 def test_suggested_name_works_in_quotes(shell):
     suggested = re.search("did you mean (.*)\\?", shell.error("%capsule use 'suport ops'"))[1]
     assert suggested == "'support ops'"

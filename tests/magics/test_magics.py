@@ -225,7 +225,10 @@ def test_new_kernel_says_what_can_be_resumed_and_resumes_it(workspace, monkeypat
         first = last(shell).session_id
     with new_shell() as shell:
         shown = shell.run("%load_ext cpsl_notebook\n%capsule local")
-        assert "To resume it, run `%capsule session resume support-ops`" in shown.text
+        assert (
+            "To resume it, run `%capsule local` and then `%capsule session resume support-ops`"
+            in (shown.text)
+        )
         for _ in range(2):
             shown = shell.run("%%capsule support-ops\nHow many threads are there?")
             assert "session resume" not in shown.text
