@@ -655,10 +655,11 @@ class Client:
             return Transport(read(), self._options, read)
         except CredentialsError as caught:
             problem = str(caught)
+        reason = "" if problem.startswith("No credentials") else f" {problem}"
         raise CredentialsError(
             f"This client was pickled without its token, and this process has none for "
             f"{self._gateway_url}: set CAPSULE_TOKEN and CAPSULE_HTTP_URL here, or pickle a "
-            f"Client(pickle_token=True). {problem}"
+            f"Client(pickle_token=True).{reason}"
         )
 
     def _start(self, timeout: Seconds | None, max_seconds: float | None) -> Call:

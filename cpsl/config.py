@@ -272,6 +272,8 @@ def load(
             raise CredentialsError(
                 "The token function did not return a str: return the token as a str."
             )
+        if not _clean_token(token):
+            raise CredentialsError("The token function returned an empty str: return a token.")
     if token is not None and not _clean_token(token):
         raise CredentialsError(
             "The argument token is empty: pass a token, or omit it to use CAPSULE_TOKEN or the "

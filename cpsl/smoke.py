@@ -21,6 +21,7 @@ from cpsl.errors import (
     TimedOutError,
     TLSError,
 )
+from cpsl.responses import NETWORK_LOGIN
 from cpsl.retry import without_frames
 from cpsl.timeouts import MAX_TIME_LIMIT, check_seconds
 
@@ -47,7 +48,7 @@ def reached_app(error: CapsuleError) -> bool:
         return error.sent
     if isinstance(error, ProtocolError):
         return error.from_gateway
-    if error.status == 511:  # the network requires a login
+    if error.status == NETWORK_LOGIN:
         return False
     return not isinstance(error, _REFUSED)
 

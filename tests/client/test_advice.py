@@ -1,13 +1,14 @@
 """The advice in messages of the client and of the command ``cpsl`` works if followed literally."""
 
 import io
+import pickle
 import re
 import shlex
 import subprocess
 import warnings
 
 import pytest
-from gateway import APP, TOKEN, Gateway, GrpcGateway
+from gateway import APP, TOKEN, Gateway, GrpcGateway, failed
 
 import cpsl
 from cpsl import login, smoke
@@ -114,6 +115,48 @@ def test_different_grpc_gateways_are_named(monkeypatch):
         "The token from the CAPSULE_* variables belongs to 127.0.0.1:80, but the gateway from the "
         "arguments is 127.0.0.1:9: set both in the same place"
     )
+
+
+def test_variables_for_a_client_without_its_token_work(monkeypatch):
+    with Gateway() as gateway, cpsl.Client(TOKEN, gateway.url) as client:
+        copied = pickle.loads(pickle.dumps(client))
+        with pytest.raises(cpsl.CredentialsError) as caught:
+            copied.get_app(APP)
+        assert str(caught.value) == (
+            f"This client was pickled without its token, and this process has none for {gateway.url}: "
+            "set CAPSULE_TOKEN and CAPSULE_HTTP_URL here, or pickle a Client(pickle_token=True)."
+        )
+        monkeypatch.setenv("CAPSULE_TOKEN", TOKEN)
+        monkeypatch.setenv("CAPSULE_HTTP_URL", gateway.url)
+        assert copied.get_app(APP)["name"] == "support-ops"
+
+
+def test_network_that_requires_a_login_is_named():
+    with Gateway() as gateway, cpsl.Client(TOKEN, gateway.url) as client:
+        gateway.on("chat", failed(511, "log in first"))
+        with pytest.raises(cpsl.GatewayError) as caught:
+            client.chat(APP, "hi")
+    assert str(caught.value) == (
+        "The network requires a login (511): log in first. Open a web page in a browser to log in."
+    )
+
+
+@pytest.mark.parametrize(
+    ("token", "line"),
+    [
+        (lambda: None, "The token function did not return a str: return the token as a str."),
+        (lambda: " ", "The token function returned an empty str: return a token."),
+        (
+            "",
+            "The argument token is empty: pass a token, or omit it to use CAPSULE_TOKEN or the stored "
+            "login.",
+        ),
+    ],
+)
+def test_empty_token_is_refused(token, line):
+    with pytest.raises(cpsl.CredentialsError) as caught:
+        cpsl.Client(token)
+    assert str(caught.value) == line
 
 
 @pytest.mark.parametrize(
