@@ -230,8 +230,9 @@ def _answered(which: str, turn: Turn) -> Check:
     elif not turn.text.strip():
         detail = f"empty, after {turn.last_chunk:.2f} s"
     else:
+        plural = "" if len(turn.text) == 1 else "s"
         detail = (
-            f"{len(turn.text):,} characters, the first after {turn.first_chunk:.2f} s, "
+            f"{len(turn.text):,} character{plural}, the first after {turn.first_chunk:.2f} s, "
             f"the last after {turn.last_chunk:.2f} s"
         )
     return Check(f"{which} answer", bool(turn.text.strip()) and not turn.error, detail)

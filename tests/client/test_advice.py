@@ -8,7 +8,7 @@ import subprocess
 import warnings
 
 import pytest
-from gateway import APP, TOKEN, Gateway, GrpcGateway, failed
+from gateway import APP, TOKEN, Gateway, GrpcGateway, failed, streamed, words
 
 import cpsl
 from cpsl import login, smoke
@@ -129,6 +129,13 @@ def test_variables_for_a_client_without_its_token_work(monkeypatch):
         monkeypatch.setenv("CAPSULE_TOKEN", TOKEN)
         monkeypatch.setenv("CAPSULE_HTTP_URL", gateway.url)
         assert copied.get_app(APP)["name"] == "support-ops"
+
+
+def test_single_character_of_an_interrupted_reply_is_singular():
+    with Gateway() as gateway, cpsl.Client(TOKEN, gateway.url) as client:
+        gateway.on("stream", streamed(*words("a"), framing="close"))
+        with pytest.raises(cpsl.StreamInterrupted, match=r"; 1 character had arrived\. Send the"):
+            list(client.stream(APP, "hi"))
 
 
 def test_network_that_requires_a_login_is_named():
