@@ -353,7 +353,8 @@ class Client:
         if app not in self._ids:
             self._ids = {known["name"]: known["id"] for known in self._directory()}
         if app not in self._ids:
-            choice = did_you_mean(app, self._ids, "List apps with `%capsule apps`.")
+            otherwise = "If it is your own, run its cell first. List apps with `%capsule apps`."
+            choice = did_you_mean(app, self._ids, otherwise)
             raise ClientError(
                 f"No app {app!r} in this workspace. {choice}", label="AppNotFoundError"
             )

@@ -242,11 +242,11 @@ class Workspace:
         """Return a decorator that adds an app to the workspace.
 
         The decorated function takes the `Session` and the text of the message. It yields text and
-        blocks (dicts with ``type`` and ``payload``), which are streamed as they are yielded; it may
-        also return a text. ``session.history`` has the earlier turns, and ``session.data`` is a dict
-        that is kept between turns. If the function raises an error, the client's error includes
-        the line. The function runs in this process, in a thread; other processes that use the same
-        folder do not have the app.
+        blocks (dicts with ``type`` and ``payload``), which are streamed as they are yielded; a text
+        or a block that it returns is sent last. ``session.history`` has the earlier turns, and
+        ``session.data`` is a dict that is kept between turns. If the function raises an error, the
+        client's error includes the line. The function runs in this process, in a thread; other
+        processes that use the same folder do not have the app.
 
         Parameters
         ----------
@@ -267,6 +267,10 @@ class Workspace:
         ------
         ValueError
             The name, the price or the pricing type is invalid.
+        TypeError
+            *name* is not given, or the decorated object is not a function ``(session, text)``.
+        UserError
+            The workspace is stopped.
 
         Examples
         --------
@@ -281,6 +285,10 @@ class Workspace:
         """
         if callable(name):
             raise TypeError('The decorator needs the app\'s name: write @workspace.app("name").')
+        if self not in _running:
+            raise UserError(
+                "This workspace is stopped. Start one, in a notebook with `workspace = %capsule local`."
+            )
 
         def add(answer: Answer) -> Answer:
             self._apps.add(name, answer, price_in_cents, pricing_type)
