@@ -66,8 +66,9 @@ def replay(
         Whether each recorded answer is given only once. By default, a request that is made again
         gets its answers again, in the same order.
     client : cpsl.Client or cpsl_notebook.Client, optional
-        The client for ``missing="live"``; by default ``cpsl.Client()``, created when it is needed.
-        A client that replays a recording is refused.
+        The client for ``missing="live"``; by default, the one to which ``%capsule local`` has connected
+        the notebook, or else ``cpsl.Client()``, created when it is needed. A client that replays a
+        recording is refused.
 
     Returns
     -------
@@ -198,7 +199,8 @@ class ReplayClient(DocumentedMethods):
         Parameters
         ----------
         client : cpsl.Client or cpsl_notebook.Client, optional
-            The client; by default ``cpsl.Client()``. A client that replays a recording is refused.
+            The client; by default, the one to which ``%capsule local`` has connected the notebook, or
+            else ``cpsl.Client()``. A client that replays a recording is refused.
 
         Returns
         -------

@@ -45,8 +45,9 @@ def recording(
     file : str or Path
         The file, ``.jsonl`` by convention. An earlier recording is replaced; any other file is not.
     client : cpsl.Client or cpsl_notebook.Client, optional
-        The client that the value of the ``with`` statement uses; by default ``cpsl.Client()``,
-        created at its first call.
+        The client that the value of the ``with`` statement uses; by default, the one to which
+        ``%capsule local`` has connected the notebook, or else ``cpsl.Client()``, created at its
+        first call.
     mask : bool or str, default False
         Whether to replace payers with pseudonyms: the fields of payments and earnings that identify a
         person, also in what the caller receives, and, in the file, email addresses everywhere. A

@@ -209,6 +209,23 @@ def test_missing_live_is_the_service_and_not_an_earlier_replay(shell, file):
     assert "recorded" not in shell.run(QUESTION).text
 
 
+def test_recording_and_replay_in_python_use_the_client_of_the_notebook(shell, tmp_path):
+    workspace = shell.run("%capsule local").value
+    workspace.app("echo")(lambda session, text: f"You said {text}")
+    file = tmp_path / "python.jsonl"
+    shell.variables["file"] = str(file)
+    shell.run("from cpsl_notebook import recording, replay")
+    shell.run("with recording(file) as client:\n    client.chat('echo', 'one')")
+    shell.run("client = replay(file, missing='live')")
+    asked = "[client.chat('echo', text).text for text in ('one', 'two')]"
+    assert shell.run(asked).value == ["You said one", "You said two"]
+    shell.run("client.close()\n%capsule replay {{ file }}")
+    shell.run("client = replay(file, missing='live')")
+    assert shell.run("client.chat('echo', 'three').text").value == "You said three"
+    workspace.app("echo")(lambda session, text: f"You wrote {text}")
+    assert shell.run("str(client.verify())").value.startswith("0 answers are as recorded, 3 differ")
+
+
 def test_stop_without_a_replay_says_so(shell):
     assert shell.run("%capsule replay --stop").text == "Nothing is being replayed.\n"
     workspace = shell.run("%capsule local").value
