@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import hashlib
+import os
 import shutil
 import socket
 import sqlite3
@@ -353,12 +355,22 @@ class Workspace:
 
         return connect(
             directory=self.list_apps,
-            scope=f"local:{self._database.workspace_id}",
+            scope=self._scope,
             clock=self._end_of_today,
             token=self.token,
             gateway_url=self.http_url,
             **options,
         )
+
+    @property
+    def _scope(self) -> str:
+        """What the workspace is called where conversations and the answers of sweeps are kept."""
+        scope = f"local:{self._database.workspace_id}"
+        if self.keeps_data:
+            return scope
+        # All ids from the seed are the same, but the answers of one workspace are not another's.
+        folder = hashlib.sha256(os.fsencode(self.folder.resolve())).hexdigest()
+        return f"{scope}:{folder[:16]}"
 
     def _end_of_today(self) -> datetime:
         """Return the time at which the sample payments are read, the end of `today`."""
