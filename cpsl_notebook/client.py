@@ -18,7 +18,7 @@ from cpsl_notebook.reading import Report, read_apps
 from cpsl_notebook.recordings.calls import METHODS, LiveClient
 from cpsl_notebook.recordings.environment import replay_from_environment
 from cpsl_notebook.recordings.running import current_recording, in_use
-from cpsl_notebook.reproducible import is_reproducible, local_url, shown_path
+from cpsl_notebook.reproducible import is_reproducible, local_url
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,7 +105,7 @@ class Client:
 
     def __repr__(self) -> str:
         if self.live().is_replay:
-            return f"<cpsl_notebook.Client of the recording {shown_path(self._core.file.path)}>"
+            return f"<cpsl_notebook.Client of the recording {self._core.file.shown}>"
         where = self._gateway or self.scope or "a Capsule workspace"
         if is_reproducible() and self.scope.startswith("local:"):
             where = "the local workspace"  # the address has a port

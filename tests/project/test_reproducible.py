@@ -131,6 +131,11 @@ How many threads are waiting for review?
 from cpsl_notebook.conversation.context import current_context
 current_context().client, current_context().client.core
 ---
+try:
+    current_context().client.chat("support-ops", "How many threads are there?")
+except Exception as error:
+    print(error)
+---
 %capsule replay --stop
 ---
 %capsule local reset

@@ -155,9 +155,7 @@ def test_verify_reports_and_leaves_the_notebook_connected(shell, file):
     record(shell, file)
     shell.run("%capsule local")
     shell.run(f"%capsule replay {file}")
-    assert shell.run(f"%capsule replay {file} --verify").text == (
-        "3 answers are as recorded, 0 differ.\n"
-    )
+    assert shell.run(f"%capsule replay {file} --verify").text == ("As recorded: 3, different: 0.\n")
     assert repr(current_context().client.core).startswith("<replay of ")
     assert shell.run("%capsule replay --stop").text == "Stopped replaying.\n"
     assert "recorded" not in shell.run("%%capsule --new support-ops\nHow many are urgent?").text
@@ -189,7 +187,7 @@ def test_recording_in_python_leaves_a_replay_as_it_is(shell, file, tmp_path):
         unknown = "%%capsule --new support-ops\nHow many urgent threads are open?"
         assert shell.try_to_run(unknown).error.label == "NotRecordedError"
         assert shell.run(f"%capsule replay {file} --verify").text == (
-            "3 answers are as recorded, 0 differ.\n"
+            "As recorded: 3, different: 0.\n"
         )
         assert shell.run("%capsule replay --stop").text == "Stopped replaying.\n"
         assert "recorded" not in shell.run(unknown).text
@@ -223,7 +221,7 @@ def test_recording_and_replay_in_python_use_the_client_of_the_notebook(shell, tm
     shell.run("client = replay(file, missing='live')")
     assert shell.run("client.chat('echo', 'three').text").value == "You said three"
     workspace.app("echo")(lambda session, text: f"You wrote {text}")
-    assert shell.run("str(client.verify())").value.startswith("0 answers are as recorded, 3 differ")
+    assert shell.run("str(client.verify())").value.startswith("As recorded: 0, different: 3")
 
 
 def test_stop_without_a_replay_says_so(shell):
