@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,8 +45,9 @@ def record(file: str = "", client: Any = None, *, stop: bool = False, mask: bool
     """
     if bool(file) == stop:
         raise UsageError("Usage: `%capsule record FILE` or `%capsule record --stop`.")
-    if replay_from_environment() is not None:
-        return f"Not recording: CAPSULE_REPLAY replays {os.environ['CAPSULE_REPLAY']}."
+    from_environment = replay_from_environment()
+    if from_environment is not None:
+        return f"Not recording: CAPSULE_REPLAY replays {from_environment.file.shown}."
     running = current_recording()
     if stop:
         if running is None:

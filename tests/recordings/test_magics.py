@@ -398,6 +398,20 @@ def test_recording_is_not_overwritten_while_it_is_replayed(shell, file, monkeypa
     assert file.read_bytes() == before
 
 
+def test_recorded_workspace_is_used_like_a_local_one(shell, file, monkeypatch):
+    with_servers = shell.run("%capsule local").value
+    public = {name for name in dir(with_servers) if not name.startswith("_")}
+    shell.run("%capsule local stop")
+    record(shell, file)
+    monkeypatch.setenv("CAPSULE_REPLAY", str(file))
+    recorded = shell.run("%capsule local").value
+    assert public <= set(dir(recorded))
+    assert shell.run("%capsule local reset").value is recorded
+    assert shell.run("%capsule local status").value is recorded
+    assert shell.run("%capsule local stop").text == "Stopped the local workspace.\n"
+    assert shell.run("%capsule local status").text.startswith("No local workspace is running.")
+
+
 def test_login_is_not_needed_while_a_recording_is_replayed(shell, file, monkeypatch):
     record(shell, file)
     monkeypatch.setenv("CAPSULE_REPLAY", str(file))
