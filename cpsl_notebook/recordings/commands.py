@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import Any, Literal
 
@@ -115,6 +116,8 @@ def start_replay(
         )
     client = replay(_required(file), speed=speed, missing=missing, strict=strict, client=before)
     client.before = before
+    line = shlex.join(["%capsule", "replay", file, "--missing", "live"])
+    client.how_to_ask = f"run `{line}`"
     when = "" if is_reproducible() else f", recorded {client.began:%Y-%m-%d}"
     shown = shown_path(client.file.path) if is_reproducible() else file
     return client, f"Replaying {shown}{when}. Stop with `%capsule replay --stop`."
