@@ -20,6 +20,7 @@ extensions = [
     "sphinx_design",
     "sphinx_copybutton",
     "api_names",
+    "magic_comments",
     "own_files",
 ]
 

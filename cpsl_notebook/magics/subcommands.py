@@ -274,7 +274,7 @@ _SESSION_COMMANDS = (
             _OPTIONAL_APP,
             _SESSION,
         ),
-        examples="%capsule session use 3f2a support-ops",
+        examples="%capsule session use ID support-ops",
     ),
     Command(
         "forget",
