@@ -296,8 +296,8 @@ class Stream:
             if not detail and isinstance(raw, str):
                 detail = brief(self._settings.redact(raw))
             self._error = GatewayError(
-                f"The app reported an error: {detail or 'no message was given'}. Ask again, or read "
-                "the app's logs.",
+                f"The app reported an error: {detail or 'no message was given'}. Check the app's code "
+                "and logs, or ask again.",
                 detail=detail or None,
             )
             self._add_ids(self._error)

@@ -15,20 +15,21 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Iterable
 
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.files import create_private
 from cpsl_notebook.paths import capsule_home
 from cpsl_notebook.reproducible import is_reproducible
 
-__all__ = ["DIGITS", "machine_key", "pseudonym", "sample_secret"]
+__all__ = ["DIGITS", "SAMPLE_SECRET", "is_sample_payer", "machine_key", "pseudonym"]
 
 DIGITS = 16
 """Hexadecimal digits of a pseudonym, 64 bits: for a million payers, the probability that any two have
 the same pseudonym is 3 in 100 million."""
 
-_SAMPLE_SECRET = "sample payers"  # noqa: S105
+SAMPLE_SECRET = "sample payers"  # noqa: S105
+"""The public key of sample payers, if outputs are reproducible."""
+
 _SAMPLE_PAYER = re.compile(r"[^@\s]+@example\.(?:com|net|org)")  # reserved by RFC 2606
 
 
@@ -93,18 +94,10 @@ def machine_key(option: str) -> bytes:
     return key.encode()
 
 
-def sample_secret(payers: Iterable[str]) -> str | None:
-    """Return the public key of sample payers, if outputs are reproducible.
+def is_sample_payer(payer: str) -> bool:
+    """Return whether a payer gets the same pseudonym on every machine, made with `SAMPLE_SECRET`.
 
-    Parameters
-    ----------
-    payers : iterable of str
-        The payers.
-
-    Returns
-    -------
-    str or None
-        The key; ``None`` if outputs are not reproducible or a payer may be a real one.
+    That is the case if outputs are reproducible and the payer is an address that is reserved for
+    examples.
     """
-    is_public = is_reproducible() and all(map(_SAMPLE_PAYER.fullmatch, payers))
-    return _SAMPLE_SECRET if is_public else None
+    return is_reproducible() and _SAMPLE_PAYER.fullmatch(payer) is not None

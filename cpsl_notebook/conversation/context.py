@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.getipython import get_ipython
 
+from cpsl_notebook.connected import use_in_notebook
 from cpsl_notebook.conversation.notebook_identity import notebook_name
 from cpsl_notebook.conversation.registry import ConversationRegistry
 from cpsl_notebook.conversation.store import Store, default_path
@@ -73,8 +74,6 @@ class NotebookContext:
 
         In a notebook, ``Client()`` uses its workspace or recording too.
         """
-        from cpsl_notebook.client import use_in_notebook
-
         self._client = client
         if self.is_notebook:
             use_in_notebook(client)

@@ -180,7 +180,10 @@ def _parse(
     for word in unknown:
         known = [name for argument in command.all_arguments for name in argument.names]
         kind = "option" if word.startswith("-") else "argument"
-        hint = did_you_mean(word.partition("=")[0], known, _help_hint(call), limit=1)
+        otherwise = _help_hint(call)
+        if kind == "argument" and command is CELL:
+            otherwise = f"Write the prompt below the first line. {otherwise}"
+        hint = did_you_mean(word.partition("=")[0], known, otherwise, limit=1)
         if kind == "argument" and vars(options).get("each"):
             hint = 'Put quotes around an expression with spaces, as in --each "df[df.n > 2]".'
         raise UsageError(f"{' '.join(call)}: unknown {kind}: {brief(word)}. {hint}")

@@ -284,7 +284,8 @@ INVALID = {
     ),
     "an unexpected argument": (
         "%%capsule support-ops two\nx",
-        "UsageError: %%capsule: unknown argument: two. Run `%capsule help`.",
+        "UsageError: %%capsule: unknown argument: two. Write the prompt below the first line. "
+        "Run `%capsule help`.",
     ),
     "an unexpected argument of a subcommand": (
         "%capsule app support-ops two",
