@@ -220,8 +220,8 @@ class ReplayClient(DocumentedMethods):
                 return self._live.answer(call, timeout)
             reason = self._matcher.explain(call)
             raise NotRecordedError(
-                f"{call} is not recorded in {self.file.shown}. Record it again, or {self.how_to_ask} to "
-                f"ask the service. {reason}"
+                f"{call} is not recorded in {self.file.shown}. Record it again, or {self.how_to_ask} "
+                f"to ask the service. {reason}"
             )
         fields = entry.fields()
         error = _recorded_error(fields)
