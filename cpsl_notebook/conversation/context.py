@@ -118,13 +118,15 @@ class NotebookContext:
         earlier = [turn for count, turn in runs.items() if count != reply.execution_count]
         return earlier[-1] if earlier else None
 
-    def pop_resume_hint(self) -> str:
+    def pop_resume_hint(self, *, again: bool = False) -> str:
         """Return a line about earlier kernels' conversations; empty if it was returned before.
+
+        With *again*, it is returned again: the setting *resume*, which it depends on, has changed.
 
         Only the store is read. No client is created, so all workspaces are included.
         """
         name, is_known = self.notebook
-        if self._has_hinted or not is_known:
+        if (self._has_hinted and not again) or not is_known:
             return ""
         self._has_hinted = True
         stored = ConversationRegistry(Store(default_path()), name).all()

@@ -6,7 +6,7 @@ import argparse
 import shlex
 from typing import TYPE_CHECKING
 
-from cpsl_notebook.conversation.registry import ConversationRecord
+from cpsl_notebook.conversation.registry import SHORT_ID, ConversationRecord
 from cpsl_notebook.errors import UsageError, UserError
 from cpsl_notebook.printing import print_text
 from cpsl_notebook.reproducible import is_reproducible
@@ -40,9 +40,12 @@ def resume(magics: CapsuleMagics, options: argparse.Namespace) -> None:
     conversations = magics.context.conversations
     earlier = conversations.earlier(app, options.session)
     if earlier is None:
+        reason = ""
+        if is_reproducible():
+            reason = " Conversations are not stored while CapsuleMagics.reproducible is True."
         raise UserError(
-            f"This notebook has no earlier conversation with {_target(app, options)}. List the "
-            "conversations of all notebooks with `%capsule session list --all`."
+            f"This notebook has no earlier conversation with {_target(app, options)}.{reason} List "
+            "the conversations of all notebooks with `%capsule session list --all`."
         )
     shared = _shared_notice(earlier)
     conversations.resume(earlier)
@@ -73,13 +76,18 @@ def use(magics: CapsuleMagics, options: argparse.Namespace) -> None:
             else f"{other.session_id} is a conversation with {other.app!r}, not {app!r}. Run "
         )
         raise UserError(f"{problem}`{call}`.")
+    if not found and len(session_id) <= SHORT_ID:
+        raise UserError(
+            f"No conversation in the list has an id that begins with {session_id!r}. List all with "
+            "`%capsule session list --all`, or give the complete id."
+        )
     app = magics.context.existing_app(found[0].app if found else app)
     chosen = found[0] if found else ConversationRecord(app, session_id=session_id)
     shared = _shared_notice(chosen)
     chosen = conversations.use(chosen, options.session)
-    unlisted = "" if found else ", which is not in the list"
+    unlisted = "" if found else " It is not in the list: check in the reply that the app knows it."
     title = chosen.title if is_reproducible() else chosen.session_id
-    print_text(f"The next cell for {chosen.arguments} continues {title}{unlisted}.{shared}")
+    print_text(f"The next cell for {chosen.arguments} continues {title}.{unlisted}{shared}")
 
 
 def forget(magics: CapsuleMagics, options: argparse.Namespace) -> None:

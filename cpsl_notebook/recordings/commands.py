@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any, Literal
 
@@ -117,6 +118,7 @@ def start_replay(
     client.before = before
     when = "" if is_reproducible() else f", recorded {client.began:%Y-%m-%d}"
     shown = client.file.shown if is_reproducible() else file
+    client.how_to_ask = f"run `%capsule replay {shlex.quote(shown)} --missing live`"
     return client, f"Replaying {shown}{when}. Stop with `%capsule replay --stop`."
 
 

@@ -121,6 +121,8 @@ class ReplayClient(DocumentedMethods):
         When the recording was started, in UTC.
     before : cpsl_notebook.Client or None
         The client that a notebook had before it replayed the recording.
+    how_to_ask : str
+        What to do to ask the service for a request that was not recorded.
     gateway_url : str
         The address of the gateway that was recorded.
     scope : str
@@ -146,6 +148,7 @@ class ReplayClient(DocumentedMethods):
         self.began = datetime.fromisoformat(header["recorded_at"])
         self._matcher = Matcher(entries, Redactor(known_tokens()), strict=strict)
         self.before: Any = None
+        self.how_to_ask = 'pass missing="live" to replay()'
         self._last = threading.local()
         self._live: RecordingClient | None = None
         if live is not None:
@@ -217,8 +220,8 @@ class ReplayClient(DocumentedMethods):
                 return self._live.answer(call, timeout)
             reason = self._matcher.explain(call)
             raise NotRecordedError(
-                f"{call} is not recorded in {self.file.shown}. Record it again, or ask the service "
-                f'with missing="live". {reason}'
+                f"{call} is not recorded in {self.file.shown}. Record it again, or {self.how_to_ask} "
+                f"to ask the service. {reason}"
             )
         fields = entry.fields()
         error = _recorded_error(fields)

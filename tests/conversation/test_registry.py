@@ -46,7 +46,17 @@ def test_conversation_of_another_notebook_is_used_by_id_prefix(shell, monkeypatc
         other.run(f"%capsule session use {first[:8]}")
         other.run("%%capsule\nan apple")
         assert (last(other).session_id, last(other).turn) == (first, 3)
-        assert "which is not in the list" in other.run("%capsule session use zzz").text
+        assert other.error("%capsule session use zzz").endswith(
+            "No conversation in the list has an id that begins with 'zzz'. List all with "
+            "`%capsule session list --all`, or give the complete id."
+        )
+        other.run("%%capsule\nan apple")
+        assert (last(other).session_id, last(other).turn) == (first, 4)
+        unlisted = "00000000-0000-0000-0000-000000000000"
+        assert other.run(f"%capsule session use {unlisted}").text == (
+            f"The next cell for diet-coach continues {unlisted}. It is not in the list: check in the "
+            "reply that the app knows it.\n"
+        )
         assert "The session id is empty" in other.error("%capsule session use ''")
 
 
@@ -102,9 +112,16 @@ def test_loading_says_which_conversation_can_be_resumed(shell):
             line,
         )
         assert again.run("%reload_ext cpsl_notebook").text == ""
+        for value, advice in (
+            (True, "The next cell for diet-coach resumes it."),
+            (False, "To resume it, run `%capsule session resume diet-coach`."),
+        ):
+            corrected = again.run(f"%config CapsuleMagics.resume = {value}").text
+            assert corrected.startswith("Earlier in this notebook: ") and advice in corrected
         again.run("%capsule local")
         shown = again.run("%%capsule diet-coach\nan apple").text
         assert "resume" not in shown and last(again).turn == 1
+        assert again.run("%config CapsuleMagics.resume = True").text == ""
         again.run("%capsule session resume diet-coach")
         again.run("%%capsule diet-coach\nan apple")
         assert (last(again).session_id, last(again).turn) == (first, 4)
@@ -157,6 +174,15 @@ def test_conversation_of_this_kernel_is_not_resumed(shell):
     for _ in range(2):
         shell.run("%%capsule diet-coach --new\nan apple")
     assert "no earlier conversation" in shell.error("%capsule session resume diet-coach")
+
+
+def test_reproducible_outputs_are_named_as_the_reason_that_nothing_can_be_resumed(shell):
+    line = shell.error("%capsule session resume diet-coach")
+    assert "reproducible" not in line
+    shell.run("%config CapsuleMagics.reproducible = True")
+    line = shell.error("%capsule session resume diet-coach")
+    shell.run("%config CapsuleMagics.reproducible = False")
+    assert "are not stored while CapsuleMagics.reproducible is True. List the" in line
 
 
 def test_renamed_conversation_keeps_name_and_turns(shell):

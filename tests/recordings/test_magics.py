@@ -122,7 +122,7 @@ def test_strict_stops_the_cell_that_is_run_again(shell, file):
     record(shell, file)
     shell.run(f"%capsule replay {file} --strict")
     shell.run(QUESTION)
-    assert "strict=True" in shell.error(QUESTION)
+    assert "a strict replay gives each only once" in shell.error(QUESTION)
 
 
 def test_question_that_was_not_recorded_shows_the_nearest_one(shell, file):
@@ -130,6 +130,8 @@ def test_question_that_was_not_recorded_shows_the_nearest_one(shell, file):
     shell.run(f"%capsule replay {file}")
     failed = shell.try_to_run(QUESTION.replace("review", "payment"))
     assert failed.error is not None
+    advised = f"`%capsule replay {file} --missing live`"
+    assert f"Record it again, or run {advised} to ask the service." in failed.text
     assert "-text: How many threads are waiting for review?" in failed.text
     assert "+text: How many threads are waiting for payment?" in failed.text
 
