@@ -12,7 +12,7 @@ from pathlib import Path
 
 __all__ = ["close_sockets", "no_grpc_fork_handlers", "watch_forks"]
 
-_FORK_SUPPORT = "GRPC_ENABLE_FORK_SUPPORT"  # read when gRPC is imported
+_FORK_SUPPORT = "GRPC_ENABLE_FORK_SUPPORT"  # read at import and when gRPC is initialized
 # The workspace imports gRPC after this module, and without fork handlers; see `no_grpc_fork_handlers`.
 _HAS_GRPC_HANDLERS = "grpc" in sys.modules or _FORK_SUPPORT in os.environ
 _lock = threading.RLock()  # two threads may fork at once
@@ -21,10 +21,11 @@ _stderr: list[int | None] = []  # copies of file descriptor 2, one per fork in p
 
 @contextlib.contextmanager
 def no_grpc_fork_handlers() -> Iterator[None]:
-    """Import gRPC in the block so that it does nothing in forks, unless the user configured that.
+    """Import and initialize gRPC in such a block, so that it does nothing in forks.
 
-    Otherwise it starts a thread in each child, which aborts the child if that closes its file
-    descriptors before it runs a command. ``!command`` does so in notebooks: 1 to 2 % did not run.
+    What the user configured has priority. Without the block, gRPC starts a thread in each child,
+    which aborts the child if that closes its file descriptors before it runs a command.
+    ``!command`` does so in notebooks: 1 to 2 % did not run.
     """
     if _FORK_SUPPORT in os.environ:
         yield

@@ -67,7 +67,8 @@ FIXED_TABLE = re.compile("<table [^>]*table-layout[^>]*><colgroup>.*?</colgroup>
 
 def whole(parts):
     """Return the HTML of pages as if fences and tables had not been shown in parts."""
-    joined = SEAM.sub("", "".join(parts))
+    joined = re.sub("<style>.*?</style>", "", "".join(parts))
+    joined = SEAM.sub("", re.sub('<table class="[^"]*"', "<table", joined))
     joined = re.sub('<div class="[^"]*">|</div>', "", joined)
     return without_alignment(FIXED_TABLE.sub(f"<table style={TABLE}>", joined))
 
@@ -111,6 +112,17 @@ def test_finished_lines_of_a_fence_or_table_are_final(kind):
         before = pages
         longest = max(longest, len(growing.rest))
     assert growing.is_continued and longest < 2_500 and len(before) < 40
+
+
+def test_columns_of_a_growing_table_are_aligned_by_one_style_sheet():
+    row = "| billing | 33 | waiting for a reply |\n"
+    pages, rest = grown("| a | b | c |\n|---|---|:-:|\n", *[row] * 300)
+    parts = [*pages, rest]
+    assert len(parts) > 4 and "".join(parts).count("<style>") == 1
+    right, center = ".right2 :is(td,th):nth-child(2){", ".center3 :is(td,th):nth-child(3){"
+    assert right in pages[0] and center in pages[0]
+    assert all('<table class="right2 center3"' in part for part in parts)
+    assert "<td>billing<td>33<td>waiting for a reply" in rest
 
 
 def test_texts_and_blocks_stay_in_order():

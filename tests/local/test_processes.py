@@ -156,7 +156,8 @@ def test_only_sockets_of_the_given_ports_are_closed():
 
 
 def test_configured_grpc_log_is_kept(tmp_path):
-    assert "fork_posix" in run(FORK, tmp_path, before=IMPORT, GRPC_VERBOSITY="INFO").stderr
+    settings = {"GRPC_VERBOSITY": "INFO", "GRPC_ENABLE_FORK_SUPPORT": "1"}
+    assert "fork_posix" in run(FORK, tmp_path, before=IMPORT, **settings).stderr
 
 
 def test_shell_commands_of_a_notebook_print_only_their_own_output(tmp_path, monkeypatch):

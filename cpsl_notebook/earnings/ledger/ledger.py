@@ -12,7 +12,7 @@ import pandas as pd
 from cpsl_notebook.earnings.ledger.column_values import are_negative
 from cpsl_notebook.earnings.ledger.notes import Note
 from cpsl_notebook.errors import UserError
-from cpsl_notebook.frames.schema import PAYMENT_COLUMNS
+from cpsl_notebook.frames.payment_columns import PAYMENT_COLUMNS
 
 __all__ = ["COLUMNS", "DETAILS", "HOW_TO_DECLARE", "MAX_MONTHS", "TERMS", "Ledger", "Unread"]
 

@@ -12,7 +12,7 @@ from cpsl_notebook.earnings.ledger.column_values import are_negative
 from cpsl_notebook.earnings.ledger.ledger import Ledger
 from cpsl_notebook.earnings.ledger.overflow import check_sums
 from cpsl_notebook.errors import UserError
-from cpsl_notebook.frames.schema import AMOUNT_COLUMNS as AMOUNTS
+from cpsl_notebook.frames.payment_columns import AMOUNT_COLUMNS as AMOUNTS
 
 __all__ = [
     "AMOUNTS",
