@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import socket
 import sys
@@ -14,7 +15,11 @@ __all__ = ["close_sockets", "no_grpc_fork_handlers", "watch_forks"]
 
 _FORK_SUPPORT = "GRPC_ENABLE_FORK_SUPPORT"  # read at import and when gRPC is initialized
 # The workspace imports gRPC after this module, and without fork handlers; see `no_grpc_fork_handlers`.
-_HAS_GRPC_HANDLERS = "grpc" in sys.modules or _FORK_SUPPORT in os.environ
+_MAY_HAVE_HANDLERS = "grpc" in sys.modules or _FORK_SUPPORT in os.environ
+_READ_AT_IMPORT_ONLY = (
+    1,
+    71,
+)  # the first version of gRPC in which another module cannot enable them
 _lock = threading.RLock()  # two threads may fork at once
 _stderr: list[int | None] = []  # copies of file descriptor 2, one per fork in progress
 
@@ -56,7 +61,7 @@ def watch_forks(serving: Callable[[], bool], in_child: Callable[[], None]) -> No
 
     def before() -> None:
         _lock.acquire()
-        silent = _HAS_GRPC_HANDLERS and serving() and "GRPC_VERBOSITY" not in os.environ
+        silent = serving() and "GRPC_VERBOSITY" not in os.environ and _may_have_handlers()
         _stderr.append(_silence() if silent else None)
 
     def after() -> None:
@@ -105,6 +110,13 @@ def _is_bound(descriptor: int, host: str, ports: set[int]) -> bool:
     # gRPC may bind an IPv4 address as an IPv6 one.
     is_inet = isinstance(address, tuple)
     return is_inet and address[0].removeprefix("::ffff:") == host and address[1] in ports
+
+
+@functools.cache
+def _may_have_handlers() -> bool:
+    """Return whether gRPC, which has been imported, may have fork handlers."""
+    version = sys.modules["grpc"].__version__.split(".")
+    return _MAY_HAVE_HANDLERS or tuple(map(int, version[:2])) < _READ_AT_IMPORT_ONLY
 
 
 def _silence() -> int | None:

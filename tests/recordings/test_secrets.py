@@ -238,9 +238,11 @@ def test_mask_without_a_usable_key_says_what_to_do(tmp_path, monkeypatch):
         assert (tmp_path / "answers.jsonl").exists()
 
 
-def test_tokens_of_the_environment_and_of_the_login_are_known(monkeypatch, tmp_path):
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_tokens_of_the_environment_and_of_the_login_are_known(monkeypatch, tmp_path, encoding):
     config = tmp_path / "config.ini"
-    config.write_text("[default]\ntoken = first-token\n[work]\ntoken = second-token\n[empty]\n")
+    text = "[default]\ntoken = first-token\n[work]\ntoken = second-token\n[empty]\n"
+    config.write_text(text, encoding)
     monkeypatch.setenv("CONFIG_PATH", str(config))
     monkeypatch.setenv("CAPSULE_TOKEN", "third-token")
     assert known_tokens() == {"first-token", "second-token", "third-token"}
