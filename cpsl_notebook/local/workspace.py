@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import uvicorn
 
-from cpsl_notebook.errors import UsageError, UserError
+from cpsl_notebook.errors import UsageError, UserError, shown
 from cpsl_notebook.local import grpc_server as rpc
 from cpsl_notebook.local.apps import Apps
 from cpsl_notebook.local.database import Database
@@ -102,11 +102,11 @@ def start(
 
 def _check_arguments(data: Any, port: Any, pace: Any) -> None:
     if data is not None and not isinstance(data, str | Path):
-        raise UsageError(f"data must be a folder, not {data!r}.", label="TypeError")
+        raise UsageError(f"data must be a folder, not {shown(data)}.", label="TypeError")
     if type(port) is not int:
-        raise UsageError(f"port must be an integer, not {port!r}.", label="TypeError")
+        raise UsageError(f"port must be an integer, not {shown(port)}.", label="TypeError")
     if type(pace) not in (int, float) or not 0 <= pace < float("inf"):
-        raise UsageError(f"pace must be a number of seconds of at least 0, not {pace!r}.")
+        raise UsageError(f"pace must be a number of seconds of at least 0, not {shown(pace)}.")
 
 
 def running() -> Workspace | None:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from cpsl_notebook.cpsl_package import make_client, takes
-from cpsl_notebook.errors import UsageError, UserError
+from cpsl_notebook.errors import UsageError, UserError, shown
 
 __all__ = ["METHODS", "Call", "DocumentedMethods", "LiveClient"]
 
@@ -139,7 +139,7 @@ class LiveClient:
         """
         if client is not None and not any(hasattr(client, method) for method in METHODS):
             raise UsageError(
-                f"client must be a cpsl.Client or a cpsl_notebook.Client, not {client!r}."
+                f"client must be a cpsl.Client or a cpsl_notebook.Client, not {shown(client)}."
             )
         live: LiveClient = client.live() if hasattr(client, "live") else cls(client)
         if live.is_replay:

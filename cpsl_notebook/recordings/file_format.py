@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from cpsl_notebook.errors import UsageError, UserError
+from cpsl_notebook.errors import UsageError, UserError, shown
 from cpsl_notebook.files import lock, unlock
 from cpsl_notebook.recordings.calls import METHODS, Call
 
@@ -247,7 +247,7 @@ def _absolute(path: Any) -> Path:
             return Path(name).expanduser().absolute()
     except (TypeError, RuntimeError):  # no path; no such user in "~user"
         pass
-    raise UsageError(f'file must be a path, such as "answers.jsonl", not {path!r}.')
+    raise UsageError(f'file must be a path, such as "answers.jsonl", not {shown(path)}.')
 
 
 def _entry(fields: dict[str, Any], line: bytes) -> Entry:

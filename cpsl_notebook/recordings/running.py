@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
-from cpsl_notebook.errors import UsageError, UserError
+from cpsl_notebook.errors import UsageError, UserError, shown
 from cpsl_notebook.recordings.calls import LiveClient
 from cpsl_notebook.recordings.environment import replay_from_environment
 from cpsl_notebook.recordings.file_format import RecordingFile
@@ -101,7 +101,9 @@ class Recording:
         self, file: RecordingFile, client: Any, *, mask: bool | str, secrets: str | Iterable[str]
     ) -> None:
         if not isinstance(mask, bool) and not (isinstance(mask, str) and mask.strip()):
-            raise UsageError(f"mask must be True, False or a key that is not blank, not {mask!r}.")
+            raise UsageError(
+                f"mask must be True, False or a key that is not blank, not {shown(mask)}."
+            )
         self.file = file
         self.log = Log(file.append, mask=mask, secrets=_checked(secrets))
         self._client = client

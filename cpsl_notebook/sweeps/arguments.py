@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cpsl_notebook.errors import UsageError
+from cpsl_notebook.errors import UsageError, shown
 from cpsl_notebook.prompt.request import check_timeout
 
 __all__ = ["check_arguments"]
@@ -28,10 +28,10 @@ def check_arguments(**arguments: Any) -> None:
     """
     for name, value in arguments.items():
         if name in _FLAGS and not isinstance(value, bool):
-            raise UsageError(f"{name} must be True or False, not {value!r}.")
+            raise UsageError(f"{name} must be True or False, not {shown(value)}.")
         is_valid, wanted = _RULES.get(name, (None, ""))
         if is_valid is not None and not is_valid(value):
-            raise UsageError(f"{name} must be {wanted}, not {value!r}.")
+            raise UsageError(f"{name} must be {wanted}, not {shown(value)}.")
     check_timeout(arguments.get("timeout"))
     if arguments.get("json") and arguments.get("table"):
         raise UsageError("json= and table= cannot be combined: omit one of them.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 
-from cpsl_notebook.earnings.dates import Moment, moment
+from cpsl_notebook.earnings.dates import Moment, moment, zone
 from cpsl_notebook.earnings.ledger.arguments import as_path
 from cpsl_notebook.earnings.ledger.builder import build
 from cpsl_notebook.earnings.ledger.ledger import COLUMNS, DETAILS, Ledger
@@ -72,6 +72,7 @@ def snapshot(
     1  changed  net_cents   1350  1360
     """
     path = as_path(path, "2026-10.parquet")
+    zone(tz)
     ledger = build(self._frame, as_of=as_of, tz=tz)
     if as_of is not None and ledger.as_of < moment(as_of, tz):
         raise UserError(

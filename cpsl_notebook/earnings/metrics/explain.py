@@ -21,7 +21,7 @@ from cpsl_notebook.earnings.minor_units import exponent
 from cpsl_notebook.earnings.result_table import result_table
 from cpsl_notebook.earnings.subscriptions.movements import MOVEMENTS, movements, rounded
 from cpsl_notebook.earnings.subscriptions.timeline import Timeline, build_timeline, first_days
-from cpsl_notebook.errors import UserError
+from cpsl_notebook.errors import UserError, shown
 
 if TYPE_CHECKING:
     from cpsl_notebook.earnings.accessor import Earnings
@@ -87,7 +87,7 @@ def explain(self: Earnings, rows: pd.DataFrame, column: str) -> pd.DataFrame:
     """
     if not isinstance(column, str):
         raise UserError(
-            f"column must be the name of a column, such as 'closing_cents', not {column!r}."
+            f"column must be the name of a column, such as 'closing_cents', not {shown(column)}."
         )
     name, options = _origin(rows)
     figure, is_money = _figure(rows, name, column)
@@ -109,8 +109,8 @@ def explain(self: Earnings, rows: pd.DataFrame, column: str) -> pd.DataFrame:
     payments = ledger.rows.loc[found.pop(_ROW).astype(int), _SHOWN].reset_index(drop=True)
     unit = "cents" if figure.endswith("_cents") else figure.rpartition("_")[2]
     counted = found.pop(_COUNTED).astype("Int64")
-    shown = payments.drop(columns=[key for key in keys if key in payments])
-    table = pd.concat([found, shown, counted.rename(f"{_COUNTED}_{unit}")], axis=1)
+    payments = payments.drop(columns=[key for key in keys if key in payments])
+    table = pd.concat([found, payments, counted.rename(f"{_COUNTED}_{unit}")], axis=1)
     return result_table(table, ledger)
 
 
@@ -132,7 +132,7 @@ def _figure(rows: pd.DataFrame, name: str, column: str) -> tuple[str, bool]:
     for figure in figures:
         if column in _names(figure) & set(rows.columns):
             return figure, column != figure
-    explained = [shown for figure in figures for shown in _names(figure) & set(rows.columns)]
+    explained = [name for figure in figures for name in _names(figure) & set(rows.columns)]
     raise UserError(
         f"explain() cannot explain {column!r}: no payments add up to it. "
         f"Choose one of: {', '.join(explained)}."
