@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cpsl_notebook.compat import cell_name
+from cpsl_notebook.errors import UsageError, shown
 from cpsl_notebook.local.database import Database
 from cpsl_notebook.local.samples import SAMPLE_APPS
 from cpsl_notebook.local.samples.ledger import TODAY
@@ -90,22 +91,27 @@ class Apps:
 
         Raises
         ------
-        ValueError
-            The name, the price or the pricing type is invalid.
+        UsageError
+            The name, the price or the pricing type is invalid, or the app is not a function.
         """
-        if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or len(name) > 63 or len(name) == 36:
-            raise ValueError(
-                f"Invalid app name {name!r}: use lower-case letters, digits and single dashes, up "
+        is_name = isinstance(name, str) and re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)
+        if not is_name or len(name) > 63 or len(name) == 36:
+            raise UsageError(
+                f"Invalid app name {shown(name)}: use lower-case letters, digits and single dashes, up "
                 "to 63 characters. A name of 36 characters could be an app id, so it is not allowed."
             )
         if type(price_in_cents) is not int or not 0 <= price_in_cents < 2**31:
-            raise ValueError(
-                f"Invalid price_in_cents {price_in_cents!r}: pass a whole number of cents, such as "
-                "1500 for $15.00."
+            raise UsageError(
+                f"Invalid price_in_cents {shown(price_in_cents)}: pass a whole number of cents, such "
+                "as 1500 for $15.00."
             )
-        if pricing_type not in ("one_time", "monthly"):
-            raise ValueError(
-                f"Invalid pricing_type {pricing_type!r}: pass 'one_time' or 'monthly'."
+        if not isinstance(pricing_type, str) or pricing_type not in ("one_time", "monthly"):
+            raise UsageError(
+                f"Invalid pricing_type {shown(pricing_type)}: pass 'one_time' or 'monthly'."
+            )
+        if not callable(answer):
+            raise UsageError(
+                f"The app {name!r} must be a function of a session and a text, not {shown(answer)}."
             )
         now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         if self._database.ids.seeded:
@@ -212,6 +218,8 @@ class Exchange:
 
 def _checked(pieces: Iterable[Any]) -> Iterator[str | dict[str, Any]]:
     """Yield pieces; raise an error if one cannot be sent, at the ``yield`` of a generator."""
+    if not isinstance(pieces, Iterable):
+        raise TypeError(f"an app must yield or return text or blocks, not {type(pieces).__name__}")
     iterator = iter(pieces)
     for piece in iterator:
         try:
@@ -227,9 +235,8 @@ def _checked(pieces: Iterable[Any]) -> Iterator[str | dict[str, Any]]:
 def _check(piece: Any) -> None:
     block = isinstance(piece, dict) and isinstance(piece.get("type"), str)
     if not block and not isinstance(piece, str):
-        raise TypeError(
-            f"an app must yield text or a block, a dict with a 'type', not {type(piece).__name__}"
-        )
+        kind = "a dict without one" if isinstance(piece, dict) else type(piece).__name__
+        raise TypeError(f"an app must yield text or a block, a dict with a 'type', not {kind}")
     json.dumps(piece, allow_nan=False, ensure_ascii=False).encode()  # raises if it cannot be sent
 
 

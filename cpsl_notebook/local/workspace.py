@@ -90,7 +90,7 @@ def start(
     ...         print(client.list_apps()["name"].to_list())
     ['deal-desk', 'diet-coach', 'support-ops']
     """
-    _check_arguments(data, port, pace)
+    _check_arguments(data, port, pace, on_login)
     recorded: Workspace | None = start_recorded()
     if recorded is not None:
         return recorded
@@ -100,13 +100,15 @@ def start(
     return workspace
 
 
-def _check_arguments(data: Any, port: Any, pace: Any) -> None:
+def _check_arguments(data: Any, port: Any, pace: Any, on_login: Any) -> None:
     if data is not None and not isinstance(data, str | Path):
         raise UsageError(f"data must be a folder, not {shown(data)}.", label="TypeError")
     if type(port) is not int:
         raise UsageError(f"port must be an integer, not {shown(port)}.", label="TypeError")
     if type(pace) not in (int, float) or not 0 <= pace < float("inf"):
         raise UsageError(f"pace must be a number of seconds of at least 0, not {shown(pace)}.")
+    if on_login is not None and not callable(on_login):
+        raise UsageError(f"on_login must be a function of the link, not {shown(on_login)}.")
 
 
 def running() -> Workspace | None:
@@ -265,8 +267,8 @@ class Workspace:
 
         Raises
         ------
-        ValueError
-            The name, the price or the pricing type is invalid.
+        UsageError
+            The name, the price or the pricing type is invalid, or the app is not a function.
 
         Examples
         --------
@@ -280,7 +282,7 @@ class Workspace:
         You said 'hello' in turn 1.
         """
         if callable(name):
-            raise TypeError('The decorator needs the app\'s name: write @workspace.app("name").')
+            raise UsageError('The decorator needs the app\'s name: write @workspace.app("name").')
 
         def add(answer: Answer) -> Answer:
             self._apps.add(name, answer, price_in_cents, pricing_type)

@@ -137,7 +137,8 @@ class LiveClient:
         UsageError
             If *client* is neither, or replays a recording.
         """
-        if client is not None and not any(hasattr(client, method) for method in METHODS):
+        is_client = not isinstance(client, type) and any(hasattr(client, name) for name in METHODS)
+        if client is not None and not is_client:
             raise UsageError(
                 f"client must be a cpsl.Client or a cpsl_notebook.Client, not {shown(client)}."
             )

@@ -164,7 +164,7 @@ class RecordingFile:
                     self._warned = True
                     warnings.warn_explicit(
                         f"Cannot write {self.path} ({error.strerror}). The recording is "
-                        "incomplete.",
+                        "incomplete. Free disk space or choose another file, and record again.",
                         *(UserWarning, "cpsl_notebook", 0),
                     )
                 return None
@@ -243,7 +243,7 @@ class RecordingFile:
 def _absolute(path: Any) -> Path:
     try:
         name = os.fspath(path)
-        if name and isinstance(name, str) and "\0" not in name:
+        if isinstance(name, str) and name.strip() and "\0" not in name:
             return Path(name).expanduser().absolute()
     except (TypeError, RuntimeError):  # no path; no such user in "~user"
         pass

@@ -217,7 +217,7 @@ class ReplayClient(DocumentedMethods):
             reason = self._matcher.explain(call)
             raise NotRecordedError(
                 f"{call} is not recorded in {self.file.path}. Record it again, or ask the service with "
-                f'missing="live". {reason}'
+                f'`%capsule replay FILE --missing live` or replay(FILE, missing="live"). {reason}'
             )
         fields = entry.fields()
         error = _recorded_error(fields)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cpsl_notebook.errors import UsageError, UserError, shown
@@ -156,7 +156,8 @@ class Recording:
 def _checked(secrets: Any) -> list[str]:
     """Return the secrets without white space around them; they are not shown in errors."""
     texts = [secrets] if isinstance(secrets, str) else secrets
-    if not isinstance(texts, Iterable):
+    # The values of a dict would be recorded.
+    if not isinstance(texts, Iterable) or isinstance(texts, bytes | Mapping):
         raise UsageError(
             f"secrets must be a str or an iterable of str, not {type(texts).__name__}."
         )

@@ -73,7 +73,10 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "max_failures": (lambda value: value is None or _is_count(value), "an integer of at least 1"),
     "rpm": (_is_rate, "a number above 0"),
     "prefix": (lambda value: isinstance(value, str), "a string"),
-    "on_error": (lambda value: value in ("continue", "raise"), "'continue' or 'raise'"),
+    "on_error": (
+        lambda value: isinstance(value, str) and value in ("continue", "raise"),
+        "'continue' or 'raise'",
+    ),
     "client": (_is_client, "a cpsl_notebook.Client or cpsl.Client"),
     "namespace": (
         lambda value: value is None or isinstance(value, Mapping),

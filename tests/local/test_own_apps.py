@@ -16,6 +16,7 @@ import pytest
 
 import cpsl
 from cpsl_notebook import Reply, local
+from cpsl_notebook.errors import UsageError
 from cpsl_notebook.local import Turn, database, http_server
 
 
@@ -105,7 +106,8 @@ def test_state_is_kept_within_one_conversation(workspace, client):
         (lambda session, text: 1 / 0, "ZeroDivisionError"),
         (lambda session, text: [5], "must yield text or a block.* not int"),
         (lambda session, text: session.data.update(x=object()) or "fine", "not JSON serializable"),
-        (lambda session, text: None, "not iterable"),
+        (lambda session, text: None, "must yield or return text or blocks, not NoneType"),
+        (lambda session, text: [{"kind": "x"}], "a dict with a 'type', not a dict without one"),
         (lambda session, text: sys.exit(3), "SystemExit"),
         (lambda session, text: ["\ud800"], "surrogates"),
         (lambda session, text: [{"type": "a", "payload": float("nan")}], "JSON"),
@@ -342,15 +344,18 @@ def test_messages_above_the_limit_wait_for_an_answer(tmp_path, monkeypatch):
 
 
 def test_invalid_app_name_or_price_is_refused(workspace):
-    for name in ("", "Echo", "a b", "x" * 64, "-a"):
-        with pytest.raises(ValueError, match="Invalid app name"):
+    for name in ("", "Echo", "a b", "x" * 64, "-a", 5, None, ["a"]):
+        with pytest.raises(UsageError, match="Invalid app name"):
             workspace.app(name)(lambda session, text: "")
     for price in (-1, 1.5, "5", True, 2**70):
-        with pytest.raises(ValueError, match="price_in_cents"):
+        with pytest.raises(UsageError, match="price_in_cents"):
             workspace.app("cheap", price_in_cents=price)(lambda session, text: "")
-    with pytest.raises(ValueError, match="Invalid pricing_type 'daily': pass 'one_time'"):
-        workspace.app("cheap", pricing_type="daily")(lambda session, text: "")
-    with pytest.raises(TypeError, match="decorator needs the app's name"):
+    for kind in ("daily", 5, ["monthly"]):
+        with pytest.raises(UsageError, match=r"Invalid pricing_type .*: pass 'one_time'"):
+            workspace.app("cheap", pricing_type=kind)(lambda session, text: "")
+    with pytest.raises(UsageError, match=r"The app 'cheap' must be a function .*, not 5"):
+        workspace.app("cheap")(5)
+    with pytest.raises(UsageError, match="decorator needs the app's name"):
         workspace.app(lambda session, text: "")
 
 

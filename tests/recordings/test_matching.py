@@ -142,6 +142,7 @@ def test_request_that_was_not_recorded_shows_the_nearest_one(recorded):
         client.chat("support-ops", "Turn that into a three-step triage plan.")
     lines = str(raised.value).splitlines()
     assert lines[0].startswith("chat of support-ops is not recorded in ")
+    assert '`%capsule replay FILE --missing live` or replay(FILE, missing="live")' in lines[0]
     assert lines[0].endswith("The nearest recorded request differs (- recorded, + requested):")
     assert lines[1:] == [
         "-text: Turn that into a two-step triage plan.",
