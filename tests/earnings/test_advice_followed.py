@@ -302,3 +302,32 @@ def test_time_zone_is_checked_even_if_it_is_not_needed(name, tmp_path):
 
 def test_encoded_secret_is_not_shown():
     assert "hunter2" not in message_of(payments(ROW), "ledger", mask_payers=b"hunter2-secret")
+
+
+def test_rows_that_explain_cannot_use_are_refused_in_one_line():
+    frame = payments(ROW).capsule.declare(complete=True, read_at="2026-02")
+    mrr, revenue = frame.capsule.mrr(), frame.capsule.revenue(money=True)
+    for rows, column, message in [
+        (mrr[["month"]], "state", "explain() needs a figure of mrr(). Pass rows with all"),
+        (mrr[["month", "closing_cents"]], "closing_cents", "explain() needs `app`, `currency` of"),
+        (mrr.assign(closing_cents="x"), "closing_cents", "'closing_cents' has other values than"),
+        (revenue.assign(gross=1.5), "gross", "'gross' has other values than the result. Pass unc"),
+    ]:
+        assert message_of(frame, "explain", rows=rows, column=column).startswith(message)
+    assert len(frame.capsule.explain(mrr, "closing_cents")) == len(frame.capsule.mrr())
+
+
+def test_snapshot_of_payments_without_ids_cannot_be_compared(tmp_path):
+    file = payments_frame([("shop", [ROW])]).capsule.snapshot(tmp_path / "no ids.parquet")
+    assert message_of(payments(ROW), "diff", path=file) == (
+        f"The payments in {file} have no ids, so they cannot be compared. Choose a snapshot of "
+        "payments with ids."
+    )
+    named = payments(ROW).capsule.snapshot(tmp_path / "ids.parquet")
+    assert payments(ROW).capsule.diff(named).empty
+
+
+def test_folder_is_not_a_snapshot(tmp_path):
+    assert message_of(payments(ROW), "snapshot", path=tmp_path) == (
+        f"Cannot write {tmp_path}: Is a directory. Choose a file in it."
+    )

@@ -262,6 +262,12 @@ SUMS = pd.DataFrame({"app": ["shop"], "gross_cents": [1], "fee_cents": [1], "net
         ),
         ("diff", {"path": 5}, "path must be the path of a file, such as '2026-10.parquet', not 5."),
         ("diff", {"path": SUMS}, "such as '2026-10.parquet', not DataFrame."),
+        ("diff", {"path": "a\0b"}, "such as '2026-10.parquet', not 'a\\x00b'."),
+        (
+            "snapshot",
+            {"path": "~nobody-here/x"},
+            "such as '2026-10.parquet', not '~nobody-here/x'.",
+        ),
         ("diff", {"path": ""}, "such as '2026-10.parquet', not ''."),
         ("to_excel", {"path": None}, "such as 'payments.xlsx', not None."),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,8 +36,7 @@ def as_path(value: Any, example: str) -> Path:
     >>> str(as_path("closed.parquet", "2026-10.parquet"))
     'closed.parquet'
     """
-    if not isinstance(value, str | os.PathLike) or not str(value).strip():
-        raise UserError(
-            f"path must be the path of a file, such as {example!r}, not {shown(value)}."
-        )
-    return Path(value).expanduser()
+    if isinstance(value, str | os.PathLike) and str(value).strip() and "\0" not in str(value):
+        with contextlib.suppress(RuntimeError):  # no such user in "~user"
+            return Path(value).expanduser()
+    raise UserError(f"path must be the path of a file, such as {example!r}, not {shown(value)}.")

@@ -300,7 +300,7 @@ def _check(frame: pd.DataFrame, given: Mapping[str, str | None]) -> None:
             raise UserError(f"Unknown role: {role!r}. The roles are {', '.join(_EVERY_ROLE)}.")
         if column is not None and column not in frame.columns:
             raise UserError(
-                f"The payments have no column {column!r} for the role {role}. "
+                f"There is no column {column!r} for the role {role}. "
                 f"Columns: {listed(frame.columns)}."
             )
 

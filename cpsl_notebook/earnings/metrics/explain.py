@@ -12,6 +12,7 @@ import pandas as pd
 from cpsl_notebook.earnings.calendar import Calendar
 from cpsl_notebook.earnings.ledger.builder import build
 from cpsl_notebook.earnings.ledger.ledger import Ledger
+from cpsl_notebook.earnings.ledger.lost_types import listed
 from cpsl_notebook.earnings.ledger.segments import SEGMENT, segment_columns
 from cpsl_notebook.earnings.ledger.transactions import AMOUNTS, amount_of, entries, groups_of
 from cpsl_notebook.earnings.metrics.overview import ALL_APPS
@@ -98,8 +99,21 @@ def explain(self: Earnings, rows: pd.DataFrame, column: str) -> pd.DataFrame:
     lines = _plain(lines.groupby([*keys, _ROW], observed=True, dropna=False)[_COUNTED].sum())
     if lines[_COUNTED].dtype != object:
         lines[_COUNTED] = lines[_COUNTED].astype("Int64")  # stays exact next to missing values
+    absent = [key for key in keys if key not in rows]
+    if absent:
+        raise UserError(
+            f"explain() needs {listed(absent)} of the result. Pass rows with all their columns."
+        )
     figures = _plain(rows[[*keys, column]].dropna(subset=column))
-    figures[_FIGURE] = _in_cents(figures, column) if is_money else figures[column].astype("Int64")
+    try:
+        figures[_FIGURE] = (
+            _in_cents(figures, column) if is_money else figures[column].astype("Int64")
+        )
+    except (AttributeError, TypeError, ValueError, ArithmeticError):  # such as text
+        raise UserError(
+            f"{column!r} has other values than the result. Pass unchanged rows of a result of the "
+            "same payments."
+        ) from None
     figures[_PLACE] = range(len(figures))
     found = figures.drop(columns=column).merge(lines, on=keys, how="left")
     found[_COUNTED] = _whole(found, scale)
@@ -132,7 +146,9 @@ def _figure(rows: pd.DataFrame, name: str, column: str) -> tuple[str, bool]:
     for figure in figures:
         if column in _names(figure) & set(rows.columns):
             return figure, column != figure
-    explained = [name for figure in figures for name in _names(figure) & set(rows.columns)]
+    if not figures:
+        raise UserError(f"explain() needs a figure of {name}(). Pass rows with all their columns.")
+    explained = [each for figure in figures for each in _names(figure) & set(rows.columns)]
     raise UserError(
         f"explain() cannot explain {column!r}: no payments add up to it. "
         f"Choose one of: {', '.join(explained)}."
