@@ -11,17 +11,18 @@ from pathlib import Path
 
 __all__ = ["close_sockets", "no_grpc_fork_handlers", "watch_forks"]
 
-_FORK_SUPPORT = "GRPC_ENABLE_FORK_SUPPORT"  # read when gRPC is imported
+_FORK_SUPPORT = "GRPC_ENABLE_FORK_SUPPORT"  # read at import and when gRPC is initialized
 _lock = threading.RLock()  # two threads may fork at once
 _stderr: list[int | None] = []  # copies of file descriptor 2, one per fork in progress
 
 
 @contextlib.contextmanager
 def no_grpc_fork_handlers() -> Iterator[None]:
-    """Import gRPC in the block so that it does nothing in forks, unless the user configured that.
+    """Import and initialize gRPC in such a block, so that it does nothing in forks.
 
-    Otherwise it starts a thread in each child, which aborts the child if that closes its file
-    descriptors before it runs a command. ``!command`` does so in notebooks: 1 to 2 % did not run.
+    What the user configured has priority. Without the block, gRPC starts a thread in each child,
+    which aborts the child if that closes its file descriptors before it runs a command.
+    ``!command`` does so in notebooks: 1 to 2 % did not run.
     """
     if _FORK_SUPPORT in os.environ:
         yield

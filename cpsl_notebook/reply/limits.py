@@ -19,6 +19,8 @@ MAX_BLOCK_LENGTH = 1_000_000  # characters of all blocks as HTML or text, images
 # A block may use a quarter of what is left of these characters, so that later ones fit.
 BLOCK_SHARE = 4
 MIN_BLOCK_LENGTH = 1_000  # characters that every block may use
+MAX_TABLE_ROWS, MAX_TABLE_COLUMNS = 100, 50  # of a table block
+MAX_VALUE_LENGTH = 1_000  # characters of a value in it; less if the first row would be too long
 MAX_IMAGES = 20_000_000  # characters of all image blocks
 MAX_CELLS = 20_000  # cells of Markdown tables; further rows stay text
 MAX_BRACKETS = 4_000  # opening brackets; a paragraph with more of them stays unformatted

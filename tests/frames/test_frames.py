@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cpsl_notebook import UserError
 from cpsl_notebook.frames import apps_frame, earnings_frame, payments_frame
 from cpsl_notebook.frames.cells import MAX_KEYS
-from cpsl_notebook.frames.schema import PAYMENT_COLUMNS
+from cpsl_notebook.frames.payment_columns import PAYMENT_COLUMNS
 
 
 def frame(*records):

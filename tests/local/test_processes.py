@@ -137,7 +137,8 @@ def test_only_sockets_of_the_given_ports_are_closed():
 
 
 def test_configured_grpc_log_is_kept(tmp_path):
-    assert "fork_posix" in run(FORK, tmp_path, before=IMPORT, GRPC_VERBOSITY="INFO").stderr
+    settings = {"GRPC_VERBOSITY": "INFO", "GRPC_ENABLE_FORK_SUPPORT": "1"}
+    assert "fork_posix" in run(FORK, tmp_path, before=IMPORT, **settings).stderr
 
 
 def test_shell_commands_of_a_notebook_print_only_their_own_output(tmp_path, monkeypatch):
@@ -381,3 +382,10 @@ def test_file_that_is_damaged_meanwhile_is_reported(tmp_path):
             UserError, match=r"Cannot reset the workspace in .*: file is not a data"
         ):
             workspace.reset()
+
+
+def test_date_that_is_invalid_is_named(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["local", "--today", "x"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "argument --today: invalid date 'x': use 2026-10-31" in capsys.readouterr().err

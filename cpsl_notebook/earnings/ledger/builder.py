@@ -70,7 +70,7 @@ from cpsl_notebook.earnings.ledger.roles import (
 from cpsl_notebook.earnings.ledger.segments import SEGMENT, segments
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.frames.evidence import find_gap
-from cpsl_notebook.frames.schema import AMOUNT_COLUMNS
+from cpsl_notebook.frames.payment_columns import AMOUNT_COLUMNS
 from cpsl_notebook.frames.unparsed import unparsed_fields
 from cpsl_notebook.reproducible import warn
 

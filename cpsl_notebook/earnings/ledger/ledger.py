@@ -11,7 +11,7 @@ import pandas as pd
 
 from cpsl_notebook.earnings.ledger.notes import Note
 from cpsl_notebook.errors import UserError
-from cpsl_notebook.frames.schema import PAYMENT_COLUMNS
+from cpsl_notebook.frames.payment_columns import PAYMENT_COLUMNS
 
 __all__ = ["COLUMNS", "DETAILS", "MAX_MONTHS", "TERMS", "Ledger", "Unread"]
 

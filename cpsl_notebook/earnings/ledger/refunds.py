@@ -28,7 +28,7 @@ import pandas as pd
 
 from cpsl_notebook.earnings.ledger.column_values import key
 from cpsl_notebook.earnings.ledger.refund_columns import NO_DISPUTE, check_hints, check_status
-from cpsl_notebook.frames.schema import AMOUNT_COLUMNS
+from cpsl_notebook.frames.payment_columns import AMOUNT_COLUMNS
 
 __all__ = ["add_refund_rows"]
 

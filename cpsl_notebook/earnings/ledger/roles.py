@@ -22,7 +22,7 @@ from cpsl_notebook.earnings.ledger.column_values import key
 from cpsl_notebook.earnings.ledger.lost_types import ID_ROLES, TIME_ROLES, how_to_read, listed
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.frames.field_names import words
-from cpsl_notebook.frames.schema import AMOUNT_COLUMNS, ID_PATTERNS
+from cpsl_notebook.frames.payment_columns import AMOUNT_COLUMNS, ID_PATTERNS
 
 __all__ = [
     "ADJUSTING_ROLES",

@@ -11,7 +11,7 @@ import pandas as pd
 from cpsl_notebook.earnings.ledger.ledger import Ledger
 from cpsl_notebook.earnings.ledger.overflow import check_sums
 from cpsl_notebook.errors import UserError, shown
-from cpsl_notebook.frames.schema import AMOUNT_COLUMNS as AMOUNTS
+from cpsl_notebook.frames.payment_columns import AMOUNT_COLUMNS as AMOUNTS
 
 __all__ = [
     "AMOUNTS",
