@@ -16,6 +16,7 @@ import pytest
 
 import cpsl
 from cpsl_notebook import UserError, local
+from cpsl_notebook.local.__main__ import main
 from cpsl_notebook.local.forks import close_sockets
 
 START = """
