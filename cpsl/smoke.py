@@ -21,8 +21,8 @@ from cpsl.errors import (
     TimedOutError,
     TLSError,
 )
-from cpsl.retry import without_frames
 from cpsl.timeouts import MAX_TIME_LIMIT
+from cpsl.tracebacks import without_frames
 
 __all__ = ["MAX_SECONDS", "PROMPT", "THEN", "Check", "Report", "Turn", "reached_app", "smoke"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from typing import TYPE_CHECKING
 
 from cpsl_notebook.conversation.registry import ConversationRecord
@@ -64,9 +65,10 @@ def use(magics: CapsuleMagics, options: argparse.Namespace) -> None:
     elsewhere = [] if found else conversations.matching(session_id)
     if elsewhere:
         other = elsewhere[0]
+        arguments = shlex.join([session_id, other.app])
         raise UserError(
             f"{other.session_id} is a conversation with {other.app}, not {app}. "
-            f"Run `%capsule session use {session_id} {other.app}`."
+            f"Run `%capsule session use {arguments}`."
         )
     app = magics.context.existing_app(found[0].app if found else app)
     chosen = found[0] if found else ConversationRecord(app, session_id=session_id)

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from cpsl_notebook.earnings.ledger.amounts import Unit, cents, unknown_unit
-from cpsl_notebook.earnings.ledger.column_values import are_paid, key, text, times
+from cpsl_notebook.earnings.ledger.column_values import are_negative, are_paid, key, text, times
 from cpsl_notebook.earnings.ledger.lost_types import listed
 from cpsl_notebook.earnings.ledger.roles import infer, is_list, name_implies_cents
 from cpsl_notebook.errors import UserError
@@ -193,7 +193,7 @@ def check_status(
 
 def _unexplained(rows: pd.DataFrame, found: pd.Index[Any]) -> pd.Index[Any]:
     """Return the sales without a known refund: neither in *found* nor with a refund of its own row."""
-    is_refund = (rows["gross_cents"] < 0).fillna(False).astype(bool)
+    is_refund = are_negative(rows["gross_cents"])
     separate = rows[is_refund]
     named = rows["payment_id"].isin(separate["refund_of"].dropna())
     unnamed = rows["payer"].isin(separate.loc[separate["refund_of"].isna(), "payer"].dropna())
