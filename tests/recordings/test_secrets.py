@@ -228,10 +228,15 @@ def test_invalid_secrets_are_refused_and_not_shown(secrets, message, tmp_path):
     assert str(raised.value).startswith(message)
 
 
-def test_mask_without_a_usable_key_says_what_to_do(tmp_path):
+def test_mask_without_a_usable_key_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "capsule").touch()
-    with pytest.raises(UserError, match=r'mask-key .* or pass a secret: mask="a long secret"'):
-        recording(tmp_path / "answers.jsonl", mask=True)
+    with pytest.raises(UserError, match=r"mask-key .* or pass a secret: ") as caught:
+        recording("answers.jsonl", mask=True)
+    advised = str(caught.value).partition("or pass a secret: ")[2].removesuffix(".")
+    assert advised == 'recording("answers.jsonl", mask="a long secret")'
+    with eval(advised, {"recording": recording}):
+        assert (tmp_path / "answers.jsonl").exists()
 
 
 def test_tokens_of_the_environment_and_of_the_login_are_known(monkeypatch, tmp_path):

@@ -40,6 +40,6 @@ def masked(
     >>> masked(pd.Series(["ada@a.example", None], dtype="string"), "a long secret").tolist()
     ['payer-0ec79c2fe6260e61', <NA>]
     """
-    key = machine_key("mask_payers") if secret is None else secret.encode()
+    key = machine_key('mask_payers="a long secret"') if secret is None else secret.encode()
     names = {payer: pseudonym(str(payer), key, prefix) for payer in payers.dropna().unique()}
     return payers.map(names).astype(payers.dtype)
