@@ -17,7 +17,10 @@ __all__ = [
     "UserError",
     "as_user_error",
     "did_you_mean",
+    "shown",
 ]
+
+_LONGEST_VALUE = 80  # characters of a value in an error message
 
 
 class UserError(Exception):
@@ -83,6 +86,20 @@ def as_user_error(error: Exception) -> UserError:
     of_client = type(error).__module__.partition(".")[0] == "cpsl"
     hint = "" if of_client else " (use --traceback to see where)"
     return ClientError(message + hint, label=type(error).__name__)
+
+
+def shown(value: Any) -> str:
+    """Return a value of any type for an error message: on one line and shortened.
+
+    Examples
+    --------
+    >>> shown("yes"), shown(range(10))
+    ("'yes'", 'range(0, 10)')
+    """
+    text = repr(value)
+    if "\n" in text or isinstance(value, bytes):  # such as a DataFrame, or an encoded secret
+        return type(value).__name__
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
 
 
 def did_you_mean(word: str, known: Iterable[Any], otherwise: str = "", limit: int = 3) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from cpsl_notebook.earnings.dates import Moment, first_day, zone
-from cpsl_notebook.errors import UserError
+from cpsl_notebook.errors import UserError, shown
 
 __all__ = ["PROVISIONAL_DAYS", "STATES", "Calendar"]
 
@@ -49,7 +49,7 @@ class Calendar:
 
     def __post_init__(self) -> None:
         if not isinstance(self.freq, str) or self.freq not in _PERIODS:
-            raise UserError(f"freq must be one of {', '.join(_PERIODS)}, not {self.freq!r}.")
+            raise UserError(f"freq must be one of {', '.join(_PERIODS)}, not {shown(self.freq)}.")
         zone(self.tz)
 
     @property

@@ -9,7 +9,7 @@ import zoneinfo
 
 import pandas as pd
 
-from cpsl_notebook.errors import UserError
+from cpsl_notebook.errors import UserError, shown
 
 __all__ = ["Moment", "first_day", "first_moment", "in_utc", "moment", "zone"]
 
@@ -42,7 +42,9 @@ def zone(tz: str) -> zoneinfo.ZoneInfo:
     try:
         return zoneinfo.ZoneInfo(tz)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError, TypeError):
-        raise UserError(f"Unknown time zone: {tz!r}. Use a name such as 'Europe/Berlin'.") from None
+        raise UserError(
+            f"Unknown time zone: {shown(tz)}. Use a name such as 'Europe/Berlin'."
+        ) from None
 
 
 def moment(value: Moment, tz: str = "UTC") -> pd.Timestamp:
@@ -178,6 +180,6 @@ def _parse(value: Moment) -> tuple[pd.Timestamp, pd.Timestamp]:
         if bounds and bounds[1].year < _TOO_LATE:
             return bounds
     raise UserError(
-        f"Invalid date or time: {value!r}. "
+        f"Invalid date or time: {shown(value)}. "
         "Write it as '2026-10', '2026-10-31' or '2026-10-31 12:00'."
     )

@@ -9,7 +9,7 @@ import pandas as pd
 
 from cpsl_notebook.earnings.dates import Moment, first_moment, moment, zone
 from cpsl_notebook.earnings.ledger.builder import find_roles
-from cpsl_notebook.errors import UserError
+from cpsl_notebook.errors import UserError, shown
 from cpsl_notebook.frames.payment_columns import UNPARSED
 from cpsl_notebook.frames.unparsed import unparsed_fields
 
@@ -73,7 +73,7 @@ class Window:
             if since is not None or until is not None:
                 raise UserError("month cannot be combined with since or until. Leave those out.")
             if not re.fullmatch(r"\d{4}-\d\d", str(month).strip()):
-                raise UserError(f"Invalid month: {month!r}. Write it as '2025-10'.")
+                raise UserError(f"Invalid month: {shown(month)}. Write it as '2025-10'.")
             return cls(first_moment(month, tz), moment(month, tz))
         begin = None if since is None else first_moment(since, tz)
         end = None if until is None else first_moment(until, tz)

@@ -61,7 +61,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument(
         "--today",
-        type=date.fromisoformat,
+        type=_day,
         default=TODAY,
         metavar="DATE",
         help=f"last day with payments (default: {TODAY})",
@@ -74,6 +74,13 @@ def _options() -> argparse.Namespace:
         "token; the file is removed on exit",
     )
     return parser.parse_args()
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"invalid date {text!r}: use 2026-10-31") from None
 
 
 def _write_environment(path: Path, workspace: Workspace) -> None:

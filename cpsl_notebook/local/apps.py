@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from cpsl_notebook.compat import cell_name
+from cpsl_notebook.errors import UsageError, shown
 from cpsl_notebook.local.database import Database
 from cpsl_notebook.local.samples import SAMPLE_APPS
 from cpsl_notebook.local.samples.ledger import TODAY
@@ -93,29 +94,28 @@ class Apps:
 
         Raises
         ------
-        ValueError
-            The name, the price or the pricing type is invalid.
-        TypeError
-            *answer* is not a function ``(session, text)``.
+        UsageError
+            The name, the price or the pricing type is invalid, or *answer* is not a function
+            ``(session, text)``.
         """
-        valid = isinstance(name, str) and re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)
-        if not valid or len(name) > 63:
-            raise ValueError(
-                f"Invalid app name {name!r}: use lower-case letters, digits and single dashes, up "
+        is_name = isinstance(name, str) and re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)
+        if not is_name or len(name) > 63:
+            raise UsageError(
+                f"Invalid app name {shown(name)}: use lower-case letters, digits and single dashes, up "
                 "to 63 characters."
             )
         if len(name) == 36:
-            raise ValueError(
+            raise UsageError(
                 f"Invalid app name {name!r}: 36 characters could be an app id. Use a shorter name."
             )
         if type(price_in_cents) is not int or not 0 <= price_in_cents < 2**31:
-            raise ValueError(
-                f"Invalid price_in_cents {price_in_cents!r}: pass a whole number of cents, such as "
-                "1500 for $15.00."
+            raise UsageError(
+                f"Invalid price_in_cents {shown(price_in_cents)}: pass a whole number of cents, such "
+                "as 1500 for $15.00."
             )
-        if pricing_type not in ("one_time", "monthly"):
-            raise ValueError(
-                f"Invalid pricing_type {pricing_type!r}: pass 'one_time' or 'monthly'."
+        if not isinstance(pricing_type, str) or pricing_type not in ("one_time", "monthly"):
+            raise UsageError(
+                f"Invalid pricing_type {shown(pricing_type)}: pass 'one_time' or 'monthly'."
             )
         _check_function(answer)
         now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
@@ -224,10 +224,10 @@ class Exchange:
 
 def _check_function(answer: Any) -> None:
     if not callable(answer):
-        raise TypeError(f"An app must be a function (session, text), not {answer!r}.")
+        raise UsageError(f"An app must be a function (session, text), not {shown(answer)}.")
     name = getattr(answer, "__name__", "app")
     if inspect.iscoroutinefunction(answer) or inspect.isasyncgenfunction(answer):
-        raise TypeError(
+        raise UsageError(
             f"An app cannot be async: write `def {name}` instead of `async def {name}`."
         )
     try:
@@ -237,7 +237,7 @@ def _check_function(answer: Any) -> None:
     try:
         signature.bind("session", "text")
     except TypeError:
-        raise TypeError(
+        raise UsageError(
             f"An app must have two parameters: write `def {name}(session, text)` instead of "
             f"`def {name}{signature}`."
         ) from None

@@ -44,7 +44,12 @@ class Folder:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path.expanduser().absolute()
+        try:
+            self.path = path.expanduser().absolute()
+        except RuntimeError:  # no such user in "~user"
+            raise UserError(
+                f"Cannot use {path} for a workspace: there is no such user. Use another folder."
+            ) from None
         self._serving_lock: IO[str] | None = None
         try:
             self._create()
@@ -52,7 +57,7 @@ class Folder:
             self.login_secret = create_private(
                 self.path / "login-secret", secrets.token_urlsafe(24)
             )
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
             raise self._unusable(error) from None
 
     def add_config(self, grpc_port: int) -> Path:
@@ -97,8 +102,10 @@ class Folder:
             )
         return place / "config.ini"
 
-    def _unusable(self, error: OSError | UnicodeDecodeError) -> UserError:
+    def _unusable(self, error: OSError | ValueError) -> UserError:
         reason = error.strerror if isinstance(error, OSError) else "a file in it is not text"
+        if "\0" in str(self.path):
+            reason = "its name contains a null character"
         return UserError(f"Cannot use {self.path} for a workspace: {reason}. Use another folder.")
 
     def _create(self) -> None:

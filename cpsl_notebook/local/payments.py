@@ -7,7 +7,7 @@ from collections import Counter
 from datetime import date, datetime
 from typing import Any
 
-from cpsl_notebook.errors import UserError
+from cpsl_notebook.errors import UserError, shown
 from cpsl_notebook.local.samples import ledger
 
 __all__ = ["Payments"]
@@ -77,4 +77,6 @@ def _day(day: date | str) -> date:
             return day.date()
         return day if isinstance(day, date) else date.fromisoformat(day)
     except (TypeError, ValueError):
-        raise UserError(f"Invalid date {day!r} for today: use a date such as 2026-10-31.") from None
+        raise UserError(
+            f"Invalid date {shown(day)} for today: use a date such as 2026-10-31."
+        ) from None

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import uvicorn
 
-from cpsl_notebook.errors import UsageError, UserError
+from cpsl_notebook.errors import UsageError, UserError, shown
 from cpsl_notebook.local import grpc_server as rpc
 from cpsl_notebook.local.apps import Apps
 from cpsl_notebook.local.database import Database
@@ -92,7 +92,7 @@ def start(
     ...         print(client.list_apps()["name"].to_list())
     ['deal-desk', 'diet-coach', 'support-ops']
     """
-    _check_arguments(data, port, pace)
+    _check_arguments(data, port, pace, on_login)
     recorded: Workspace | None = start_recorded()
     if recorded is not None:
         return recorded
@@ -102,13 +102,15 @@ def start(
     return workspace
 
 
-def _check_arguments(data: Any, port: Any, pace: Any) -> None:
+def _check_arguments(data: Any, port: Any, pace: Any, on_login: Any) -> None:
     if data is not None and not isinstance(data, str | Path):
-        raise UsageError(f"data must be a folder, not {data!r}.", label="TypeError")
+        raise UsageError(f"data must be a folder, not {shown(data)}.", label="TypeError")
     if type(port) is not int:
-        raise UsageError(f"port must be an integer, not {port!r}.", label="TypeError")
+        raise UsageError(f"port must be an integer, not {shown(port)}.", label="TypeError")
     if type(pace) not in (int, float) or not 0 <= pace < float("inf"):
-        raise UsageError(f"pace must be a number of seconds of at least 0, not {pace!r}.")
+        raise UsageError(f"pace must be a number of seconds of at least 0, not {shown(pace)}.")
+    if on_login is not None and not callable(on_login):
+        raise UsageError(f"on_login must be a function of the link, not {shown(on_login)}.")
 
 
 def running() -> Workspace | None:
@@ -267,10 +269,9 @@ class Workspace:
 
         Raises
         ------
-        ValueError
-            The name, the price or the pricing type is invalid.
-        TypeError
-            *name* is not given, or the decorated object is not a function ``(session, text)``.
+        UsageError
+            The name, the price or the pricing type is invalid, *name* is not given, or the decorated
+            object is not a function ``(session, text)``.
         UserError
             The workspace is stopped.
 
@@ -286,7 +287,7 @@ class Workspace:
         You said 'hello' in turn 1.
         """
         if callable(name):
-            raise TypeError('The decorator needs the app\'s name: write @workspace.app("name").')
+            raise UsageError('The decorator needs the app\'s name: write @workspace.app("name").')
         if self not in _running:
             raise UserError(
                 "This workspace is stopped. Start one, in a notebook with `workspace = %capsule local`."

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from cpsl_notebook.connected import connected_client
 from cpsl_notebook.cpsl_package import make_client, takes
-from cpsl_notebook.errors import UsageError, UserError
+from cpsl_notebook.errors import UsageError, UserError, shown
 
 __all__ = ["METHODS", "Call", "DocumentedMethods", "LiveClient"]
 
@@ -143,9 +143,9 @@ class LiveClient:
         """
         if client is None:
             return cls._of_notebook()
-        if not any(hasattr(client, method) for method in METHODS):
+        if isinstance(client, type) or not any(hasattr(client, name) for name in METHODS):
             raise UsageError(
-                f"client must be a cpsl.Client or a cpsl_notebook.Client, not {client!r}."
+                f"client must be a cpsl.Client or a cpsl_notebook.Client, not {shown(client)}."
             )
         live: LiveClient = client.live() if hasattr(client, "live") else cls(client)
         if live.is_replay:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from cpsl_notebook.errors import UsageError, UserError
+from cpsl_notebook.errors import UsageError, UserError, shown
 from cpsl_notebook.files import lock, unlock
 from cpsl_notebook.recordings.calls import METHODS, Call
 from cpsl_notebook.reproducible import shown_path
@@ -170,7 +170,7 @@ class RecordingFile:
                     self._warned = True
                     warnings.warn_explicit(
                         f"Cannot write {self.shown} ({error.strerror}). The recording is "
-                        "incomplete.",
+                        "incomplete. Free disk space or choose another file, and record again.",
                         *(UserWarning, "cpsl_notebook", 0),
                     )
                 return None
@@ -249,11 +249,11 @@ class RecordingFile:
 def _absolute(path: Any) -> Path:
     try:
         name = os.fspath(path)
-        if name and isinstance(name, str) and "\0" not in name:
+        if isinstance(name, str) and name.strip() and "\0" not in name:
             return Path(name).expanduser().absolute()
     except (TypeError, RuntimeError):  # no path; no such user in "~user"
         pass
-    raise UsageError(f'file must be a path, such as "answers.jsonl", not {path!r}.')
+    raise UsageError(f'file must be a path, such as "answers.jsonl", not {shown(path)}.')
 
 
 def _entry(fields: dict[str, Any], line: bytes) -> Entry:

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Literal, Self
 
 from cpsl_notebook.cpsl_package import cpsl_class
-from cpsl_notebook.errors import StoppedError, UsageError, UserError
+from cpsl_notebook.errors import StoppedError, UsageError, UserError, shown
 from cpsl_notebook.recordings.calls import Call, DocumentedMethods, LiveClient
 from cpsl_notebook.recordings.failures import make_error
 from cpsl_notebook.recordings.file_format import RecordingFile
@@ -309,17 +309,17 @@ def _add(file: RecordingFile, matcher: Matcher, fields: dict[str, Any]) -> None:
 
 
 def _check_options(speed: Any, missing: Any, strict: Any) -> None:
-    if missing not in ("error", "live"):
-        raise UsageError(f'missing must be "error" or "live", not {missing!r}.')
+    if not isinstance(missing, str) or missing not in ("error", "live"):
+        raise UsageError(f'missing must be "error" or "live", not {shown(missing)}.')
     # A bool is a number to Python.
     if (
         isinstance(speed, bool)
         or not isinstance(speed, numbers.Real)
         or not 0 <= float(speed) < math.inf
     ):
-        raise UsageError(f"speed must be 0 or a positive number, not {speed!r}.")
+        raise UsageError(f"speed must be 0 or a positive number, not {shown(speed)}.")
     if not isinstance(strict, bool):
-        raise UsageError(f"strict must be True or False, not {strict!r}.")
+        raise UsageError(f"strict must be True or False, not {shown(strict)}.")
 
 
 def _recorded_error(fields: dict[str, Any]) -> Exception | None:

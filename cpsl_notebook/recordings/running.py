@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cpsl_notebook.errors import UsageError, UserError
+from cpsl_notebook.errors import UsageError, UserError, shown
 from cpsl_notebook.recordings.calls import LiveClient
 from cpsl_notebook.recordings.environment import replay_from_environment
 from cpsl_notebook.recordings.file_format import RecordingFile
@@ -101,7 +101,9 @@ class Recording:
         self, file: RecordingFile, client: Any, *, mask: bool | str, secrets: str | Iterable[str]
     ) -> None:
         if not isinstance(mask, bool) and not (isinstance(mask, str) and mask.strip()):
-            raise UsageError(f"mask must be True, False or a key that is not blank, not {mask!r}.")
+            raise UsageError(
+                f"mask must be True, False or a key that is not blank, not {shown(mask)}."
+            )
         self.file = file
         self.log = Log(file.append, mask=mask, secrets=_checked(secrets))
         self._client = client
@@ -154,7 +156,8 @@ class Recording:
 def _checked(secrets: Any) -> list[str]:
     """Return the secrets without white space around them; they are not shown in errors."""
     texts = [secrets] if isinstance(secrets, str) else secrets
-    if not isinstance(texts, Iterable):
+    # The values of a dict would be recorded.
+    if not isinstance(texts, Iterable) or isinstance(texts, bytes | Mapping):
         raise UsageError(
             f"secrets must be a str or an iterable of str, not {type(texts).__name__}."
         )

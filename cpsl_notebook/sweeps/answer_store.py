@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cpsl_notebook.errors import UsageError, UserError
+from cpsl_notebook.errors import UsageError, UserError, shown
 from cpsl_notebook.processes import is_running, this_start_time
 from cpsl_notebook.sweeps.outcomes import (
     ANSWERED,
@@ -162,10 +162,7 @@ class AnswerStore:
         self._queue.put(None)
         self._thread.join()
         if self._error is not None:
-            raise UserError(
-                f"The store {self.path} could not be written ({self._error}): free disk space or "
-                "make the file writable, then run the same sweep again."
-            )
+            raise UserError(_not_written(self.path, self._error))
 
     def _write(self) -> None:
         try:
@@ -174,7 +171,7 @@ class AnswerStore:
                     pass
         except Exception as error:
             self._error = error
-            self._deliver("store failed", None, error)
+            self._deliver("store failed", None, _not_written(self.path, error))
 
     def _write_group(self, database: sqlite3.Connection) -> bool:
         """Write the queued operations in one transaction; return whether more may follow."""
@@ -261,6 +258,14 @@ def _record(database: sqlite3.Connection, key: bytes, outcome: Outcome) -> None:
     )
 
 
+def _not_written(path: Path, error: Exception) -> str:
+    """Return what failed and what to do."""
+    return (
+        f"The store {path} could not be written ({error}): free disk space or make the file writable, "
+        "then run the same sweep again."
+    )
+
+
 def store_path(store: Any) -> Path:
     """Return the absolute path of a store.
 
@@ -270,8 +275,7 @@ def store_path(store: Any) -> Path:
         It does not name a SQLite file in an existing folder.
     """
     if not isinstance(store, str | os.PathLike):
-        kind = type(store).__name__
-        raise UsageError(f"store must be a file name, not a {kind}.", label="TypeError")
+        raise UsageError(f"store must be a file name, not {shown(store)}.", label="TypeError")
     name = os.fspath(store)
     if not isinstance(name, str) or not name.strip() or name.startswith((":", "file:")):
         raise UsageError(
@@ -282,6 +286,11 @@ def store_path(store: Any) -> Path:
         raise UsageError(
             f"Invalid store: {name!r}. A store is a SQLite file, not a {path.suffix} file: use a name "
             "such as 'answers.db'."
+        )
+    if path.is_dir():
+        raise UsageError(
+            f"Invalid store: {name!r}. It is a folder: use a file in it, such as "
+            f"{str(path / 'answers.db')!r}."
         )
     if not path.parent.is_dir():
         raise UsageError(
@@ -362,7 +371,7 @@ def _check_content(database: sqlite3.Connection, path: Path) -> bool:
         raise UserError(f"{path} is not the store of a sweep. Pass another file as store=.")
     if version > _VERSION:
         raise UserError(
-            f"{path} was written by a newer cpsl-notebook. Update cpsl-notebook to use it."
+            f"{path} was written by a newer cpsl-notebook. Run `pip install --upgrade cpsl-notebook`."
         )
     return bool(tables)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cpsl_notebook.errors import UsageError
+from cpsl_notebook.errors import UsageError, shown
 from cpsl_notebook.prompt.request import check_timeout
 
 __all__ = ["check_arguments"]
@@ -28,10 +28,10 @@ def check_arguments(**arguments: Any) -> None:
     """
     for name, value in arguments.items():
         if name in _FLAGS and not isinstance(value, bool):
-            raise UsageError(f"{name} must be True or False, not {value!r}.")
+            raise UsageError(f"{name} must be True or False, not {shown(value)}.")
         is_valid, wanted = _RULES.get(name, (None, ""))
         if is_valid is not None and not is_valid(value):
-            raise UsageError(f"{name} must be {wanted}, not {value!r}.")
+            raise UsageError(f"{name} must be {wanted}, not {shown(value)}.")
     check_timeout(arguments.get("timeout"))
     if arguments.get("json") and arguments.get("table"):
         raise UsageError("json= and table= cannot be combined: omit one of them.")
@@ -73,7 +73,10 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "max_failures": (lambda value: value is None or _is_count(value), "an integer of at least 1"),
     "rpm": (_is_rate, "a number above 0"),
     "prefix": (lambda value: isinstance(value, str), "a string"),
-    "on_error": (lambda value: value in ("continue", "raise"), "'continue' or 'raise'"),
+    "on_error": (
+        lambda value: isinstance(value, str) and value in ("continue", "raise"),
+        "'continue' or 'raise'",
+    ),
     "client": (_is_client, "a cpsl_notebook.Client or cpsl.Client"),
     "namespace": (
         lambda value: value is None or isinstance(value, Mapping),

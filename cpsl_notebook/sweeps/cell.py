@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -43,10 +45,18 @@ def check_each(line: str, namespace: Mapping[str, Any]) -> None:
         return
     expression = found["braces"] or found["name"]
     if not isinstance(namespace.get(expression), str):
-        quoted = f'"{expression}"' if re.search(r"\s", expression) else expression
         raise UsageError(
-            f"--each takes the name of a variable, not its value. Write --each {quoted}."
+            "--each takes the name of a variable, not its value. Write --each "
+            f"{_quoted(expression)}."
         )
+
+
+def _quoted(expression: str) -> str:
+    """Return an expression as the line of a magic needs it."""
+    with contextlib.suppress(ValueError):  # such as an apostrophe
+        if shlex.split(expression) == [expression]:
+            return expression
+    return shlex.quote(expression) if set(expression) & {'"', "\\"} else f'"{expression}"'
 
 
 def sweep_cell(

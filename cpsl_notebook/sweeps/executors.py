@@ -7,7 +7,7 @@ import pickle
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
 
-from cpsl_notebook.errors import UsageError
+from cpsl_notebook.errors import UsageError, shown
 from cpsl_notebook.sweeps.dask_claims import forget
 from cpsl_notebook.sweeps.worker import Plan, Task, run_task
 
@@ -38,9 +38,10 @@ class Runner:
     """
 
     def __init__(self, executor: Executor | None, max_active: int) -> None:
-        if executor is not None and not callable(getattr(executor, "submit", None)):
+        can_submit = callable(getattr(executor, "submit", None)) and not isinstance(executor, type)
+        if executor is not None and not can_submit:
             raise UsageError(
-                f"executor must be a concurrent.futures.Executor, not {type(executor).__name__}. "
+                f"executor must be a concurrent.futures.Executor, not {shown(executor)}. "
                 "For Dask, pass client.get_executor().",
                 label="TypeError",
             )

@@ -62,8 +62,8 @@ def fill_prompts(
     for label, numbers in missing.items():
         first = rows.name(numbers[0])
         raise PromptError(
-            f"{label} has no value in {len(numbers):,} of {len(rows):,} rows, the first of them "
-            f"{first}. Fill or drop these rows, or add a conversion, as in {{{{ n!s }}}}, to send "
+            f"{label} has no value in {len(numbers):,} of {len(rows):,} rows; the first is {first}. "
+            f"Fill or drop these rows, or add a conversion, as in {{{{ n!s }}}}, to send "
             "missing values as text."
         )
     return prompts
@@ -80,9 +80,12 @@ def _filled(
         except PromptError as error:
             raise PromptError(f"{rows.name(number)}: {error}", label=error.label) from error
         for braces in filled.unfilled:
+            column = braces.source[2:-2].strip()
+            is_column = column in rows.frame.columns
+            correct = f"Write {{{{ row[{column!r}] }}}}." if is_column else "Correct it."
             raise PromptError(
                 f"{rows.name(number)}: {braces.label} would be sent unchanged, because "
-                f"{braces.reason}. Correct it. {_SEND_BRACES}"
+                f"{braces.reason}. {correct} {_SEND_BRACES}"
             )
         for label in {found.label for found in filled.missing}:
             missing.setdefault(label, []).append(number)

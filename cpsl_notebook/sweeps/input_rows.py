@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from cpsl_notebook.errors import UsageError, did_you_mean
+from cpsl_notebook.errors import UsageError, did_you_mean, shown
 
 __all__ = ["InputRows"]
 
@@ -50,8 +50,7 @@ class InputRows:
             self._set_items(data if isinstance(data, list | tuple | range) else list(data))
         else:
             raise UsageError(
-                f"A sweep cannot iterate over the rows of a {type(data).__name__}: pass a "
-                "DataFrame, a Series or a list.",
+                f"The rows must be a DataFrame, a Series or a list, not {shown(data)}.",
                 label="TypeError",
             )
         if self._frame is not None:

@@ -218,7 +218,7 @@ class Scheduler:
             # Claims that are not on disk are refused; rows in flight may finish.
             for unsent in [key for key, task in self._active.items() if task.future is None]:
                 del self._active[unsent]
-            self._stop_early(f"The store could not be written: {content}")
+            self._stop_early(content)
         elif kind == "done" and number in self._active:
             self._handle_outcomes(self._active.pop(number), content)
 
@@ -282,7 +282,8 @@ class Scheduler:
             if self.first_failure is None:
                 self.first_failure = position, outcome.error
             if self.failures == self._max_failures:
-                self._stop_early(f"Stopped after {self.failures:,} failed rows.")
+                rows = "row" if self.failures == 1 else "rows"
+                self._stop_early(f"Stopped after {self.failures:,} failed {rows}.")
 
     def _retry_later(self, task: _Active, position: int, outcome: Outcome, now: float) -> bool:
         """Slow down after a 429; return whether the row and those after it will be retried."""

@@ -295,12 +295,16 @@ def sweep(
     if on_error == "raise" and failed is not None:
         position, problem = failed
         name = rows.name(requests.place(position)[0])
-        error = SweepError(f"{name}: {problem} `error.answers` has the answers so far.")
+        error = SweepError(
+            f"{name}: {problem} The answers so far are in the error's `answers`; in a notebook, "
+            "`import sys; sys.last_value.answers` shows them."
+        )
         error.answers = frame
         raise error
     if reason:
         unsent = int((frame[f"{prefix}status"] == "stopped").sum())
-        warn(f"{reason} {unsent:,} rows were not sent.", stacklevel=2)
+        were = "row was" if unsent == 1 else "rows were"
+        warn(f"{reason} {unsent:,} {were} not sent.", stacklevel=2)
     return frame
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cpsl_notebook.errors import UsageError
+from cpsl_notebook.errors import UsageError, shown
 from cpsl_notebook.sweeps.texts import Texts
 
 __all__ = ["KEY_BYTES", "Requests", "named_prompts"]
@@ -37,9 +37,10 @@ def named_prompts(prompt: Prompts) -> dict[Any, str]:
     """
     if isinstance(prompt, str):
         return {0: prompt}
-    if not isinstance(prompt, Iterable):
+    unchecked: Any = prompt
+    if not isinstance(unchecked, Iterable) or isinstance(unchecked, bytes):
         raise UsageError(
-            f"The prompt must be a string, a list or a dict of strings, not a {type(prompt).__name__}.",
+            f"prompt must be a string, a list or a dict of strings, not {shown(prompt)}.",
             label="TypeError",
         )
     named = dict(prompt) if isinstance(prompt, Mapping) else dict(enumerate(prompt))
@@ -48,8 +49,9 @@ def named_prompts(prompt: Prompts) -> dict[Any, str]:
     text: Any
     for name, text in named.items():
         if not isinstance(text, str):
-            kind = type(text).__name__
-            raise UsageError(f"Prompt {name!r} must be a string, not a {kind}.", label="TypeError")
+            raise UsageError(
+                f"Prompt {name!r} must be a string, not {shown(text)}.", label="TypeError"
+            )
     return named
 
 

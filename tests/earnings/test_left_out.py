@@ -126,7 +126,7 @@ def test_payment_that_occurs_twice_is_refused(name, options):
     assert str(raised.value) == (
         "1 row has the id of another payment of the app and would count twice, for example pay_1. Drop "
         "them with payments = payments[~payments.duplicated(['app', 'id'])]. If these are not ids of "
-        'payments, use payments.capsule.declare(roles={"id": None}).'
+        'payments, use payments = payments.capsule.declare(roles={"id": None}).'
     )
     once = twice[~twice.duplicated(["app", "id"])]
     assert column(once.capsule.revenue(), "payments") == [1, 1, 0]

@@ -99,7 +99,7 @@ def test_advice_on_column_and_unit_of_a_summary_works():
     other = earnings_frame([("shop", {"taken": 79.0, "fees": 7.9, "developerShare": 71.1})])
     _, not_passed = findings(GOOD, other)
     assert not_passed["finding"].tolist() == [
-        'the gross column of the summary is unknown: pass roles={"gross": …} to reconcile()',
+        'the gross column of the summary is unknown: pass roles={"gross": "COLUMN"} to reconcile()',
         "the unit of the summary's `fees` is unknown: "
         'pass amounts="cents" or amounts="currency" to reconcile()',
         "the unit of the summary's `developerShare` is unknown: "

@@ -250,7 +250,9 @@ def test_unit_and_status_of_refunds_in_lists_must_be_known():
         payments.capsule.revenue()
     known = payments.capsule.declare(amounts="currency")
     assert column(known.capsule.revenue(), "refunds_cents") == [0, 0, 0, -500]
-    with pytest.raises(UserError, match=r'status: `odd`\. Leave.*declare\(roles=\{"refunds": None'):
+    with pytest.raises(
+        UserError, match=r'status: `odd`\. Change.*declare\(roles=\{"refunds": None'
+    ):
         frame(SALE | {"refunds": [PART | {"status": "odd"}]}).capsule.revenue()
 
 
@@ -298,8 +300,8 @@ def test_columns_that_decide_what_counts_are_not_ignored_if_several_fit(names, r
         payments.capsule.revenue()
     assert str(raised.value) == (
         f"Cannot tell which payments count: `{names[0]}`, `{names[1]}` fit the role {role} equally "
-        f'well. Choose one with payments = payments.capsule.declare(roles={{"{role}": "COLUMN"}}), '
-        "or None."
+        f'well. Choose with payments = payments.capsule.declare(roles={{"{role}": "COLUMN"}}). '
+        "None instead of a column ignores them."
     )
     for name in (*names, None):
         assert len(payments.capsule.declare(roles={role: name}).capsule.revenue())

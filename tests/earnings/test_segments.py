@@ -75,7 +75,7 @@ def test_segment_that_varies_per_payer_is_an_error(three, name):
     ("column", "message"),
     [
         ("region", r"The payments have no column 'region'\. Columns: `payment_id`"),
-        ("app", r"by='app': the result has a column of that name already\. Rename"),
+        ("app", r"^The result has rows for each app already\. Omit by='app'\.$"),
         ("tags", r"Cannot separate the result by `tags`: its values are lists or dicts\."),
     ],
 )

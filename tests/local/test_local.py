@@ -105,6 +105,17 @@ def test_folder_with_other_files_is_refused_and_unchanged(tmp_path):
     assert tmp_path.stat().st_mode == before
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("a\0b", "its name contains a null character"), ("~nobody-here/x", "there is no such user")],
+)
+def test_name_that_no_folder_can_have_is_one_line(name, reason):
+    with pytest.raises(
+        UserError, match=f"^Cannot use .* for a workspace: {reason}. Use another folder"
+    ):
+        local.start(name)
+
+
 def test_folder_with_a_real_login_is_refused_and_unchanged(tmp_path):
     login = "[default]\ntoken = a-real-token\ngateway_host = gateway.capsule.new\n"
     (tmp_path / "config.ini").write_text(login)
@@ -438,7 +449,8 @@ def test_invalid_port_is_refused(tmp_path, port):
     ("name", "value", "message"),
     [
         ("data", 5, "data must be a folder, not 5."),
-        ("data", b"x", "data must be a folder, not b'x'."),
+        ("on_login", 5, "on_login must be a function of the link, not 5."),
+        ("data", b"x", "data must be a folder, not bytes."),
         ("port", "5000", "port must be an integer, not '5000'."),
         ("port", True, "port must be an integer, not True."),
         ("pace", "fast", "pace must be a number of seconds of at least 0, not 'fast'."),

@@ -16,6 +16,7 @@ import pytest
 
 import cpsl
 from cpsl_notebook import Reply, UserError, local
+from cpsl_notebook.errors import UsageError
 from cpsl_notebook.local import Turn, database, http_server
 
 
@@ -164,7 +165,7 @@ def test_function_that_cannot_be_an_app_is_refused(workspace):
         (later, "write `def later` instead of `async def later`"),
         (one_by_one, "write `def one_by_one` instead of `async def one_by_one`"),
     ]:
-        with pytest.raises(TypeError, match=message):
+        with pytest.raises(UsageError, match=message):
             workspace.app("refused")(answer)
     workspace.app("flexible")(lambda *message, **options: message[1])
     workspace.app("formatted")("{0.id} {1}".format)  # written in C
@@ -409,15 +410,18 @@ def test_messages_above_the_limit_wait_for_an_answer(tmp_path, monkeypatch):
 
 
 def test_invalid_app_name_or_price_is_refused(workspace):
-    for name in ("", "Echo", "a b", "x" * 64, "-a", "x" * 36, 5):
-        with pytest.raises(ValueError, match="Invalid app name"):
+    for name in ("", "Echo", "a b", "x" * 64, "-a", "x" * 36, 5, None, ["a"]):
+        with pytest.raises(UsageError, match="Invalid app name"):
             workspace.app(name)(lambda session, text: "")
     for price in (-1, 1.5, "5", True, 2**70):
-        with pytest.raises(ValueError, match="price_in_cents"):
+        with pytest.raises(UsageError, match="price_in_cents"):
             workspace.app("cheap", price_in_cents=price)(lambda session, text: "")
-    with pytest.raises(ValueError, match="Invalid pricing_type 'daily': pass 'one_time'"):
-        workspace.app("cheap", pricing_type="daily")(lambda session, text: "")
-    with pytest.raises(TypeError, match="decorator needs the app's name"):
+    for kind in ("daily", 5, ["monthly"]):
+        with pytest.raises(UsageError, match=r"Invalid pricing_type .*: pass 'one_time'"):
+            workspace.app("cheap", pricing_type=kind)(lambda session, text: "")
+    with pytest.raises(UsageError, match=r"An app must be a function \(session, text\), not 5"):
+        workspace.app("cheap")(5)
+    with pytest.raises(UsageError, match="decorator needs the app's name"):
         workspace.app(lambda session, text: "")
 
 

@@ -17,6 +17,7 @@ import pytest
 
 import cpsl
 from cpsl_notebook import UserError, local
+from cpsl_notebook.local.__main__ import main
 from cpsl_notebook.local.forks import close_sockets
 
 START = """
@@ -403,3 +404,10 @@ def test_file_that_is_damaged_meanwhile_is_reported(tmp_path):
             UserError, match=r"Cannot reset the workspace in .*: file is not a data"
         ):
             workspace.reset()
+
+
+def test_date_that_is_invalid_is_named(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["local", "--today", "x"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "argument --today: invalid date 'x': use 2026-10-31" in capsys.readouterr().err

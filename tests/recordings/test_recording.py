@@ -381,11 +381,12 @@ def test_invalid_options_are_refused(options, file):
 
 
 @pytest.mark.parametrize("make", [recording, replay])
-@pytest.mark.parametrize("name", [5, None, b"a.jsonl", "", "a\0b", "~no-such-user/a.jsonl"])
+@pytest.mark.parametrize("name", [5, None, b"a.jsonl", "", "a\0b", "  ", "~no-such-user/a.jsonl"])
 def test_file_that_is_not_a_path_is_refused(make, name):
     with pytest.raises(UsageError) as raised:
         make(name)
-    assert str(raised.value) == f'file must be a path, such as "answers.jsonl", not {name!r}.'
+    shown = "bytes" if isinstance(name, bytes) else repr(name)
+    assert str(raised.value) == f'file must be a path, such as "answers.jsonl", not {shown}.'
 
 
 def test_folder_is_named_as_such(tmp_path):
@@ -402,9 +403,10 @@ def test_invalid_mask_is_refused(mask, file):
         recording(file, mask=mask)
 
 
-def test_recording_of_something_else_than_a_client_is_refused(file):
-    with pytest.raises(UsageError, match=r"^client must be a cpsl\.Client .*, not 'x'\.$"):
-        recording(file, "x").start()
+@pytest.mark.parametrize(("client", "shown"), [("x", "'x'"), (cpsl.Client, "<class 'cpsl")])
+def test_recording_of_something_else_than_a_client_is_refused(file, client, shown):
+    with pytest.raises(UsageError, match=rf"^client must be a cpsl\.Client .*, not {shown}"):
+        recording(file, client).start()
     assert not file.exists() and current_recording() is None
 
 

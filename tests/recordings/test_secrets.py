@@ -213,7 +213,8 @@ def test_string_is_one_secret(secrets, gateway, live, tmp_path):
     [
         ([1], "Each of the secrets must be a str, not int."),
         ([b"long enough"], "Each of the secrets must be a str, not bytes."),
-        (b"long enough", "Each of the secrets must be a str, not int."),
+        (b"long enough", "secrets must be a str or an iterable of str, not bytes."),
+        ({"KEY": "long enough"}, "secrets must be a str or an iterable of str, not dict."),
         (None, "secrets must be a str or an iterable of str, not NoneType."),
         (5, "secrets must be a str or an iterable of str, not int."),
         ("abc", "A secret is too short: each must have at least 4 characters"),

@@ -84,7 +84,7 @@ QUOTED = 'Put quotes around an expression with spaces, as in --each "df[df.n > 2
             "NameError: --each thread: variable 'thread' does not exist. Did you mean",
         ),
         ("--each threads.hed()", "AttributeError: --each threads.hed(): "),
-        ("--each 5", "TypeError: A sweep cannot iterate over the rows of a int"),
+        ("--each 5", "TypeError: The rows must be a DataFrame, a Series or a list, not 5."),
         ("--each threads --new", "UsageError: --new cannot be used with --each"),
         ("--each threads --once", "UsageError: --once cannot be used with --each"),
         (
@@ -95,6 +95,16 @@ QUOTED = 'Put quotes around an expression with spaces, as in --each "df[df.n > 2
             "--each={{threads[threads.subject > 'M']}}",
             "UsageError: --each takes the name of a variable, not its value. Write --each "
             "\"threads[threads.subject > 'M']\".",
+        ),
+        (
+            "--each {{ threads[threads.n=='a'] }}",
+            "UsageError: --each takes the name of a variable, not its value. Write --each "
+            "\"threads[threads.n=='a']\".",
+        ),
+        (
+            '--each {{ threads[threads.subject > "M"] }}',
+            "UsageError: --each takes the name of a variable, not its value. Write --each "
+            "'threads[threads.subject > \"M\"]'.",
         ),
         (
             "--each $threads",

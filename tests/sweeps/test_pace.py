@@ -155,6 +155,9 @@ def test_on_error_raise_ends_with_the_first_failure_and_keeps_the_answers(client
     gateway.rule = lambda text, number: CRASHED if text == "2" else "fine"
     with pytest.raises(SweepError, match="Row 2: GatewayError: ") as caught:
         sweep(range(50), "{{ value }}", APP, client=client, on_error="raise", max_active=1)
+    assert str(caught.value).endswith(
+        "in a notebook, `import sys; sys.last_value.answers` shows them."
+    )
     statuses = caught.value.answers["status"].tolist()
     assert statuses == ["ok", "ok", "error"] + ["stopped"] * 47
     assert len(gateway.received) == 3

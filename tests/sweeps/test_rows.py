@@ -1,6 +1,8 @@
 """Input rows, variants and sessions: what is sent, and how the answers are arranged."""
 
 import collections
+import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import polars as pl
@@ -107,7 +109,7 @@ def test_no_rows_give_an_empty_frame_without_a_request(client, gateway):
 
 @pytest.mark.parametrize("data", ["text", b"text", {"a": 1}, 5, None])
 def test_data_without_rows_are_refused(client, data):
-    with pytest.raises(UsageError, match="pass a DataFrame, a Series or a list"):
+    with pytest.raises(UsageError, match="must be a DataFrame, a Series or a list"):
         sweep(data, "x", APP, client=client)
 
 
@@ -128,9 +130,9 @@ def test_missing_values_are_refused_before_anything_is_sent(client, gateway, sto
         index=[7, 3, 1],
     )
     for prompt, start in {
-        "{{ subject }} {{ n!s }}": "{{ subject }} has no value in 2 of 3 rows, the first of them Row 3",
-        "{{ n:.1f }} {{ n:.1f }}": "{{ n:.1f }} has no value in 1 of 3 rows, the first of them Row 7.",
-        "{{ row['at'] }}": "{{ row['at'] }} has no value in 3 of 3 rows, the first of them Row 7.",
+        "{{ subject }} {{ n!s }}": "{{ subject }} has no value in 2 of 3 rows; the first is Row 3",
+        "{{ n:.1f }} {{ n:.1f }}": "{{ n:.1f }} has no value in 1 of 3 rows; the first is Row 7.",
+        "{{ row['at'] }}": "{{ row['at'] }} has no value in 3 of 3 rows; the first is Row 7.",
     }.items():
         with pytest.raises(PromptError) as caught:
             sweep(frame, prompt, APP, client=client, store=store)
@@ -360,7 +362,7 @@ def test_without_streaming_the_answers_are_the_same(client):
         ({"timeout": float("nan")}, "Invalid timeout: nan. Use"),
         (
             {"prompt": None},
-            "The prompt must be a string, a list or a dict of strings, not a NoneType",
+            "prompt must be a string, a list or a dict of strings, not None",
         ),
         ({"namespace": 5}, "namespace must be a mapping of names to values, not 5"),
         ({"client": "x"}, "client must be a cpsl_notebook.Client or cpsl.Client, not 'x'"),
@@ -384,8 +386,14 @@ def test_without_streaming_the_answers_are_the_same(client):
         ({"app": []}, "a list of different ones"),
         ({"app": [APP, APP]}, "a list of different ones"),
         ({"prompt": []}, "There is no prompt to send"),
-        ({"prompt": [1]}, "Prompt 0 must be a string, not a int"),
-        ({"executor": object()}, "executor must be a concurrent.futures.Executor, not object"),
+        ({"prompt": [1]}, "Prompt 0 must be a string, not 1"),
+        ({"executor": object()}, "executor must be a concurrent.futures.Executor, not <object"),
+        (
+            {"executor": ThreadPoolExecutor},
+            "executor must be a concurrent.futures.Executor, not <cl",
+        ),
+        ({"prompt": b"x"}, "prompt must be a string, a list or a dict of strings, not bytes"),
+        ({"on_error": pd.DataFrame({"a": [1, 2]})}, "'continue' or 'raise', not DataFrame"),
         ({"session": "value", "resend_unparsed": True}, "cannot be combined with session="),
     ],
 )
@@ -396,6 +404,16 @@ def test_an_invalid_argument_is_one_line_before_anything_is_sent(
     with pytest.raises(UsageError, match=message):
         sweep(["x"], **options)
     assert not gateway.received and not store.exists()
+
+
+@pytest.mark.parametrize("name", ["first name", "it is", "2nd"])
+def test_column_that_is_not_a_name_gets_the_code_that_works(client, name):
+    rows = [{name: "Ada"}]
+    with pytest.raises(UserError) as raised:
+        sweep(rows, f"Hello {{{{ {name} }}}}", APP, client=client)
+    placeholder = re.search(r"Write (\{\{ .*? \}\})\. ", str(raised.value))[1]
+    answers = sweep(rows, f"Hello {placeholder}", APP, client=client)
+    assert answers["prompt"].tolist() == ["Hello Ada"]
 
 
 def test_apps_may_be_any_iterable_of_names(client):

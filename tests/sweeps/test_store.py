@@ -252,7 +252,7 @@ def test_another_file_is_not_taken_for_a_store(client, gateway, tmp_path):
     for path, message in [
         (text, "cannot be used"),
         (other, "is not the store of a sweep"),
-        (tmp_path, "cannot be used"),
+        (tmp_path, "It is a folder"),
     ]:
         with pytest.raises(UserError, match=message):
             sweep(ROWS, "{{ n }}", APP, client=client, store=path)
@@ -269,9 +269,10 @@ def test_another_file_is_not_taken_for_a_store(client, gateway, tmp_path):
             "A store is a file on disk: use a name such as 'answers.db'",
         ),
         ("", "Invalid store: ''. A store is a file on disk"),
-        (b"answers.db", "store must be a file name, not a bytes"),
-        (5, "store must be a file name, not a int"),
+        (b"answers.db", "store must be a file name, not bytes"),
+        (5, "store must be a file name, not 5"),
         ("answers.csv", "A store is a SQLite file, not a .csv file"),
+        (".", "Invalid store: '.'. It is a folder: use a file in it, such as '.*answers.db'"),
         ("missing/answers.db", "The folder .*missing does not exist: create it first"),
     ],
 )
@@ -339,7 +340,10 @@ def test_a_store_that_fails_midway_stops_the_sweep_and_keeps_the_answers(
         return "fine"
 
     gateway.rule = fill_the_disk
-    with pytest.warns(UserWarning, match=r"The store could not be written: .* were not sent"):
+    with pytest.warns(
+        UserWarning,
+        match=r"could not be written \(.*\): free disk .* again\. \d rows were not sent",
+    ):
         answers = sweep(ROWS, "{{ n }}", APP, client=client, store=store, max_active=1)
     assert answers["status"].tolist()[:3] == ["ok"] * 3
     assert answers["status"].tolist()[4:] == ["stopped"] * 2

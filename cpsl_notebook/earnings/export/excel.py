@@ -80,6 +80,8 @@ def to_excel(self: Earnings, path: str | Path, *, tz: str = "UTC") -> Path:
     ...     str(pd.read_excel(path)["paid_at (Europe/Berlin)"][0])
     '2026-02-01 00:30:00'
     """
+    zone(tz)
+    path = as_path(path, "payments.xlsx")
     frame = self._frame
     try:
         import xlsxwriter  # noqa: F401
@@ -92,8 +94,6 @@ def to_excel(self: Earnings, path: str | Path, *, tz: str = "UTC") -> Path:
             f"The table has {len(frame):,} rows, and an Excel sheet holds {_MOST_ROWS:,}. "
             "Write fewer rows, or use to_parquet()."
         )
-    zone(tz)
-    path = as_path(path, "payments.xlsx")
     about = pd.DataFrame({"attribute": frame.attrs.keys(), "value": frame.attrs.values()})
     try:
         with replacing(path) as scratch:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 
-from cpsl_notebook.earnings.dates import Moment, moment
+from cpsl_notebook.earnings.dates import Moment, moment, zone
 from cpsl_notebook.earnings.ledger.arguments import as_path
 from cpsl_notebook.earnings.ledger.builder import build
 from cpsl_notebook.earnings.ledger.ledger import COLUMNS, DETAILS, Ledger
@@ -72,6 +72,9 @@ def snapshot(
     1  changed  net_cents   1350  1360
     """
     path = as_path(path, "2026-10.parquet")
+    zone(tz)
+    if path.is_dir():
+        raise UserError(f"Cannot write {path}: Is a directory. Choose a file in it.")
     ledger = build(self._frame, as_of=as_of, tz=tz)
     if as_of is not None and ledger.as_of < moment(as_of, tz):
         raise UserError(
@@ -142,6 +145,11 @@ def diff(self: Earnings, path: str | Path) -> pd.DataFrame:
     then = _read(as_path(path, "2026-10.parquet"))
     now = build(self._frame)
     now.need("diff", "payment_id")
+    if "payment_id" in then.missing:
+        raise UserError(
+            f"The payments in {path} have no ids, so they cannot be compared. Choose a snapshot of "
+            "payments with ids."
+        )
     if now.cut != then.cut:
         raise UserError(
             f"The snapshot holds {_window(then)}, but these payments are {_window(now)}. "

@@ -18,7 +18,7 @@ from cpsl_notebook.earnings.ledger.ledger import MAX_MONTHS
 from cpsl_notebook.earnings.ledger.masking import masked
 from cpsl_notebook.earnings.ledger.notes import left_out
 from cpsl_notebook.earnings.ledger.roles import ROLES, Roles, table
-from cpsl_notebook.errors import UserError
+from cpsl_notebook.errors import UserError, shown
 from cpsl_notebook.frames.evidence import ATTRIBUTE, evidence, gaps
 from cpsl_notebook.pseudonyms import SAMPLE_SECRET, is_sample_payer
 
@@ -98,7 +98,8 @@ def ledger(
     is_secret = isinstance(mask_payers, str) and mask_payers.strip()
     if not isinstance(mask_payers, bool) and not is_secret:
         raise UserError(
-            f"mask_payers must be True, False or a secret that is not blank, not {mask_payers!r}."
+            "mask_payers must be True, False or a secret that is not blank, not "
+            f"{shown(mask_payers)}."
         )
     frame = self._frame
     built = build(frame, roles=roles, amounts=amounts, strict=strict)
@@ -200,7 +201,7 @@ def _terms(kinds: Mapping[str, int]) -> dict[str, int]:
         is_integer = isinstance(months, int | np.integer) and not isinstance(months, bool)
         if not is_integer or not 0 <= months <= MAX_MONTHS:
             raise UserError(
-                f"Invalid number of months for the kind {kind!r}: {months!r}. "
+                f"Invalid number of months for the kind {kind!r}: {shown(months)}. "
                 f"Pass an integer from 0 (a purchase) to {MAX_MONTHS}."
             )
     return {KINDS.get(key(kind), kind): int(months) for kind, months in kinds.items()}

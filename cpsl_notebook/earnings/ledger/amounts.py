@@ -14,7 +14,7 @@ from pandas.api import types
 
 from cpsl_notebook.earnings.ledger.column_values import are_positive
 from cpsl_notebook.earnings.minor_units import exponent
-from cpsl_notebook.errors import UserError
+from cpsl_notebook.errors import UserError, shown
 
 __all__ = ["Unit", "cents", "check_unit", "unit", "unknown_unit"]
 
@@ -79,9 +79,9 @@ def _scaled(column: pd.Series[Any], factor: int) -> pd.Series[Any]:
 
 def check_unit(unit: Any) -> Unit:
     """Return the unit if it is valid; otherwise, raise an error."""
-    if unit not in _UNITS:
-        raise UserError(f'amounts must be "cents" or "currency", not {unit!r}.')
-    return unit  # type: ignore[no-any-return]
+    if not isinstance(unit, str) or unit not in _UNITS:
+        raise UserError(f'amounts must be "cents" or "currency", not {shown(unit)}.')
+    return unit
 
 
 def unit(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cpsl_notebook.errors import UserError
+from cpsl_notebook.errors import UserError, shown
 
 __all__ = ["as_path", "check_flag", "check_mapping"]
 
@@ -17,14 +18,14 @@ __all__ = ["as_path", "check_flag", "check_mapping"]
 def check_flag(name: str, value: Any) -> None:
     """Raise an error unless the value of a parameter is true or false."""
     if not isinstance(value, bool | np.bool_):
-        raise UserError(f"{name} must be True or False, not {value!r}.")
+        raise UserError(f"{name} must be True or False, not {shown(value)}.")
 
 
 def check_mapping(name: str, value: Any, example: str) -> None:
     """Raise an error unless the value of a parameter is a mapping with strings as keys, or ``None``."""
     is_mapping = isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
     if value is not None and not is_mapping:
-        raise UserError(f"{name} must be a dict such as {example}, not {value!r}.")
+        raise UserError(f"{name} must be a dict such as {example}, not {shown(value)}.")
 
 
 def as_path(value: Any, example: str) -> Path:
@@ -35,7 +36,7 @@ def as_path(value: Any, example: str) -> Path:
     >>> str(as_path("closed.parquet", "2026-10.parquet"))
     'closed.parquet'
     """
-    if not isinstance(value, str | os.PathLike) or not str(value).strip():
-        shown = repr(value) if isinstance(value, str | int) else type(value).__name__
-        raise UserError(f"path must be the path of a file, such as {example!r}, not {shown}.")
-    return Path(value).expanduser()
+    if isinstance(value, str | os.PathLike) and str(value).strip() and "\0" not in str(value):
+        with contextlib.suppress(RuntimeError):  # no such user in "~user"
+            return Path(value).expanduser()
+    raise UserError(f"path must be the path of a file, such as {example!r}, not {shown(value)}.")

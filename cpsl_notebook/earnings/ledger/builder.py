@@ -49,6 +49,7 @@ from cpsl_notebook.earnings.ledger.column_values import (
     times,
 )
 from cpsl_notebook.earnings.ledger.ledger import COLUMNS, DETAILS, TERMS, Ledger, Unread
+from cpsl_notebook.earnings.ledger.lost_types import listed
 from cpsl_notebook.earnings.ledger.notes import Note, notes_by_app
 from cpsl_notebook.earnings.ledger.overflow import check_amounts
 from cpsl_notebook.earnings.ledger.payers import merge_payers
@@ -58,13 +59,13 @@ from cpsl_notebook.earnings.ledger.refund_columns import (
     refund_hints,
 )
 from cpsl_notebook.earnings.ledger.refunds import add_refund_rows
+from cpsl_notebook.earnings.ledger.repeats import how_to_drop
 from cpsl_notebook.earnings.ledger.roles import (
     ADJUSTING_ROLES,
     AMOUNTS,
     ROLES,
     Roles,
     infer,
-    listed,
     name_implies_cents,
 )
 from cpsl_notebook.earnings.ledger.segments import SEGMENT, segments
@@ -138,7 +139,8 @@ def build(
     0 2026-01-31 12:00:00+00:00         1500      USD
     """
     found = find_roles(frame, roles)
-    whole = _whole_history(frame, found, amounts or frame.attrs.get("amounts"))
+    amounts = frame.attrs.get("amounts") if amounts is None else check_unit(amounts)
+    whole = _whole_history(frame, found, amounts)
     _report(whole.unread, strict)
     rows, positions = whole.rows, whole.positions
     until = whole.latest
@@ -163,6 +165,8 @@ def build(
         columns=found.columns,
         find_gap=lambda: whole.find_gap(frame),
         may_repeat=whole.may_repeat,
+        how_to_drop=lambda again: how_to_drop(frame, found.columns, rows, again, positions),
+        read_at_known="read_at" in frame.attrs,
     )
 
 
@@ -242,7 +246,7 @@ def _build_whole(frame: pd.DataFrame, found: Roles, amounts: Unit | None) -> tup
     if not kept.all():
         notes += _notes_on_left_out(rows, paid, is_payment, is_late)
         rows = rows[kept]
-    of_refunds = ("refunded", "refund_status", "refund_time", "dispute")
+    of_refunds = ("refunded", "unread_refund", "refund_status", "refund_time", "dispute")
     rows = add_refund_rows(
         rows,
         {role: columns[role] for role in of_refunds if role in columns},
@@ -300,7 +304,9 @@ def _missing_columns(frame: pd.DataFrame, found: Roles) -> dict[str, str]:
     """Return the ledger columns without a source, with the reason; raise if one is required."""
     known = listed(frame.columns) or "none"
     missing = {
-        column: f"{found.why_not(role)}. Set it with payments = payments.capsule.declare("
+        column: f"{found.why_not(role)}."
+        if role in found.unfit and role not in found.rivals
+        else f"{found.why_not(role)}. Set it with payments = payments.capsule.declare("
         f'roles={{"{role}": "COLUMN"}}). Columns: {known}.'
         for role, column in ROLES.items()
         if role not in found.columns
@@ -316,8 +322,6 @@ def _missing_columns(frame: pd.DataFrame, found: Roles) -> dict[str, str]:
 
 def _units(frame: pd.DataFrame, found: Roles, amounts: Unit | None) -> dict[str, Unit]:
     """Return the unit of each amount role: by its name, or else as given, or else by prices."""
-    if amounts is not None:
-        check_unit(amounts)
     amount_roles = (*AMOUNTS, "refunded")
     columns = {role: found.columns[role] for role in amount_roles if role in found.columns}
     unnamed = {role: name for role, name in columns.items() if not name_implies_cents(name)}
@@ -372,6 +376,9 @@ def _convert_columns(
         values += [fields[str(source)] for fields in unparsed if str(source) in fields]
         if values:
             unread[name] = Unread(len(values), values[0])
+        if role == "refunded":
+            is_unread = given.index.isin(unreadable[unreadable != ""].index)
+            columns["unread_refund"] = pd.Series(is_unread, given.index)
     return columns, unread
 
 

@@ -146,13 +146,19 @@ def are_paid(states: pd.Series[Any], what: str = "payment") -> pd.Series[Any]:
     known = {value: key(value) for value in states.cat.categories}
     unknown = [value for value, name in known.items() if name not in _PAID | _UNPAID]
     if unknown:
-        role, means = {
-            "payment": ("payment_status", "count every payment as paid"),
-            "refund": ("refunds", "ignore the lists of refunds"),
+        role, advice = {
+            "payment": (
+                "payment_status",
+                "Replace it with paid or failed, leave those rows out, or count every payment as paid",
+            ),
+            "refund": (
+                "refunds",
+                "Change it to paid or failed in the lists, or ignore the lists of refunds",
+            ),
         }[what]
         raise UserError(
-            f"Unknown {what} status: {', '.join(f'`{value}`' for value in unknown)}. Leave those rows "
-            f'out, or {means} with payments = payments.capsule.declare(roles={{"{role}": None}}).'
+            f"Unknown {what} status: {', '.join(f'`{value}`' for value in unknown)}. {advice} with "
+            f'payments = payments.capsule.declare(roles={{"{role}": None}}).'
         )
     return ~states.isin([value for value, name in known.items() if name in _UNPAID])
 

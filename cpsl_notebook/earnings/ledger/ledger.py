@@ -14,7 +14,7 @@ from cpsl_notebook.earnings.ledger.notes import Note
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.frames.payment_columns import PAYMENT_COLUMNS
 
-__all__ = ["COLUMNS", "DETAILS", "HOW_TO_DECLARE", "MAX_MONTHS", "TERMS", "Ledger", "Unread"]
+__all__ = ["COLUMNS", "DETAILS", "MAX_MONTHS", "TERMS", "Ledger", "Unread"]
 
 COLUMNS = PAYMENT_COLUMNS
 """Columns of a ledger that a frame without payments has too, with their types."""
@@ -28,11 +28,10 @@ DETAILS = {
 }
 """Further columns of a ledger, with their types."""
 
-HOW_TO_DECLARE = (
+_HOW_TO_DECLARE = (
     "Pass the payments as they were read; since= limits what is shown. If these are all that count, "
-    'state it with payments = payments.capsule.declare(complete=True, read_at="2026-10-31 12:00").'
+    "state it with payments = payments.capsule.declare(complete=True"
 )
-"""What to do about rows that may be missing, for error messages."""
 
 TERMS: Mapping[str, int] = {"one_time": 0, "monthly": 1, "yearly": 12}
 """Months that a payment pays for, by its kind; 0 for a purchase."""
@@ -101,6 +100,11 @@ class Ledger:
         Function that returns why rows may be missing, or an empty string.
     may_repeat : callable
         Function that returns whether rows may share an id.
+    how_to_drop : callable
+        Function that returns what to do about rows that are in an earlier row already, from their
+        labels.
+    read_at_known : bool
+        Whether the payments have the time at which they were read.
     """
 
     rows: pd.DataFrame
@@ -116,6 +120,8 @@ class Ledger:
     columns: Mapping[str, Hashable] = field(default_factory=dict)
     find_gap: Callable[[], str] = field(default=lambda: "")
     may_repeat: Callable[[], bool] = field(default=lambda: True)
+    how_to_drop: Callable[[pd.Index[Any]], str] = field(default=lambda again: "")
+    read_at_known: bool = False
 
     @property
     def until(self) -> pd.Timestamp:
@@ -141,6 +147,14 @@ class Ledger:
         ]
         again: pd.DataFrame = rows[pd.concat(same).reindex(rows.index)]
         return again
+
+    @property
+    def how_to_declare(self) -> str:
+        """What to do about rows that may be missing, for error messages."""
+        if self.read_at_known:
+            return f"{_HOW_TO_DECLARE})."
+        time = "where TIME is when they were read, such as 2026-10-31 12:00"
+        return f'{_HOW_TO_DECLARE}, read_at="TIME"), {time}.'
 
     def need(self, answer: str, *columns: str, whole: bool = False) -> None:
         r"""Raise an error if this ledger lacks something that an analysis needs.
@@ -177,7 +191,7 @@ class Ledger:
             )
         gap = self.find_gap() if whole else ""
         if gap:
-            raise UserError(f"{answer}() needs the whole history, and {gap}. {HOW_TO_DECLARE}")
+            raise UserError(f"{answer}() needs the whole history, and {gap}. {self.how_to_declare}")
         for column in columns:
             if column in self.missing:
                 reason = self.reasons.get(column, f"the payments have no `{column}`.")

@@ -6,6 +6,7 @@ reason of a refund.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -13,12 +14,20 @@ import pandas as pd
 
 from cpsl_notebook.earnings.ledger.amounts import Unit, cents, unknown_unit
 from cpsl_notebook.earnings.ledger.column_values import are_negative, are_paid, key, text, times
-from cpsl_notebook.earnings.ledger.roles import infer, is_list, listed, name_implies_cents
+from cpsl_notebook.earnings.ledger.lost_types import listed
+from cpsl_notebook.earnings.ledger.roles import infer, is_list, name_implies_cents
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.frames import payments_frame
 from cpsl_notebook.frames.field_names import words
 
-__all__ = ["NO_DISPUTE", "check_hints", "dispute_marks", "listed_refunds", "refund_hints"]
+__all__ = [
+    "NO_DISPUTE",
+    "check_hints",
+    "check_status",
+    "dispute_marks",
+    "listed_refunds",
+    "refund_hints",
+]
 
 NO_DISPUTE = {"", "false", "no", "none", "won", "closedwon", "reversed", "withdrawn"}
 """Marks, by `key`, of payments without a dispute, or with one that was won."""
@@ -27,6 +36,8 @@ NO_DISPUTE |= {"warningneedsresponse", "warningunderreview", "warningclosed"}  #
 _REFUND_WORDS = {"refund", "refunds", "refunded"}
 _DISPUTE_WORDS = {"dispute", "disputes", "disputed", "chargeback", "chargebacks"}
 _HARMLESS_WORDS = {"allowed", "currency", "days", "deadline", "eligible", "policy", "url", "window"}
+_NOT_REFUNDED = {"canceled", "cancelled", "declined", "denied", "failed", "pending", "processing"}
+_NOT_REFUNDED |= {"rejected", "requested", "requiresaction"}
 _NOTHING = {"", "0", "00", "false", "na", "no", "none", "notrefunded", "null", "unrefunded"}
 
 
@@ -144,19 +155,49 @@ def check_hints(rows: pd.DataFrame, found: pd.Index[Any], hints: pd.DataFrame) -
     """Raise an error if hints indicate a refund or a dispute of a sale without a known refund."""
     if hints.columns.empty:
         return
+    unexplained = _unexplained(rows, found)
+    marked = [name for name in hints if _has_values(hints[name].loc[unexplained])]
+    if not marked:
+        return
+    disputes = [name for name in marked if _DISPUTE_WORDS & {*words(name)}]
+    refunds = [name for name in marked if _REFUND_WORDS & {*words(name)}]
+    ways = [
+        '{"refunded": "COLUMN"} for a column with refunded amounts',
+        '{"refund_status": "COLUMN"} for one with the marks full, partial and none',
+    ] * bool(refunds)
+    if disputes:
+        name = json.dumps(str(disputes[0]), ensure_ascii=False)
+        ways.append(f'{{"dispute": {name}}} if these payments are disputed')
+    ignored = ['"refunded": None'] * bool(refunds) + ['"dispute": None'] * bool(disputes)
+    raise UserError(
+        f"Cannot tell what was refunded: {listed(marked)} {'has' if len(marked) == 1 else 'have'} "
+        "values for sales without a known refund. State it with payments = "
+        f"payments.capsule.declare(roles=ROLES), where ROLES is {', '.join(ways)}, or "
+        f"{{{', '.join(ignored)}}} to ignore {listed(marked)}."
+    )
+
+
+def check_status(
+    rows: pd.DataFrame, found: pd.Index[Any], status: pd.Series[Any], known: set[str]
+) -> None:
+    """Raise an error if a sale without a known refund has a refund status of unknown meaning."""
+    states = status.loc[_unexplained(rows, found)].dropna().astype("string").unique()
+    unknown = [state for state in states if key(state) not in known | _NOTHING | _NOT_REFUNDED]
+    if unknown:
+        raise UserError(
+            f"Unknown refund status: {listed(unknown)}. Replace it with full, partial or none, or "
+            "ignore the column with payments = payments.capsule.declare("
+            'roles={"refund_status": None}).'
+        )
+
+
+def _unexplained(rows: pd.DataFrame, found: pd.Index[Any]) -> pd.Index[Any]:
+    """Return the sales without a known refund: neither in *found* nor with a refund of its own row."""
     is_refund = are_negative(rows["gross_cents"])
     separate = rows[is_refund]
     named = rows["payment_id"].isin(separate["refund_of"].dropna())
     unnamed = rows["payer"].isin(separate.loc[separate["refund_of"].isna(), "payer"].dropna())
-    unexplained = rows.index[~(named | unnamed | is_refund)].difference(found)
-    marked = [name for name in hints if _has_values(hints[name].loc[unexplained])]
-    if marked:
-        raise UserError(
-            f"Cannot tell what was refunded: {listed(marked)} {'has' if len(marked) == 1 else 'have'} "
-            "values for sales without a known refund. Set a role with payments = payments.capsule."
-            'declare(roles={"refunded": "COLUMN"}), or "refund_status" or "dispute"; to ignore these '
-            "columns, use None."
-        )
+    return rows.index[~(named | unnamed | is_refund)].difference(found)
 
 
 def _has_values(column: pd.Series[Any]) -> bool:

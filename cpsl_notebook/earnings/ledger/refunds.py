@@ -27,7 +27,7 @@ from typing import Any
 import pandas as pd
 
 from cpsl_notebook.earnings.ledger.column_values import are_negative, are_positive, key
-from cpsl_notebook.earnings.ledger.refund_columns import NO_DISPUTE, check_hints
+from cpsl_notebook.earnings.ledger.refund_columns import NO_DISPUTE, check_hints, check_status
 from cpsl_notebook.frames.payment_columns import AMOUNT_COLUMNS
 
 __all__ = ["add_refund_rows"]
@@ -49,8 +49,9 @@ def add_refund_rows(
     rows : pandas.DataFrame
         Columns of a ledger, one row per payment. Separate refunds are negative.
     columns : mapping of str to pandas.Series
-        Columns on an index that has the rows: ``refunded`` (amounts in cents), ``refund_status``
-        and ``dispute`` (marks as text), ``refund_time``. Each of them may be absent.
+        Columns on an index that has the rows: ``refunded`` (amounts in cents), ``unread_refund``
+        (whether such an amount cannot be read), ``refund_status`` and ``dispute`` (marks as text),
+        ``refund_time``. Each of them may be absent.
     parts : pandas.DataFrame, optional
         Refunds in lists, as `cpsl_notebook.earnings.ledger.refund_columns.listed_refunds` returns
         them.
@@ -67,7 +68,7 @@ def add_refund_rows(
     Raises
     ------
     cpsl_notebook.UserError
-        If a hint has a value for a sale of which no refund is known.
+        If a refund status is unknown, or a hint has a value for a sale of which no refund is known.
     """
     columns = {role: values[rows.index] for role, values in columns.items()}
     parts = _of_rows(rows, parts)
@@ -77,8 +78,12 @@ def add_refund_rows(
         full, partial = full | _marked(status, _FULL), partial | _marked(status, _PARTIAL)
     amount = _refunded_amounts(rows, columns, full, parts)
     partial |= rows.index.isin(parts["row"])
+    if "unread_refund" in columns:
+        partial |= columns["unread_refund"]
     is_sale = are_positive(rows["gross_cents"])
     found = rows.index[is_sale & (amount.notna() | partial)]
+    if "refund_status" in columns:
+        check_status(rows, found, columns["refund_status"], _FULL | _PARTIAL)
     if hints is not None:
         check_hints(rows, found, hints)
     rows = _with_status_paid(rows, full | partial)

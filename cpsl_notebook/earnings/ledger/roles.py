@@ -9,7 +9,7 @@ column, the role has none.
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -19,6 +19,7 @@ import pandas as pd
 from pandas.api import types
 
 from cpsl_notebook.earnings.ledger.column_values import key
+from cpsl_notebook.earnings.ledger.lost_types import ID_ROLES, TIME_ROLES, how_to_read, listed
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.frames.field_names import words
 from cpsl_notebook.frames.payment_columns import AMOUNT_COLUMNS, ID_PATTERNS
@@ -30,7 +31,6 @@ __all__ = [
     "Roles",
     "infer",
     "is_list",
-    "listed",
     "name_implies_cents",
     "needs_prices",
     "table",
@@ -132,8 +132,6 @@ _PATTERNS = {
 }
 _UNIT_WORDS = {"in", "cent", "cents", "minor", "unit", "units", "usd", "eur", "gbp", "dollars"}
 _AMOUNT_WORDS = {"amount", "amounts", "money", "payment", "sum", "total", "totals", "value"}
-_TIME_ROLES = ("time", "payout_time", "refund_time")
-_ID_ROLES = ("id", "payer", "subscription", "payout_id", "refund_of")
 _DECISIVE_ROLES = (
     *("currency", "payment_status", "subscription", "payout_time"),
     *("refund_of", *(role for role in ADJUSTING_ROLES if role != "email")),
@@ -156,14 +154,17 @@ class Roles:
     given : frozenset of str
         Roles that were set by the user.
     unfit : dict of str to hashable
-        Column by role, for roles whose only column has lost its type in a CSV file: it holds text
-        instead of times or lists, or floats instead of ids.
+        Column by role, for roles whose only column has lost its type, as in a CSV file: it holds
+        text instead of times or lists, or floats instead of ids.
+    how_to_read : str
+        What these columns hold and how to convert them, as a clause for an error message.
     """
 
     columns: dict[str, Hashable]
     rivals: dict[str, list[Hashable]]
     given: frozenset[str] = frozenset()
     unfit: dict[str, Hashable] = field(default_factory=dict)
+    how_to_read: str = ""
 
     def why_not(self, role: str) -> str:
         """Return why a role has no column, as a clause for an error message."""
@@ -171,7 +172,7 @@ class Roles:
         if rivals:
             return f"{listed(rivals)} fit the role {role} equally well"
         if role in self.unfit:
-            return self._why_unfit()
+            return self.how_to_read
         return f"no column fits the role {role}"
 
     def check(self) -> None:
@@ -179,37 +180,19 @@ class Roles:
         unclear = [role for role in _DECISIVE_ROLES if role in self.rivals]
         if unclear:
             reasons = "; ".join(self.why_not(role) for role in unclear)
+            chosen = ", ".join(f'"{role}": "COLUMN"' for role in unclear)
+            # Without a column, amounts would be in US dollars.
+            ignore = "" if "currency" in unclear else " None instead of a column ignores them."
             raise UserError(
-                f"Cannot tell which payments count: {reasons}. Choose one with payments = "
-                f'payments.capsule.declare(roles={{"{unclear[0]}": "COLUMN"}}), or None.'
+                f"Cannot tell which payments count: {reasons}. Choose with payments = "
+                f"payments.capsule.declare(roles={{{chosen}}}).{ignore}"
             )
         if self.unfit:
-            role = next(iter(self.unfit))
+            ignored = ", ".join(f'"{role}": None' for role in self.unfit)
             raise UserError(
-                f"Cannot read every column: {self._why_unfit()}. To ignore a column, use payments = "
-                f'payments.capsule.declare(roles={{"{role}": None}}).'
+                f"Cannot read every column: {self.how_to_read}. To ignore what cannot be read, use "
+                f"payments = payments.capsule.declare(roles={{{ignored}}})."
             )
-
-    def _why_unfit(self) -> str:
-        """Return which columns have lost their type in a CSV file, and how to read them."""
-        times, ids, lists = (
-            [name for role, name in self.unfit.items() if role in roles]
-            for roles in (_TIME_ROLES, _ID_ROLES, ("refunds",))
-        )
-        wrong = [
-            f"{listed(names)} {'holds' if len(names) == 1 else 'hold'} {what}"
-            for names, what in (
-                (times, "text instead of times"),
-                (ids, "floats instead of ids"),
-                (lists, "text instead of lists"),
-            )
-            if names
-        ]
-        options = [f"parse_dates={times}"] * bool(times)
-        options += [f"dtype={dict.fromkeys(ids, 'string')}"] * bool(ids)
-        advice = [f"read a CSV file with pd.read_csv(..., {', '.join(options)})"] * bool(options)
-        advice += ["save lists with to_parquet() instead of to_csv()"] * bool(lists)
-        return f"{' and '.join(wrong)}: {' and '.join(advice)}"
 
 
 def infer(frame: pd.DataFrame, given: Mapping[str, str | None] | None = None) -> Roles:
@@ -247,7 +230,7 @@ def infer(frame: pd.DataFrame, given: Mapping[str, str | None] | None = None) ->
     for role in _EVERY_ROLE:
         if role in given:
             fitting: list[Hashable] = [given[role]] if given[role] is not None else []
-            candidates = fitting if role in _ID_ROLES else []
+            candidates = fitting if role in ID_ROLES else []
         else:
             taken = {*given.values(), *([columns.get("payer")] if role == "email" else [])}
             fitting = _fitting(frame, role, taken)
@@ -258,7 +241,8 @@ def infer(frame: pd.DataFrame, given: Mapping[str, str | None] | None = None) ->
             rivals[role] = fitting
         changed = [name for name in candidates if _changed_by_csv(frame[name], role)]
         unfit.update((role, name) for name in changed[:1])
-    return Roles(columns, rivals, frozenset(given), unfit)
+    how_to = how_to_read(frame, unfit) if unfit else ""
+    return Roles(columns, rivals, frozenset(given), unfit, how_to)
 
 
 def table(roles: Roles) -> pd.DataFrame:
@@ -314,7 +298,7 @@ def _check(frame: pd.DataFrame, given: Mapping[str, str | None]) -> None:
             raise UserError(f"Unknown role: {role!r}. The roles are {', '.join(_EVERY_ROLE)}.")
         if column is not None and column not in frame.columns:
             raise UserError(
-                f"The payments have no column {column!r} for the role {role}. "
+                f"There is no column {column!r} for the role {role}. "
                 f"Columns: {listed(frame.columns)}."
             )
 
@@ -346,10 +330,13 @@ def _named(frame: pd.DataFrame, role: str, taken: set[Hashable]) -> list[list[Ha
 
 def _changed_by_csv(column: pd.Series[Any], role: str) -> bool:
     """Return whether a column has lost the type of a role in a CSV file."""
-    if role in _ID_ROLES:
+    if role in ID_ROLES:
         is_float = isinstance(column.dtype, np.dtype) and column.dtype.kind == "f"
         return is_float and bool(column.notna().any())
-    if role not in (*_TIME_ROLES, "refunds") or types.is_numeric_dtype(column.dtype):
+    if types.is_numeric_dtype(column.dtype):
+        is_bool = types.is_bool_dtype(column.dtype)
+        return role == "time" and not is_bool and bool(column.notna().any())
+    if role not in (*TIME_ROLES, "refunds"):
         return False
     values = column.dropna()
     if types.infer_dtype(values) != "string":
@@ -383,7 +370,7 @@ def _type_fits(values: pd.Series[Any], role: str, column: Hashable) -> bool:
     is_time = types.is_datetime64_any_dtype(dtype)
     if role == "refunds":
         return types.is_object_dtype(dtype) and any(is_list(v) and len(v) > 0 for v in values)
-    if role in _TIME_ROLES:
+    if role in TIME_ROLES:
         return is_time
     if role in ("refund_status", "dispute"):
         return not is_time and (types.is_bool_dtype(dtype) or not types.is_numeric_dtype(dtype))
@@ -394,7 +381,7 @@ def _type_fits(values: pd.Series[Any], role: str, column: Hashable) -> bool:
         return types.is_numeric_dtype(dtype) or not {"amount", "cents"}.isdisjoint(words(column))
     if role in AMOUNTS:
         return not isinstance(dtype, pd.CategoricalDtype)
-    if role in (*_ID_ROLES, "email", "app"):
+    if role in (*ID_ROLES, "email", "app"):
         return not types.is_float_dtype(dtype)
     return not types.is_numeric_dtype(dtype)
 
@@ -402,8 +389,3 @@ def _type_fits(values: pd.Series[Any], role: str, column: Hashable) -> bool:
 def is_list(value: Any) -> bool:
     """Return whether a value is a list, also one that was read from Parquet."""
     return isinstance(value, list | tuple | np.ndarray)
-
-
-def listed(names: Iterable[Hashable]) -> str:
-    """Return names in backticks, separated by commas, for an error message."""
-    return ", ".join(f"`{name}`" for name in names)

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from cpsl_notebook.earnings.ledger.ledger import Ledger
-from cpsl_notebook.earnings.ledger.roles import listed
-from cpsl_notebook.errors import UserError
+from cpsl_notebook.earnings.ledger.lost_types import listed
+from cpsl_notebook.errors import UserError, shown
 
 __all__ = ["SEGMENT", "name_segments", "segment_columns", "segments"]
 
@@ -43,7 +43,9 @@ def segments(frame: pd.DataFrame, by: Hashable) -> pd.Series[Any]:
     ['DE', 'FR']
     """
     if not isinstance(by, Hashable) or by not in frame.columns:
-        raise UserError(f"The payments have no column {by!r}. Columns: {listed(frame.columns)}.")
+        raise UserError(
+            f"The payments have no column {shown(by)}. Columns: {listed(frame.columns)}."
+        )
     column: pd.Series[Any] = frame[by].reset_index(drop=True)
     try:
         column.unique()
@@ -91,12 +93,15 @@ def segment_columns(ledger: Ledger, *, per_payer: bool = False) -> list[str]:
     return [SEGMENT]
 
 
-def name_segments(table: pd.DataFrame, by: Hashable | None) -> pd.DataFrame:
+def name_segments(table: pd.DataFrame, by: Hashable | None, ledger: Ledger) -> pd.DataFrame:
     """Return a result in which the column `SEGMENT` has the name of the column of the payments."""
-    if by is None:
+    if by is None or by == SEGMENT:
         return table
     if by in table.columns:
+        if by in (ledger.columns.get(role) for role in ("app", "currency", "kind")):
+            raise UserError(f"The result has rows for each {by} already. Omit by={by!r}.")
         raise UserError(
-            f"by={by!r}: the result has a column of that name already. Rename the column first."
+            f"by={by!r}: the result has another column of that name. Copy the column with "
+            f'payments["segment"] = payments[{by!r}], and use by="segment".'
         )
     return table.rename(columns={SEGMENT: by})

@@ -11,7 +11,7 @@ import pandas as pd
 from cpsl_notebook.earnings.ledger.column_values import are_negative
 from cpsl_notebook.earnings.ledger.ledger import Ledger
 from cpsl_notebook.earnings.ledger.overflow import check_sums
-from cpsl_notebook.errors import UserError
+from cpsl_notebook.errors import UserError, shown
 from cpsl_notebook.frames.payment_columns import AMOUNT_COLUMNS as AMOUNTS
 
 __all__ = [
@@ -56,7 +56,7 @@ def entries(ledger: Ledger) -> pd.DataFrame:
     undated = rows.loc[rows["paid_at"].isna() & ~rows["refund"], "payment_id"]
     if len(undated):
         raise UserError(
-            f"Payments without a readable time: {len(undated):,}, for example {undated.iloc[0]}. "
+            f"Payments without a readable time: {len(undated):,}{_example(undated)}. "
             "Correct the time, or leave those rows out."
         )
     return rows
@@ -67,14 +67,11 @@ def check_unique(ledger: Ledger) -> None:
     again = ledger.repeated
     if again.empty:
         return
-    columns = [
-        ledger.columns.get(role, name) for role, name in (("app", "app"), ("id", "payment_id"))
-    ]
     count = len(again)
     raise UserError(
         f"{count:,} {'row has' if count == 1 else 'rows have'} the id of another payment of the app "
-        f"and would count twice, for example {again['payment_id'].iloc[0]}. Drop them with payments = "
-        f"payments[~payments.duplicated({columns})]. If these are not ids of payments, use "
+        f"and would count twice, for example {again['payment_id'].iloc[0]}. "
+        f"{ledger.how_to_drop(again.index)} If these are not ids of payments, use payments = "
         'payments.capsule.declare(roles={"id": None}).'
     )
 
@@ -113,6 +110,7 @@ def recurring_sales(ledger: Ledger, what: str, basis: str = "gross") -> pd.DataF
             f"{what}() needs to know for how many months each kind pays, and the payments have other "
             f"kinds than {', '.join(ledger.terms)}: {_counts(other)}. State it with payments = "
             'payments.capsule.declare(kinds={"KIND": MONTHS}), with 0 for a purchase.'
+            f"{_how_to_name(ledger) if other.isna().any() else ''}"
         )
     months = np.array([ledger.terms.get(kind, 0) for kind in rows["kind"].cat.categories], np.int64)
     rows = rows.assign(months=months[rows["kind"].cat.codes])
@@ -127,11 +125,17 @@ def recurring_sales(ledger: Ledger, what: str, basis: str = "gross") -> pd.DataF
         ]
         raise UserError(
             f"{what}() needs the amount of every payment of a plan. Payments without one in whole "
-            f"cents: {len(empty):,}, for example {empty.iloc[0]}{''.join(unread[:1])}. Correct the "
+            f"cents: {len(empty):,}{_example(empty)}{''.join(unread[:1])}. Correct the "
             "amounts, or leave those rows out."
         )
     refunded_at = _refund_times(rows, every[every["refund"]], ledger)
     return rows.assign(refunded_at=refunded_at, payer=_owners(rows))
+
+
+def _example(ids: pd.Series[Any]) -> str:
+    """Return the first known id as an example, for an error message."""
+    known = ids.dropna()
+    return f", for example {known.iloc[0]}" if len(known) else ""
 
 
 def _owners(rows: pd.DataFrame) -> pd.Series[Any]:
@@ -237,16 +241,26 @@ def totals(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 
 def groups_of(unit: str) -> list[str]:
     """Return the columns within which a payer is counted once."""
-    if unit not in ("app", "payer"):
-        raise UserError(f'unit must be "app" or "payer", not {unit!r}.')
+    if not isinstance(unit, str) or unit not in ("app", "payer"):
+        raise UserError(f'unit must be "app" or "payer", not {shown(unit)}.')
     return ["app", "currency"] if unit == "app" else ["currency"]
 
 
 def amount_of(basis: str) -> str:
     """Return the amount column of a basis, ``"gross"`` or ``"net"``."""
-    if basis not in _BASES:
-        raise UserError(f'basis must be "gross" or "net", not {basis!r}.')
+    if not isinstance(basis, str) or basis not in _BASES:
+        raise UserError(f'basis must be "gross" or "net", not {shown(basis)}.')
     return _BASES[basis]
+
+
+def _how_to_name(ledger: Ledger) -> str:
+    """Return how to give payments without a kind one, for an error message."""
+    column = f"payments[{ledger.columns.get('kind', 'kind')!r}]"
+    stripped = f'{column}.astype("string").str.strip()'
+    return (
+        f' Give payments without a kind one first: {column} = {stripped}.replace({{"": None}})'
+        '.fillna("KIND").'
+    )
 
 
 def _counts(values: pd.Series) -> str:

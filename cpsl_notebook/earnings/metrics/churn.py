@@ -103,7 +103,7 @@ def churn(
     """
     ledger = build(self._frame, as_of=as_of, tz=tz, by=by)
     table = compute_churn(ledger, basis=basis, unit=unit, tz=tz, since=since)
-    table = name_segments(table, by)
+    table = name_segments(table, by, ledger)
     origin = answer("churn", basis=basis, unit=unit, tz=tz, by=by)
     return result_table(table, ledger, money=money, answer=origin)
 

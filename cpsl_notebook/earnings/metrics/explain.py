@@ -12,6 +12,7 @@ import pandas as pd
 from cpsl_notebook.earnings.calendar import Calendar
 from cpsl_notebook.earnings.ledger.builder import build
 from cpsl_notebook.earnings.ledger.ledger import Ledger
+from cpsl_notebook.earnings.ledger.lost_types import listed
 from cpsl_notebook.earnings.ledger.segments import SEGMENT, segment_columns
 from cpsl_notebook.earnings.ledger.transactions import AMOUNTS, amount_of, entries, groups_of
 from cpsl_notebook.earnings.metrics.key_figures import ALL_APPS
@@ -21,7 +22,7 @@ from cpsl_notebook.earnings.minor_units import exponent
 from cpsl_notebook.earnings.result_table import result_table
 from cpsl_notebook.earnings.subscriptions.movements import MOVEMENTS, movements, rounded
 from cpsl_notebook.earnings.subscriptions.timeline import Timeline, build_timeline, first_days
-from cpsl_notebook.errors import UserError
+from cpsl_notebook.errors import UserError, shown
 
 if TYPE_CHECKING:
     from cpsl_notebook.earnings.accessor import Earnings
@@ -87,7 +88,7 @@ def explain(self: Earnings, rows: pd.DataFrame, column: str) -> pd.DataFrame:
     """
     if not isinstance(column, str):
         raise UserError(
-            f"column must be the name of a column, such as 'closing_cents', not {column!r}."
+            f"column must be the name of a column, such as 'closing_cents', not {shown(column)}."
         )
     name, options = _origin(rows)
     figure, is_money = _figure(rows, name, column)
@@ -98,8 +99,21 @@ def explain(self: Earnings, rows: pd.DataFrame, column: str) -> pd.DataFrame:
     lines = _plain(lines.groupby([*keys, _ROW], observed=True, dropna=False)[_COUNTED].sum())
     if lines[_COUNTED].dtype != object:
         lines[_COUNTED] = lines[_COUNTED].astype("Int64")  # stays exact next to missing values
+    absent = [key for key in keys if key not in rows]
+    if absent:
+        raise UserError(
+            f"explain() needs {listed(absent)} of the result. Pass rows with all their columns."
+        )
     figures = _plain(rows[[*keys, column]].dropna(subset=column))
-    figures[_FIGURE] = _in_cents(figures, column) if is_money else figures[column].astype("Int64")
+    try:
+        figures[_FIGURE] = (
+            _in_cents(figures, column) if is_money else figures[column].astype("Int64")
+        )
+    except (AttributeError, TypeError, ValueError, ArithmeticError):  # such as text
+        raise UserError(
+            f"{column!r} has other values than the result. Pass unchanged rows of a result of the "
+            "same payments."
+        ) from None
     figures[_PLACE] = range(len(figures))
     found = figures.drop(columns=column).merge(lines, on=keys, how="left")
     found[_COUNTED] = _whole(found, scale)
@@ -109,8 +123,8 @@ def explain(self: Earnings, rows: pd.DataFrame, column: str) -> pd.DataFrame:
     payments = ledger.rows.loc[found.pop(_ROW).astype(int), _SHOWN].reset_index(drop=True)
     unit = "cents" if figure.endswith("_cents") else figure.rpartition("_")[2]
     counted = found.pop(_COUNTED).astype("Int64")
-    shown = payments.drop(columns=[key for key in keys if key in payments])
-    table = pd.concat([found, shown, counted.rename(f"{_COUNTED}_{unit}")], axis=1)
+    payments = payments.drop(columns=[key for key in keys if key in payments])
+    table = pd.concat([found, payments, counted.rename(f"{_COUNTED}_{unit}")], axis=1)
     return result_table(table, ledger)
 
 
@@ -132,7 +146,9 @@ def _figure(rows: pd.DataFrame, name: str, column: str) -> tuple[str, bool]:
     for figure in figures:
         if column in _names(figure) & set(rows.columns):
             return figure, column != figure
-    explained = [shown for figure in figures for shown in _names(figure) & set(rows.columns)]
+    if not figures:
+        raise UserError(f"explain() needs a figure of {name}(). Pass rows with all their columns.")
+    explained = [each for figure in figures for each in _names(figure) & set(rows.columns)]
     raise UserError(
         f"explain() cannot explain {column!r}: no payments add up to it. "
         f"Choose one of: {', '.join(explained)}."

@@ -120,7 +120,7 @@ def mrr(
     """
     ledger = build(self._frame, as_of=as_of, tz=tz, by=by)
     table = compute_mrr(ledger, basis=basis, unit=unit, tz=tz, since=since)
-    table = name_segments(table, by)
+    table = name_segments(table, by, ledger)
     origin = answer("mrr", basis=basis, unit=unit, tz=tz, by=by)
     return result_table(table, ledger, money=money, answer=origin)
 

@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 
 from cpsl_notebook.earnings.calendar import Calendar
-from cpsl_notebook.earnings.dates import Moment, first_day
+from cpsl_notebook.earnings.dates import Moment, first_day, zone
 from cpsl_notebook.earnings.ledger.builder import build
-from cpsl_notebook.earnings.ledger.ledger import HOW_TO_DECLARE, Ledger
+from cpsl_notebook.earnings.ledger.ledger import Ledger
 from cpsl_notebook.earnings.ledger.overflow import check_sums
 from cpsl_notebook.earnings.ledger.segments import name_segments, segment_columns
 from cpsl_notebook.earnings.ledger.transactions import amount_of, entries, groups_of, totals
 from cpsl_notebook.earnings.result_table import answer, result_table
-from cpsl_notebook.errors import UserError
+from cpsl_notebook.errors import UserError, shown
 from cpsl_notebook.reproducible import warn
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def payers(
     """
     ledger = build(self._frame, as_of=as_of, tz=tz, by=by)
     table = compute_payers(ledger, freq, unit=unit, basis=basis, tz=tz, since=since)
-    table = name_segments(table, by)
+    table = name_segments(table, by, ledger)
     origin = answer("payers", freq=freq, basis=basis, unit=unit, tz=tz, by=by)
     return result_table(table, ledger, money=money, answer=origin)
 
@@ -145,7 +145,7 @@ def compute_payers(
     table["arpp_cents"] = average(table["revenue_cents"], table["active_payers"])
     gap = "" if ledger.cut else ledger.find_gap()
     if gap:
-        message = f"payers() cannot tell new from returning payers: {gap}. {HOW_TO_DECLARE}"
+        message = f"payers() cannot tell new from returning payers: {gap}. {ledger.how_to_declare}"
         warn(message, stacklevel=3)
     if ledger.cut or gap:
         table[["new_payers", "returning_payers"]] = pd.NA
@@ -246,8 +246,9 @@ def compute_top_payers(
 ) -> pd.DataFrame:
     """Compute `top_payers` from a ledger, in cents."""
     ledger.need("top_payers", "payer", "net_cents")
+    zone(tz)
     if not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 1:
-        raise UserError(f"Invalid n: {n!r}. Pass the number of payers to show, such as 10.")
+        raise UserError(f"Invalid n: {shown(n)}. Pass the number of payers to show, such as 10.")
     rows = since_rows(entries(ledger), ledger, since, tz)
     table = totals(rows, ["currency", "payer"])
     check_sums(table[["net_cents"]], [table["currency"]])

@@ -14,7 +14,7 @@ from cpsl_notebook.earnings.ledger.ledger import Ledger
 from cpsl_notebook.earnings.ledger.overflow import check_sums
 from cpsl_notebook.earnings.ledger.transactions import check_unique, entries, totals
 from cpsl_notebook.earnings.result_table import answer, result_table
-from cpsl_notebook.errors import UserError
+from cpsl_notebook.errors import UserError, shown
 
 if TYPE_CHECKING:
     from cpsl_notebook.earnings.accessor import Earnings
@@ -111,8 +111,8 @@ def payouts(
 
 def compute_payouts(ledger: Ledger, by: str = "payout_state", *, tz: str = "UTC") -> pd.DataFrame:
     """Compute `payouts` from a ledger, in cents."""
-    if by not in _BY:
-        raise UserError(f"by must be one of {', '.join(_BY)}, not {by!r}.")
+    if not isinstance(by, str) or by not in _BY:
+        raise UserError(f"by must be one of {', '.join(_BY)}, not {shown(by)}.")
     ledger.need("payouts", by, "net_cents")
     rows = payout_rows(ledger, by)
     return _by_id(rows) if by == "payout_id" else _by_state(rows, ledger.as_of, tz)

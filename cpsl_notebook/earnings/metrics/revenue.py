@@ -95,7 +95,7 @@ def revenue(
     1  2026-10-01   0.00   -9.00  -0.90  -8.10
     """
     ledger = build(self._frame, as_of=as_of, tz=tz, by=by)
-    table = name_segments(compute_revenue(ledger, freq, tz=tz, since=since), by)
+    table = name_segments(compute_revenue(ledger, freq, tz=tz, since=since), by, ledger)
     origin = answer("revenue", freq=freq, tz=tz, by=by)
     return result_table(table, ledger, money=money, answer=origin)
 

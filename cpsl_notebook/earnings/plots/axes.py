@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cpsl_notebook.earnings.minor_units import exponent
-from cpsl_notebook.errors import UserError
+from cpsl_notebook.errors import UserError, shown
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -139,7 +139,7 @@ def groups(
         *apps* is not a number from 1 to 12.
     """
     if not isinstance(apps, int) or isinstance(apps, bool) or not 1 <= apps <= _MOST_APPS:
-        raise UserError(f"apps must be a number from 1 to {_MOST_APPS}, not {apps!r}.")
+        raise UserError(f"apps must be a number from 1 to {_MOST_APPS}, not {shown(apps)}.")
     keys = [key for key in ("app", by, "currency") if key in table]
     several = table["currency"].nunique() > 1
     found = []
@@ -154,13 +154,13 @@ def groups(
     sizes = [part[size].sum() / 10 ** exponent(currency) for _, currency, part in found]
     largest = np.argsort(np.array(sizes, float), kind="stable")[::-1][:apps]
     rest = [group for place, group in enumerate(found) if place not in largest]
-    shown = [group for place, group in enumerate(found) if place in largest]
+    kept = [group for place, group in enumerate(found) if place in largest]
     for currency in dict.fromkeys(currency for _, currency, _ in rest):
         small = [group for group in rest if group[1] == currency]
         words = [f"{len(small)} others", *([currency] if several else [])]
         combined = add_up(pd.concat([part for _, _, part in small]))
-        shown += [(" · ".join(words), currency, combined)] if len(small) > 1 else small
-    return shown
+        kept += [(" · ".join(words), currency, combined)] if len(small) > 1 else small
+    return kept
 
 
 def sums(rows: pd.DataFrame, *keys: str) -> pd.DataFrame:

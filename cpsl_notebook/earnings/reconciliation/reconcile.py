@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from cpsl_notebook.earnings.calendar import Calendar
-from cpsl_notebook.earnings.dates import Moment, in_utc
+from cpsl_notebook.earnings.dates import Moment, in_utc, zone
 from cpsl_notebook.earnings.ledger.amounts import Unit, check_unit
 from cpsl_notebook.earnings.ledger.arguments import check_flag, check_mapping
 from cpsl_notebook.earnings.ledger.builder import build
@@ -128,6 +128,8 @@ def reconcile(
     'no'
     """
     check_flag("strict", strict)
+    check_flag("money", money)
+    zone(tz)
     check_mapping("roles", roles, '{"gross": "total"}')
     if amounts is not None:
         check_unit(amounts)

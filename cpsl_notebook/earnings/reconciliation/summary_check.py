@@ -197,7 +197,7 @@ def _stated(
     if column is None:
         raise CannotRunError(
             f"the {role} column of the summary is unknown: "
-            f'pass roles={{"{role}": …}} to reconcile()'
+            f'pass roles={{"{role}": "COLUMN"}} to reconcile()'
         )
     if not stated:
         raise CannotRunError(
