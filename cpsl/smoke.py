@@ -22,8 +22,8 @@ from cpsl.errors import (
     TLSError,
 )
 from cpsl.responses import NETWORK_LOGIN
-from cpsl.retry import without_frames
 from cpsl.timeouts import MAX_TIME_LIMIT, check_seconds
+from cpsl.tracebacks import without_frames
 
 __all__ = ["MAX_SECONDS", "PROMPT", "THEN", "Check", "Report", "Turn", "reached_app", "smoke"]
 

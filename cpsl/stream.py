@@ -36,9 +36,9 @@ from cpsl.responses import (
     request_id,
     service_message,
 )
-from cpsl.retry import without_frames
 from cpsl.sanitize import brief, join_surrogates
 from cpsl.sse import Event, EventDecoder
+from cpsl.tracebacks import without_frames
 from cpsl.transport import Transport
 
 __all__ = ["Stream"]

@@ -199,6 +199,13 @@ def test_conversation_has_one_name_and_one_count_of_turns(shell):
     )
 
 
+def test_suggested_app_with_a_space_is_quoted(shell):
+    shell.run("%capsule apps;")
+    save(current_context().conversations, ConversationRecord("my app"), "abc1")
+    line = shell.error("%capsule session use abc diet-coach")
+    assert line.endswith("Run `%capsule session use abc 'my app'`.")
+
+
 def test_list_has_short_ids_and_titles_within_a_hundred_columns(shell):
     shell.run("%%capsule support-ops\nHow many threads are waiting for review\nright now?")
     shell.run("%%capsule support-ops\nTurn that into a plan.")

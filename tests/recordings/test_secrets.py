@@ -8,7 +8,7 @@ import time
 from urllib.parse import quote
 
 import pytest
-from gateway import APP, DONE, TOKEN, Gateway, as_json, event, failed, streamed
+from gateway import APP, DONE, TOKEN, as_json, event, failed, streamed
 
 import cpsl
 from cpsl_notebook import Client, UserError, recording, replay
@@ -69,18 +69,6 @@ def cut_up(text):
         pieces.append(text[:size])
         text = text[size:]
     return pieces
-
-
-@pytest.fixture
-def gateway():
-    with Gateway() as served:
-        yield served
-
-
-@pytest.fixture
-def live(gateway):
-    with cpsl.Client(token=TOKEN, gateway_url=gateway.url, max_retries=0) as client:
-        yield client
 
 
 # How a secret reaches the recording: in what is sent, and in every kind of answer.
