@@ -85,6 +85,16 @@ class Client:
         scope: str = "",
         clock: Clock | None = None,
     ) -> None:
+        for name, function in (("directory", directory), ("clock", clock)):
+            if not (function is None or callable(function)):
+                raise UsageError(
+                    f"Invalid {name}: {reprlib.repr(function)}. It must be a function.",
+                    label="TypeError",
+                )
+        if not isinstance(scope, str):
+            raise UsageError(
+                f"Invalid scope: {reprlib.repr(scope)}. It must be a string.", label="TypeError"
+            )
         connected = connected_client() if core is None else None
         if connected is not None:
             core, scope = connected._core, scope or connected.scope
@@ -399,17 +409,13 @@ class Client:
 def _distinct(apps: tuple[str, ...]) -> list[str]:
     """Return names of apps without repetition."""
     for app in apps:
-        _check_name(app)
+        _check_name(app, "Pass a name or id as a string, and several as separate arguments.")
     return list(dict.fromkeys(apps))
 
 
-def _check_name(app: object) -> None:
+def _check_name(app: object, advice: str = "Pass a name or id as a string.") -> None:
     if not isinstance(app, str):
-        raise UsageError(
-            f"Invalid app: {reprlib.repr(app)}. Pass a name or id as a string, and several as separate "
-            "arguments.",
-            label="TypeError",
-        )
+        raise UsageError(f"Invalid app: {reprlib.repr(app)}. {advice}", label="TypeError")
 
 
 def connect(

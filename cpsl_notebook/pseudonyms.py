@@ -59,13 +59,13 @@ def pseudonym(name: str, key: bytes, prefix: str = "payer") -> str:
     return f"{prefix}-{digest[:DIGITS]}"
 
 
-def machine_key(option: str) -> bytes:
+def machine_key(example: str) -> bytes:
     """Return the key of this machine; create it on first use.
 
     Parameters
     ----------
-    option : str
-        The option that accepts another key, for the error message.
+    example : str
+        Code that passes another key, for the error message.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def machine_key(option: str) -> bytes:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise UserError(
             f"Cannot read or create the key for pseudonyms in {path} ({reason}). "
-            f'Fix or remove the file, or pass a secret: {option}="a long secret".'
+            f"Fix or remove the file, or pass a secret: {example}."
         ) from None
     if not key:
         raise UserError(

@@ -98,10 +98,15 @@ class Apps:
         TypeError
             *answer* is not a function ``(session, text)``.
         """
-        if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or len(name) > 63 or len(name) == 36:
+        valid = isinstance(name, str) and re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)
+        if not valid or len(name) > 63:
             raise ValueError(
                 f"Invalid app name {name!r}: use lower-case letters, digits and single dashes, up "
-                "to 63 characters. A name of 36 characters could be an app id, so it is not allowed."
+                "to 63 characters."
+            )
+        if len(name) == 36:
+            raise ValueError(
+                f"Invalid app name {name!r}: 36 characters could be an app id. Use a shorter name."
             )
         if type(price_in_cents) is not int or not 0 <= price_in_cents < 2**31:
             raise ValueError(

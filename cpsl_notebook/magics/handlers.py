@@ -133,7 +133,7 @@ def history(magics: CapsuleMagics, options: argparse.Namespace) -> pd.DataFrame 
     if options.save is None:
         return frame
     path = save_history(frame, options.save, force=options.force)
-    print_text(f"Saved {len(frame)} turns in {path}.")
+    print_text(f"Saved {len(frame):,} turn{'' if len(frame) == 1 else 's'} in {path}.")
     return None
 
 

@@ -38,7 +38,8 @@ class Mask:
 
     def __init__(self, secret: str | None = None) -> None:
         self._has_own_key = secret is not None
-        self._key = machine_key("mask") if secret is None else secret.encode()
+        example = 'recording("answers.jsonl", mask="a long secret")'  # `%capsule record` cannot
+        self._key = machine_key(example) if secret is None else secret.encode()
 
     def records(self, value: Any) -> Any:
         """Return payments or earnings with pseudonyms in the fields that identify a person."""

@@ -409,7 +409,7 @@ def test_messages_above_the_limit_wait_for_an_answer(tmp_path, monkeypatch):
 
 
 def test_invalid_app_name_or_price_is_refused(workspace):
-    for name in ("", "Echo", "a b", "x" * 64, "-a"):
+    for name in ("", "Echo", "a b", "x" * 64, "-a", "x" * 36, 5):
         with pytest.raises(ValueError, match="Invalid app name"):
             workspace.app(name)(lambda session, text: "")
     for price in (-1, 1.5, "5", True, 2**70):

@@ -47,7 +47,7 @@ def test_cell_of_a_suggestion_sends_its_text_unchanged(shell, received, text):
 
 def test_cell_of_one_line_says_where_the_prompt_belongs(shell, received):
     for cell, message in [
-        ("%%capsule recorder hello", "unknown argument: hello. Write the prompt below the first"),
+        ("%%capsule recorder hello", "unknown argument: hello. Put the prompt below this line"),
         ("%%capsule recorder", "The prompt is empty. Write the text to send."),
     ]:
         with pytest.raises(UserError, match=message):

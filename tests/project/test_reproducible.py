@@ -243,6 +243,18 @@ def test_ids_follow_from_the_prompt_and_not_from_the_order(reproducible, tmp_pat
     assert len(set(ids("an apple", "a banana").values())) == 2
 
 
+def test_ids_before_a_reset_are_not_used_again(reproducible, tmp_path):
+    def ids(workspace, client):
+        session = client.chat("diet-coach", "an apple").session_id
+        checkout = client.create_checkout("deal-desk")
+        return {session, checkout, workspace.client().scope}
+
+    with local.start(tmp_path) as workspace, workspace.client() as client:
+        before = ids(workspace, client)
+        workspace.reset()
+        assert before.isdisjoint(ids(workspace, client))
+
+
 def test_reproducible_conversations_are_not_shared_with_other_processes(reproducible, tmp_path):
     with local.start(tmp_path) as one, local.start(tmp_path) as two:
         for workspace in (one, two):

@@ -3,22 +3,10 @@
 import json
 
 import pytest
-from gateway import APP, DONE, TOKEN, Gateway, as_json, event, failed, streamed, words
+from gateway import APP, DONE, as_json, event, failed, streamed, words
 
 import cpsl
 from cpsl_notebook import recording, replay
-
-
-@pytest.fixture
-def gateway():
-    with Gateway() as served:
-        yield served
-
-
-@pytest.fixture
-def live(gateway):
-    with cpsl.Client(token=TOKEN, gateway_url=gateway.url, max_retries=0) as client:
-        yield client
 
 
 @pytest.fixture

@@ -223,4 +223,4 @@ def _declare_complete(frame: pd.DataFrame, found: Roles) -> None:
 
 def roles_table(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the column found for each role, one row per role."""
-    return table(frame, find_roles(frame))
+    return table(find_roles(frame))

@@ -44,7 +44,7 @@ def masked(
     samples = set(filter(is_sample_payer, names)) if secret is None else set()
     keys = dict.fromkeys(samples, SAMPLE_SECRET.encode())
     if others := set(names) - samples:
-        key = machine_key("mask_payers") if secret is None else secret.encode()
+        key = machine_key('mask_payers="a long secret"') if secret is None else secret.encode()
         keys |= dict.fromkeys(others, key)
     pseudonyms = {name: pseudonym(name, keys[name], prefix) for name in names}
     return payers.map(pseudonyms).astype(payers.dtype)
