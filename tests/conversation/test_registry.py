@@ -114,7 +114,7 @@ def test_loading_says_which_conversation_can_be_resumed(shell):
         assert again.run("%reload_ext cpsl_notebook").text == ""
         for value, advice in (
             (True, "The next cell for diet-coach resumes it."),
-            (False, "To resume it, run `%capsule session resume diet-coach`."),
+            (False, "`%capsule session resume diet-coach`."),
         ):
             corrected = again.run(f"%config CapsuleMagics.resume = {value}").text
             assert corrected.startswith("Earlier in this notebook: ") and advice in corrected
