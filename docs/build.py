@@ -39,6 +39,9 @@ def assemble(folder: Path = SOURCE) -> None:
             notebook = json.loads(text)
             # With the lexer of Python, cells with magics would be errors.
             notebook["metadata"]["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
+            for cell in notebook["cells"]:
+                if "plt.show()" in "".join(cell["source"]):  # with a white background
+                    cell["metadata"]["mystnb"] = {"image": {"classes": "opaque"}}
             add(f"tutorials/{page}.ipynb", json.dumps(notebook).encode())
     for name, text in pages().items():
         add(name, text.encode())

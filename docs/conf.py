@@ -20,12 +20,14 @@ extensions = [
     "sphinx_design",
     "sphinx_copybutton",
     "api_names",
+    "magic_comments",
     "own_files",
 ]
 
 # Pages
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
+smartquotes = False  # texts of the reference have code
 nb_execution_mode = "off"  # the notebooks are stored with their outputs
 nb_ipywidgets_js = {}  # would load scripts from another host; no output has a widget
 nb_mime_priority_overrides = [("html", "text/markdown", None)]
@@ -54,6 +56,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = project
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_search_scorer = str(Path(__file__).parent / "_ext" / "search.js")
 html_show_sourcelink = False
 html_copy_source = False
 html_domain_indices = False

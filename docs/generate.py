@@ -117,7 +117,9 @@ def _with_code(text: str) -> str:
     """Mark options, magics, formulas and double braces in a help text as code."""
     text = re.sub(r"(\$\$…\$\$|\\\[…\\\]|\\\(…\\\))", r"`\1`", text)
     text = re.sub(r"(?<!`)(\{\{ \"\{\{\" \}\}|\{\{.*?\}\})(?!`)", r"`\1`", text)
-    return re.sub(r"(?<![`\w-])(--?[a-z][\w-]*|%capsule \w+)(?![`\w])", r"`\1`", text)
+    text = re.sub(r"(?<!`)(\$name|(?<= )[#;](?=\s))", r"`\1`", text)
+    option = r"--?[a-z][\w-]*(?: \"[^\"]*\")?"  # with a value in quotes
+    return re.sub(rf"(?<![`\w-])({option}|%capsule \w+)(?![`\w])", r"`\1`", text)
 
 
 def _tutorials() -> Iterator[str]:

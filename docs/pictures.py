@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import nbformat
-from PIL import Image
+from PIL import Image, ImageChops
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
@@ -26,7 +26,8 @@ CELLS = [
     "%%capsule support-ops\nHow many threads are waiting for review right now?",
     "%%capsule\nTurn that into a two-step triage plan.",
 ]
-SIZE = {"width": 860, "height": 640}
+SIZE = {"width": 800, "height": 800}
+MARGIN = 24  # pixels below the last line
 FRAME = 0.12  # seconds between two frames
 LAST = 4.0  # seconds for which the last frame is shown
 COLORS = 48
@@ -49,7 +50,9 @@ def main() -> int:
             frames = record(Path(folder), theme)
         path = FOLDER / f"streamed-reply-{name}.gif"
         write(path, frames)
-        print(f"{path.relative_to(ROOT)}: {len(frames)} frames, {path.stat().st_size // 1000} kB")
+        size = "x".join(map(str, Image.open(path).size))
+        kilobytes = path.stat().st_size // 1000
+        print(f"{path.relative_to(ROOT)}: {len(frames)} frames, {size}, {kilobytes} kB")
     return 0
 
 
@@ -90,10 +93,19 @@ def record(folder: Path, theme: str) -> list[Image.Image]:
 
 def write(path: Path, frames: list[Image.Image]) -> None:
     """Write an animation that plays once and ends with the complete replies."""
+    height = _used_height(frames[-1])
+    frames = [frame.crop((0, 0, frame.width, height)) for frame in frames]
     palette = frames[-1].quantize(COLORS)
     shown = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     durations = [round(1000 * FRAME)] * (len(shown) - 1) + [round(1000 * LAST)]
     shown[0].save(path, save_all=True, append_images=shown[1:], duration=durations, optimize=True)
+
+
+def _used_height(frame: Image.Image) -> int:
+    """Return the height of a frame without the empty page below its content."""
+    empty = Image.new("RGB", frame.size, frame.getpixel((0, frame.height - 1)))
+    box = ImageChops.difference(frame, empty).getbbox()
+    return min(frame.height, box[3] + MARGIN)
 
 
 if __name__ == "__main__":

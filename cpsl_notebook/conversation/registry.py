@@ -20,10 +20,13 @@ from cpsl_notebook.conversation.store import Store, is_valid
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.reproducible import is_reproducible
 
-__all__ = ["MAX_STORED", "ConversationRecord", "ConversationRegistry"]
+__all__ = ["MAX_STORED", "SHORT_ID", "ConversationRecord", "ConversationRegistry"]
 
 MAX_STORED = 1_000
 """The number of stored conversations of a notebook; older ones are removed."""
+
+SHORT_ID = 8
+"""The number of characters of a session id in footers and messages."""
 
 _COLUMNS = "app, name, session_id, turns, started_at, last_at, kernel, notebook, workspace"
 
@@ -66,7 +69,7 @@ class ConversationRecord:
 
         Empty for a conversation without a name if outputs are reproducible.
         """
-        return self.name or ("" if is_reproducible() else self.session_id[:8])
+        return self.name or ("" if is_reproducible() else self.session_id[:SHORT_ID])
 
     @property
     def title(self) -> str:
@@ -81,12 +84,17 @@ class ConversationRecord:
         if is_reproducible():
             return f"conversation{name} with {self.app} ({turns})"
         last = f", last used {self.last_at.replace('T', ' ')[:16]} UTC" if self.last_at else ""
-        return f"conversation {self.session_id[:8]}{name} with {self.app} ({turns}{last})"
+        return f"conversation {self.session_id[:SHORT_ID]}{name} with {self.app} ({turns}{last})"
 
     @property
     def arguments(self) -> str:
         """The arguments that select it in a subcommand: the app and any name, quoted if necessary."""
         return shlex.join([self.app, "-s", self.name] if self.name else [self.app])
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it belongs to a local workspace."""
+        return self.workspace.startswith("local:")
 
     @property
     def is_used_elsewhere(self) -> bool:
@@ -263,7 +271,7 @@ class ConversationRegistry:
         for key in forgotten.values():
             del self._current[key]
         if stored is None:
-            raise UserError("Cannot remove the stored conversations: see the warning above.")
+            raise UserError(f"Cannot remove the stored conversations: {self._store.problem}")
         return len({*map(tuple, stored), *forgotten})
 
     def _make_current(self, conversation: ConversationRecord, name: str = "") -> ConversationRecord:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from cpsl_notebook.conversation.registry import SHORT_ID
 from cpsl_notebook.reproducible import hide_values, shown_path
 from cpsl_notebook.sanitize import one_line
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["sessions_frame"]
 
-_ID_LENGTH = 8  # characters; more if several ids begin with the same ones
 _TABLE_WIDTH = 100  # characters of a row; titles fill the width that the other columns leave
 _WIDTH_OF_OTHERS = 62  # characters of the columns except app, name and title, for 1,000 rows
 _VARYING = ("id", "last_at", "started_at", "session_id", "workspace")
@@ -94,7 +94,7 @@ def _title(prompt: str | None, room: int) -> str | None:
 def _short(session_ids: list[str]) -> list[str]:
     """Return a unique prefix of each id."""
     distinct = set(session_ids)
-    length = _ID_LENGTH
+    length = SHORT_ID
     while len({each[:length] for each in distinct}) < len(distinct):
         length += 1
     return [each[:length] for each in session_ids]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +14,12 @@ from pathlib import Path
 __all__ = ["close_sockets", "no_grpc_fork_handlers", "watch_forks"]
 
 _FORK_SUPPORT = "GRPC_ENABLE_FORK_SUPPORT"  # read at import and when gRPC is initialized
+# The workspace imports gRPC after this module, and without fork handlers; see `no_grpc_fork_handlers`.
+_MAY_HAVE_HANDLERS = "grpc" in sys.modules or _FORK_SUPPORT in os.environ
+_READ_AT_IMPORT_ONLY = (
+    1,
+    71,
+)  # the first version of gRPC in which another module cannot enable them
 _lock = threading.RLock()  # two threads may fork at once
 _stderr: list[int | None] = []  # copies of file descriptor 2, one per fork in progress
 
@@ -40,7 +48,8 @@ def watch_forks(serving: Callable[[], bool], in_child: Callable[[], None]) -> No
     If gRPC was imported before the workspace, its C library writes a line to file descriptor 2 in
     every fork while a server runs, because its own fork handlers are skipped. Its log level cannot be
     changed after ``import grpc``, so the descriptor points to the null device during the fork. If
-    ``GRPC_VERBOSITY`` is set, the messages are not silenced, because the user wants them.
+    ``GRPC_VERBOSITY`` is set, the messages are not silenced, because the user wants them. If the
+    workspace imported gRPC, there are no messages, and the descriptor does not change.
 
     Parameters
     ----------
@@ -52,7 +61,7 @@ def watch_forks(serving: Callable[[], bool], in_child: Callable[[], None]) -> No
 
     def before() -> None:
         _lock.acquire()
-        silent = serving() and "GRPC_VERBOSITY" not in os.environ
+        silent = serving() and "GRPC_VERBOSITY" not in os.environ and _may_have_handlers()
         _stderr.append(_silence() if silent else None)
 
     def after() -> None:
@@ -101,6 +110,13 @@ def _is_bound(descriptor: int, host: str, ports: set[int]) -> bool:
     # gRPC may bind an IPv4 address as an IPv6 one.
     is_inet = isinstance(address, tuple)
     return is_inet and address[0].removeprefix("::ffff:") == host and address[1] in ports
+
+
+@functools.cache
+def _may_have_handlers() -> bool:
+    """Return whether gRPC, which has been imported, may have fork handlers."""
+    version = sys.modules["grpc"].__version__.split(".")
+    return _MAY_HAVE_HANDLERS or tuple(map(int, version[:2])) < _READ_AT_IMPORT_ONLY
 
 
 def _silence() -> int | None:

@@ -16,6 +16,7 @@ from traitlets import Bool, Enum, Float, Unicode
 from cpsl_notebook.errors import StoppedError, UserError, as_user_error
 from cpsl_notebook.magics.handlers import send_cell
 from cpsl_notebook.magics.parser import help_text, parse_cell_line, parse_line
+from cpsl_notebook.printing import print_text
 from cpsl_notebook.reproducible import set_reproducible
 from cpsl_notebook.settings import MAX_TIMEOUT
 
@@ -124,3 +125,6 @@ class CapsuleMagics(Magics):
         if change["name"] in ("remote_images", "math"):  # also for replies that are shown again
             for reply in self.context.replies:
                 setattr(reply, change["name"], change["new"])
+        is_corrected = change["name"] == "resume" and not self.context.replies
+        if is_corrected and (hint := self.context.pop_resume_hint(again=True)):
+            print_text(hint)

@@ -106,6 +106,13 @@ def _seconds(text: str) -> float:
     )
 
 
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+
+
 def _day(text: str) -> date:
     try:
         return date.fromisoformat(text)
@@ -228,7 +235,7 @@ conversion and format spec as in an f-string: {{ table.head(3) }}, {{ total:,.2f
 A DataFrame becomes a Markdown table, a Reply its text. A variable that does not exist is an error.
 Double braces of other languages are sent unchanged; {{ "{{" }} inserts two braces.
 
-With --each FRAME, the cell is sent for each row of a table, and the answers are a DataFrame, which
+With --each FRAME, a sweep sends the cell for each row of a table. Its answers are a DataFrame, which
 -o stores. --json and --table parse them into columns. --session COLUMN groups rows into
 conversations. With --store FILE, an interrupted sweep resumes. FRAME is a variable or an expression,
 without braces and in quotes if it contains spaces: --each "df[df.n > 2]". Double braces that would be
@@ -274,7 +281,7 @@ _SESSION_COMMANDS = (
             _OPTIONAL_APP,
             _SESSION,
         ),
-        examples="%capsule session use 3f2a support-ops",
+        examples="%capsule session use ID support-ops",
     ),
     Command(
         "forget",
@@ -441,7 +448,7 @@ payments.groupby("payout_state", observed=True)["net_cents"].sum()""",
                 Argument(
                     "--speed",
                     metavar="N",
-                    type=float,
+                    type=_number,
                     default=0.0,
                     help="0: without delay (default); 1: as recorded; N: N times as fast",
                 ),

@@ -25,4 +25,6 @@ def replay_from_environment() -> ReplayClient | None:
 @functools.cache
 def _shared(file: str) -> ReplayClient:
     """Return one client per file, so that all clients of the process share its order."""
-    return replay(file)
+    client = replay(file)
+    client.how_to_ask = "unset CAPSULE_REPLAY before the kernel starts"
+    return client

@@ -24,7 +24,7 @@ def _of_config() -> Iterator[str]:
     config = configparser.ConfigParser(default_section="default", interpolation=None)
     with contextlib.suppress(OSError, RuntimeError, configparser.Error, UnicodeDecodeError):
         path = os.environ.get("CONFIG_PATH") or "~/.capsule/config.ini"
-        config.read(Path(path).expanduser(), encoding="utf-8")
+        config.read(Path(path).expanduser(), encoding="utf-8-sig")  # editors may write a BOM
     for section in (config.default_section, *config.sections()):
         yield config[section].get("token") or ""
 

@@ -101,7 +101,9 @@ class Matcher:
         """Return why a request has no answer, with a diff to the nearest recorded call."""
         with self._lock:
             if self._content(call) in self._by_content:
-                return "Each recorded answer has been used once, and strict=True forbids more."
+                return (
+                    "Its recorded answers have been used, and a strict replay gives each only once."
+                )
             nearest = self._nearest(call)
             if nearest is None:
                 counts = Counter(entry.call.method for entry in self._entries)

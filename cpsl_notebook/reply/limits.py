@@ -63,14 +63,15 @@ class Budget:
         'Not shown: 1,000 blocks. They are in `blocks` of the reply (`%capsule last`).'
         """
         hidden = {
-            "text": f"{self.hidden_characters:,} characters" if self.hidden_characters else "",
-            "blocks": f"{self.hidden_blocks:,} blocks" if self.hidden_blocks else "",
+            "text": _count(self.hidden_characters, "character"),
+            "blocks": _count(self.hidden_blocks, "block"),
         }
         amounts = " and ".join(filter(None, hidden.values()))
         places = " and ".join(f"`{name}`" for name, amount in hidden.items() if amount)
         if not amounts:
             return ""
-        return f"Not shown: {amounts}. They are in {places} of the reply (`%capsule last`)."
+        they = "It is" if self.hidden_characters + self.hidden_blocks == 1 else "They are"
+        return f"Not shown: {amounts}. {they} in {places} of the reply (`%capsule last`)."
 
     def limit(self, block: dict[str, Any]) -> int:
         """Return the approximate number of characters that a block may have."""
@@ -112,3 +113,8 @@ class Budget:
         self.plain -= len(plain)
         self.hidden_characters += len(rest) - len(plain)
         return formatted, plain
+
+
+def _count(number: int, what: str) -> str:
+    """Return a number with its unit; empty for 0."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}" if number else ""

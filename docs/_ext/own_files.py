@@ -16,7 +16,7 @@ _SUMMARY = """\
 
 > Use apps deployed on Capsule from Jupyter: a %%capsule cell magic that streams replies, payments and
 > earnings as pandas DataFrames, a lightweight client (cpsl.Client) and the command line cpsl. A local
-> workspace is built in, so every example runs without an account and without a network.
+> workspace is built in: examples can be tried without an account and without a network.
 
 Each page below is plain Markdown; the page with the same name and the ending .html is for people.
 """

@@ -51,8 +51,8 @@ def test_dry_run_shows_prompt_and_conversation_and_sends_nothing(shell, workspac
     shown = shell.run("%%capsule dry --dry-run --once\nx").text
     assert "a prompt for dry, a temporary conversation; 1" in shown
     assert "dry, a new conversation side; 1" in shell.run("%%capsule dry --dry-run -s side\nx").text
-    shell.run("%capsule session use unlisted dry")
-    assert "of conversation unlisted; 1" in shell.run("%%capsule dry --dry-run\nx").text
+    shell.run("%capsule session use 0000-unlisted dry")
+    assert "of conversation 0000-unl; 1" in shell.run("%%capsule dry --dry-run\nx").text
     assert "%capsule apps" in shell.error("%%capsule nope --dry-run\nx")
 
 

@@ -230,7 +230,7 @@ def test_name_stands_for_all_conversations_with_it(shell):
     assert shell.run("%capsule session forget other").text == "Forgot 2 conversations.\n"
     assert [each.session_id for each in current_context().conversations.all()] == [first]
     assert shell.error("%capsule session forget other") == (
-        "No conversation of this notebook has the name other or an id that begins with it. List them "
+        "No conversation of this notebook has the name 'other' or an id that begins with it. List them "
         "with `%capsule session`."
     )
 

@@ -46,7 +46,17 @@ def test_conversation_of_another_notebook_is_used_by_id_prefix(shell, monkeypatc
         other.run(f"%capsule session use {first[:8]}")
         other.run("%%capsule\nan apple")
         assert (last(other).session_id, last(other).turn) == (first, 3)
-        assert "which is not in the list" in other.run("%capsule session use zzz").text
+        assert other.error("%capsule session use zzz").endswith(
+            "No conversation in the list has an id that begins with 'zzz'. List all with "
+            "`%capsule session list --all`, or give the complete id."
+        )
+        other.run("%%capsule\nan apple")
+        assert (last(other).session_id, last(other).turn) == (first, 4)
+        unlisted = "00000000-0000-0000-0000-000000000000"
+        assert other.run(f"%capsule session use {unlisted}").text == (
+            f"The next cell for diet-coach continues {unlisted}. It is not in the list: check in the "
+            "reply that the app knows it.\n"
+        )
         assert "The session id is empty" in other.error("%capsule session use ''")
 
 
@@ -98,13 +108,20 @@ def test_loading_says_which_conversation_can_be_resumed(shell):
         assert re.fullmatch(
             rf"Earlier in this notebook: conversation {first[:8]} with diet-coach \(3 turns, last used "
             r"\d{4}-\d\d-\d\d \d\d:\d\d UTC\)\. To resume it, run "
-            r"`%capsule session resume diet-coach`\.\n",
+            r"`%capsule local` and then `%capsule session resume diet-coach`\.\n",
             line,
         )
         assert again.run("%reload_ext cpsl_notebook").text == ""
+        for value, advice in (
+            (True, "The next cell for diet-coach resumes it."),
+            (False, "To resume it, run `%capsule session resume diet-coach`."),
+        ):
+            corrected = again.run(f"%config CapsuleMagics.resume = {value}").text
+            assert corrected.startswith("Earlier in this notebook: ") and advice in corrected
         again.run("%capsule local")
         shown = again.run("%%capsule diet-coach\nan apple").text
         assert "resume" not in shown and last(again).turn == 1
+        assert again.run("%config CapsuleMagics.resume = True").text == ""
         again.run("%capsule session resume diet-coach")
         again.run("%%capsule diet-coach\nan apple")
         assert (last(again).session_id, last(again).turn) == (first, 4)
@@ -117,7 +134,7 @@ def test_loading_names_the_latest_and_counts_the_others(shell, monkeypatch):
         line = again.run("%load_ext cpsl_notebook").text
         assert "named other with diet-coach (1 turn, last used" in line
         assert line.endswith(
-            "run `%capsule session resume diet-coach -s other`. `%capsule session` lists all 2.\n"
+            "then `%capsule session resume diet-coach -s other`. `%capsule session` lists all 2.\n"
         )
     monkeypatch.setenv("JPY_SESSION_NAME", "/books/two.ipynb")
     with new_shell() as other:
@@ -128,8 +145,8 @@ def test_suggested_command_quotes_a_name_with_spaces(shell):
     shell.run('%%capsule diet-coach -s "light lunch"\nan apple')
     with new_shell() as again:
         line = again.run("%load_ext cpsl_notebook").text
-        command = line.partition("run `")[2].partition("`")[0]
-        again.run("%capsule local")
+        local, command = re.findall("`(.*?)`", line)
+        again.run(local)
         assert "continues conversation" in again.run(command).text
 
 
@@ -159,6 +176,15 @@ def test_conversation_of_this_kernel_is_not_resumed(shell):
     assert "no earlier conversation" in shell.error("%capsule session resume diet-coach")
 
 
+def test_reproducible_outputs_are_named_as_the_reason_that_nothing_can_be_resumed(shell):
+    line = shell.error("%capsule session resume diet-coach")
+    assert "reproducible" not in line
+    shell.run("%config CapsuleMagics.reproducible = True")
+    line = shell.error("%capsule session resume diet-coach")
+    shell.run("%config CapsuleMagics.reproducible = False")
+    assert "are not stored while CapsuleMagics.reproducible is True. List the" in line
+
+
 def test_renamed_conversation_keeps_name_and_turns(shell):
     shell.run("%%capsule diet-coach\nan apple")
     first = last(shell).session_id
@@ -175,7 +201,7 @@ def test_ambiguous_id_prefix_is_an_error(shell):
     shell.run("%capsule apps;")
     for session_id in ("abc1", "abc2"):
         save(current_context().conversations, ConversationRecord("diet-coach"), session_id)
-    assert "2 conversations begin with abc" in shell.error("%capsule session use abc")
+    assert "2 conversations begin with 'abc'" in shell.error("%capsule session use abc")
 
 
 def test_conversation_has_one_name_and_one_count_of_turns(shell):
@@ -194,9 +220,16 @@ def test_conversation_has_one_name_and_one_count_of_turns(shell):
     assert sorted(zip(table["name"], table["turns"], strict=True)) == [("", 1), ("fruit", 2)]
     line = shell.error(f"%capsule session use {first} support-ops")
     assert line.endswith(
-        f"{first} is a conversation with diet-coach, not support-ops. "
+        f"{first} is a conversation with 'diet-coach', not 'support-ops'. "
         f"Run `%capsule session use {first} diet-coach`."
     )
+
+
+def test_suggested_app_with_a_space_is_quoted(shell):
+    shell.run("%capsule apps;")
+    save(current_context().conversations, ConversationRecord("my app"), "abc1")
+    line = shell.error("%capsule session use abc diet-coach")
+    assert line.endswith("Run `%capsule session use abc 'my app'`.")
 
 
 def test_list_has_short_ids_and_titles_within_a_hundred_columns(shell):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cpsl_notebook import Reply
 from cpsl_notebook.display.incremental import GrowingReply
-from cpsl_notebook.reply.limits import MAX_BLOCKS, MAX_FORMATTED
+from cpsl_notebook.reply.limits import MAX_BLOCK_LENGTH, MAX_BLOCKS, MAX_FORMATTED
 from cpsl_notebook.reply.markdown import to_html
 from cpsl_notebook.reply.style import TABLE
 
@@ -142,6 +142,15 @@ def test_replaced_block_changes_only_its_page():
     for label in ("short", "long " * 900):
         after, _ = grown(*events, activity(label, "0"))
         assert after[1:] == before[1:] and after[0] != before[0]
+
+
+def test_blocks_that_grow_when_they_are_replaced_are_limited():
+    def table(rows, number):
+        payload = {"table": {"columns": ["a"] * 50, "rows": [["x" * 900] * 50] * rows}}
+        return {"id": str(number), "type": "table_preview", "payload": payload}
+
+    pages, _ = grown(*(table(size, number) for size in (0, 100) for number in range(20)))
+    assert MAX_BLOCK_LENGTH / 2 < len("".join(pages)) < 1.5 * MAX_BLOCK_LENGTH
 
 
 def test_unchanged_block_is_rendered_once(monkeypatch):

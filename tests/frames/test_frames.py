@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import shlex
 
 import duckdb
 import pandas as pd
@@ -102,8 +103,10 @@ def test_list_and_envelope_give_same_frame(answer):
     ],
 )
 def test_partial_answer_is_an_error(answer):
-    with pytest.raises(UserError, match="returned only some of the payments"):
-        payments_frame([("shop", answer)])
+    with pytest.raises(UserError, match="returned only some of the payments") as caught:
+        payments_frame([("it's my shop", answer)])
+    command = str(caught.value).partition("`")[2].partition("`")[0]
+    assert shlex.split(command) == ["cpsl", "payments", "it's my shop", "--json"]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import grpc
 import jupyter_client
 import nbclient
 import nbformat
@@ -60,6 +61,26 @@ IMPORT = "import grpc\n"  # earlier than the workspace, so with its fork handler
 def test_forks_print_nothing_although_grpc_runs(tmp_path, before):
     lines = ["child writes"] * 3 + ["command writes", "parent writes"]
     assert run(FORK, tmp_path, before=before).stderr.splitlines() == lines
+
+
+WATCH = """
+import os
+seen = []
+os.register_at_fork(before=lambda: seen.append(os.fstat(2).st_ino))  # runs last
+"""
+
+
+@pytest.mark.parametrize(("imports", "is_silent"), [("", False), (IMPORT, True)])
+def test_standard_error_is_silenced_only_if_grpc_may_write_to_it(tmp_path, imports, is_silent):
+    is_silent |= tuple(map(int, grpc.__version__.split(".")[:2])) < (1, 71)
+    code = """
+    if (child := os.fork()) == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    print(seen != [os.fstat(2).st_ino])
+    workspace.stop()
+    """
+    assert run(code, tmp_path, before=WATCH + imports).stdout == f"{is_silent}\n"
 
 
 def test_grpc_of_the_workspace_does_nothing_in_forks(tmp_path):

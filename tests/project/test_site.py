@@ -1,6 +1,8 @@
 """The built documentation: complete, without requests to other hosts, readable for everybody."""
 
 import html
+import io
+import json
 import re
 import subprocess
 import sys
@@ -8,6 +10,7 @@ import sys
 import pytest
 from environments import CI, ROOT
 from lab import CHROMIUM, browser_page
+from PIL import Image
 
 import cpsl
 import cpsl_notebook
@@ -167,6 +170,40 @@ def test_recording_format_names_every_field():
         assert f"`{name}`" in page
 
 
+def test_quotes_in_the_reference_can_be_pasted(pages, text):
+    for name in pages:
+        if name.startswith("reference/"):
+            assert not re.search("[“”‘]", re.sub("“others”", "", text(name))), name
+
+
+def test_tutorials_have_the_titles_of_the_menu_and_link_to_each_other(site, text):
+    menu = re.findall(
+        r'toctree-l1[^>]*><a[^>]*href="([\w-]+).html">([^<]+)<',
+        (site / "tutorials" / "index.html").read_text(encoding="utf-8"),
+    )
+    assert len(menu) == 5
+    for name, title in dict(menu).items():
+        page = (site / "tutorials" / f"{name}.html").read_text(encoding="utf-8")
+        (article,) = re.findall("<article.*?</article>", page, re.S)
+        heading = html.unescape(re.sub("<[^>]+>", "", re.findall("<h1>(.*?)<a", article, re.S)[0]))
+        assert heading.startswith(html.unescape(title))
+        assert any(f'href="{other}.html"' in article for other, _ in menu if other != name)
+
+
+def test_code_fits_beside_the_menus():
+    limit = 80  # characters, on a page that is 1,400 pixels wide
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            if cell["cell_type"] == "code":
+                assert [x for x in "".join(cell["source"]).splitlines() if len(x) > limit] == []
+    for path in (ROOT / "docs").rglob("*.md"):
+        blocks = re.findall(
+            r"^```(?:ipython|python|sh)\n(.*?)^```", path.read_text(encoding="utf-8"), re.S | re.M
+        )
+        long = [line for block in blocks for line in block.splitlines() if len(line) > limit]
+        assert [line for line in long if not line.startswith("*/15 ")] == [], path.name
+
+
 # Files beside the pages.
 
 
@@ -224,6 +261,61 @@ def test_no_page_is_wider_than_the_window(page, pages, width):
         page.goto(f"{(HTML / name).as_uri()}.html")
         wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         assert wide <= 0, f"{name} is {wide} pixels too wide"
+
+
+CUT_OFF = """() => [...document.querySelectorAll(".bd-article dt, .bd-article .classifier")]
+    .filter(each => each.getBoundingClientRect().right > window.innerWidth
+        || each.scrollWidth > each.clientWidth + 1 && each.clientWidth > 0)
+    .map(each => each.textContent.trim().slice(0, 60))"""
+
+
+@in_browser
+@pytest.mark.parametrize("name", ["reference/payments", "reference/notebook", "reference/errors"])
+def test_signatures_fit_on_a_phone(page, name):
+    show(page, name, "light", 400)
+    assert page.locator("dt.sig").count() > 5
+    assert page.evaluate(CUT_OFF) == []
+
+
+@in_browser
+@pytest.mark.parametrize("width", WIDTHS)
+def test_messages_and_outputs_wrap(page, width):
+    for name in ("how-to/log-in", "how-to/conversations", "tutorials/teach"):
+        show(page, name, "light", width)
+        blocks = page.locator(".highlight-text pre, .cell_output pre")
+        assert blocks.count() > 0
+        assert (
+            blocks.evaluate_all("all => all.filter(e => e.scrollWidth > e.clientWidth).length") == 0
+        )
+
+
+@in_browser
+def test_names_in_tables_are_not_broken(page):
+    show(page, "reference/settings", "light", 400)
+    lines = page.locator("td:first-child code").evaluate_all(
+        "all => all.map(each => each.getClientRects().length)"
+    )
+    assert len(lines) > 10 and set(lines) == {1}
+
+
+@in_browser
+def test_white_plots_are_dark_on_dark_pages(page):
+    for theme, is_dark in (("light", False), ("dark", True)):
+        show(page, "tutorials/first-cell", theme)
+        corner = page.locator("img.opaque").screenshot()
+        assert (
+            sum(Image.open(io.BytesIO(corner)).convert("RGB").getpixel((2, 2))) < 200
+        ) == is_dark
+
+
+@in_browser
+def test_copy_buttons_are_visible_on_touch_screens(page):
+    phone = page.context.browser.new_page(has_touch=True, is_mobile=True)
+    phone.goto(f"{(HTML / 'how-to/install').as_uri()}.html")
+    button = phone.locator("button.copybtn").first
+    button.wait_for(state="attached")
+    assert button.evaluate("each => getComputedStyle(each).opacity") == "1"
+    phone.close()
 
 
 # Texts whose contrast with the background behind them is below that of WCAG 2.2, level AA.
@@ -321,3 +413,32 @@ def test_search_works_from_the_disk(page, words, expected):
     page.locator("#search-results li").first.wait_for()
     links = page.locator("#search-results li > a").evaluate_all("all => all.map(a => a.href)")
     assert any(f"{expected}.html" in link for link in links[:8]), links[:8]
+
+
+@in_browser
+@pytest.mark.parametrize(
+    ("words", "guide"),
+    [
+        ("token", "how-to/log-in"),
+        ("refused", "how-to/log-in"),
+        ("no credentials", "how-to/log-in"),
+        ("login", "how-to/log-in"),
+        ("stop", "how-to/replies"),
+        ("excel", "how-to/payments"),
+        ("resume", "how-to/conversations"),
+        ("churn", "explanation/definitions"),
+    ],
+)
+def test_guides_come_first_in_the_search(page, words, guide):
+    page.goto(f"{(HTML / 'search').as_uri()}.html?q={words.replace(' ', '+')}")
+    first = page.locator("#search-results li > a").first
+    first.wait_for()
+    assert f"/{guide}.html" in first.evaluate("link => link.href")
+
+
+@in_browser
+def test_excerpts_of_the_search_separate_words(page):
+    page.goto(f"{(HTML / 'search').as_uri()}.html")
+    source = "<main role='main'><dl><dt>Path</dt><dd><p>The file.</p></dd></dl></main>"
+    shown = page.evaluate("source => Search.htmlToText(source, '')", source)
+    assert shown.split() == ["Path", "The", "file."]

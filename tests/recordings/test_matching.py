@@ -87,7 +87,7 @@ def test_unknown_conversation_gets_the_recorded_answer(recorded):
 def test_strict_gives_each_answer_once(recorded):
     client = recorded(("Hello", None, "one", "s-1"), ("Hello", None, "two", "s-2"), strict=True)
     assert said(client, ("Hello", None), ("Hello", None)) == ["one", "two"]
-    with pytest.raises(NotRecordedError, match="strict=True"):
+    with pytest.raises(NotRecordedError, match="a strict replay gives each only once"):
         said(client, ("Hello", None))
 
 
@@ -142,6 +142,7 @@ def test_request_that_was_not_recorded_shows_the_nearest_one(recorded):
         client.chat("support-ops", "Turn that into a three-step triage plan.")
     lines = str(raised.value).splitlines()
     assert lines[0].startswith("chat of support-ops is not recorded in ")
+    assert 'or pass missing="live" to replay() to ask the service.' in lines[0]
     assert lines[0].endswith("The nearest recorded request differs (- recorded, + requested):")
     assert lines[1:] == [
         "-text: Turn that into a two-step triage plan.",

@@ -42,6 +42,7 @@ from cpsl_notebook.earnings.ledger.column_values import (
     KINDS,
     PAYOUT_STATES,
     are_paid,
+    are_positive,
     canonical,
     key,
     text,
@@ -411,9 +412,9 @@ def _currency(frame: pd.DataFrame, found: Roles) -> pd.Series[Any]:
 
 def _with_negative_refunds(rows: pd.DataFrame) -> pd.DataFrame:
     """Negate the amounts of refunds that are written without a sign."""
-    unsigned = (rows["kind"] == "refund") & (rows["gross_cents"] > 0).fillna(False)
+    unsigned = (rows["kind"] == "refund") & are_positive(rows["gross_cents"])
     for name in AMOUNT_COLUMNS:
-        rows[name] = rows[name].mask(unsigned.astype(bool), -rows[name])
+        rows[name] = rows[name].mask(unsigned, -rows[name])
     return rows
 
 
@@ -433,7 +434,7 @@ def _derive_amount(rows: pd.DataFrame, missing: Mapping[str, str]) -> frozenset[
 
 def _is_payment(rows: pd.DataFrame) -> pd.Series[Any]:
     """Return for each row whether its kind is that of a sale or a refund."""
-    positive = (rows["gross_cents"] > 0).fillna(False).astype(bool)
+    positive = are_positive(rows["gross_cents"])
     return ~((rows["kind"] == "payout") | ((rows["kind"] == "chargeback") & positive))
 
 

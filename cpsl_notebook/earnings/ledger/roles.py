@@ -261,15 +261,13 @@ def infer(frame: pd.DataFrame, given: Mapping[str, str | None] | None = None) ->
     return Roles(columns, rivals, frozenset(given), unfit)
 
 
-def table(frame: pd.DataFrame, roles: Roles) -> pd.DataFrame:
+def table(roles: Roles) -> pd.DataFrame:
     """Return the roles as a DataFrame.
 
     Parameters
     ----------
-    frame : pandas.DataFrame
-        Payments.
     roles : Roles
-        Their roles.
+        The roles.
 
     Returns
     -------

@@ -29,7 +29,7 @@ _FIGURES = {  # title: unit, and the columns with their labels and colors
     ),
     "Lifetime value": (_CURRENCY, {"lifetime_value_cents": ("", "orange")}),
 }
-_FEW = 3  # apps whose axes are in two rows
+_FEW = 3  # apps whose axes are in two rows; those of a single app are in three
 _AS_BARS = ("MRR", "Payers", "Payer churn")
 
 
@@ -92,10 +92,10 @@ def metrics(
     is_total = shown["app"] == ALL_APPS
     of_apps = groups(shown[~is_total], apps=apps, size="mrr_cents", add_up=_add_up)
     found = of_apps + groups(shown[is_total])
-    one_row = {"across": len(_FIGURES)} if len(found) > _FEW else {}
+    across = 2 if len(found) == 1 else 3 if len(found) <= _FEW else len(_FIGURES)
     parts = [(name, *group) for group in found for name in _FIGURES]
     drawn = []
-    for (axes,), (name, title, currency, part) in panels(parts, height=2.4, **one_row):
+    for (axes,), (name, title, currency, part) in panels(parts, height=2.4, across=across):
         if not set(_FIGURES[name][1]) <= set(part.columns):
             axes.set_visible(False)
             continue
