@@ -84,7 +84,8 @@ lock: $(READY)
 		--no-emit-package cpsl-client --custom-compile-command "make lock" \
 		--extra demo --group dev --group docs cpsl/pyproject.toml pyproject.toml -o requirements.lock
 
-generate: $(DESCRIPTIONS) cpsl_notebook/local/messages.py cpsl_notebook/sanitize.py cpsl/LICENSE
+generate: $(DESCRIPTIONS) cpsl_notebook/local/messages.py cpsl_notebook/sanitize.py cpsl_notebook/suggestions.py \
+	cpsl/LICENSE
 
 $(DESCRIPTIONS): cpsl/capsule.proto
 	$(BIN)/python -m grpc_tools.protoc -Icpsl --descriptor_set_out=$@ $<
@@ -94,6 +95,9 @@ cpsl_notebook/local/messages.py: cpsl/messages.py
 	cp $< $@
 
 cpsl_notebook/sanitize.py: cpsl/sanitize.py
+	cp $< $@
+
+cpsl_notebook/suggestions.py: cpsl/suggestions.py
 	cp $< $@
 
 cpsl/LICENSE: LICENSE

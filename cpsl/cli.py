@@ -113,7 +113,7 @@ class _Parser(argparse.ArgumentParser):
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Parse a command line; exit with status 2 and one line if it is invalid."""
-    parser, _ = parsers()
+    parser, commands = parsers()
     given = list(arguments[: arguments.index("--")] if "--" in arguments else arguments)
     if any(re.match("--token(=|$)", argument) for argument in given):
         parser.error(
@@ -123,7 +123,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     options, extra = parser.parse_known_args(arguments)
     if extra:  # the message does not repeat their values, which may be secret
         names = [argument.split("=")[0] for argument in extra if argument.startswith("-")]
-        parser.error(
+        commands.get(options.command, parser).error(
             f"unknown option {names[0]}"
             if names
             else "too many arguments: put the message in quotes"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import difflib
 import functools
 import pickle
 import warnings
@@ -14,7 +13,7 @@ from typing import Any, Self, TypeVar
 import requests
 
 from cpsl.call import Call
-from cpsl.config import Token, insecure_allowed, load
+from cpsl.config import Token, insecure_allowed, load, require_token_type
 from cpsl.errors import (
     AppNotFoundError,
     CredentialsError,
@@ -27,6 +26,7 @@ from cpsl.options import Options
 from cpsl.responses import require_field, require_json
 from cpsl.sanitize import brief
 from cpsl.stream import Stream
+from cpsl.suggestions import close_names
 from cpsl.timeouts import Seconds, Timeout, check_seconds
 from cpsl.transport import Progress, Transport, percent_encode
 
@@ -127,11 +127,10 @@ class Client:
         for name, address in (("gateway_url", gateway_url), ("grpc_target", grpc_target)):
             if address is not None:
                 _require_text(name, address)
-        is_valid = token is None or isinstance(token, str) or callable(token)
-        if not callable(token):
-            token = None if token is None else Token(token)  # a traceback must not show it
-        if not is_valid:
-            raise CredentialsError("The token must be a str: decode it with token.decode().")
+        kind = type(token)
+        if token is not None and not callable(token):
+            token = Token(token)  # a traceback must not show it
+            require_token_type(kind)
         self._options = Options(
             timeout=Timeout.parse(timeout, Timeout()),
             max_retries=max_retries,
@@ -467,6 +466,8 @@ class Client:
 
             table = polars.read_json(bytes(client.read_payments("support-ops")))
         """
+        if not (progress is None or callable(progress)):
+            raise InvalidRequestError(f"Invalid progress {progress!r}: pass a function.")
         limit = self._options.max_answer_bytes
         with self._start(timeout, max_seconds) as call:
             return self._get(
@@ -654,10 +655,11 @@ class Client:
             return Transport(read(), self._options, read)
         except CredentialsError as caught:
             problem = str(caught)
+        reason = "" if problem.startswith("No credentials") else f" {problem}"
         raise CredentialsError(
             f"This client was pickled without its token, and this process has none for "
             f"{self._gateway_url}: set CAPSULE_TOKEN and CAPSULE_HTTP_URL here, or pickle a "
-            f"Client(pickle_token=True). {problem}"
+            f"Client(pickle_token=True).{reason}"
         )
 
     def _start(self, timeout: Seconds | None, max_seconds: float | None) -> Call:
@@ -683,8 +685,9 @@ class Client:
             )
         if not ids:
             names = sorted(map(brief, self._ids))
-            matches = tuple(difflib.get_close_matches(brief(app), names, cutoff=0.5))
-            hint = f"did you mean {' or '.join(matches)}?" if matches else _available(names)
+            matches = tuple(close_names(brief(app), names))
+            quoted = " or ".join(map(repr, matches))
+            hint = f"did you mean {quoted}?" if matches else _available(names)
             message = f"No app {brief(app)!r} in this workspace: {hint}"
             raise AppNotFoundError(message, matches=matches)
         if not _is_path_segment(ids[0]):
@@ -749,9 +752,10 @@ class Client:
 
 
 def _available(names: list[str]) -> str:
-    return (
-        f"it has {', '.join(names[:_MAX_NAMED])}." if names else "it has no apps; deploy one first."
-    )
+    if not names:
+        return "it has no apps; deploy one first."
+    more = f" and {len(names) - _MAX_NAMED:,} more" if len(names) > _MAX_NAMED else ""
+    return f"it has {', '.join(map(repr, names[:_MAX_NAMED]))}{more}."
 
 
 def _is_path_segment(app_id: str) -> bool:
@@ -771,7 +775,7 @@ def _require_text(name: str, value: object) -> None:
     """Raise `InvalidRequestError` unless an argument is a str that can be sent."""
     if not isinstance(value, str):
         raise InvalidRequestError(
-            f"Invalid {name}: it must be a str, not {type(value).__name__}. Convert it first."
+            f"Invalid {name}: it must be a str, not {type(value).__name__}. Pass a str."
         )
     try:
         value.encode()

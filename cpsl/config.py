@@ -7,6 +7,7 @@ import functools
 import ipaddress
 import os
 import re
+import shlex
 import ssl
 import warnings
 from collections.abc import Callable, Mapping
@@ -29,7 +30,11 @@ __all__ = [
     "is_loopback",
     "load",
     "proxy_refused",
+    "require_token_type",
 ]
+
+STANDARD_INPUT = "standard input"
+"""The source of a token that ``cpsl login --token-stdin`` reads."""
 
 PRODUCTION_GRPC = "gateway.capsule.new:443"
 PRODUCTION_HTTP = "https://api.capsule.new"
@@ -41,6 +46,8 @@ _ADDRESS_VARIABLES = ("CAPSULE_GATEWAY_URL", "CAPSULE_HTTP_URL", "CAPSULE_HTTP_P
 _VARIABLES = ("CAPSULE_TOKEN", *_ADDRESS_VARIABLES)
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _MAX_PORT = 65535
+_ARGUMENTS_NAME = "the arguments"
+_VARIABLES_NAME = "the CAPSULE_* variables"
 
 
 class Token(str):
@@ -76,9 +83,30 @@ class Settings:
     def __post_init__(self) -> None:
         object.__setattr__(self, "token", Token(self.token))
 
+    @property
+    def advice(self) -> str:
+        """How to replace the token if the gateway refuses it."""
+        if self.source == _VARIABLES_NAME:
+            return "set CAPSULE_TOKEN to another token"
+        if self.source in (_ARGUMENTS_NAME, STANDARD_INPUT):
+            return "pass another token"
+        if self.grpc_target == PRODUCTION_GRPC:
+            return "run `cpsl login`"
+        if self.http_url == _addresses(("", "", ""), self.grpc_target, "", "")[0]:
+            return f"run `cpsl login --gateway {shlex.quote(self.grpc_target)}`"
+        return "log in to that gateway again"
+
     def redact(self, text: str) -> str:
         """Return text from the service with the token replaced, if the text repeats it."""
         return text.replace(self.token, "[token]") if self.token else text
+
+
+def require_token_type(kind: type) -> None:
+    """Raise `CredentialsError` unless the type of a token is str."""
+    # Only the type is passed, so that no traceback shows the token.
+    if not issubclass(kind, str):
+        advice = "pass token.decode()" if kind is bytes else "pass a str"
+        raise CredentialsError(f"The token must be a str, not {kind.__name__}: {advice}.")
 
 
 def config_path(environ: Mapping[str, str] | None = None) -> Path:
@@ -182,7 +210,9 @@ def proxy_refused(url: str, where: str, reason: str) -> CannotConnectError:
         The error, which names the variable that sets the proxy.
     """
     names = [f"{urlsplit(url).scheme.upper()}_PROXY", "ALL_PROXY"]
-    name = next((n for n in names if {n, n.lower()} & os.environ.keys()), names[0])
+    # A variable in lower case takes precedence.
+    spellings = [spelling for name in names for spelling in (name.lower(), name)]
+    name = next((spelling for spelling in spellings if os.environ.get(spelling)), names[0])
     return CannotConnectError(
         f"The proxy refused to connect to {where} ({reason}): add the user and password to "
         f"{name}, as in http://USER:PASSWORD@HOST:PORT.",
@@ -242,13 +272,15 @@ def load(
             raise CredentialsError(
                 "The token function did not return a str: return the token as a str."
             )
+        if not _clean_token(token):
+            raise CredentialsError("The token function returned an empty str: return a token.")
     if token is not None and not _clean_token(token):
         raise CredentialsError(
             "The argument token is empty: pass a token, or omit it to use CAPSULE_TOKEN or the "
             "stored login."
         )
     addresses = _addresses(("", "", ""), grpc_target or "", gateway_url or "", "")
-    sources = [_Source("the arguments", _clean_token(token or ""), *addresses)]
+    sources = [_Source(_ARGUMENTS_NAME, _clean_token(token or ""), *addresses)]
     token = None
     for read in (_read_variables, _read_file):  # each source is read only if it is needed
         chosen = next((source for source in sources if source.token), None)
@@ -256,22 +288,32 @@ def load(
             sources.append(read(environ, chosen is None))
     chosen = next((source for source in sources if source.token), None)
     if chosen is None:
+        arguments, variables, _ = sources
+        # `cpsl login` logs in to the gateway of CAPSULE_GATEWAY_URL, not to those of other settings.
+        gateway = arguments.http_url or ("" if variables.grpc_target else variables.http_url)
+        if gateway not in ("", PRODUCTION_HTTP):
+            raise CredentialsError(
+                f"No credentials for {gateway}: set CAPSULE_TOKEN and CAPSULE_HTTP_URL={gateway}."
+            )
         raise CredentialsError("No credentials: run `cpsl login`, or set CAPSULE_TOKEN.")
     http_url = chosen.http_url or PRODUCTION_HTTP
     target = chosen.grpc_target or _derive_target(http_url)
     for other in sources:
-        if other.http_url not in ("", http_url) or other.grpc_target not in ("", target):
-            raise CredentialsError(
-                f"The token from {chosen.name} belongs to {http_url}, but the gateway from "
-                f"{other.name} is {other.http_url}: set both in the same place (the arguments, the "
-                "CAPSULE_* variables or config.ini)."
-            )
+        pairs = ((http_url, other.http_url), (target, other.grpc_target))
+        for ours, theirs in pairs:
+            if theirs not in ("", ours):
+                raise CredentialsError(
+                    f"The token from {chosen.name} belongs to {ours}, but the gateway from "
+                    f"{other.name} is {theirs}: set both in the same place (the arguments, the "
+                    "CAPSULE_* variables or config.ini)."
+                )
+    settings = Settings(chosen.token, http_url, target, chosen.name)
     if not re.fullmatch("[!-~]+", chosen.token):
         raise CredentialsError(
             f"The token from {chosen.name} contains a space or a character outside ASCII: copy it "
-            "again, or run `cpsl login`."
+            f"again, or {settings.advice}."
         )
-    return Settings(chosen.token, http_url, target, chosen.name)
+    return settings
 
 
 @dataclass(frozen=True)
@@ -306,7 +348,7 @@ def _read_variables(environ: Mapping[str, str] | None, token_needed: bool) -> _S
             "CAPSULE_TOKEN is set but empty: set it to a token, or unset it to use the stored login."
         )
     found = _addresses(_ADDRESS_VARIABLES, *map(str, addresses))
-    return _Source("the CAPSULE_* variables", _clean_token(token), *found)
+    return _Source(_VARIABLES_NAME, _clean_token(token), *found)
 
 
 def _variables(environ: Mapping[str, str] | None) -> list[Token | None]:
@@ -324,7 +366,7 @@ def _read_file(environ: Mapping[str, str] | None, token_needed: bool) -> _Source
     token = _clean_token(values.get("token", ""))
     if token and os.name == "posix" and (status := path.stat()).st_mode & 0o077:
         fixed = os.statvfs(path).f_flag & os.ST_RDONLY or os.geteuid() not in (0, status.st_uid)
-        advice = f"run `chmod 600 {path}`"
+        advice = f"run `chmod 600 {shlex.quote(str(path))}`"
         if fixed:
             advice = "restrict its permissions where it is created or mounted"
         warnings.warn(
@@ -382,7 +424,7 @@ def _addresses(
                 "gateway address",
                 gateway,
                 origins[0],
-                f"a port below {_MAX_PORT}, or set the HTTP port, which is one higher by default",
+                f"a port below {_MAX_PORT}, because the HTTP port is one higher",
             )
     scheme = "https" if web_port == 443 else "http"
     return f"{scheme}://{host}" + ("" if web_port in (80, 443) else f":{web_port}"), target

@@ -39,9 +39,10 @@ from cpsl.network_errors import (
 )
 from cpsl.options import AGENT, Options
 from cpsl.responses import error_from_status, parse_retry_after
-from cpsl.retry import Failure, with_retries, without_frames
+from cpsl.retry import Failure, with_retries
 from cpsl.sanitize import brief
 from cpsl.timeouts import Timeout
+from cpsl.tracebacks import without_frames
 
 
 @contextlib.contextmanager

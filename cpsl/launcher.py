@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if _sdk_is_installed():
             sys.stderr.write(
                 "cpsl: the packages cpsl and cpsl-client are both installed and overwrite each other's "
-                "files: run `pip uninstall cpsl cpsl-client` and install one of them again\n"
+                "files: run `pip uninstall -y cpsl cpsl-client` and install one of them again\n"
             )
             return _NOT_SENT
         from cpsl.cli import run

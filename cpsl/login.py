@@ -11,19 +11,28 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from cpsl import config_file
-from cpsl.config import Settings, config_path, insecure_allowed, load
+from cpsl.config import (
+    STANDARD_INPUT,
+    Settings,
+    Token,
+    config_path,
+    insecure_allowed,
+    load,
+    require_token_type,
+)
 from cpsl.errors import (
     CannotConnectError,
     CapsuleError,
     CredentialsError,
     GatewayError,
+    InvalidRequestError,
     ProtocolError,
     TimedOutError,
 )
 from cpsl.grpc_client import call
 from cpsl.responses import refused_token
 from cpsl.sanitize import brief
-from cpsl.timeouts import Timeout
+from cpsl.timeouts import Timeout, check_seconds
 
 __all__ = ["Login", "authorize", "begin", "forget", "store_token"]
 
@@ -97,6 +106,11 @@ class Login:
             print("Open", login.url)
             path = login.wait(on_tick=lambda left: print(f"{left:.0f} s left"))
         """
+        check_seconds("timeout", timeout)
+        if interval != 0:
+            check_seconds("interval", interval)
+        if not (on_tick is None or callable(on_tick)):
+            raise InvalidRequestError(f"Invalid on_tick {on_tick!r}: pass a function.")
         deadline = time.monotonic() + timeout
         failed_polls = 0
         while True:
@@ -111,7 +125,7 @@ class Login:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise TimedOutError(
-                    f"The login was not confirmed within {timeout:g} s: run `cpsl login` again."
+                    f"The login was not confirmed within {timeout:g} s: log in again."
                 )
             if on_tick is not None:
                 on_tick(left)
@@ -130,14 +144,12 @@ class Login:
             return error, None
         if response.ok:
             if not _is_token(response.token):
-                return ProtocolError(
-                    "The gateway did not send a valid token: run `cpsl login` again."
-                ), None
+                return ProtocolError("The gateway did not send a valid token: log in again."), None
             return _store(replace(self._settings, token=response.token))
         if response.err_msg == "pending":
             return None, None
         reason = brief(response.err_msg) or "no reason was given"
-        return GatewayError(f"The login failed: {reason}. Run `cpsl login` again."), None
+        return GatewayError(f"The login failed: {reason}. Log in again."), None
 
 
 def begin(gateway: str = "", *, allow_insecure: bool | None = None) -> Login:
@@ -226,11 +238,14 @@ def store_token(token: str, gateway: str = "", *, allow_insecure: bool | None = 
 
         path = cpsl.login.store_token(os.environ["MY_TOKEN"])
     """
-    settings = replace(_gateway_settings(gateway), token=token.strip(), source="standard input")
+    kind, text = type(token), Token(Token(token).strip())
     del token  # the frames of the errors raised below must not show it
+    require_token_type(kind)
+    settings = replace(_gateway_settings(gateway), token=text, source=STANDARD_INPUT)
     if not _is_token(settings.token):
         raise CredentialsError(
-            "The token is invalid: it must be one line of printable ASCII without spaces."
+            "The token is invalid: it must be one line of printable ASCII without spaces. Copy it "
+            "again."
         )
     error, _ = authorize(settings, allow_insecure)
     if error is None:
@@ -283,6 +298,8 @@ def forget() -> Path | None:
 
 def _gateway_settings(gateway: str) -> Settings:
     """Return the settings of the gateway to log in to, without a token."""
+    if not isinstance(gateway, str):
+        raise InvalidRequestError(f"Invalid gateway {gateway!r}: use a str such as 'host:port'.")
     # A placeholder token and no file: a stored token and its gateway must not count here.
     environ = {"CONFIG_PATH": os.devnull}
     if gateway:

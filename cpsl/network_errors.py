@@ -23,9 +23,9 @@ from cpsl.errors import (
     TimedOutError,
     TLSError,
 )
-from cpsl.retry import without_frames
 from cpsl.sanitize import brief
 from cpsl.timeouts import Timeout
+from cpsl.tracebacks import without_frames
 
 __all__ = [
     "CLIENT_CERTIFICATE",

@@ -44,6 +44,10 @@ class Options:
                 raise InvalidRequestError(
                     f"Invalid {name} {value!r}: use a whole number of at least {lowest}."
                 )
+        for name in ("allow_insecure", "pickle_token"):
+            value = getattr(self, name)
+            if not isinstance(value, bool):  # any text would count as true
+                raise InvalidRequestError(f"Invalid {name} {value!r}: use True or False.")
         if not isinstance(self.user_agent, str) or not re.fullmatch("[ -~]*", self.user_agent):
             raise InvalidRequestError(
                 f"Invalid user_agent {self.user_agent!r}: it must be printable ASCII, such as "

@@ -28,6 +28,7 @@ from cpsl.sanitize import brief
 
 __all__ = [
     "MAX_ERROR_BYTES",
+    "NETWORK_LOGIN",
     "add_ids",
     "check_encoding",
     "content_type",
@@ -46,6 +47,7 @@ __all__ = [
 ]
 
 MAX_ERROR_BYTES = 64 * 1024
+NETWORK_LOGIN = 511  # the HTTP status of a network whose login page comes first
 _MESSAGE_KEYS = ("error", "message", "detail", "err_msg")
 _ERROR_KEYS = frozenset({*_MESSAGE_KEYS, "ok", "status", "code", "type", "request_id"})
 
@@ -130,8 +132,7 @@ def reported_error(data: Any, settings: Settings) -> GatewayError | None:
 def refused_token(settings: Settings) -> AuthenticationError:
     """Return the error for a token that the gateway does not accept."""
     return AuthenticationError(
-        f"{settings.http_url} refused the token from {settings.source}: run `cpsl login`, or use "
-        "another token.",
+        f"{settings.http_url} refused the token from {settings.source}: {settings.advice}.",
         status=401,
     )
 
@@ -200,6 +201,10 @@ def error_from_status(
         limited = RateLimitedError(f"Too many requests{reason}. Try again {when}.", status=429)
         limited.retry_after = retry_after
         return limited
+    if status == NETWORK_LOGIN:
+        return GatewayError(
+            f"The network requires a login (511){reason}. Open a web page in a browser to log in."
+        )
     if status >= 500:
         return GatewayError(f"The gateway failed ({status}){reason}. Try again later.")
     if status >= 400:

@@ -12,10 +12,9 @@ from typing import TypeVar
 from cpsl.call import Call
 from cpsl.errors import CannotConnectError, CapsuleError, TimedOutError
 
-__all__ = ["MAX_RETRY_AFTER", "Failure", "with_retries", "without_frames"]
+__all__ = ["MAX_RETRY_AFTER", "Failure", "with_retries"]
 
 T = TypeVar("T")
-E = TypeVar("E", bound=BaseException)
 
 _log = logging.getLogger("cpsl")
 _log.addHandler(logging.NullHandler())
@@ -101,12 +100,3 @@ def _delay(failure: Failure, retries: int) -> float | None:
     if failure.retry_after is not None:
         return failure.retry_after if failure.retry_after <= MAX_RETRY_AFTER else None
     return random.uniform(0, _FIRST_DELAY * 2**retries)  # noqa: S311 - full jitter
-
-
-def without_frames(error: E) -> E:
-    """Remove the traceback, cause and context of an exception, and return it.
-
-    The libraries' frames hold the token in their variables, which some tools show.
-    """
-    error.__cause__ = error.__context__ = None
-    return error.with_traceback(None)

@@ -21,8 +21,9 @@ from cpsl.errors import (
     TimedOutError,
     TLSError,
 )
-from cpsl.retry import without_frames
-from cpsl.timeouts import MAX_TIME_LIMIT
+from cpsl.responses import NETWORK_LOGIN
+from cpsl.timeouts import MAX_TIME_LIMIT, check_seconds
+from cpsl.tracebacks import without_frames
 
 __all__ = ["MAX_SECONDS", "PROMPT", "THEN", "Check", "Report", "Turn", "reached_app", "smoke"]
 
@@ -47,7 +48,7 @@ def reached_app(error: CapsuleError) -> bool:
         return error.sent
     if isinstance(error, ProtocolError):
         return error.from_gateway
-    if error.status == 511:  # the network requires a login
+    if error.status == NETWORK_LOGIN:
         return False
     return not isinstance(error, _REFUSED)
 
@@ -175,6 +176,9 @@ def smoke(
         report = smoke(cpsl.Client(), "support-ops", max_seconds=30)
         assert report.ok, report.checks
     """
+    check_seconds("max_seconds", max_seconds)
+    if not (expect is None or isinstance(expect, re.Pattern)):
+        raise InvalidRequestError(f"Invalid expect {expect!r}: pass re.compile({expect!r}).")
     # This raises an error instead of reporting a failed check.
     client.get_app(app, **_limits(max_seconds))
     turns = [_ask(client, app, prompt, None, max_seconds)]
@@ -226,8 +230,9 @@ def _answered(which: str, turn: Turn) -> Check:
     elif not turn.text.strip():
         detail = f"empty, after {turn.last_chunk:.2f} s"
     else:
+        plural = "" if len(turn.text) == 1 else "s"
         detail = (
-            f"{len(turn.text):,} characters, the first after {turn.first_chunk:.2f} s, "
+            f"{len(turn.text):,} character{plural}, the first after {turn.first_chunk:.2f} s, "
             f"the last after {turn.last_chunk:.2f} s"
         )
     return Check(f"{which} answer", bool(turn.text.strip()) and not turn.error, detail)

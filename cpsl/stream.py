@@ -36,9 +36,9 @@ from cpsl.responses import (
     request_id,
     service_message,
 )
-from cpsl.retry import without_frames
 from cpsl.sanitize import brief, join_surrogates
 from cpsl.sse import Event, EventDecoder
+from cpsl.tracebacks import without_frames
 from cpsl.transport import Transport
 
 __all__ = ["Stream"]
@@ -259,11 +259,13 @@ class Stream:
     def _interrupted(
         self, reason: str, kind: type[StreamInterrupted] = StreamInterrupted
     ) -> StreamInterrupted:
+        text = self.text
+        plural = "" if len(text) == 1 else "s"
         error = kind(
-            f"{reason}; {len(self.text):,} characters had arrived. Send the message "
-            "again to get the whole reply."
+            f"{reason}; {len(text):,} character{plural} had arrived. Send the message again to get "
+            "the whole reply."
         )
-        error.text = self.text
+        error.text = text
         return error
 
     def _add_ids(self, error: CapsuleError) -> None:
@@ -296,8 +298,8 @@ class Stream:
             if not detail and isinstance(raw, str):
                 detail = brief(self._settings.redact(raw))
             self._error = GatewayError(
-                f"The app reported an error: {detail or 'no message was given'}. Ask again, or read "
-                "the app's logs.",
+                f"The app reported an error: {detail or 'no message was given'}. Check the app's code "
+                "and logs, or ask again.",
                 detail=detail or None,
             )
             self._add_ids(self._error)

@@ -39,8 +39,9 @@ from cpsl.responses import (
     reported_error,
     request_id,
 )
-from cpsl.retry import Failure, with_retries, without_frames
+from cpsl.retry import Failure, with_retries
 from cpsl.sanitize import brief
+from cpsl.tracebacks import without_frames
 
 __all__ = ["Progress", "Transport", "percent_encode"]
 

@@ -7,32 +7,28 @@ from __future__ import annotations
 
 import json
 import reprlib
-import weakref
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from IPython.core.getipython import get_ipython
-
+from cpsl_notebook.connected import connected_client
 from cpsl_notebook.cpsl_package import make_client, same_class
 from cpsl_notebook.errors import ClientError, UsageError, did_you_mean
 from cpsl_notebook.reading import Report, read_apps
 from cpsl_notebook.recordings.calls import METHODS, LiveClient
 from cpsl_notebook.recordings.environment import replay_from_environment
 from cpsl_notebook.recordings.running import current_recording, in_use
-from cpsl_notebook.reproducible import is_reproducible, shown_path
+from cpsl_notebook.reproducible import is_reproducible, local_url
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from cpsl_notebook.earnings.dates import Moment
 
-__all__ = ["Client", "connect", "use_in_notebook"]
+__all__ = ["Client", "connect"]
 
 Directory = Callable[[], list[dict[str, Any]]]
 Clock = Callable[[], datetime]
-
-_of_notebooks: weakref.WeakKeyDictionary[Any, Client] = weakref.WeakKeyDictionary()  # by shell
 
 
 def _now() -> datetime:
@@ -89,7 +85,17 @@ class Client:
         scope: str = "",
         clock: Clock | None = None,
     ) -> None:
-        connected = _connected() if core is None else None
+        for name, function in (("directory", directory), ("clock", clock)):
+            if not (function is None or callable(function)):
+                raise UsageError(
+                    f"Invalid {name}: {reprlib.repr(function)}. It must be a function.",
+                    label="TypeError",
+                )
+        if not isinstance(scope, str):
+            raise UsageError(
+                f"Invalid scope: {reprlib.repr(scope)}. It must be a string.", label="TypeError"
+            )
+        connected = connected_client() if core is None else None
         if connected is not None:
             core, scope = connected._core, scope or connected.scope
             directory, clock = directory or connected._directory, clock or connected._clock
@@ -109,7 +115,7 @@ class Client:
 
     def __repr__(self) -> str:
         if self.live().is_replay:
-            return f"<cpsl_notebook.Client of the recording {shown_path(self._core.file.path)}>"
+            return f"<cpsl_notebook.Client of the recording {self._core.file.shown}>"
         where = self._gateway or self.scope or "a Capsule workspace"
         if is_reproducible() and self.scope.startswith("local:"):
             where = "the local workspace"  # the address has a port
@@ -180,8 +186,7 @@ class Client:
         str
             URL of the checkout.
         """
-        url: str = self.core.create_checkout(self.reference(app), return_url)
-        return url
+        return local_url(self.core.create_checkout(self.reference(app), return_url))
 
     def list_payments(
         self,
@@ -353,7 +358,8 @@ class Client:
         if app not in self._ids:
             self._ids = {known["name"]: known["id"] for known in self._directory()}
         if app not in self._ids:
-            choice = did_you_mean(app, self._ids, "List apps with `%capsule apps`.")
+            otherwise = "If it is your own, run its cell first. List apps with `%capsule apps`."
+            choice = did_you_mean(app, self._ids, otherwise)
             raise ClientError(
                 f"No app {app!r} in this workspace. {choice}", label="AppNotFoundError"
             )
@@ -403,17 +409,13 @@ class Client:
 def _distinct(apps: tuple[str, ...]) -> list[str]:
     """Return names of apps without repetition."""
     for app in apps:
-        _check_name(app)
+        _check_name(app, "Pass a name or id as a string, and several as separate arguments.")
     return list(dict.fromkeys(apps))
 
 
-def _check_name(app: object) -> None:
+def _check_name(app: object, advice: str = "Pass a name or id as a string.") -> None:
     if not isinstance(app, str):
-        raise UsageError(
-            f"Invalid app: {reprlib.repr(app)}. Pass a name or id as a string, and several as separate "
-            "arguments.",
-            label="TypeError",
-        )
+        raise UsageError(f"Invalid app: {reprlib.repr(app)}. {advice}", label="TypeError")
 
 
 def connect(
@@ -441,24 +443,3 @@ def connect(
     if replayed is not None:
         return Client(replayed)
     return Client(make_client(**options), directory=directory, scope=scope, clock=clock)
-
-
-def use_in_notebook(client: Client | None) -> None:
-    """Set the client whose workspace or recording `Client` uses by default in this notebook.
-
-    Parameters
-    ----------
-    client : Client or None
-        The client; ``None`` for one with the user's own credentials.
-    """
-    shell = get_ipython()
-    if shell is not None:
-        _of_notebooks.pop(shell, None)
-        if client is not None:
-            _of_notebooks[shell] = client
-
-
-def _connected() -> Client | None:
-    """Return what `use_in_notebook` has set."""
-    shell = get_ipython()
-    return None if shell is None else _of_notebooks.get(shell)

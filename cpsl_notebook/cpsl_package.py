@@ -40,7 +40,7 @@ def check_installed() -> None:
     if _installed("cpsl") and _installed("cpsl-client"):
         raise UserError(
             "Both cpsl and cpsl-client are installed and overwrite each other's files. Run "
-            "`pip uninstall cpsl cpsl-client`, install one again, and restart the kernel."
+            "`pip uninstall -y cpsl cpsl-client`, install one again, and restart the kernel."
         )
 
 

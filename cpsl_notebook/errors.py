@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import traceback
 from collections.abc import Iterable
 from typing import Any
 
 from cpsl_notebook.sanitize import clean
+from cpsl_notebook.suggestions import close_names
 
 __all__ = [
     "ClientError",
@@ -112,14 +112,6 @@ def did_you_mean(word: str, known: Iterable[Any], otherwise: str = "", limit: in
     >>> did_you_mean("x", ["payments"], "Run `%capsule help`.")
     'Run `%capsule help`.'
     """
-    candidates = (name for name in known if isinstance(name, str) and not name.startswith("_"))
-    names = {name.lstrip("-").casefold(): name for name in candidates}
-    typed = word.lstrip("-").casefold()
-    if len(typed) < 2:
-        return otherwise
-    begun = [name for name in names if len(typed) > 2 and name.startswith(typed)]
-    similar = [name for name in names if abs(len(name) - len(typed)) <= max(1, len(typed) // 4)]
-    found = (begun or difflib.get_close_matches(typed, similar, cutoff=0.65))[:limit]
-    return (
-        f"Did you mean {' or '.join(repr(names[name]) for name in found)}?" if found else otherwise
-    )
+    names = (name for name in known if isinstance(name, str) and not name.startswith("_"))
+    found = close_names(word, names, limit)
+    return f"Did you mean {' or '.join(map(repr, found))}?" if found else otherwise

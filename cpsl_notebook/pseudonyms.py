@@ -15,20 +15,21 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Iterable
 
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.files import create_private
 from cpsl_notebook.paths import capsule_home
 from cpsl_notebook.reproducible import is_reproducible
 
-__all__ = ["DIGITS", "machine_key", "pseudonym", "sample_secret"]
+__all__ = ["DIGITS", "SAMPLE_SECRET", "is_sample_payer", "machine_key", "pseudonym"]
 
 DIGITS = 16
 """Hexadecimal digits of a pseudonym, 64 bits: for a million payers, the probability that any two have
 the same pseudonym is 3 in 100 million."""
 
-_SAMPLE_SECRET = "sample payers"  # noqa: S105
+SAMPLE_SECRET = "sample payers"  # noqa: S105
+"""The public key of sample payers, if outputs are reproducible."""
+
 _SAMPLE_PAYER = re.compile(r"[^@\s]+@example\.(?:com|net|org)")  # reserved by RFC 2606
 
 
@@ -58,13 +59,13 @@ def pseudonym(name: str, key: bytes, prefix: str = "payer") -> str:
     return f"{prefix}-{digest[:DIGITS]}"
 
 
-def machine_key(option: str) -> bytes:
+def machine_key(example: str) -> bytes:
     """Return the key of this machine; create it on first use.
 
     Parameters
     ----------
-    option : str
-        The option that accepts another key, for the error message.
+    example : str
+        Code that passes another key, for the error message.
 
     Returns
     -------
@@ -84,7 +85,7 @@ def machine_key(option: str) -> bytes:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise UserError(
             f"Cannot read or create the key for pseudonyms in {path} ({reason}). "
-            f'Fix or remove the file, or pass a secret: {option}="a long secret".'
+            f"Fix or remove the file, or pass a secret: {example}."
         ) from None
     if not key:
         raise UserError(
@@ -93,18 +94,10 @@ def machine_key(option: str) -> bytes:
     return key.encode()
 
 
-def sample_secret(payers: Iterable[str]) -> str | None:
-    """Return the public key of sample payers, if outputs are reproducible.
+def is_sample_payer(payer: str) -> bool:
+    """Return whether a payer gets the same pseudonym on every machine, made with `SAMPLE_SECRET`.
 
-    Parameters
-    ----------
-    payers : iterable of str
-        The payers.
-
-    Returns
-    -------
-    str or None
-        The key; ``None`` if outputs are not reproducible or a payer may be a real one.
+    That is the case if outputs are reproducible and the payer is an address that is reserved for
+    examples.
     """
-    is_public = is_reproducible() and all(map(_SAMPLE_PAYER.fullmatch, payers))
-    return _SAMPLE_SECRET if is_public else None
+    return is_reproducible() and _SAMPLE_PAYER.fullmatch(payer) is not None

@@ -8,12 +8,14 @@ holds for the whole process. Code that shows one of these values asks `is_reprod
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from pathlib import Path
 from typing import Any
 
-__all__ = ["hide_values", "is_reproducible", "set_reproducible", "shown_path", "warn"]
+__all__ = ["hide_values", "is_reproducible", "local_url", "set_reproducible", "shown_path", "warn"]
 
+_PORT = re.compile(r"(https?://(?:127\.0\.0\.1|localhost):)\d+")
 _setting: bool | None = None  # what the notebook has set; None: use the environment variable
 
 
@@ -33,6 +35,20 @@ def set_reproducible(value: bool | None) -> None:
 def shown_path(path: Path) -> str:
     """Return a path to print: only the file name if outputs are reproducible."""
     return path.name if is_reproducible() else str(path)
+
+
+class _LocalUrl(str):
+    """A URL of the local workspace that is shown with an ellipsis instead of its port."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(_PORT.sub(r"\1…", self, count=1)) if is_reproducible() else super().__repr__()
+
+
+def local_url(url: str) -> str:
+    """Return a URL; that of a port of this machine is shown without it in reproducible outputs."""
+    return _LocalUrl(url) if _PORT.match(url) else url
 
 
 def hide_values(columns: dict[str, Any], *names: str) -> dict[str, Any]:

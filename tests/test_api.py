@@ -66,11 +66,11 @@ def test_reply_in_the_last_line_of_its_cell_is_shown_once(shell):
 INVALID = {
     "a number as the text": (
         {"text": 3},
-        "The text must be a string, not int. Convert it with str().",
+        "Invalid text: 3. It must be a string.",
     ),
     "a number as the app": (
         {"text": "x", "app": 3},
-        "The app must be a string, not int. Convert it with str().",
+        "Invalid app: 3. It must be a string.",
     ),
     "an unknown form": (
         {"text": "x", "form": "xml"},

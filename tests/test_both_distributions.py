@@ -7,7 +7,7 @@ from environments import CI, SDK, NotInstalledError, environment, install
 
 LINE = (
     "cpsl: the packages cpsl and cpsl-client are both installed and overwrite each other's files: run "
-    "`pip uninstall cpsl cpsl-client` and install one of them again\n"
+    "`pip uninstall -y cpsl cpsl-client` and install one of them again\n"
 )
 
 

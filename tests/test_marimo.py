@@ -3,16 +3,15 @@
 import json
 import os
 import re
-import socket
 import subprocess
 import threading
-import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import websocket
 from environments import CI, NotInstalledError, environment
+from servers import wait_until_open
 
 APP = """
 import marimo
@@ -55,20 +54,6 @@ def python():
         if CI:
             raise
         pytest.skip(str(error))
-
-
-def wait_until_open(address):
-    """Wait until a server accepts connections."""
-    host, port = address.split(":")
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            socket.create_connection((host, int(port)), timeout=5).close()
-            return
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
 
 
 @pytest.fixture

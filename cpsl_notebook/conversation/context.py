@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import weakref
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.getipython import get_ipython
 
+from cpsl_notebook.connected import use_in_notebook
 from cpsl_notebook.conversation.notebook_identity import notebook_name
 from cpsl_notebook.conversation.registry import ConversationRegistry
 from cpsl_notebook.conversation.store import Store, default_path
-from cpsl_notebook.errors import ClientError, UserError
+from cpsl_notebook.errors import ClientError, UserError, as_user_error
 from cpsl_notebook.reply.model import Reply
 from cpsl_notebook.settings import Settings
 
@@ -55,12 +57,8 @@ class NotebookContext:
 
             try:
                 self._client = Client()
-            except RuntimeError as error:  # raised by both clients if there are no credentials
-                raise ClientError(
-                    f"{error} In a notebook, `%capsule login` logs in and `%capsule local` needs no "
-                    "login.",
-                    label="CredentialsError",
-                ) from None
+            except RuntimeError as error:  # raised by both clients
+                raise _explain_no_client(error) from None
         return self._client
 
     @property
@@ -73,8 +71,6 @@ class NotebookContext:
 
         In a notebook, ``Client()`` uses its workspace or recording too.
         """
-        from cpsl_notebook.client import use_in_notebook
-
         self._client = client
         if self.is_notebook:
             use_in_notebook(client)
@@ -139,7 +135,9 @@ class NotebookContext:
         if self.settings.resume:
             line += f" The next cell for {latest.arguments} resumes it."
         else:
-            line += f" To resume it, run `%capsule session resume {latest.arguments}`."
+            # The notebook may be connected to another workspace, or to none.
+            local = "" if self.is_connected or not latest.is_local else "`%capsule local` and then "
+            line += f" To resume it, run {local}`%capsule session resume {latest.arguments}`."
         count = sum(each.workspace == latest.workspace for each in stored)
         return line if count == 1 else f"{line} `%capsule session` lists all {count:,}."
 
@@ -156,7 +154,7 @@ class NotebookContext:
         used = self.conversations.used_apps() if self.is_notebook else []
         if len(used) == 1:
             return used[0]
-        names = f" This notebook uses {', '.join(used)}." if used else ""
+        names = f" This notebook uses {', '.join(map(shlex.quote, used))}." if used else ""
         raise UserError(
             f"No app is chosen.{names} Name one: %%capsule APP in a cell, app='APP' in a function call."
         )
@@ -166,6 +164,18 @@ class NotebookContext:
         app = self.choose_app(app)
         self.client.get_app(app)
         return app
+
+
+def _explain_no_client(error: RuntimeError) -> UserError:
+    """Return the error of a client that cannot be created; advise a login only if that helps."""
+    explained = as_user_error(error)
+    is_ours = explained.label != RuntimeError.__name__  # the official SDK has no classes of its own
+    if is_ours and "`cpsl login`" not in str(error):
+        return explained
+    return ClientError(
+        f"{error} In a notebook, `%capsule login` logs in and `%capsule local` needs no login.",
+        label="CredentialsError",
+    )
 
 
 _contexts: weakref.WeakKeyDictionary[Any, NotebookContext] = weakref.WeakKeyDictionary()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -94,10 +95,15 @@ def save_history(frame: pd.DataFrame, name: str, *, force: bool = False) -> Path
     UserError
         The extension is unknown, the file exists, or it cannot be written.
     """
-    path = Path(name).expanduser()
+    path = Path(name)
+    with contextlib.suppress(RuntimeError):  # the user of ~user does not exist
+        path = path.expanduser()
     write = _WRITERS.get(path.suffix.lower())
     if write is None:
-        raise UserError(f"Cannot save {path.name}: the name must end in {', '.join(_WRITERS)}.")
+        *others, last = _WRITERS
+        raise UserError(
+            f"Cannot save {name!r}: use a name that ends in {', '.join(others)} or {last}."
+        )
     exists = UserError(f"{path} already exists. Use another name, or replace it with --force.")
     try:
         if path.exists() and not force:  # checked now, because formatting may take a while

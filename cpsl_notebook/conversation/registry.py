@@ -89,6 +89,11 @@ class ConversationRecord:
         return shlex.join([self.app, "-s", self.name] if self.name else [self.app])
 
     @property
+    def is_local(self) -> bool:
+        """Whether it belongs to a local workspace."""
+        return self.workspace.startswith("local:")
+
+    @property
     def is_used_elsewhere(self) -> bool:
         """Whether another running kernel of this machine used it last."""
         return is_running_elsewhere(self.kernel)
@@ -263,7 +268,7 @@ class ConversationRegistry:
         for key in forgotten.values():
             del self._current[key]
         if stored is None:
-            raise UserError("Cannot remove the stored conversations: see the warning above.")
+            raise UserError(f"Cannot remove the stored conversations: {self._store.problem}")
         return len({*map(tuple, stored), *forgotten})
 
     def _make_current(self, conversation: ConversationRecord, name: str = "") -> ConversationRecord:

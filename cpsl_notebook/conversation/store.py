@@ -83,12 +83,18 @@ class Store:
     ----------
     path : pathlib.Path
         The file; the first write creates it.
+
+    Attributes
+    ----------
+    problem : str
+        Why the file could not be used the last time, and what to do; empty if it could always be used.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path.absolute()  # stays the same when the kernel changes its directory
         self._lock_timeout = _LOCK_TIMEOUT
         self._has_warned = False
+        self.problem = ""
 
     def read(self, statement: str, *values: Any) -> Rows:
         """Return the rows of a query; no rows if the file does not exist or cannot be used."""
@@ -146,13 +152,14 @@ class Store:
 
     def _warn(self, error: Exception) -> None:
         self._lock_timeout = _LOCK_TIMEOUT_AFTER_FAILURE
+        reason = getattr(error, "strerror", None) or error
+        advice = "Make it writable, or set CAPSULE_HOME to another folder and restart the kernel."
+        if type(error) is sqlite3.DatabaseError:
+            advice = "Remove or rename the file; a new one is created."
+        self.problem = f"cannot use {self._path} ({reason}). {advice}"
         if self._has_warned:
             return
         self._has_warned = True
-        message = (
-            f"Conversations are not saved for later kernels: cannot use {self._path} ({error})."
-        )
-        if type(error) is sqlite3.DatabaseError:
-            message += " Remove or rename the file; a new one is created."
+        message = f"Conversations are not saved for later kernels: {self.problem}"
         # Without a source line, which would be from this module instead of the user's code.
         warnings.warn_explicit(message, UserWarning, "cpsl_notebook", 0)

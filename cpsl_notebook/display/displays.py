@@ -207,8 +207,10 @@ class _TextDisplay(Display):
                 self._write(complete.lstrip("\n") if self._is_after_block else complete)
             elif not is_transient(piece):
                 self._write_pending()
-                self._write_paragraph(self._renderer.text(piece))
-                self._blocks[self._taken] = piece
+                text = self._renderer.text(piece)
+                if text:  # otherwise the limits do not show it
+                    self._write_paragraph(text)
+                    self._blocks[self._taken] = piece
             self._taken += 1
         self._show_status(reply.notification)
 
@@ -229,8 +231,9 @@ class _TextDisplay(Display):
         """Return what could not be written earlier."""
         if reply.form:
             return [plain(reply)]
-        replaced = [p for p, block in self._blocks.items() if reply.pieces[p] is not block]
-        return [self._renderer.text(reply.pieces[position]) for position in replaced]
+        pieces = ((reply.pieces[position], block) for position, block in self._blocks.items())
+        replaced = [new for new, block in pieces if isinstance(new, dict) and new is not block]
+        return list(map(self._renderer.replaced_text, replaced))
 
     def _write_pending(self) -> None:
         self._write(clean(self._pending))

@@ -147,4 +147,5 @@ class GrowingReply:
             current = self._reply.pieces[position]
             if current is not block and isinstance(current, dict):
                 self._blocks[position] = (current, page, part)
-                self._parts[page][part] = self._renderer.replaced_html(current)
+                shown = self._parts[page][part]
+                self._parts[page][part] = self._renderer.replaced_html(current, shown)

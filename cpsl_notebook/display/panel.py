@@ -17,7 +17,7 @@ import ipywidgets as widgets
 
 from cpsl_notebook.compat import deliver_at_once, delivers_clicks, html_style
 from cpsl_notebook.display.incremental import GrowingReply
-from cpsl_notebook.reply.style import quiet_line, sheet
+from cpsl_notebook.reply.style import CODE, TABLE, quiet_line, sheet
 
 if TYPE_CHECKING:
     from cpsl_notebook.reply.model import Reply
@@ -37,18 +37,21 @@ _MAX_LINES_DELAY, _MAX_FURTHER_LINES_DELAY = 0.8, 2.6  # seconds; half of it if 
 _MIN_IDLE_FACTOR, _MAX_IDLE_FACTOR = 4, 40
 _IDLE_LIMIT = 0.2  # seconds
 # While text arrives, the seconds are shown in steps: each change is a message of a kilobyte.
-_EACH_SECOND, _STEP = 10, 10  # seconds
+_FIRST_STEP, _STEP = 5, 10  # seconds
 _PAUSE = 2.0  # seconds without new text, after which each second is shown
 # The widths make sure that a long line of code does not make the panel wider than the window. The
-# other rules join the parts of a fence or table.
-_COLOURED = re.compile("<span class=([a-z])>([^<]*)</span>")
+# rules after them join the parts of a fence or table. The last two replace layouts, which are widgets.
+_COLOURED = re.compile("<span ([a-z])>([^<]*)</span>")
 _LIVE_SHEET = (
     f"<style>{sheet('i[{}]')}.capsule-live i{{font-style:normal}}.capsule-live{{width:0;min-width:100%;"
     "overflow-wrap:anywhere;line-height:var(--jp-content-line-height,1.6)}"
-    ".capsule-live table{margin-left:0}"
+    f".capsule-live table{{margin-left:0;{TABLE}}}.capsule-live pre:not([style]){{{CODE}}}"
     ".capsule-more>pre:first-child{margin-top:0!important;padding-top:0!important}"
     ".capsule-open>:last-child,.capsule-live>:has(>.capsule-open:last-child){margin-bottom:0!important}"
-    ".capsule-open>pre:last-child{padding-bottom:0!important;scrollbar-width:none}</style>"
+    ".capsule-open>pre:last-child{padding-bottom:0!important;scrollbar-width:none}"
+    ".capsule-bottom{align-items:center!important}"
+    ".capsule-stop{width:auto!important;flex:0 0 auto!important;margin:2px 10px 2px 0!important}"
+    "</style>"
 )
 
 
@@ -70,13 +73,14 @@ class Panel:
         self._painted_rest = ""
         self._painted_at = self._next_paint = 0.0
         self._length, self._grown_at = 0, self._started
+        self._seconds = 0
         # Shared by all widgets: a layout and a style of its own would be two more widgets for each.
         self._shared = {"layout": widgets.Layout(margin="0"), "style": html_style()}
         self._status = self._html_widget(self._status_html())
         # The style sheet, each page, and the rest.
         self._texts = [self._html_widget(_LIVE_SHEET), self._html_widget()]
-        self._pages = widgets.VBox(self._texts, layout=self._shared["layout"])
-        parts = [self._pages, self._bottom_row(stop)]
+        self._bottom = self._bottom_row(stop)
+        parts = [*self._texts, self._bottom]
         self._view = widgets.VBox(parts, layout=self._shared["layout"])
 
     @property
@@ -123,8 +127,12 @@ class Panel:
         for widget, value in zip(self._texts, values, strict=False):
             widget.value = value  # sends nothing if the value is the same
         if len(values) > len(self._texts):
-            self._texts += map(self._html_widget, values[len(self._texts) :])
-            self._pages.children = self._texts
+            added = [
+                *values[len(self._texts) :],
+                "",
+            ]  # one more, because each change sends all names
+            self._texts += map(self._html_widget, added)
+            self._view.children = [*self._texts, self._bottom]
 
     def _bottom_row(self, stop: Callable[[], None]) -> Any:
         if not delivers_clicks():
@@ -133,11 +141,14 @@ class Panel:
             description="Stop",
             icon="stop",
             tooltip="Stop the reply and keep the text received so far",
-            layout=widgets.Layout(width="auto", flex="0 0 auto", margin="2px 10px 2px 0"),
+            layout=self._shared["layout"],
         )
+        button.add_class("capsule-stop")
         button.on_click(lambda _: stop())
         deliver_at_once(button.comm)
-        return widgets.HBox([button, self._status], layout=widgets.Layout(align_items="center"))
+        row = widgets.HBox([button, self._status], layout=self._shared["layout"])
+        row.add_class("capsule-bottom")
+        return row
 
     def _status_html(self) -> str:
         reply = self._reply
@@ -146,8 +157,10 @@ class Panel:
         if len(reply.pieces) != self._length:
             self._length, self._grown_at = len(reply.pieces), now
         seconds = int(now - self._started)
-        if seconds > _EACH_SECOND and now - self._grown_at < _PAUSE:
-            seconds = seconds // _STEP * _STEP
+        if reply.pieces and now - self._grown_at < _PAUSE:
+            step = _STEP if seconds >= _STEP else _FIRST_STEP
+            seconds = max(self._seconds, seconds // step * step)
+        self._seconds = seconds
         # The seconds are outside the status, so that a screen reader does not read each of them.
         status = quiet_line(reply.notification or doing, "role=status")
         return f'<div style="display:flex;gap:.6em">{status}{quiet_line(f"{seconds} s")}</div>'
@@ -161,7 +174,10 @@ def _page(content: str) -> str:
     if not content:
         return ""
     # Shorter; the style sheet of the panel has rules for these elements.
-    content = _COLOURED.sub(r"<i \1>\2</i>", content)
+    content = _COLOURED.sub(r"<i \1>\2</i>", content).replace("&#10;", "\n")
+    content = content.replace(f"<table style={TABLE}>", "<table>").replace(
+        f"<pre style={CODE}>", "<pre>"
+    )
     opening = '<div dir=ltr class="capsule-reply mathjax_ignore tex2jax_ignore" role=status>'
     return f'<div class="jp-RenderedHTMLCommon capsule-live">{opening}{content}</div></div>'
 

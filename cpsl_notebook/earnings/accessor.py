@@ -11,8 +11,8 @@ from cpsl_notebook.earnings.ledger.access import declare, ledger, roles_table
 from cpsl_notebook.earnings.metrics.churn import churn
 from cpsl_notebook.earnings.metrics.cohorts import cohorts
 from cpsl_notebook.earnings.metrics.explain import explain
+from cpsl_notebook.earnings.metrics.key_figures import metrics
 from cpsl_notebook.earnings.metrics.mrr import mrr
-from cpsl_notebook.earnings.metrics.overview import metrics
 from cpsl_notebook.earnings.metrics.payers import payers, top_payers
 from cpsl_notebook.earnings.metrics.payouts import payouts
 from cpsl_notebook.earnings.metrics.revenue import revenue

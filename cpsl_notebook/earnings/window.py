@@ -10,7 +10,7 @@ import pandas as pd
 from cpsl_notebook.earnings.dates import Moment, first_moment, moment, zone
 from cpsl_notebook.earnings.ledger.builder import find_roles
 from cpsl_notebook.errors import UserError
-from cpsl_notebook.frames.schema import UNPARSED
+from cpsl_notebook.frames.payment_columns import UNPARSED
 from cpsl_notebook.frames.unparsed import unparsed_fields
 
 __all__ = ["Window"]

@@ -11,11 +11,11 @@ import pandas as pd
 import pyarrow as pa
 
 from cpsl_notebook.frames.cells import Fields, values_by_field
-from cpsl_notebook.frames.columns import STRING, categorical, typed_column
+from cpsl_notebook.frames.column_types import STRING, categorical, typed_column
 from cpsl_notebook.frames.envelope import find_records, read_batches, unwrap_summary
 from cpsl_notebook.frames.evidence import ATTRIBUTE, evidence
 from cpsl_notebook.frames.field_names import last_word
-from cpsl_notebook.frames.schema import PAYMENT_COLUMNS, UNPARSED
+from cpsl_notebook.frames.payment_columns import PAYMENT_COLUMNS, UNPARSED
 from cpsl_notebook.frames.unparsed import unparsed_column
 
 __all__ = ["apps_frame", "earnings_frame", "payments_frame"]

@@ -5,6 +5,7 @@ A response is either decoded JSON or its bytes.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -62,7 +63,7 @@ def find_records(answer: Any, app: str) -> list[Any]:
     if isinstance(answer, dict) and _is_partial(answer, len(found)):
         raise UserError(
             f"The service returned only some of the payments of {app}, so totals would be wrong. "
-            f"Run `cpsl payments {app} --json` to see the response."
+            f"Run `cpsl payments {shlex.quote(app)} --json` to see the response."
         )
     return found
 

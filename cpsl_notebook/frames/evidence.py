@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from cpsl_notebook.frames.field_names import words
-from cpsl_notebook.frames.schema import ID_PATTERNS, UNPARSED
+from cpsl_notebook.frames.payment_columns import ID_PATTERNS, UNPARSED
 
 __all__ = ["ATTRIBUTE", "evidence", "find_gap", "gaps"]
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from cpsl_notebook.frames.columns import STRING
-from cpsl_notebook.frames.schema import UNPARSED
+from cpsl_notebook.frames.column_types import STRING
+from cpsl_notebook.frames.payment_columns import UNPARSED
 
 __all__ = ["unparsed_column", "unparsed_fields"]
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import json
+import linecache
+import numbers
 import os
 import re
 import sys
@@ -92,11 +95,18 @@ class Apps:
         ------
         ValueError
             The name, the price or the pricing type is invalid.
+        TypeError
+            *answer* is not a function ``(session, text)``.
         """
-        if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or len(name) > 63 or len(name) == 36:
+        valid = isinstance(name, str) and re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)
+        if not valid or len(name) > 63:
             raise ValueError(
                 f"Invalid app name {name!r}: use lower-case letters, digits and single dashes, up "
-                "to 63 characters. A name of 36 characters could be an app id, so it is not allowed."
+                "to 63 characters."
+            )
+        if len(name) == 36:
+            raise ValueError(
+                f"Invalid app name {name!r}: 36 characters could be an app id. Use a shorter name."
             )
         if type(price_in_cents) is not int or not 0 <= price_in_cents < 2**31:
             raise ValueError(
@@ -107,6 +117,7 @@ class Apps:
             raise ValueError(
                 f"Invalid pricing_type {pricing_type!r}: pass 'one_time' or 'monthly'."
             )
+        _check_function(answer)
         now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         if self._database.ids.seeded:
             now = _SAMPLES_CREATED
@@ -183,8 +194,7 @@ class Exchange:
 
     def _answer(self) -> Iterator[str | dict[str, Any]]:
         try:
-            answer = self._app.answer(self.session, self._text)
-            for piece in _checked([answer] if isinstance(answer, str) else answer):
+            for piece in _checked(_pieces(self._app.answer(self.session, self._text))):
                 if self.paced and isinstance(piece, str):
                     yield from re.findall(r"\s*\S+|\s+$", piece)
                 else:
@@ -199,21 +209,65 @@ class Exchange:
         data = self.session.data
         if not isinstance(data, dict):
             raise TypeError(f"session.data must be a dict, not {type(data).__name__}")
-        return json.dumps(data)
+        try:
+            return json.dumps(data)
+        except _NOT_JSON as error:
+            raise TypeError(f"session.data can hold only JSON values: {error}") from None
 
     def _failed(self, error: BaseException) -> AppError:
         """Return the error for the reader, with the line of the app's own code that raised it."""
         message = _shortened(" ".join(str(error).split()), _MAX_ERROR)
-        raised = f"the app {self._app.name!r} raised {type(error).__name__}"
-        return AppError(
-            f"{raised}{_place(error)}: {message}" if message else raised + _place(error)
+        place = _place(error) or _first_line(self._app.answer)
+        raised = f"the app {self._app.name!r} raised {type(error).__name__}{place}"
+        return AppError(f"{raised}: {message}" if message else raised)
+
+
+def _check_function(answer: Any) -> None:
+    if not callable(answer):
+        raise TypeError(f"An app must be a function (session, text), not {answer!r}.")
+    name = getattr(answer, "__name__", "app")
+    if inspect.iscoroutinefunction(answer) or inspect.isasyncgenfunction(answer):
+        raise TypeError(
+            f"An app cannot be async: write `def {name}` instead of `async def {name}`."
         )
+    try:
+        signature = inspect.signature(answer)
+    except ValueError:  # a function that is written in C
+        return
+    try:
+        signature.bind("session", "text")
+    except TypeError:
+        raise TypeError(
+            f"An app must have two parameters: write `def {name}(session, text)` instead of "
+            f"`def {name}{signature}`."
+        ) from None
+
+
+def _pieces(answer: Any) -> Iterable[Any]:
+    """Return the pieces of what an app's function returned."""
+    if isinstance(answer, str | dict):
+        return [answer]
+    if answer is None:
+        raise TypeError("it returned None instead of a reply; yield text or a block")
+    if not isinstance(answer, Iterable):
+        raise TypeError(f"an app must yield text or a block, not {type(answer).__name__}")
+    return answer
 
 
 def _checked(pieces: Iterable[Any]) -> Iterator[str | dict[str, Any]]:
-    """Yield pieces; raise an error if one cannot be sent, at the ``yield`` of a generator."""
+    """Yield pieces; raise an error if one cannot be sent, at the ``yield`` of a generator.
+
+    What a generator returns at its end is the last piece, so a ``return`` loses no text.
+    """
     iterator = iter(pieces)
-    for piece in iterator:
+    while True:
+        try:
+            piece = next(iterator)
+        except StopIteration as end:
+            if end.value is not None:
+                _check(end.value)
+                yield end.value
+            return
         try:
             _check(piece)
         except _NOT_JSON as error:
@@ -225,11 +279,16 @@ def _checked(pieces: Iterable[Any]) -> Iterator[str | dict[str, Any]]:
 
 
 def _check(piece: Any) -> None:
-    block = isinstance(piece, dict) and isinstance(piece.get("type"), str)
-    if not block and not isinstance(piece, str):
-        raise TypeError(
-            f"an app must yield text or a block, a dict with a 'type', not {type(piece).__name__}"
-        )
+    if isinstance(piece, dict):
+        if not isinstance(piece.get("type"), str):
+            raise TypeError("a block must be a dict with a 'type', such as 'table_preview'")
+        payload = piece.get("payload")
+        if piece["type"] == "table_preview" and isinstance(payload, dict) and "rows" in payload:
+            raise TypeError("the payload of a table_preview has its rows in a dict 'table'")
+    elif not isinstance(piece, str):
+        kind = type(piece).__name__
+        hint = "; convert it with str()" if isinstance(piece, numbers.Number) else ""
+        raise TypeError(f"an app must yield text or a block, not {kind}{hint}")
     json.dumps(piece, allow_nan=False, ensure_ascii=False).encode()  # raises if it cannot be sent
 
 
@@ -243,11 +302,21 @@ def _place(error: BaseException) -> str:
         for frame in traceback.extract_tb(error.__traceback__)
         if not frame.filename.startswith((*_INSTALLED, "<frozen"))
     ]
-    if not own:
+    return _shown_place(own[-1].filename, own[-1].lineno, own[-1].line or "") if own else ""
+
+
+def _first_line(answer: Answer) -> str:
+    """Return where an app's function begins, in the form of `_place`."""
+    code = getattr(answer, "__code__", None)
+    if code is None or code.co_filename.startswith(_INSTALLED):
         return ""
-    line = _shortened(own[-1].line or "", _MAX_LINE)
-    place = f" in {_file_name(own[-1].filename)}, line {own[-1].lineno}"
-    return f"{place} ({line})" if line else place
+    line = linecache.getline(code.co_filename, code.co_firstlineno).strip()
+    return _shown_place(code.co_filename, code.co_firstlineno, line)
+
+
+def _shown_place(path: str, number: int | None, line: str) -> str:
+    place = f" in {_file_name(path)}, line {number}"
+    return f"{place} ({_shortened(line, _MAX_LINE)})" if line else place
 
 
 def _file_name(path: str) -> str:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
 
 from cpsl_notebook.local.ids import Ids
 from cpsl_notebook.local.session import Session, Turn
+from cpsl_notebook.write_ahead_log import use_wal
 
 __all__ = ["Database"]
 
-_WAL_TIMEOUT = 10.0  # seconds to wait for other processes that open the database
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS workspace (id TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS conversations (
@@ -52,7 +51,7 @@ class Database:
         self._path = path
         path.touch(mode=0o600)
         with self._connection() as connection:
-            _use_wal(connection)
+            use_wal(connection)
             with _transaction(connection):  # two processes may start at once
                 for statement in _SCHEMA.split(";"):
                     connection.execute(statement)
@@ -71,7 +70,6 @@ class Database:
         with self._connection() as connection, _transaction(connection):
             for table in ("workspace", "conversations", "turns", "pending_checkouts"):
                 connection.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
-            self.ids.reset()
             self.workspace_id = self._new_workspace_id(connection)
 
     def session(self, app_id: str, text: str, session_id: str | None) -> Session:
@@ -185,17 +183,3 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("BEGIN IMMEDIATE")
     yield
     connection.execute("COMMIT")  # closing the connection rolls back
-
-
-def _use_wal(connection: sqlite3.Connection) -> None:
-    """Switch to write-ahead logging; SQLite does not wait while another process switches."""
-    deadline = time.monotonic() + _WAL_TIMEOUT
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
-        else:
-            return

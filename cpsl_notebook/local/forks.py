@@ -5,23 +5,27 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 __all__ = ["close_sockets", "no_grpc_fork_handlers", "watch_forks"]
 
-_FORK_SUPPORT = "GRPC_ENABLE_FORK_SUPPORT"  # read when gRPC is imported
+_FORK_SUPPORT = "GRPC_ENABLE_FORK_SUPPORT"  # read at import and when gRPC is initialized
+# The workspace imports gRPC after this module, and without fork handlers; see `no_grpc_fork_handlers`.
+_HAS_GRPC_HANDLERS = "grpc" in sys.modules or _FORK_SUPPORT in os.environ
 _lock = threading.RLock()  # two threads may fork at once
 _stderr: list[int | None] = []  # copies of file descriptor 2, one per fork in progress
 
 
 @contextlib.contextmanager
 def no_grpc_fork_handlers() -> Iterator[None]:
-    """Import gRPC in the block so that it does nothing in forks, unless the user configured that.
+    """Import and initialize gRPC in such a block, so that it does nothing in forks.
 
-    Otherwise it starts a thread in each child, which aborts the child if that closes its file
-    descriptors before it runs a command. ``!command`` does so in notebooks: 1 to 2 % did not run.
+    What the user configured has priority. Without the block, gRPC starts a thread in each child,
+    which aborts the child if that closes its file descriptors before it runs a command.
+    ``!command`` does so in notebooks: 1 to 2 % did not run.
     """
     if _FORK_SUPPORT in os.environ:
         yield
@@ -39,7 +43,8 @@ def watch_forks(serving: Callable[[], bool], in_child: Callable[[], None]) -> No
     If gRPC was imported before the workspace, its C library writes a line to file descriptor 2 in
     every fork while a server runs, because its own fork handlers are skipped. Its log level cannot be
     changed after ``import grpc``, so the descriptor points to the null device during the fork. If
-    ``GRPC_VERBOSITY`` is set, the messages are not silenced, because the user wants them.
+    ``GRPC_VERBOSITY`` is set, the messages are not silenced, because the user wants them. If the
+    workspace imported gRPC, there are no messages, and the descriptor does not change.
 
     Parameters
     ----------
@@ -51,7 +56,7 @@ def watch_forks(serving: Callable[[], bool], in_child: Callable[[], None]) -> No
 
     def before() -> None:
         _lock.acquire()
-        silent = serving() and "GRPC_VERBOSITY" not in os.environ
+        silent = _HAS_GRPC_HANDLERS and serving() and "GRPC_VERBOSITY" not in os.environ
         _stderr.append(_silence() if silent else None)
 
     def after() -> None:

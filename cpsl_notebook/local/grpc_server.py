@@ -44,10 +44,10 @@ def make_server(
         )
         for name, answer in methods.items()
     }
-    # Without the option, two servers could listen on one port without an error.
-    server = grpc.server(
-        ThreadPoolExecutor(4, "capsule-local-grpc"), options=[("grpc.so_reuseport", 0)]
-    )
+    threads = ThreadPoolExecutor(4, "capsule-local-grpc")
+    with no_grpc_fork_handlers():
+        # Without the option, two servers could listen on one port without an error.
+        server = grpc.server(threads, options=[("grpc.so_reuseport", 0)])
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
     return server
 

@@ -34,8 +34,3 @@ class Ids:
         with self._lock:
             self._created[key] += 1
             return uuid.uuid5(_SEED, f"{key} {self._created[key]}")
-
-    def reset(self) -> None:
-        """Create the same ids again."""
-        with self._lock:
-            self._created.clear()

@@ -20,7 +20,7 @@ _running: list[RecordedWorkspace] = []  # at most one
 class RecordedWorkspace:
     """A workspace without servers, so that a notebook with a local workspace runs unedited.
 
-    Its apps never run: the recording has their replies.
+    It has the public attributes of `Workspace`. Its apps never run: the recording has their replies.
 
     Parameters
     ----------
@@ -28,9 +28,11 @@ class RecordedWorkspace:
         The client of the recording.
     """
 
+    keeps_data = False
+
     def __init__(self, replayed: ReplayClient) -> None:
         self._replayed = replayed
-        self.folder = replayed.file.path
+        self.folder = self.config_path = replayed.file.path
         self.token = ""
         self.environ: dict[str, str] = {}
         self.http_url = self.grpc_address = replayed.gateway_url
@@ -58,6 +60,10 @@ class RecordedWorkspace:
         from cpsl_notebook.client import Client
 
         return Client(self._replayed)
+
+    def login_link(self, login_id: str) -> str:
+        """Return an empty string: no login is needed."""
+        return ""
 
     def stop(self) -> None:
         """Stop; calling it again has no effect."""

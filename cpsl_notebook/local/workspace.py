@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import hashlib
+import os
 import shutil
 import socket
 import sqlite3
@@ -242,11 +244,11 @@ class Workspace:
         """Return a decorator that adds an app to the workspace.
 
         The decorated function takes the `Session` and the text of the message. It yields text and
-        blocks (dicts with ``type`` and ``payload``), which are streamed as they are yielded; it may
-        also return a text. ``session.history`` has the earlier turns, and ``session.data`` is a dict
-        that is kept between turns. If the function raises an error, the client's error includes
-        the line. The function runs in this process, in a thread; other processes that use the same
-        folder do not have the app.
+        blocks (dicts with ``type`` and ``payload``), which are streamed as they are yielded; a text
+        or a block that it returns is sent last. ``session.history`` has the earlier turns, and
+        ``session.data`` is a dict that is kept between turns. If the function raises an error, the
+        client's error includes the line. The function runs in this process, in a thread; other
+        processes that use the same folder do not have the app.
 
         Parameters
         ----------
@@ -267,6 +269,10 @@ class Workspace:
         ------
         ValueError
             The name, the price or the pricing type is invalid.
+        TypeError
+            *name* is not given, or the decorated object is not a function ``(session, text)``.
+        UserError
+            The workspace is stopped.
 
         Examples
         --------
@@ -281,6 +287,10 @@ class Workspace:
         """
         if callable(name):
             raise TypeError('The decorator needs the app\'s name: write @workspace.app("name").')
+        if self not in _running:
+            raise UserError(
+                "This workspace is stopped. Start one, in a notebook with `workspace = %capsule local`."
+            )
 
         def add(answer: Answer) -> Answer:
             self._apps.add(name, answer, price_in_cents, pricing_type)
@@ -345,12 +355,22 @@ class Workspace:
 
         return connect(
             directory=self.list_apps,
-            scope=f"local:{self._database.workspace_id}",
+            scope=self._scope,
             clock=self._end_of_today,
             token=self.token,
             gateway_url=self.http_url,
             **options,
         )
+
+    @property
+    def _scope(self) -> str:
+        """What the workspace is called where conversations and the answers of sweeps are kept."""
+        scope = f"local:{self._database.workspace_id}"
+        if self.keeps_data:
+            return scope
+        # All ids from the seed are the same, but the answers of one workspace are not another's.
+        folder = hashlib.sha256(os.fsencode(self.folder.resolve())).hexdigest()
+        return f"{scope}:{folder[:16]}"
 
     def _end_of_today(self) -> datetime:
         """Return the time at which the sample payments are read, the end of `today`."""

@@ -41,7 +41,10 @@ def load(shell: InteractiveShell) -> None:
     except TraitError as error:
         # IPython keeps a value in its configuration even if `%config` has refused it.
         del shell.config.CapsuleMagics
-        message = f"Invalid settings of CapsuleMagics were ignored: {error}"
+        message = (
+            f"Invalid settings of CapsuleMagics were ignored: {error}. `%config CapsuleMagics` shows "
+            "the valid ones."
+        )
         warnings.warn_explicit(message, UserWarning, __name__, 0)
         shell.register_magics(CapsuleMagics)
     completion.install(shell)

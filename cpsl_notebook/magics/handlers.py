@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cpsl_notebook.errors import UsageError, UserError
 from cpsl_notebook.printing import print_text
-from cpsl_notebook.reproducible import is_reproducible, shown_path
+from cpsl_notebook.reproducible import is_reproducible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,7 +133,7 @@ def history(magics: CapsuleMagics, options: argparse.Namespace) -> pd.DataFrame 
     if options.save is None:
         return frame
     path = save_history(frame, options.save, force=options.force)
-    print_text(f"Saved {len(frame)} turns in {path}.")
+    print_text(f"Saved {len(frame):,} turn{'' if len(frame) == 1 else 's'} in {path}.")
     return None
 
 
@@ -195,7 +195,7 @@ def _stop_local(context: NotebookContext, workspace: Any) -> None:
         context.connect(None)
     else:
         replayed.before = None  # it may have been the client of the workspace
-        file = shown_path(replayed.file.path)
+        file = replayed.file.shown
         print_text(f"Still replaying {file}. Stop with `%capsule replay --stop`.")
 
 
@@ -204,7 +204,7 @@ def _connect(context: NotebookContext, client: Client | None) -> None:
     replayed = _replayed(context)
     context.connect(client)
     if replayed is not None:
-        print_text(f"Stopped replaying {shown_path(replayed.file.path)}.")
+        print_text(f"Stopped replaying {replayed.file.shown}.")
 
 
 def _replayed(context: NotebookContext) -> ReplayClient | None:

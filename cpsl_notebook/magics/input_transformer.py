@@ -1,7 +1,8 @@
-"""Keeping ``>>>`` and ``In [1]:`` in a prompt.
+"""How IPython reads a ``%%capsule`` cell.
 
-IPython removes these prompts, as in pasted code, if a cell's second line begins with one. In a
-``%%capsule`` cell they are part of the prompt.
+IPython removes ``>>>`` and ``In [1]:``, as in pasted code, if a cell's second line begins with one.
+In a ``%%capsule`` cell they are part of the prompt. A cell of one line reaches the magic, too: IPython
+would refuse it with advice that does not fit.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ _CELL = re.compile(r"%%capsule\b(?!\?)")
 
 def keep_prompt(lines: list[str]) -> list[str]:
     """Turn a ``%%capsule`` cell into a call before other transformers see its lines."""
-    return cell_magic(lines) if lines and _CELL.match(lines[0]) else lines
+    if lines and _CELL.match(lines[0]):
+        lines = cell_magic([*lines, "\n"] if len(lines) == 1 else lines)
+    return lines
 
 
 # IPython skips transformers with side effects when it only checks whether a cell is complete. In a

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import re
 import textwrap
 from collections.abc import Mapping
 from typing import Any, NoReturn
@@ -18,6 +19,10 @@ from cpsl_notebook.sanitize import brief
 __all__ = ["help_text", "parse_cell_line", "parse_line"]
 
 _WIDTH = 100  # characters of a line of the notes in a help text
+_ASK = re.compile(
+    r"""ask\s+(?:(?P<quote>["'])(?P<quoted>.+?)(?P=quote)|(?P<app>[^-"'\s]\S*))\s+(?P<text>[^-].*)""",
+    re.DOTALL,
+)
 
 
 def parse_cell_line(text: str, namespace: Mapping[str, Any]) -> argparse.Namespace | None:
@@ -180,7 +185,13 @@ def _parse(
     for word in unknown:
         known = [name for argument in command.all_arguments for name in argument.names]
         kind = "option" if word.startswith("-") else "argument"
-        hint = did_you_mean(word.partition("=")[0], known, _help_hint(call), limit=1)
+        otherwise = _help_hint(call)
+        if kind == "argument":
+            quotes = "quotes around a value with spaces"
+            otherwise = f"Put {quotes}, or run {_help_call(call)}."
+            if command is CELL:
+                otherwise = f"Put the prompt below this line, and {quotes}."
+        hint = did_you_mean(word.partition("=")[0], known, otherwise, limit=1)
         if kind == "argument" and vars(options).get("each"):
             hint = 'Put quotes around an expression with spaces, as in --each "df[df.n > 2]".'
         raise UsageError(f"{' '.join(call)}: unknown {kind}: {brief(word)}. {hint}")
@@ -197,12 +208,16 @@ def _unknown_subcommand(call: list[str], name: str, known: list[str]) -> UsageEr
 
 def _ask_error(text: str) -> UsageError:
     """Return the error for ``%capsule ask APP TEXT``; print the cell that sends the same."""
-    _, *words = text.split(maxsplit=2)
-    if len(words) < 2 or words[0].startswith("-") or words[1].startswith("-"):
+    words = _ASK.fullmatch(text.strip())
+    if words is None:
         return UsageError("There is no `%capsule ask`. Begin a cell with %%capsule APP.")
-    print_text(cell_source(*words))
+    print_text(cell_source(words["app"] or words["quoted"], words["text"]))
     return UsageError("There is no `%capsule ask`. Use the cell above, or ask() in Python.")
 
 
 def _help_hint(call: list[str]) -> str:
-    return f"Run `{' '.join(['%capsule help', *call[1:]])}`."
+    return f"Run {_help_call(call)}."
+
+
+def _help_call(call: list[str]) -> str:
+    return f"`{' '.join(['%capsule help', *call[1:]])}`"

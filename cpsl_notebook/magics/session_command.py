@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from typing import TYPE_CHECKING
 
 from cpsl_notebook.conversation.registry import ConversationRecord
@@ -57,17 +58,21 @@ def use(magics: CapsuleMagics, options: argparse.Namespace) -> None:
     if not session_id:
         raise UsageError("The session id is empty. List the ids with `%capsule session`.")
     found = conversations.matching(session_id, app)
-    if len(found) > 1:
+    named = ["-s", options.session] if options.session else []
+    if len({each.session_id for each in found}) > 1:
         raise UserError(
-            f"{len(found)} conversations begin with {session_id}. Give more characters of the id."
+            f"{len(found)} conversations begin with {session_id!r}. Give more characters of the id."
         )
-    elsewhere = [] if found else conversations.matching(session_id)
+    elsewhere = found[1:] or ([] if found else conversations.matching(session_id))
     if elsewhere:
         other = elsewhere[0]
-        raise UserError(
-            f"{other.session_id} is a conversation with {other.app}, not {app}. "
-            f"Run `%capsule session use {session_id} {other.app}`."
+        call = shlex.join(["%capsule", "session", "use", session_id, other.app, *named])
+        problem = (
+            f"{len(found)} apps have a conversation {other.session_id}. Name one of them, such as "
+            if found
+            else f"{other.session_id} is a conversation with {other.app!r}, not {app!r}. Run "
         )
+        raise UserError(f"{problem}`{call}`.")
     app = magics.context.existing_app(found[0].app if found else app)
     chosen = found[0] if found else ConversationRecord(app, session_id=session_id)
     shared = _shared_notice(chosen)
@@ -105,7 +110,9 @@ def _shared_notice(conversation: ConversationRecord) -> str:
 
 def _session_ids(word: str, known: list[ConversationRecord]) -> list[str]:
     """Return the ids of the conversations with a name, or the only id with a beginning."""
-    named = [each.session_id for each in known if word and each.name == word]
+    if not word:
+        raise UsageError("The session id or name is empty. List them with `%capsule session`.")
+    named = [each.session_id for each in known if each.name == word]
     if named:
         return named
     found = list(
@@ -114,9 +121,9 @@ def _session_ids(word: str, known: list[ConversationRecord]) -> list[str]:
     if len(found) == 1:
         return found
     problem = (
-        f"{len(found)} conversations of this notebook begin with {word}. Give more characters "
+        f"{len(found)} conversations of this notebook begin with {word!r}. Give more characters "
         "of the id."
         if found
-        else f"No conversation of this notebook has the name {word} or an id that begins with it."
+        else f"No conversation of this notebook has the name {word!r} or an id that begins with it."
     )
     raise UserError(f"{problem} List them with `%capsule session`.")

@@ -51,7 +51,7 @@ def status_frame(context: NotebookContext) -> pd.DataFrame:
         "notebook": shown_path(Path(name)) if is_known else None,
         "conversations": str(len(context.listed_conversations.all())),
         "replies": str(len(context.replies)),
-        "recording": None if recording is None else shown_path(recording.file.path),
+        "recording": None if recording is None else recording.file.shown,
         "python": platform.python_version(),
     }
     for package in filter(None, (client_distribution(), *_PACKAGES)):
@@ -84,7 +84,7 @@ def _connection(context: NotebookContext) -> dict[str, str | None]:
             "workspace": _without_port("recorded; not contacted", gateway),
             "token from": None,
             "token valid": None,
-            "replay": shown_path(replayed.file.path),
+            "replay": replayed.file.shown,
         }
     is_local = client.scope.startswith(_LOCAL)
     source = "the local workspace" if is_local else token_source(client.core)

@@ -106,6 +106,13 @@ def _seconds(text: str) -> float:
     )
 
 
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+
+
 def _day(text: str) -> date:
     try:
         return date.fromisoformat(text)
@@ -441,7 +448,7 @@ payments.groupby("payout_state", observed=True)["net_cents"].sum()""",
                 Argument(
                     "--speed",
                     metavar="N",
-                    type=float,
+                    type=_number,
                     default=0.0,
                     help="0: without delay (default); 1: as recorded; N: N times as fast",
                 ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -76,9 +77,8 @@ class Request:
         for name in ("text", "app", "session"):
             value = getattr(self, name)
             if not isinstance(value, str):
-                kind = type(value).__name__
                 raise UsageError(
-                    f"The {name} must be a string, not {kind}. Convert it with str().",
+                    f"Invalid {name}: {reprlib.repr(value)}. It must be a string.",
                     label="TypeError",
                 )
         if not self.text.strip():
@@ -87,7 +87,7 @@ class Request:
             raise UserError(f"Invalid form: {self.form!r}. Use 'json' or 'table'.")
         check_timeout(self.timeout)
         if self.once and (self.new or self.session):
-            raise UserError("Cannot combine once with new or session. Use only one of them.")
+            raise UserError("Cannot combine --once with --new or --session. Use only one of them.")
         for name, text in (("prompt", self.text), ("app", self.app), ("session", self.session)):
             if any("\ud800" <= character <= "\udfff" for character in text):
                 raise UserError(f"The {name} contains a lone surrogate. Remove it.")

@@ -401,9 +401,12 @@ def _message(source: str, error: Exception, namespace: Mapping[str, Any]) -> str
     """Return the reason why an expression failed, as one line."""
     if isinstance(error, NameError) and error.name:
         problem = f"there is no variable {error.name!r}."
-        return f"{source}: {problem} {did_you_mean(error.name, namespace)}".rstrip()
+        known = [name for name in namespace if not hasattr(builtins, name)]  # IPython adds `open`
+        return f"{source}: {problem} {did_you_mean(error.name, known)}".rstrip()
     if isinstance(error, AttributeError) and error.name:
-        problem = f"a {type(error.obj).__name__} has no attribute {error.name!r}."
+        kind = type(error.obj).__name__
+        article = "an" if kind[0].lower() in "aeiou" else "a"
+        problem = f"{article} {kind} has no attribute {error.name!r}."
         if isinstance(error.obj, Mapping) and error.name in error.obj:
             return f"{source}: {problem} Write [{error.name!r}] instead."
         return f"{source}: {problem} {did_you_mean(error.name, dir(error.obj))}".rstrip()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+from cpsl_notebook.connected import connected_client
 from cpsl_notebook.cpsl_package import make_client, takes
 from cpsl_notebook.errors import UsageError, UserError
 
@@ -132,12 +133,17 @@ class LiveClient:
     def of(cls, client: Any) -> LiveClient:
         """Return the live client of a `cpsl.Client`, of a `cpsl_notebook.Client`, or of ``None``.
 
+        ``None`` stands for the client that the notebook is connected to, or was before it replayed a
+        recording; outside a notebook, for ``cpsl.Client()``.
+
         Raises
         ------
         UsageError
             If *client* is neither, or replays a recording.
         """
-        if client is not None and not any(hasattr(client, method) for method in METHODS):
+        if client is None:
+            return cls._of_notebook()
+        if not any(hasattr(client, method) for method in METHODS):
             raise UsageError(
                 f"client must be a cpsl.Client or a cpsl_notebook.Client, not {client!r}."
             )
@@ -145,6 +151,13 @@ class LiveClient:
         if live.is_replay:
             raise UsageError(f"{live.core!r} is not a live client. Pass a client of the service.")
         return live
+
+    @classmethod
+    def _of_notebook(cls) -> LiveClient:
+        client = connected_client()
+        if client is not None and client.live().is_replay:
+            client = client.live().core.before
+        return cls() if client is None else client.live()
 
     @property
     def is_replay(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +9,7 @@ from cpsl_notebook.errors import UsageError, UserError
 from cpsl_notebook.recordings.environment import replay_from_environment
 from cpsl_notebook.recordings.replayer import ReplayClient, replay
 from cpsl_notebook.recordings.running import current_recording, recording
-from cpsl_notebook.reproducible import is_reproducible, shown_path
+from cpsl_notebook.reproducible import is_reproducible
 
 __all__ = ["live_client", "record", "replaying", "start_replay", "stop_replay", "verify"]
 
@@ -46,26 +45,27 @@ def record(file: str = "", client: Any = None, *, stop: bool = False, mask: bool
     """
     if bool(file) == stop:
         raise UsageError("Usage: `%capsule record FILE` or `%capsule record --stop`.")
-    if replay_from_environment() is not None:
-        return f"Not recording: CAPSULE_REPLAY replays {os.environ['CAPSULE_REPLAY']}."
+    from_environment = replay_from_environment()
+    if from_environment is not None:
+        return f"Not recording: CAPSULE_REPLAY replays {from_environment.file.shown}."
     running = current_recording()
     if stop:
         if running is None:
             return "No recording is running."
         running.stop()
         calls = f"{running.file.appended} call{'' if running.file.appended == 1 else 's'}"
-        return f"Recorded {calls} in {shown_path(running.file.path)}."
+        return f"Recorded {calls} in {running.file.shown}."
     replayed = replaying(client)
     if replayed is not None:
         raise UserError(
-            f"This notebook replays {replayed.file.path}. Stop that first, with "
+            f"This notebook replays {replayed.file.shown}. Stop that first, with "
             "`%capsule replay --stop`."
         )
     if running is not None and running.file.path == Path(file).expanduser().absolute():
         running.stop()
     started = recording(file, mask=mask)
     started.start()
-    return f"Recording to {shown_path(started.file.path)}. Stop with `%capsule record --stop`."
+    return f"Recording to {started.file.shown}. Stop with `%capsule record --stop`."
 
 
 def live_client(client: Any) -> Any:
@@ -111,12 +111,12 @@ def start_replay(
     running = current_recording()
     if running is not None:
         raise UserError(
-            f"{running.file.path} is being recorded. Stop that first, with `%capsule record --stop`."
+            f"{running.file.shown} is being recorded. Stop that first, with `%capsule record --stop`."
         )
     client = replay(_required(file), speed=speed, missing=missing, strict=strict, client=before)
     client.before = before
     when = "" if is_reproducible() else f", recorded {client.began:%Y-%m-%d}"
-    shown = shown_path(client.file.path) if is_reproducible() else file
+    shown = client.file.shown if is_reproducible() else file
     return client, f"Replaying {shown}{when}. Stop with `%capsule replay --stop`."
 
 
@@ -148,7 +148,7 @@ def stop_replay(file: str, client: Any) -> tuple[Any, str]:
     still = replay_from_environment() if before is None else None
     if still is not None:
         line = (
-            f"Still replaying {shown_path(still.file.path)}, because CAPSULE_REPLAY is set. To stop, "
+            f"Still replaying {still.file.shown}, because CAPSULE_REPLAY is set. To stop, "
             "restart the kernel without it."
         )
     elif replayed is None:

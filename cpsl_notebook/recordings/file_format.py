@@ -16,6 +16,7 @@ from typing import IO, Any
 from cpsl_notebook.errors import UsageError, UserError
 from cpsl_notebook.files import lock, unlock
 from cpsl_notebook.recordings.calls import METHODS, Call
+from cpsl_notebook.reproducible import shown_path
 
 __all__ = ["VERSION", "Entry", "RecordingFile", "answered_session", "timestamp"]
 
@@ -93,6 +94,11 @@ class RecordingFile:
         self._warned = False
         self.appended = 0
 
+    @property
+    def shown(self) -> str:
+        """The path as outputs and errors show it; see `shown_path`."""
+        return shown_path(self.path)
+
     def create(self, **header: Any) -> None:
         """Write the header to a new file; an earlier recording is replaced.
 
@@ -110,8 +116,8 @@ class RecordingFile:
             try:
                 if lock(self._locked) is False:
                     raise UserError(
-                        f"Another kernel is recording to {self.path}, or a replay adds what is missing "
-                        "to it. Stop that, or choose another file."
+                        f"Another kernel is recording to {self.shown}, or a replay adds what is "
+                        "missing to it. Stop that, or choose another file."
                     )
                 if os.fstat(self._locked.fileno()).st_size:
                     self.header()
@@ -124,7 +130,7 @@ class RecordingFile:
                 raise
         except OSError as error:
             raise UserError(
-                f"Cannot write {self.path} ({error.strerror}). Choose another file."
+                f"Cannot write {self.shown} ({error.strerror}). Choose another file."
             ) from None
 
     def share(self) -> None:
@@ -142,7 +148,7 @@ class RecordingFile:
         if lock(self._locked, shared=True) is False:
             self.release()
             raise UserError(
-                f"Another kernel is recording to {self.path}. Stop that recording, or choose another "
+                f"Another kernel is recording to {self.shown}. Stop that recording, or choose another "
                 "file."
             )
 
@@ -163,7 +169,7 @@ class RecordingFile:
                 if not self._warned:
                     self._warned = True
                     warnings.warn_explicit(
-                        f"Cannot write {self.path} ({error.strerror}). The recording is "
+                        f"Cannot write {self.shown} ({error.strerror}). The recording is "
                         "incomplete.",
                         *(UserWarning, "cpsl_notebook", 0),
                     )
@@ -219,24 +225,24 @@ class RecordingFile:
         version = header.get(_MARK) if isinstance(header, dict) else None
         if not isinstance(version, int) or not isinstance(header.get("recorded_at"), str):
             raise UserError(
-                f"{self.path} is not a recording: its first line is not a header. Choose another "
+                f"{self.shown} is not a recording: its first line is not a header. Choose another "
                 "file."
             )
         if version > VERSION:
             raise UserError(
-                f"{self.path} has recording format {version}, and this cpsl-notebook reads up to "
+                f"{self.shown} has recording format {version}, and this cpsl-notebook reads up to "
                 f"{VERSION}. Run `pip install --upgrade cpsl-notebook`."
             )
 
     def _unreadable(self, error: OSError) -> UserError:
         return UserError(
-            f"Cannot read the recording {self.path} ({error.strerror}). Check the path, or record one "
+            f"Cannot read the recording {self.shown} ({error.strerror}). Check the path, or record one "
             "with `%capsule record FILE`."
         )
 
     def _damaged(self, number: int) -> UserError:
         return UserError(
-            f"Line {number} of {self.path} is not a recorded call. Fix or remove the line."
+            f"Line {number} of {self.shown} is not a recorded call. Fix or remove the line."
         )
 
 

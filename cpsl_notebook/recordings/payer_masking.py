@@ -6,7 +6,13 @@ import functools
 import re
 from typing import Any
 
-from cpsl_notebook.pseudonyms import DIGITS, machine_key, pseudonym, sample_secret
+from cpsl_notebook.pseudonyms import (
+    DIGITS,
+    SAMPLE_SECRET,
+    is_sample_payer,
+    machine_key,
+    pseudonym,
+)
 
 __all__ = ["Mask", "without_payers"]
 
@@ -32,7 +38,8 @@ class Mask:
 
     def __init__(self, secret: str | None = None) -> None:
         self._has_own_key = secret is not None
-        self._key = machine_key("mask") if secret is None else secret.encode()
+        example = 'recording("answers.jsonl", mask="a long secret")'  # `%capsule record` cannot
+        self._key = machine_key(example) if secret is None else secret.encode()
 
     def records(self, value: Any) -> Any:
         """Return payments or earnings with pseudonyms in the fields that identify a person."""
@@ -67,8 +74,8 @@ class Mask:
         return value if value in (None, "") else self._pseudonym(str(value))
 
     def _pseudonym(self, payer: str) -> str:
-        secret = None if self._has_own_key else sample_secret([payer])
-        return pseudonym(payer, secret.encode() if secret else self._key)
+        is_public = not self._has_own_key and is_sample_payer(payer)
+        return pseudonym(payer, SAMPLE_SECRET.encode() if is_public else self._key)
 
 
 def without_payers(text: str) -> str:

@@ -22,7 +22,6 @@ from cpsl_notebook.recordings.matching import Matcher
 from cpsl_notebook.recordings.recorder import Log, RecordingClient
 from cpsl_notebook.recordings.redaction import Redactor
 from cpsl_notebook.recordings.verification import Verification, verify
-from cpsl_notebook.reproducible import shown_path
 
 __all__ = ["NotRecordedError", "ReplayClient", "ReplayStream", "replay"]
 
@@ -66,8 +65,9 @@ def replay(
         Whether each recorded answer is given only once. By default, a request that is made again
         gets its answers again, in the same order.
     client : cpsl.Client or cpsl_notebook.Client, optional
-        The client for ``missing="live"``; by default ``cpsl.Client()``, created when it is needed.
-        A client that replays a recording is refused.
+        The client for ``missing="live"``; by default, the one to which ``%capsule local`` has connected
+        the notebook, or else ``cpsl.Client()``, created when it is needed. A client that replays a
+        recording is refused.
 
     Returns
     -------
@@ -156,7 +156,7 @@ class ReplayClient(DocumentedMethods):
             self._live = RecordingClient(log, live)
 
     def __repr__(self) -> str:
-        return f"<replay of {shown_path(self.file.path)}>"
+        return f"<replay of {self.file.shown}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # In another process, the copy reads the file again.
@@ -198,7 +198,8 @@ class ReplayClient(DocumentedMethods):
         Parameters
         ----------
         client : cpsl.Client or cpsl_notebook.Client, optional
-            The client; by default ``cpsl.Client()``. A client that replays a recording is refused.
+            The client; by default, the one to which ``%capsule local`` has connected the notebook, or
+            else ``cpsl.Client()``. A client that replays a recording is refused.
 
         Returns
         -------
@@ -216,8 +217,8 @@ class ReplayClient(DocumentedMethods):
                 return self._live.answer(call, timeout)
             reason = self._matcher.explain(call)
             raise NotRecordedError(
-                f"{call} is not recorded in {self.file.path}. Record it again, or ask the service with "
-                f'missing="live". {reason}'
+                f"{call} is not recorded in {self.file.shown}. Record it again, or ask the service "
+                f'with missing="live". {reason}'
             )
         fields = entry.fields()
         error = _recorded_error(fields)

@@ -13,7 +13,6 @@ from cpsl_notebook.recordings.environment import replay_from_environment
 from cpsl_notebook.recordings.file_format import RecordingFile
 from cpsl_notebook.recordings.recorder import Clock, Log, RecordingClient
 from cpsl_notebook.recordings.redaction import SHORTEST_TOKEN
-from cpsl_notebook.reproducible import shown_path
 
 __all__ = ["Recording", "current_recording", "in_use", "recording"]
 
@@ -45,8 +44,9 @@ def recording(
     file : str or Path
         The file, ``.jsonl`` by convention. An earlier recording is replaced; any other file is not.
     client : cpsl.Client or cpsl_notebook.Client, optional
-        The client that the value of the ``with`` statement uses; by default ``cpsl.Client()``,
-        created at its first call.
+        The client that the value of the ``with`` statement uses; by default, the one to which
+        ``%capsule local`` has connected the notebook, or else ``cpsl.Client()``, created at its
+        first call.
     mask : bool or str, default False
         Whether to replace payers with pseudonyms: the fields of payments and earnings that identify a
         person, also in what the caller receives, and, in the file, email addresses everywhere. A
@@ -108,7 +108,7 @@ class Recording:
 
     def __repr__(self) -> str:
         state = "recording" if self in _running else "stopped"
-        return f"<recording {shown_path(self.file.path)}, {state}, {self.file.appended} calls>"
+        return f"<recording {self.file.shown}, {state}, {self.file.appended} calls>"
 
     def __enter__(self) -> Any:
         replayed = replay_from_environment()
@@ -137,7 +137,7 @@ class Recording:
         with _changing:
             if _running:
                 raise UserError(
-                    f"A recording to {_running[0].file.path} is running. Stop it first with "
+                    f"A recording to {_running[0].file.shown} is running. Stop it first with "
                     "`%capsule record --stop` or its stop() method."
                 )
             self.file.create(**self.log.header())

@@ -37,8 +37,8 @@ class Verification:
     differences: list[tuple[Call, list[str]]]
 
     def __str__(self) -> str:
-        counts = f"{self.same} answers are as recorded, {len(self.differences)} differ"
-        skipped = f", {self.skipped} calls were skipped" if self.skipped else ""
+        counts = f"As recorded: {self.same}, different: {len(self.differences)}"
+        skipped = f", skipped: {self.skipped}" if self.skipped else ""
         lines = [f"{counts}{skipped}."]
         for call, changed in self.differences:
             text = f": {call.text}" if call.text else ""

@@ -76,7 +76,7 @@ def _until_timeout(tokens: Iterator[tuple[Any, str]], source: str) -> Iterator[t
 def _span(name: str, text: str) -> str:
     # Text without a colour gets no element: many elements slow the page down.
     text = escape(text, quote=False)
-    return f"<span class={name}>{text}</span>" if name else text
+    return f"<span {name}>{text}</span>" if name else text
 
 
 @functools.cache

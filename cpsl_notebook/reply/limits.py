@@ -19,6 +19,8 @@ MAX_BLOCK_LENGTH = 1_000_000  # characters of all blocks as HTML or text, images
 # A block may use a quarter of what is left of these characters, so that later ones fit.
 BLOCK_SHARE = 4
 MIN_BLOCK_LENGTH = 1_000  # characters that every block may use
+MAX_TABLE_ROWS, MAX_TABLE_COLUMNS = 100, 50  # of a table block
+MAX_VALUE_LENGTH = 1_000  # characters of a value in it; less if the first row would be too long
 MAX_IMAGES = 20_000_000  # characters of all image blocks
 MAX_CELLS = 20_000  # cells of Markdown tables; further rows stay text
 MAX_BRACKETS = 4_000  # opening brackets; a paragraph with more of them stays unformatted
@@ -61,14 +63,15 @@ class Budget:
         'Not shown: 1,000 blocks. They are in `blocks` of the reply (`%capsule last`).'
         """
         hidden = {
-            "text": f"{self.hidden_characters:,} characters" if self.hidden_characters else "",
-            "blocks": f"{self.hidden_blocks:,} blocks" if self.hidden_blocks else "",
+            "text": _count(self.hidden_characters, "character"),
+            "blocks": _count(self.hidden_blocks, "block"),
         }
         amounts = " and ".join(filter(None, hidden.values()))
         places = " and ".join(f"`{name}`" for name, amount in hidden.items() if amount)
         if not amounts:
             return ""
-        return f"Not shown: {amounts}. They are in {places} of the reply (`%capsule last`)."
+        they = "It is" if self.hidden_characters + self.hidden_blocks == 1 else "They are"
+        return f"Not shown: {amounts}. {they} in {places} of the reply (`%capsule last`)."
 
     def limit(self, block: dict[str, Any]) -> int:
         """Return the approximate number of characters that a block may have."""
@@ -110,3 +113,8 @@ class Budget:
         self.plain -= len(plain)
         self.hidden_characters += len(rest) - len(plain)
         return formatted, plain
+
+
+def _count(number: int, what: str) -> str:
+    """Return a number with its unit; empty for 0."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}" if number else ""

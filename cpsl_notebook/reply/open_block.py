@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cpsl_notebook.reply.highlighting import highlight
 from cpsl_notebook.reply.markdown import LastBlock, are_numbers, table_cells
-from cpsl_notebook.reply.style import TABLE
+from cpsl_notebook.reply.style import TABLE, aligned_by_column
 
 __all__ = ["OpenBlock"]
 
@@ -18,7 +18,6 @@ _MAX_TRIES = 8  # line ends at which code may be cut
 _COLUMN = (3, 120)  # the smallest and the largest number of characters that give a column its width
 _PADDING = 3  # characters
 _HEADER = re.compile("<thead>.*?(?=<tbody>)")
-_TABLE = f"<table style={TABLE}>"
 
 
 @dataclass
@@ -31,13 +30,16 @@ class OpenBlock:
         The lines that each part needs above it: the opening fence, or the header of the table.
     language : str or None
         The language of the code; ``None`` for a table.
-    table : str
-        The tag of each part of a table, with columns of the same width.
+    columns : str
+        The end of the tag of each part of a table, with columns of the same width.
+    rules : str
+        The style sheet of the first part of a table, which aligns the columns of all.
     """
 
     head: str
     language: str | None
-    table: str = ""
+    columns: str = ""
+    rules: str = ""
 
     @classmethod
     def of(cls, block: LastBlock, text: str) -> OpenBlock | None:
@@ -73,8 +75,8 @@ class OpenBlock:
         columns = list(zip(*table_cells(self.head + lines)[0], strict=True))
         widths = [min(max(smallest, *map(len, c)), largest) + _PADDING for c in columns]
         tags = "".join(f"<col style=width:{100 * w / sum(widths):.2f}%>" for w in widths)
-        style = f"{TABLE};table-layout:fixed;width:min(100%,{sum(widths)}ch)"
-        self.table = f"<table style={style}><colgroup>{tags}</colgroup>"
+        style = f"table-layout:fixed;width:min(100%,{sum(widths)}ch)"
+        self.columns = f" style={style}><colgroup>{tags}</colgroup>"
         header, delimiters, _ = self.head.split("\n")
         aligned = [
             cell if ":" in cell else "--:" if are_numbers(list(column[1:])) else ":--"
@@ -84,10 +86,16 @@ class OpenBlock:
 
     def part_html(self, html: str, *, is_first: bool, is_last: bool) -> str:
         """Return the HTML of the head and some lines as a part, which joins its neighbours."""
-        if self.table:
-            html = html.replace(_TABLE, self.table, 1)
-        if self.language is None and not is_first:
-            html = _HEADER.sub("", html, 1)
-            html = html.replace("<td style=text-align:left>", "<td>")  # the style sheet aligns it
+        if self.language is None:
+            for tag in ("th", "td"):  # the style sheet of the panel aligns these
+                html = html.replace(f"<{tag} style=text-align:left>", f"<{tag}>")
+            rules, html = aligned_by_column(html)
+            html = html.replace(f" style={TABLE}>", self.columns, 1)
+            if not is_first:
+                html = _HEADER.sub("", html, 1)
+            if rules != self.rules:  # those of the first part apply to the others
+                html = f"<style>{rules}</style>{html}"
+            if is_first:
+                self.rules = rules
         names = ["capsule-more"] * (not is_first) + ["capsule-open"] * (not is_last)
         return f'<div class="{" ".join(names)}">{html}</div>'

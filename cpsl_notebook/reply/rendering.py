@@ -51,14 +51,14 @@ class PartRenderer:
             return self._text_html(part, self.budget, is_part)
         if not self.budget.take_block():
             return ""
-        html = self.replaced_html(part)
-        self.budget.charge(part, len(html))
-        return html
+        return self.replaced_html(part, "")
 
-    def replaced_html(self, block: dict[str, Any]) -> str:
-        """Return a block that replaces one that is shown, as HTML."""
+    def replaced_html(self, block: dict[str, Any], shown: str) -> str:
+        """Return a block as HTML; it replaces one that is shown as *shown*."""
         limit, remote_images = self.budget.limit(block), self._reply.remote_images
-        return block_html(block, self._reply.app, remote_images=remote_images, limit=limit)
+        html = block_html(block, self._reply.app, remote_images=remote_images, limit=limit)
+        self.budget.charge(block, len(html) - len(shown))
+        return html
 
     def preview(self, text: str, *, is_part: bool = False) -> str:
         """Return a text that still grows as HTML; the limits do not change."""
@@ -70,8 +70,12 @@ class PartRenderer:
             return clean("".join(self.budget.split(part))).strip("\n")
         if not self.budget.take_block():
             return ""
-        text = block_text(part, self._reply.app, limit=self.budget.limit(part))
-        self.budget.charge(part, len(text))
+        return self.replaced_text(part)
+
+    def replaced_text(self, block: dict[str, Any]) -> str:
+        """Return a block as text; it follows one that is shown and that it replaces."""
+        text = block_text(block, self._reply.app, limit=self.budget.limit(block))
+        self.budget.charge(block, len(text))
         return text
 
     def notes(self) -> list[str]:

@@ -8,7 +8,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cpsl_notebook.errors import UserError
-from cpsl_notebook.reply.limits import MAX_BLOCK_LENGTH, MAX_FORMATTED
+from cpsl_notebook.reply.limits import (
+    MAX_BLOCK_LENGTH,
+    MAX_FORMATTED,
+    MAX_TABLE_COLUMNS,
+    MAX_TABLE_ROWS,
+    MAX_VALUE_LENGTH,
+)
 from cpsl_notebook.reply.markdown import table_cells
 from cpsl_notebook.sanitize import clean
 
@@ -25,9 +31,7 @@ __all__ = [
     "shown_table",
 ]
 
-MAX_SHOWN_ROWS, MAX_SHOWN_COLUMNS = 100, 50  # of a table block
-MAX_SHOWN_LENGTH = 1_000  # characters of a cell; less if the first row would be too long otherwise
-_MIN_SHOWN_LENGTH = 20
+_MIN_VALUE_LENGTH = 20
 _TAG_LENGTH = 15  # characters of HTML around a cell, about
 MAX_CELLS, MAX_COLUMNS = 2_000_000, 10_000  # of a table in `Reply.tables`
 # A number with a leading zero, such as 007, stays text; so does one that its type would round.
@@ -150,8 +154,8 @@ def shown_table(block: dict[str, Any], limit: int = MAX_BLOCK_LENGTH) -> ShownTa
     layout = _layout(block)
     if layout is None:
         return None
-    columns = layout.columns(MAX_SHOWN_COLUMNS)
-    values = ([_value(row, key) for key, _ in columns] for row in layout.rows[:MAX_SHOWN_ROWS])
+    columns = layout.columns(MAX_TABLE_COLUMNS)
+    values = ([_value(row, key) for key, _ in columns] for row in layout.rows[:MAX_TABLE_ROWS])
     size = len(layout.rows), layout.width
     return _shown([name for _, name in columns], values, size, limit, _is_number)
 
@@ -207,7 +211,7 @@ def _shown(
     is_number: Callable[[Any], object],
 ) -> ShownTable:
     """Return a table with the rows that fit."""
-    longest = min(MAX_SHOWN_LENGTH, max(_MIN_SHOWN_LENGTH, limit // max(1, len(names))))
+    longest = min(MAX_VALUE_LENGTH, max(_MIN_VALUE_LENGTH, limit // max(1, len(names))))
     numeric: list[bool | None] = [None] * len(names)  # None: no value yet
     shown: list[list[str]] = []
     length = 0

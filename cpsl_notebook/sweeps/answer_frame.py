@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from cpsl_notebook.errors import UsageError, UserError
-from cpsl_notebook.frames.columns import STRING
+from cpsl_notebook.frames.column_types import STRING
 from cpsl_notebook.reply.model import Reply
 from cpsl_notebook.reproducible import hide_values
 from cpsl_notebook.sanitize import clean

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from cpsl_notebook.errors import UsageError, UserError
+from cpsl_notebook.processes import is_running, this_start_time
 from cpsl_notebook.sweeps.outcomes import (
     ANSWERED,
     FAILED,
@@ -29,6 +30,7 @@ from cpsl_notebook.sweeps.outcomes import (
     UNKNOWN,
     Outcome,
 )
+from cpsl_notebook.write_ahead_log import use_wal
 
 __all__ = ["AnswerStore", "Claim", "Turn", "store_path", "stored_outcomes"]
 
@@ -132,9 +134,8 @@ class AnswerStore:
         with _usable(path):
             _create(path)
             with contextlib.closing(_connect(path)) as database:
-                database.execute(
-                    "INSERT INTO runs VALUES (?, ?, ?)", (self.run, os.getpid(), _started())
-                )
+                values = self.run, os.getpid(), this_start_time()
+                database.execute("INSERT INTO runs VALUES (?, ?, ?)", values)
         self._thread = threading.Thread(target=self._write, name="capsule-sweep-store")
         self._thread.start()
 
@@ -215,7 +216,7 @@ class AnswerStore:
         earlier: list[Outcome | None] = []  # kept while the row is sent again
         for turn in turns:
             state, run, sent_before, outcome = _find(database, turn.key)
-            if state == _SENT and run != self.run and _is_running(database, run, alive):
+            if state == _SENT and run != self.run and _is_run_running(database, run, alive):
                 return Claim([], [], elsewhere=True)
             if state == _SENT:
                 sent_before += 1
@@ -316,23 +317,12 @@ def _find(database: sqlite3.Connection, key: bytes) -> tuple[str | None, str, in
     return state, run, attempts, Outcome.from_json(outcome) if outcome else None
 
 
-def _is_running(database: sqlite3.Connection, run: str, alive: dict[str, bool]) -> bool:
+def _is_run_running(database: sqlite3.Connection, run: str, alive: dict[str, bool]) -> bool:
     """Return whether the sweep of another run is still running on this machine."""
     if run not in alive:
         row = database.execute("SELECT pid, started FROM runs WHERE id = ?", (run,)).fetchone()
-        alive[run] = row is not None and _started(row[0]) == row[1]
+        alive[run] = row is not None and is_running(*row)
     return alive[run]
-
-
-def _started(pid: int | None = None) -> float:
-    """Return the start time of a process, because ids are reused; 0 if it is not running."""
-    import psutil
-
-    try:
-        process = psutil.Process(pid)
-        return 0.0 if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
-    except psutil.Error:
-        return 0.0
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -350,7 +340,7 @@ def _create(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     with contextlib.closing(_connect(path)) as database:
         _check_content(database, path)
-        (mode,) = database.execute("PRAGMA journal_mode = WAL").fetchone()
+        mode = use_wal(database)
         if mode != "wal":
             raise _without_locks(path, f"SQLite uses the journal mode {mode!r} there")
         database.execute("BEGIN IMMEDIATE")
@@ -363,9 +353,11 @@ def _create(path: Path) -> None:
 
 def _check_content(database: sqlite3.Connection, path: Path) -> bool:
     """Check that a file does not belong to another program; return whether it has answers."""
+    database.execute("BEGIN")  # another process may be creating it
     (mark,) = database.execute("PRAGMA application_id").fetchone()
     (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
     (version,) = database.execute("PRAGMA user_version").fetchone()
+    database.execute("COMMIT")
     if mark != _APPLICATION_ID and (mark or tables):
         raise UserError(f"{path} is not the store of a sweep. Pass another file as store=.")
     if version > _VERSION:

@@ -75,8 +75,11 @@ def sweep_cell(
     UserError
         The rows do not exist or are too many without ``--yes``, or a prompt cannot be sent.
     """
-    if options.new:
-        raise UsageError("--new cannot be used with --each: each row has its own conversation.")
+    for option in ("new", "once"):
+        if getattr(options, option):
+            raise UsageError(
+                f"--{option} cannot be used with --each: each row has its own conversation."
+            )
     rows = _rows(options.each, namespace)
     count = len(InputRows(rows))
     if count > CONFIRMED_ROWS and not (options.yes or options.dry_run):

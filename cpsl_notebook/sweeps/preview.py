@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from cpsl_notebook.reproducible import is_reproducible
-from cpsl_notebook.sanitize import clean
 from cpsl_notebook.sweeps.sweep_progress import duration
 from cpsl_notebook.sweeps.variants import Requests
 
@@ -54,4 +53,4 @@ def preview(
         lines.append(f"The largest prompt is in row number {requests.place(largest)[0]}: {size}.")
     for position in pending[:_PROMPTS]:
         lines += ["", f"--- row number {requests.place(position)[0]}", requests.prompt(position)]
-    return clean("\n".join(lines))
+    return "\n".join(lines)

@@ -16,6 +16,7 @@ from IPython.core.getipython import get_ipython
 from cpsl_notebook.client import Client
 from cpsl_notebook.cpsl_package import takes
 from cpsl_notebook.errors import UserError
+from cpsl_notebook.printing import print_text
 from cpsl_notebook.reproducible import warn
 from cpsl_notebook.sweeps.answer_frame import Answers, Form, check_names
 from cpsl_notebook.sweeps.answer_store import AnswerStore, store_path, stored_outcomes
@@ -268,7 +269,7 @@ def sweep(
             pending = [position for position, known in enumerate(settled) if not known]
             seconds = _estimate_seconds(answers, apps)
             text = preview(requests, pending, max_active=max_active, rpm=rpm, seconds=seconds)
-            print(text)  # noqa: T201
+            print_text(text)
             return None
         reason, failed = "", None
         if not all(settled):

@@ -6,9 +6,9 @@ import sys
 import time
 from typing import Any
 
-from tqdm import tqdm
-
 from cpsl_notebook.front_end import front_end
+from cpsl_notebook.printing import print_text
+from cpsl_notebook.progress import Bar
 from cpsl_notebook.reproducible import is_reproducible
 
 __all__ = ["SweepProgress", "duration"]
@@ -18,10 +18,6 @@ _BAR_INTERVAL = 0.1  # seconds between updates of the bar
 # Above this ratio of the time in flight to the time of the request, a row waited for a worker.
 _QUEUED = 1.2
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} rows{postfix}"
-
-
-class _Bar(tqdm):  # type: ignore[type-arg]
-    monitor_interval = 0  # no monitor thread: a process with threads gets a warning when it forks
 
 
 class SweepProgress:
@@ -57,10 +53,10 @@ class SweepProgress:
         self._began = self._shown_at = self._line_at = time.monotonic()
         where = front_end()
         file = sys.stdout if where == "widget" else sys.stderr
-        watched = where == "widget" or (where == "text" and file.isatty())
+        watched = where == "widget" or (where == "text" and file is not None and file.isatty())
         self._lines = shown and not watched
         self._bar = (
-            _Bar(desc="Sweep", total=total, file=file, bar_format=_BAR, leave=where == "widget")
+            Bar(desc="Sweep", total=total, file=file, bar_format=_BAR, leave=where == "widget")
             if shown and watched and total
             else None
         )
@@ -124,11 +120,8 @@ class SweepProgress:
             self._draw(self._bar)
         if self._lines and now - self._line_at >= LINE_INTERVAL:
             self._line_at = now
-            print(  # noqa: T201
-                f"Sweep: {self.done:,} of {self._total:,} rows, {self.text}",
-                file=sys.stderr,
-                flush=True,
-            )
+            numbers = f"{self.done:,} of {self._total:,} rows, {self.text}"
+            print_text(f"Sweep: {numbers}", "stderr")
 
     def close(self) -> None:
         """Show the final numbers and close the bar; an open bar would move later bars down."""

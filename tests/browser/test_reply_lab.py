@@ -1,5 +1,7 @@
 """A long reply in a real JupyterLab: order, scrolling, the place of Stop, narrow windows."""
 
+import itertools
+
 import pytest
 from environments import CI
 from lab import CHROMIUM, Notebook, jupyterlab, write_notebook
@@ -30,6 +32,17 @@ def sections(session, text):
     yield "\\n\\nAll sent."
     wait_for("go")
 
+@local.running().app("lines")
+def lines(session, text):
+    row, code = "| billing | 33 | waiting |\\n", "    total = sum(open)  # days\\n"
+    for head, line in (("| queue | open | state |\\n|---|---|:-:|\\n", row), ("\\n```python\\n", code)):
+        yield head
+        for _ in range(5):
+            yield line * 100
+            time.sleep(0.8)
+    yield "```\\n\\nAll sent."
+    wait_for("go")
+
 @local.running().app("ordered")
 def ordered(session, text):
     yield {"type": "notification", "payload": {"text": "Reading a very long name of an archive…"}}
@@ -54,10 +67,11 @@ CELLS = [
     DEFINE,
     "%%capsule ordered\nx",
     "%%capsule sections\nx",
+    "%%capsule lines\nx",
     "%config CapsuleMagics.math = True",
     "print('the end')",
 ]
-ORDERED, SECTIONS, MATH = 2, 3, 4
+ORDERED, SECTIONS, GROWING, MATH = 2, 3, 4, 5
 IN_ORDER = ["First text.", "First block", "Second text.", "a cat", "Looked it up", "Third text"]
 # The distance that the text under the middle of the notebook moves in a turn of the wheel.
 MARK = """() => {
@@ -163,6 +177,42 @@ def test_long_reply_scrolls_evenly_and_stays_in_place(notebook, page, folder):
     for distance in (-TURN, TURN):
         for moved in wheel(page, notebook, 20, distance):
             assert abs(moved + distance) <= TURN / 10
+
+
+# The top and height of each element, and how it aligns its text.
+BOXES = """elements => elements.map(element => {
+    const {top, height} = element.getBoundingClientRect();
+    return [top, height, getComputedStyle(element).textAlign];
+})"""
+
+
+def test_parts_of_a_growing_fence_or_table_join_without_a_gap(notebook, page, folder, pictures):
+    (folder / "go").unlink(missing_ok=True)
+    page.set_viewport_size({"width": 1100, "height": 900})
+    notebook.run(GROWING, wait=False)
+    cell = notebook.cell(GROWING)
+    cell.get_by_text("All sent.").wait_for(state="attached")
+    for name in ("table", "pre"):
+        parts = cell.locator(name).evaluate_all(BOXES)
+        assert len(parts) > 2
+        for (top, height, _), (below, *_) in itertools.pairwise(parts):
+            assert abs(top + height - below) <= 1
+    end, _, _ = cell.get_by_text("All sent.").evaluate_all(BOXES)[0]
+    stop, _, _ = cell.get_by_role("button", name="Stop").evaluate_all(BOXES)[0]
+    assert 0 < stop - end < 60
+    row = "tr:nth-child(2) td"
+    for part in cell.locator("table").all():
+        cells = part.locator(row).evaluate_all(BOXES)
+        assert [alignment for *_, alignment in cells] == ["start", "right", "center"]
+    cell.locator("pre").first.scroll_into_view_if_needed()
+    page.screenshot(path=pictures / "lines-streaming.png")
+    (folder / "go").touch()
+    cell.locator(".capsule-footer").wait_for(state="attached")
+    notebook.wait_ran()
+    cells = cell.locator(row).evaluate_all(BOXES)
+    assert [alignment for *_, alignment in cells] == ["start", "right", "center"]
+    cell.locator("pre").first.scroll_into_view_if_needed()
+    page.screenshot(path=pictures / "lines-done.png")
 
 
 def test_formulas_are_typeset_when_wanted(notebook, page, folder, pictures):

@@ -108,11 +108,12 @@ def test_proxy_that_fails_is_named(monkeypatch):
     assert "through the proxy (Tunnel connection failed: 502 Bad Gateway)" in str(error)
 
 
-def test_proxy_that_refuses_grpc_is_named(monkeypatch):
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy"])
+def test_proxy_that_refuses_grpc_is_named(monkeypatch, variable):
     with Proxy(status=407) as proxy:
-        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        monkeypatch.setenv(variable, proxy.url)
         client = cpsl.Client(TOKEN, "https://gateway.example")
-        with pytest.raises(cpsl.CannotConnectError, match="to HTTPS_PROXY, as in") as caught:
+        with pytest.raises(cpsl.CannotConnectError, match=f"to {variable}, as in") as caught:
             client.list_apps()
     assert caught.value.status == 407
     assert "407" in caught.value.detail
@@ -131,7 +132,7 @@ def test_forwarding_proxy_that_asks_for_a_password_is_named(monkeypatch, variabl
         assert proxy.count(call) == 1
         assert proxy.requests[0].headers["Host"] == "gateway.example"
     error = caught.value
-    assert f"user and password to {variable.upper()}, as in" in str(error)
+    assert f"user and password to {variable}, as in" in str(error)
     assert (error.status, error.detail) == (407, "Proxy Authentication Required")
     assert str(error.__cause__) == "407 Proxy Authentication Required"
     assert error.sent is False

@@ -288,9 +288,9 @@ def test_invalid_command_line_prints_one_line_and_exits_with_2(arguments, messag
     ("changes", "arguments", "status", "message"),
     [
         ({"CAPSULE_TOKEN": ""}, ["apps"], 2, "CAPSULE_TOKEN is set but empty"),
-        ({"CAPSULE_TOKEN": "wrong"}, ["apps"], 2, "run `cpsl login`"),
-        ({"CAPSULE_TOKEN": "wrong"}, ["earnings", APP_ID], 2, "run `cpsl login`"),
-        ({}, ["chat", "ecco", "hi"], 2, "did you mean echo?"),
+        ({"CAPSULE_TOKEN": "wrong"}, ["apps"], 2, "set CAPSULE_TOKEN to another token"),
+        ({"CAPSULE_TOKEN": "wrong"}, ["earnings", APP_ID], 2, "set CAPSULE_TOKEN to"),
+        ({}, ["chat", "ecco", "hi"], 2, "did you mean 'echo'?"),
         ({}, ["payments", APP_ID.replace("1", "2")], 2, "No app"),
         ({}, ["chat", "broken", "hi"], 1, "the database is gone"),
         ({"CAPSULE_GATEWAY_URL": "127.0.0.1:1"}, ["apps"], 2, "check that it is running"),

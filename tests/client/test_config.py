@@ -229,7 +229,7 @@ def test_invalid_address_is_refused(found, variables):
         (
             {"CAPSULE_GATEWAY_URL": "a.example:65535"},
             "Invalid gateway address 'a.example:65535' in CAPSULE_GATEWAY_URL: use a port below "
-            "65535, or set the HTTP port, which is one higher by default.",
+            "65535, because the HTTP port is one higher.",
         ),
         (
             {"CAPSULE_GATEWAY_URL": "a.example:80", "CAPSULE_HTTP_PORT": "x"},

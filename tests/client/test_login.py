@@ -314,7 +314,7 @@ def test_gateway_that_starts_no_login_shows_the_reason():
 def test_login_rejected_by_the_gateway_shows_the_reason():
     with (
         begun(PENDING, {"ok": False, "err_msg": "this login is over\x1b[2J"}) as gateway,
-        pytest.raises(cpsl.GatewayError, match=r"this login is over\. Run `cpsl login` again"),
+        pytest.raises(cpsl.GatewayError, match=r"this login is over\. Log in again"),
     ):
         login.begin(gateway.address).wait(interval=0)
 
@@ -332,7 +332,7 @@ def test_invalid_token_from_the_gateway_is_not_stored(token, old_config):
 def test_unconfirmed_login_times_out(old_config):
     with Gateway(RequestLogin=[BEGUN], ConfirmLogin=iter(lambda: PENDING, None)) as gateway:
         waiting = login.begin(gateway.address)
-        with pytest.raises(cpsl.TimedOutError, match="run `cpsl login` again"):
+        with pytest.raises(cpsl.TimedOutError, match="log in again"):
             waiting.wait(interval=0.01, timeout=0.05)
     assert old_config.read_text() == OLD
 
@@ -622,7 +622,8 @@ def test_invalid_token_is_refused_and_not_shown(text, connected, monkeypatch, ca
     assert main(["login", "--token-stdin"]) == 2
     err = capsys.readouterr().err
     assert err == (
-        "cpsl: The token is invalid: it must be one line of printable ASCII without spaces.\n"
+        "cpsl: The token is invalid: it must be one line of printable ASCII without spaces. Copy it "
+        "again.\n"
     )
     assert old_config.read_text() == OLD
 

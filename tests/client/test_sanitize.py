@@ -49,8 +49,9 @@ def clean_pieces(pieces):
     return shown + clean(pending)
 
 
-def test_both_packages_have_the_same_copy(root):
-    copies = [Path(root, package, "sanitize.py") for package in ("cpsl", "cpsl_notebook")]
+@pytest.mark.parametrize("module", ["sanitize.py", "suggestions.py"])
+def test_both_packages_have_the_same_copy(root, module):
+    copies = [Path(root, package, module) for package in ("cpsl", "cpsl_notebook")]
     assert copies[0].read_bytes() == copies[1].read_bytes()
 
 

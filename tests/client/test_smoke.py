@@ -338,7 +338,7 @@ def nowhere():
     [
         ([APP_ID], {"CAPSULE_TOKEN": ""}, "set but empty"),
         ([APP_ID], {"CAPSULE_TOKEN": "wrong"}, "refused the token"),
-        (["ecko"], {}, "did you mean echo?"),
+        (["ecko"], {}, "did you mean 'echo'?"),
         ([], {}, "APP"),
         (["echo", "--max-seconds", "soon"], {}, "--max-seconds"),
         (["echo", "--max-seconds", "0"], {}, "above 0"),

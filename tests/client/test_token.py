@@ -39,11 +39,12 @@ from gateway import (
 )
 
 import cpsl
-from cpsl import config, retry
+from cpsl import config
 from cpsl.call import Call
 from cpsl.config import Settings
 from cpsl.options import Options
 from cpsl.timeouts import Timeout
+from cpsl.tracebacks import without_frames
 from cpsl.transport import Transport
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
@@ -214,7 +215,7 @@ def test_without_frames_removes_traceback_cause_and_context():
 
     with pytest.raises(KeyError) as caught:
         fail()
-    error = retry.without_frames(caught.value)
+    error = without_frames(caught.value)
     assert error.__traceback__ is error.__cause__ is error.__context__ is None
 
 

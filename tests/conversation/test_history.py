@@ -74,7 +74,7 @@ def test_existing_file_is_only_replaced_with_force(asked, tmp_path):
     assert "diet-coach" in (tmp_path / "a.md").read_text()
     for name in ("none/a.md", "none/a.jsonl", "none/a.parquet"):
         assert f"Cannot write {name}: " in asked.error(f"%capsule history --save {name}")
-    assert "must end in .jsonl, .parquet, .md" in asked.error("%capsule history --save a.txt")
+    assert "ends in .jsonl, .parquet or .md." in asked.error("%capsule history --save a.txt")
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["a.md"]
 
 

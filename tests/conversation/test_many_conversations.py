@@ -12,7 +12,7 @@ import pytest
 from conversations import another_kernel, last, registry, save
 from shells import new_shell, tab
 
-from cpsl_notebook import Reply
+from cpsl_notebook import Reply, compat
 from cpsl_notebook.conversation import kernels
 from cpsl_notebook.conversation.context import NotebookContext, current_context
 from cpsl_notebook.conversation.registry import MAX_STORED, ConversationRecord
@@ -87,7 +87,8 @@ def test_cells_of_a_notebook_with_many_conversations_read_few_of_them(
         assert "`%capsule session` lists all 1,000." in shown
         shell.run("%capsule local")
         assert "Resumed conversation 0" in shell.run("%%capsule\nan apple").text
-        assert len(tab(shell, "%capsule session use 00")) > 100
+        if compat.context_matcher is not None:  # IPython 8.6 or newer
+            assert len(tab(shell, "%capsule session use 00")) > 100
         assert len(shell.run("%capsule session").value) == MAX_STORED
         assert looked_up == [999999] * 2  # which to resume, and once more before it is resumed
     assert max(read) == MAX_STORED
@@ -224,11 +225,12 @@ def test_name_stands_for_all_conversations_with_it(shell):
     first = last(shell).session_id
     for new in ("", "--new"):
         shell.run(f"%%capsule diet-coach -s other {new}\nan apple")
-    assert tab(shell, "%capsule session forget oth") == {"other"}
+    if compat.context_matcher is not None:  # IPython 8.6 or newer
+        assert tab(shell, "%capsule session forget oth") == {"other"}
     assert shell.run("%capsule session forget other").text == "Forgot 2 conversations.\n"
     assert [each.session_id for each in current_context().conversations.all()] == [first]
     assert shell.error("%capsule session forget other") == (
-        "No conversation of this notebook has the name other or an id that begins with it. List them "
+        "No conversation of this notebook has the name 'other' or an id that begins with it. List them "
         "with `%capsule session`."
     )
 

@@ -98,7 +98,7 @@ def test_loading_says_which_conversation_can_be_resumed(shell):
         assert re.fullmatch(
             rf"Earlier in this notebook: conversation {first[:8]} with diet-coach \(3 turns, last used "
             r"\d{4}-\d\d-\d\d \d\d:\d\d UTC\)\. To resume it, run "
-            r"`%capsule session resume diet-coach`\.\n",
+            r"`%capsule local` and then `%capsule session resume diet-coach`\.\n",
             line,
         )
         assert again.run("%reload_ext cpsl_notebook").text == ""
@@ -117,7 +117,7 @@ def test_loading_names_the_latest_and_counts_the_others(shell, monkeypatch):
         line = again.run("%load_ext cpsl_notebook").text
         assert "named other with diet-coach (1 turn, last used" in line
         assert line.endswith(
-            "run `%capsule session resume diet-coach -s other`. `%capsule session` lists all 2.\n"
+            "then `%capsule session resume diet-coach -s other`. `%capsule session` lists all 2.\n"
         )
     monkeypatch.setenv("JPY_SESSION_NAME", "/books/two.ipynb")
     with new_shell() as other:
@@ -128,8 +128,8 @@ def test_suggested_command_quotes_a_name_with_spaces(shell):
     shell.run('%%capsule diet-coach -s "light lunch"\nan apple')
     with new_shell() as again:
         line = again.run("%load_ext cpsl_notebook").text
-        command = line.partition("run `")[2].partition("`")[0]
-        again.run("%capsule local")
+        local, command = re.findall("`(.*?)`", line)
+        again.run(local)
         assert "continues conversation" in again.run(command).text
 
 
@@ -175,7 +175,7 @@ def test_ambiguous_id_prefix_is_an_error(shell):
     shell.run("%capsule apps;")
     for session_id in ("abc1", "abc2"):
         save(current_context().conversations, ConversationRecord("diet-coach"), session_id)
-    assert "2 conversations begin with abc" in shell.error("%capsule session use abc")
+    assert "2 conversations begin with 'abc'" in shell.error("%capsule session use abc")
 
 
 def test_conversation_has_one_name_and_one_count_of_turns(shell):
@@ -194,9 +194,16 @@ def test_conversation_has_one_name_and_one_count_of_turns(shell):
     assert sorted(zip(table["name"], table["turns"], strict=True)) == [("", 1), ("fruit", 2)]
     line = shell.error(f"%capsule session use {first} support-ops")
     assert line.endswith(
-        f"{first} is a conversation with diet-coach, not support-ops. "
+        f"{first} is a conversation with 'diet-coach', not 'support-ops'. "
         f"Run `%capsule session use {first} diet-coach`."
     )
+
+
+def test_suggested_app_with_a_space_is_quoted(shell):
+    shell.run("%capsule apps;")
+    save(current_context().conversations, ConversationRecord("my app"), "abc1")
+    line = shell.error("%capsule session use abc diet-coach")
+    assert line.endswith("Run `%capsule session use abc 'my app'`.")
 
 
 def test_list_has_short_ids_and_titles_within_a_hundred_columns(shell):

@@ -9,6 +9,7 @@ from cpsl_notebook import Reply
 from cpsl_notebook.conversation.transmission import receive
 from cpsl_notebook.display.displays import choose
 from cpsl_notebook.display.interrupt import Stopper
+from cpsl_notebook.reply.limits import MAX_BLOCKS
 
 
 class Chunk:
@@ -72,6 +73,16 @@ def test_text_and_blocks_are_written_in_order_and_replaced_blocks_again(capsys):
         "One two.\n\n[activity] step 1\n\nThree.\n\n[activity] step 2\n\nFour.\n\n[activity] done\n\n"
     )
     assert footer.endswith(" s]\n")
+
+
+def test_replaced_blocks_that_the_limits_hide_are_counted_once(capsys):
+    steps = range(MAX_BLOCKS + 3)
+    shown(
+        *(activity(f"step {n}", str(n)) for n in steps), *(activity("done", str(n)) for n in steps)
+    )
+    out = capsys.readouterr().out
+    assert (out.count("[activity] step"), out.count("[activity] done")) == (MAX_BLOCKS, MAX_BLOCKS)
+    assert "Not shown: 3 blocks." in out
 
 
 @pytest.mark.parametrize("kind", ["text", "quiet", "headless"])

@@ -119,6 +119,10 @@ def test_front_end_that_ignores_updates_shows_the_reply_once(workspace, resume, 
         manager.shutdown_kernel(now=True)
 
 
+LIVE_WIDGETS = """import ipykernel, ipywidgets.widgets.widget as widget
+live = widget._instances if hasattr(widget, "_instances") else widget.Widget.widgets"""
+
+
 @pytest.mark.parametrize("version", ["7.0.1", "6.29.5"])
 def test_partial_reply_is_painted_with_older_kernels(workspace, resume, tmp_path, version):
     environ = {"PYTHONPATH": path_with(f"ipykernel-{version}", f"ipykernel=={version}")}
@@ -141,8 +145,7 @@ def test_partial_reply_is_painted_with_older_kernels(workspace, resume, tmp_path
         assert "error" not in kinds and resume.is_set() and streams == []
         assert any("second part" in text and "capsule-footer" in text for text in seen)
 
-        code = "import ipykernel, ipywidgets; from ipywidgets.widgets.widget import _instances"
-        frontend.run(f"{code}\nprint(ipykernel.__version__, len(_instances))")
+        frontend.run(f"{LIVE_WIDGETS}\nprint(ipykernel.__version__, len(live))")
         assert "".join(streams).split() == [version, "0"]
     finally:
         client.stop_channels()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cpsl_notebook import Reply
 from cpsl_notebook.display.incremental import GrowingReply
-from cpsl_notebook.reply.limits import MAX_BLOCKS, MAX_FORMATTED
+from cpsl_notebook.reply.limits import MAX_BLOCK_LENGTH, MAX_BLOCKS, MAX_FORMATTED
 from cpsl_notebook.reply.markdown import to_html
 from cpsl_notebook.reply.style import TABLE
 
@@ -67,7 +67,8 @@ FIXED_TABLE = re.compile("<table [^>]*table-layout[^>]*><colgroup>.*?</colgroup>
 
 def whole(parts):
     """Return the HTML of pages as if fences and tables had not been shown in parts."""
-    joined = SEAM.sub("", "".join(parts))
+    joined = re.sub("<style>.*?</style>", "", "".join(parts))
+    joined = SEAM.sub("", re.sub('<table class="[^"]*"', "<table", joined))
     joined = re.sub('<div class="[^"]*">|</div>', "", joined)
     return without_alignment(FIXED_TABLE.sub(f"<table style={TABLE}>", joined))
 
@@ -113,6 +114,17 @@ def test_finished_lines_of_a_fence_or_table_are_final(kind):
     assert growing.is_continued and longest < 2_500 and len(before) < 40
 
 
+def test_columns_of_a_growing_table_are_aligned_by_one_style_sheet():
+    row = "| billing | 33 | waiting for a reply |\n"
+    pages, rest = grown("| a | b | c |\n|---|---|:-:|\n", *[row] * 300)
+    parts = [*pages, rest]
+    assert len(parts) > 4 and "".join(parts).count("<style>") == 1
+    right, center = ".right2 :is(td,th):nth-child(2){", ".center3 :is(td,th):nth-child(3){"
+    assert right in pages[0] and center in pages[0]
+    assert all('<table class="right2 center3"' in part for part in parts)
+    assert "<td>billing<td>33<td>waiting for a reply" in rest
+
+
 def test_texts_and_blocks_stay_in_order():
     pages, rest = grown(
         "One **tw", "o**.", activity("step 1"), "Three.\x1b[3", "1m", activity("step 2"), "4"
@@ -130,6 +142,15 @@ def test_replaced_block_changes_only_its_page():
     for label in ("short", "long " * 900):
         after, _ = grown(*events, activity(label, "0"))
         assert after[1:] == before[1:] and after[0] != before[0]
+
+
+def test_blocks_that_grow_when_they_are_replaced_are_limited():
+    def table(rows, number):
+        payload = {"table": {"columns": ["a"] * 50, "rows": [["x" * 900] * 50] * rows}}
+        return {"id": str(number), "type": "table_preview", "payload": payload}
+
+    pages, _ = grown(*(table(size, number) for size in (0, 100) for number in range(20)))
+    assert MAX_BLOCK_LENGTH / 2 < len("".join(pages)) < 1.5 * MAX_BLOCK_LENGTH
 
 
 def test_unchanged_block_is_rendered_once(monkeypatch):

@@ -35,10 +35,10 @@ def test_panel_shows_settled_text_blocks_rest_and_status():
     for _ in range(60):
         reply.add_event({"text": PARAGRAPH})
     panel.paint()
-    settled, rest, status = html_values(panel)
+    settled, rest, spare, status = html_values(panel)
     assert ">shop is replying</div>" in status
     assert settled.count("<b>bold</b>") == 59
-    assert rest.count("<b>bold</b>") == 1
+    assert rest.count("<b>bold</b>") == 1 and spare == ""
 
     reply.add_event({"type": "activity", "payload": {"label": "Looked it up"}})
     reply.add_event({"text": "The end."})
@@ -121,13 +121,13 @@ def traffic(monkeypatch, text):
 
 
 @pytest.mark.parametrize("kind", LINES)
-def test_traffic_of_a_growing_fence_or_table_is_at_most_ten_times_its_text(monkeypatch, kind):
+def test_traffic_of_a_growing_fence_or_table_is_less_than_nine_times_its_text(monkeypatch, kind):
     head, line = LINES[kind]
     ratios = []
     for size in (19_000, 76_000):
         text = head + line * (size // len(line))
         ratios.append(traffic(monkeypatch, text) / len(text))
-    assert max(ratios) < 10 and ratios[1] < 1.1 * ratios[0]
+    assert max(ratios) < 9 and ratios[1] < 1.1 * ratios[0]
 
 
 def test_painting_a_growing_fence_takes_linear_time():
@@ -155,10 +155,10 @@ def test_seconds_are_shown_in_steps_while_text_arrives(monkeypatch):
     shown = []
     for second in range(1, 26):
         clock.now = float(second)
-        if second <= 16:
+        if 2 < second <= 16:
             reply.add_event({"text": "word "})
         panel.paint()
         shown.append(html_values(panel)[-1].split(">")[-3].partition(" s")[0])
-    expected = [*range(1, 11), *[10] * 7, *range(18, 26)]
+    expected = [1, 2, 2, 2, *[5] * 5, *[10] * 8, *range(18, 26)]
     assert shown == list(map(str, expected))
     panel.close()

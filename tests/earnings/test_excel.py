@@ -6,6 +6,7 @@ import tracemalloc
 import uuid
 
 import openpyxl
+import pandas as pd
 import pytest
 from service_payments import THREE, frame
 
@@ -73,9 +74,9 @@ def test_table_too_long_for_excel_fits_parquet(tmp_path, monkeypatch):
     assert len(cells(frame(*THREE)[:2].capsule.to_excel(tmp_path / "long.xlsx"))) == 3
 
 
-def test_excel_without_openpyxl_shows_how_to_install_it(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "openpyxl", None)
-    with pytest.raises(UserError, match="Install it with: pip install openpyxl"):
+def test_excel_without_xlsxwriter_shows_how_to_install_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "xlsxwriter", None)
+    with pytest.raises(UserError, match="Install it with: pip install XlsxWriter"):
         frame(*THREE).capsule.to_excel(tmp_path / "a.xlsx")
 
 
@@ -123,13 +124,13 @@ def test_excel_has_number_formats_and_column_widths(tmp_path):
     written = sheet(payments)
     assert written.freeze_panes == "A2"
     widths = {
-        column[0].value: written.column_dimensions[column[0].column_letter].width
+        column[0].value: int(written.column_dimensions[column[0].column_letter].width)
         for column in written.columns
     }
     assert widths["paid_at (UTC)"] == len("yyyy-mm-dd hh:mm:ss") + 2
     assert widths["payer"] == len("payer-1@a.example") + 2
     assert widths["gross_cents"] == len("1,500,000.00") + 2
-    assert sheet(payments.assign(note="x" * 500)).column_dimensions["G"].width == 60
+    assert sheet(payments.assign(note="x" * 500)).column_dimensions["G"].width // 1 == 60
 
 
 def test_rows_are_written_some_at_a_time_so_that_memory_stays_small(tmp_path, monkeypatch):
@@ -179,6 +180,27 @@ def test_excel_writes_any_value(tmp_path):
         str(uuid.UUID(int=1)),
         dt.datetime(2026, 1, 1),
         None,
+    ]
+
+
+def test_excel_shows_each_kind_of_value_in_its_format(tmp_path):
+    values = [
+        dt.datetime(2026, 1, 2, 3),
+        dt.date(2026, 1, 2),
+        dt.time(3, 4),
+        dt.timedelta(hours=30),
+    ]
+    values += [True, 1.5, "half \ud83d"]
+    shown = frame(*[THREE[0]] * len(values)).assign(odd=pd.Series(values, dtype=object))
+    _, *rows = openpyxl.load_workbook(shown.capsule.to_excel(tmp_path / "odd.xlsx")).active.rows
+    assert [(row[-1].value, row[-1].number_format) for row in rows] == [
+        (dt.datetime(2026, 1, 2, 3), "yyyy-mm-dd hh:mm:ss"),
+        (dt.datetime(2026, 1, 2), "yyyy-mm-dd"),
+        (dt.time(3, 4), "hh:mm:ss"),
+        (dt.timedelta(hours=30), "[h]:mm:ss"),
+        (True, "General"),
+        (1.5, "General"),
+        ("half \ufffd", "General"),
     ]
 
 

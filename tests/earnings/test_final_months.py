@@ -10,8 +10,8 @@ from ledgers import at, ledger
 
 from cpsl_notebook.earnings.metrics.churn import compute_churn
 from cpsl_notebook.earnings.metrics.cohorts import compute_cohorts
+from cpsl_notebook.earnings.metrics.key_figures import compute_metrics
 from cpsl_notebook.earnings.metrics.mrr import compute_mrr
-from cpsl_notebook.earnings.metrics.overview import compute_metrics
 from cpsl_notebook.earnings.metrics.payers import compute_payers
 from cpsl_notebook.earnings.metrics.revenue import compute_revenue
 

@@ -135,7 +135,7 @@ def test_payments_without_gross_amount_name_the_role():
 
 def test_roles_table_explains_every_role():
     frame = payments(ROW | {"total": 1, "note": "a", "user_email": "a@b.example"})
-    notes = table(frame, infer(frame, {"fee": None, "net": "total"})).set_index("role")
+    notes = table(infer(frame, {"fee": None, "net": "total"})).set_index("role")
     assert notes.loc["gross"].tolist() == ["gross_cents", "gross_cents", "found"]
     assert notes.loc["net"].tolist() == ["total", "net_cents", "set"]
     assert notes.loc["fee", "note"] == "set to none"

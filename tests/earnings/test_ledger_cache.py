@@ -6,6 +6,7 @@ import pickle
 import weakref
 from decimal import Decimal
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -174,6 +175,25 @@ def test_columns_of_any_type_are_compared():
     assert cache.contents(payments.copy()) == first
     payments["clicks"] = pd.arrays.SparseArray([2, 0, 0])
     assert cache.contents(payments) != first
+
+
+def test_change_inside_a_long_array_gets_a_new_ledger():
+    payments = made()
+    refunds = np.array([{"amount_cents": 0}, {"amount_cents": "0"}] * 1000, dtype=object)
+    payments["refunds"] = pd.Series([refunds, [], []], dtype=object)
+    first = payments.capsule.ledger()
+    refunds[1000] = {"amount_cents": 500}
+    second = payments.capsule.ledger()
+    assert len(second) == len(first) + 1
+    assert second["gross_cents"].min() == -500
+
+
+def test_ledger_of_a_frame_with_objects_that_cannot_be_pickled_is_not_kept(built):
+    payments = made()
+    payments["note"] = [lambda: None, "a", 1]
+    for _ in range(2):
+        assert len(payments.capsule.ledger()) == 3
+    assert built == [3, 3]
 
 
 def test_completeness_is_checked_again_after_a_change():

@@ -10,8 +10,8 @@ from ledgers import at, buy, column, ledger, monthly, pay
 
 from cpsl_notebook import UserError
 from cpsl_notebook.earnings.metrics.churn import compute_churn
+from cpsl_notebook.earnings.metrics.key_figures import ALL_APPS, compute_metrics
 from cpsl_notebook.earnings.metrics.mrr import compute_mrr
-from cpsl_notebook.earnings.metrics.overview import ALL_APPS, compute_metrics
 
 
 def figures(known, month, app="shop", **options):

@@ -16,8 +16,8 @@ from cpsl_notebook.earnings.ledger.builder import build
 from cpsl_notebook.earnings.ledger.segments import SEGMENT
 from cpsl_notebook.earnings.metrics.churn import compute_churn
 from cpsl_notebook.earnings.metrics.cohorts import compute_cohorts
+from cpsl_notebook.earnings.metrics.key_figures import ALL_APPS, compute_metrics
 from cpsl_notebook.earnings.metrics.mrr import compute_mrr
-from cpsl_notebook.earnings.metrics.overview import ALL_APPS, compute_metrics
 from cpsl_notebook.earnings.metrics.payers import compute_payers, compute_top_payers
 from cpsl_notebook.earnings.metrics.payouts import compute_payouts
 from cpsl_notebook.earnings.metrics.revenue import compute_revenue

@@ -362,7 +362,7 @@ def titles(plot):
 def test_plots_of_many_apps_fit_on_a_page(crowd, name):
     every = draw(crowd, name)
     width, height = every[0].figure.get_size_inches()
-    assert width <= 15 and height <= 22
+    assert width <= 15 and height <= 21
     assert len(every) <= 6 * 10
 
 
@@ -434,7 +434,7 @@ def test_top_payers_fit_on_a_page():
     frame = ledger(*rows).rows.drop(columns=["payment_status", "payout_id", "payout_at"])
     frame.attrs["read_at"] = "2025-04-01T00:00:00Z"
     (axes,) = drawn(frame.capsule.plot.top_payers(300))
-    assert axes.figure.get_figheight() <= 22 and len(axes.containers[0]) == 40
+    assert axes.figure.get_figheight() <= 21 and len(axes.containers[0]) == 40
 
 
 @pytest.mark.parametrize("name", NAMES)

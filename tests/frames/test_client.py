@@ -11,7 +11,7 @@ from gateway import APP, TOKEN, Answer, Gateway, as_json, failed, interrupted_wh
 
 import cpsl
 from cpsl_notebook import Client, UserError, progress, recording, replay
-from cpsl_notebook.frames.schema import PAYMENT_COLUMNS
+from cpsl_notebook.frames.payment_columns import PAYMENT_COLUMNS
 from cpsl_notebook.front_end import FrontEnd
 
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import shlex
 
 import duckdb
 import pandas as pd
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from cpsl_notebook import UserError
 from cpsl_notebook.frames import apps_frame, earnings_frame, payments_frame
 from cpsl_notebook.frames.cells import MAX_KEYS
-from cpsl_notebook.frames.schema import PAYMENT_COLUMNS
+from cpsl_notebook.frames.payment_columns import PAYMENT_COLUMNS
 
 
 def frame(*records):
@@ -102,8 +103,10 @@ def test_list_and_envelope_give_same_frame(answer):
     ],
 )
 def test_partial_answer_is_an_error(answer):
-    with pytest.raises(UserError, match="returned only some of the payments"):
-        payments_frame([("shop", answer)])
+    with pytest.raises(UserError, match="returned only some of the payments") as caught:
+        payments_frame([("it's my shop", answer)])
+    command = str(caught.value).partition("`")[2].partition("`")[0]
+    assert shlex.split(command) == ["cpsl", "payments", "it's my shop", "--json"]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import nbformat
 import pytest
 
 import cpsl
-from cpsl_notebook import Reply, local
+from cpsl_notebook import Reply, UserError, local
 from cpsl_notebook.local import Turn, database, http_server
 
 
@@ -103,9 +103,15 @@ def test_state_is_kept_within_one_conversation(workspace, client):
     ("answer", "message"),
     [
         (lambda session, text: 1 / 0, "ZeroDivisionError"),
-        (lambda session, text: [5], "must yield text or a block.* not int"),
+        (lambda session, text: [5], r"yield text or a block, not int; convert it with str\(\)"),
+        (lambda session, text: 5, "must yield text or a block, not int"),
+        (lambda session, text: [{"columns": []}], "a block must be a dict with a 'type'"),
+        (
+            lambda session, text: [{"type": "table_preview", "payload": {"rows": [[1]]}}],
+            "has its rows in a dict 'table'",
+        ),
         (lambda session, text: session.data.update(x=object()) or "fine", "not JSON serializable"),
-        (lambda session, text: None, "not iterable"),
+        (lambda session, text: None, "returned None instead of a reply; yield text or a block"),
         (lambda session, text: sys.exit(3), "SystemExit"),
         (lambda session, text: ["\ud800"], "surrogates"),
         (lambda session, text: [{"type": "a", "payload": float("nan")}], "JSON"),
@@ -119,6 +125,56 @@ def test_error_in_an_app_reaches_chat_and_stream(workspace, client, answer, mess
     with pytest.raises(cpsl.GatewayError, match=message):
         list(client.stream("failing", "x"))
     assert client.chat("healthy", "x").text == "still here"
+
+
+def test_returned_text_or_block_is_the_last_piece(workspace, client):
+    block = {"type": "activity", "payload": {"label": "counting"}}
+
+    @workspace.app("returning")
+    def returning(session, text):
+        if text == "early":
+            return "nothing to do"
+        yield "one, "
+        return "two"
+
+    @workspace.app("wrong")
+    def wrong(session, text):
+        yield "one, "
+        return 2
+
+    workspace.app("block")(lambda session, text: block)
+    for text, expected in [("early", "nothing to do"), ("x", "one, two")]:
+        assert client.chat("returning", text).text == expected
+    assert client.chat("block", "x").raw["replies"] == [{"text": "", "block": block}]
+    with pytest.raises(cpsl.GatewayError, match="must yield text or a block, not int"):
+        client.chat("wrong", "x")
+
+
+def test_function_that_cannot_be_an_app_is_refused(workspace):
+    async def later(session, text):
+        return text
+
+    async def one_by_one(session, text):
+        yield text
+
+    for answer, message in [
+        ("hello", r"must be a function \(session, text\), not 'hello'"),
+        (lambda text: text, r"must have two parameters.* instead of `def <lambda>\(text\)`"),
+        (lambda session, text, more: text, "must have two parameters"),
+        (later, "write `def later` instead of `async def later`"),
+        (one_by_one, "write `def one_by_one` instead of `async def one_by_one`"),
+    ]:
+        with pytest.raises(TypeError, match=message):
+            workspace.app("refused")(answer)
+    workspace.app("flexible")(lambda *message, **options: message[1])
+    workspace.app("formatted")("{0.id} {1}".format)  # written in C
+
+
+def test_stopped_workspace_accepts_no_app(tmp_path):
+    workspace = local.start(tmp_path)
+    workspace.stop()
+    with pytest.raises(UserError, match=r"This workspace is stopped\. Start one"):
+        workspace.app("late")
 
 
 def test_app_belongs_to_the_process_that_adds_it(tmp_path):
@@ -227,7 +283,18 @@ def test_error_in_an_app_names_the_line_of_its_code(workspace, client):
     def parsing(session, text):
         return str(json.loads(text))  # fails in an installed module
 
+    @workspace.app("silent")
+    def silent(session, text):
+        print(text)
+
+    @workspace.app("storing")
+    def storing(session, text):
+        session.data["texts"] = {text}
+        yield "stored"
+
     expected = [
+        ("silent", "0", "TypeError", '@workspace.app("silent")', "it returned None"),
+        ("storing", "0", "TypeError", '@workspace.app("storing")', "session.data can hold only"),
         ("dividing", "0", "ZeroDivisionError", "yield str(1 / int(text))", "division by zero"),
         ("counting", "0", "TypeError", "yield 5", "an app must yield text or a block"),
         ("parsing", "{", "JSONDecodeError", "return str(json.loads(text))", "Expecting property"),
@@ -342,7 +409,7 @@ def test_messages_above_the_limit_wait_for_an_answer(tmp_path, monkeypatch):
 
 
 def test_invalid_app_name_or_price_is_refused(workspace):
-    for name in ("", "Echo", "a b", "x" * 64, "-a"):
+    for name in ("", "Echo", "a b", "x" * 64, "-a", "x" * 36, 5):
         with pytest.raises(ValueError, match="Invalid app name"):
             workspace.app(name)(lambda session, text: "")
     for price in (-1, 1.5, "5", True, 2**70):

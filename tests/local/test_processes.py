@@ -62,6 +62,25 @@ def test_forks_print_nothing_although_grpc_runs(tmp_path, before):
     assert run(FORK, tmp_path, before=before).stderr.splitlines() == lines
 
 
+WATCH = """
+import os
+seen = []
+os.register_at_fork(before=lambda: seen.append(os.fstat(2).st_ino))  # runs last
+"""
+
+
+@pytest.mark.parametrize(("imports", "is_silent"), [("", False), (IMPORT, True)])
+def test_standard_error_is_silenced_only_if_grpc_writes_to_it(tmp_path, imports, is_silent):
+    code = """
+    if (child := os.fork()) == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    print(seen != [os.fstat(2).st_ino])
+    workspace.stop()
+    """
+    assert run(code, tmp_path, before=WATCH + imports).stdout == f"{is_silent}\n"
+
+
 def test_grpc_of_the_workspace_does_nothing_in_forks(tmp_path):
     """With its fork handlers, it aborts 1 to 2 % of the commands that ``!command`` starts."""
     code = FORK + 'assert "GRPC_ENABLE_FORK_SUPPORT" not in os.environ'
@@ -137,7 +156,8 @@ def test_only_sockets_of_the_given_ports_are_closed():
 
 
 def test_configured_grpc_log_is_kept(tmp_path):
-    assert "fork_posix" in run(FORK, tmp_path, before=IMPORT, GRPC_VERBOSITY="INFO").stderr
+    settings = {"GRPC_VERBOSITY": "INFO", "GRPC_ENABLE_FORK_SUPPORT": "1"}
+    assert "fork_posix" in run(FORK, tmp_path, before=IMPORT, **settings).stderr
 
 
 def test_shell_commands_of_a_notebook_print_only_their_own_output(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import pytest
 from shells import new_shell
 
+from cpsl_notebook import UserError
 from cpsl_notebook.reply.cell_source import cell_source
 
 
@@ -42,6 +43,16 @@ def test_cell_of_a_suggestion_sends_its_text_unchanged(shell, received, text):
     shell.variables["name"] = "not inserted"
     shell.run(cell_source("recorder", text))
     assert received == [text]
+
+
+def test_cell_of_one_line_says_where_the_prompt_belongs(shell, received):
+    for cell, message in [
+        ("%%capsule recorder hello", "unknown argument: hello. Write the prompt below the first"),
+        ("%%capsule recorder", "The prompt is empty. Write the text to send."),
+    ]:
+        with pytest.raises(UserError, match=message):
+            shell.run(cell)
+    assert received == []
 
 
 def test_question_mark_still_shows_help_of_variables_and_magics(shell):

@@ -225,7 +225,10 @@ def test_new_kernel_says_what_can_be_resumed_and_resumes_it(workspace, monkeypat
         first = last(shell).session_id
     with new_shell() as shell:
         shown = shell.run("%load_ext cpsl_notebook\n%capsule local")
-        assert "To resume it, run `%capsule session resume support-ops`" in shown.text
+        assert (
+            "To resume it, run `%capsule local` and then `%capsule session resume support-ops`"
+            in (shown.text)
+        )
         for _ in range(2):
             shown = shell.run("%%capsule support-ops\nHow many threads are there?")
             assert "session resume" not in shown.text
@@ -284,11 +287,13 @@ INVALID = {
     ),
     "an unexpected argument": (
         "%%capsule support-ops two\nx",
-        "UsageError: %%capsule: unknown argument: two. Run `%capsule help`.",
+        "UsageError: %%capsule: unknown argument: two. Put the prompt below this line, and quotes "
+        "around a value with spaces.",
     ),
     "an unexpected argument of a subcommand": (
         "%capsule app support-ops two",
-        "UsageError: %capsule app: unknown argument: two. Run `%capsule help app`.",
+        "UsageError: %capsule app: unknown argument: two. Put quotes around a value with spaces, or "
+        "run `%capsule help app`.",
     ),
     "an invalid variable name": ("%%capsule support-ops -o 1x\nx", "not a valid variable name"),
     "a keyword as a variable": ("%%capsule support-ops -o class\nx", "not a valid variable name"),
@@ -309,7 +314,8 @@ INVALID = {
     ),
     "a table in the line": (
         "%capsule last {{ __import__('pandas').DataFrame({'n': [1]}) }}",
-        "UsageError: %capsule last: unknown argument: | n | | --- | | 1 |. Run `%capsule help last`.",
+        "UsageError: %capsule last: unknown argument: | n | | --- | | 1 |. Put quotes around a "
+        "value with spaces, or run `%capsule help last`.",
     ),
     "invalid seconds": ("%%capsule support-ops --timeout soon\nx", "'soon' is not a number"),
     "an open quote": ("%%capsule 'support-ops\nx", "Check its quotes"),
@@ -332,10 +338,10 @@ INVALID = {
     "forgetting nothing": ("%capsule session forget", "session forget ID_OR_NAME"),
     "forgetting an unknown id": (
         "%capsule session forget 123",
-        "No conversation of this notebook has the name 123 or an id that begins with it.",
+        "No conversation of this notebook has the name '123' or an id that begins with it.",
     ),
     "help for an unknown subcommand": ("%capsule help paymets", "Did you mean 'payments'?"),
-    "an unknown file format": ("%capsule history --save x.txt", ".jsonl, .parquet, .md"),
+    "an unknown file format": ("%capsule history --save x.txt", "ends in .jsonl, .parquet or .md."),
     "a removed subcommand": ("%capsule ask support-ops", "Begin a cell with %%capsule APP."),
     "too many seconds": ("%%capsule support-ops --timeout 1e300\nx", "'1e300' is not a number"),
     "more prompts without a table": (
@@ -348,7 +354,7 @@ INVALID = {
     ),
     "two formats": ("%%capsule support-ops --json --table\nx", "not allowed with argument --json"),
     "a missing variable": ("%capsule app $nothing", "$nothing: there is no variable 'nothing'."),
-    "once and new": ("%%capsule diet-coach --once --new\nx", "Cannot combine once with new"),
+    "once and new": ("%%capsule diet-coach --once --new\nx", "Cannot combine --once with --new"),
 }
 
 

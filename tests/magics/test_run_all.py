@@ -47,5 +47,8 @@ def test_notebook_runs_twice_and_again_in_a_new_kernel(path, tmp_path, monkeypat
     assert apps(first) == apps(second) == apps(again)
     code = [[cell for cell in run if cell.cell_type == "code"] for run in (first, second, again)]
     loading = ["".join(output.get("text", "") for output in run[0].outputs) for run in code]
-    hints = ["To resume it, run `%capsule session resume" in text for text in loading]
+    hints = [
+        "To resume it, run `%capsule local` and then `%capsule session resume" in text
+        for text in loading
+    ]
     assert hints == [False, False, bool(apps(first))]

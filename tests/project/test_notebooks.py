@@ -119,6 +119,14 @@ def test_notebook_runs_from_a_recording_without_a_network(name, executed, tmp_pa
     assert " · recorded" in str(stored_notebooks.outputs(offline)) or name in ("earnings", "sweeps")
 
 
+@pytest.mark.parametrize("name", ["exploring", "sweeps"])  # they write files
+def test_notebook_can_be_executed_again_in_its_folder(name, executed, tmp_path):
+    first, _ = executed(name)
+    for _ in range(2):
+        again = stored_notebooks.execute(stored_notebooks.read(name), tmp_path)
+    assert stored_notebooks.outputs(again) == stored_notebooks.outputs(first)
+
+
 # Even connections to this machine fail.
 NETWORK = """
 import socket

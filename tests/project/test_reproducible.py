@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 import stored_notebooks
 
-from cpsl_notebook import local
+from cpsl_notebook import local, sweep
 from cpsl_notebook.earnings.ledger.masking import masked
-from cpsl_notebook.pseudonyms import sample_secret
+from cpsl_notebook.pseudonyms import is_sample_payer
+from cpsl_notebook.recordings.payer_masking import Mask
 from cpsl_notebook.reproducible import set_reproducible
 from cpsl_notebook.sweeps.sweep_progress import SweepProgress
 
@@ -74,6 +75,10 @@ try:
 except Exception as error:
     print(error)
 ---
+%capsule checkout mine
+---
+workspace.client().create_checkout("mine", "https://shop.example/paid")
+---
 %capsule app mine
 ---
 %capsule apps
@@ -125,6 +130,11 @@ How many threads are waiting for review?
 ---
 from cpsl_notebook.conversation.context import current_context
 current_context().client, current_context().client.core
+---
+try:
+    current_context().client.chat("support-ops", "How many threads are there?")
+except Exception as error:
+    print(error)
 ---
 %capsule replay --stop
 ---
@@ -199,9 +209,16 @@ def test_outputs_are_the_same_on_two_dates_as_two_users_and_on_two_ports(both):
 def test_outputs_contain_no_times_ports_folders_and_processes(both):
     (outputs, facts), _ = both
     text = "\n".join(output for _, output in outputs)
-    for value in (facts["home"], facts["url"].rpartition(":")[2], facts["now"][:10], "127.0.0.1"):
+    for value in (facts["home"], facts["url"].rpartition(":")[2], facts["now"][:10]):
         assert value not in text
-    for pattern in (r"first text|total \d", r"ipykernel_\d", r"/tmp/", r"replay:[0-9a-f]"):
+    assert "'http://127.0.0.1:…/checkout/" in text
+    for pattern in (
+        r"127\.0\.0\.1:\d",
+        r"first text|total \d",
+        r"ipykernel_\d",
+        r"/tmp/",
+        r"replay:[0-9a-f]",
+    ):
         assert not re.search(pattern, text), pattern
     shown = json.loads(next(output for source, output in outputs if "-o first" in source))
     assert shown[0]["metadata"] == {"capsule": {"app": "support-ops", "complete": True}}
@@ -226,6 +243,18 @@ def test_ids_follow_from_the_prompt_and_not_from_the_order(reproducible, tmp_pat
     assert len(set(ids("an apple", "a banana").values())) == 2
 
 
+def test_ids_before_a_reset_are_not_used_again(reproducible, tmp_path):
+    def ids(workspace, client):
+        session = client.chat("diet-coach", "an apple").session_id
+        checkout = client.create_checkout("deal-desk")
+        return {session, checkout, workspace.client().scope}
+
+    with local.start(tmp_path) as workspace, workspace.client() as client:
+        before = ids(workspace, client)
+        workspace.reset()
+        assert before.isdisjoint(ids(workspace, client))
+
+
 def test_reproducible_conversations_are_not_shared_with_other_processes(reproducible, tmp_path):
     with local.start(tmp_path) as one, local.start(tmp_path) as two:
         for workspace in (one, two):
@@ -242,18 +271,38 @@ def test_reproducible_conversations_are_not_shared_with_other_processes(reproduc
     assert not (tmp_path / "workspace.sqlite").exists()
 
 
+def test_stored_answers_of_one_reproducible_workspace_are_not_those_of_another(
+    reproducible, tmp_path
+):
+    store = tmp_path / "answers.db"
+
+    def answers(folder, reply):
+        with local.start(tmp_path / folder) as workspace, workspace.client() as client:
+            workspace.app("mine")(lambda session, text: reply)
+            return sweep(["x"], "{{ value }}", "mine", client=client, store=store)["reply"][0]
+
+    assert [answers("one", "1"), answers("two", "2"), answers("one", "3")] == ["1", "2", "1"]
+
+
 def test_pseudonyms_of_sample_payers_are_the_same_on_every_machine(reproducible):
-    assert sample_secret(["ada@example.com", "bob@example.org"]) == "sample payers"
-    assert sample_secret(["ada@example.com", "ada@a.example.com"]) is None
-    assert sample_secret(["ada@example.com", "ada@mail.test"]) is None
+    payers = ["ada@example.com", "bob@example.org", "ada@a.example.com", "ada@mail.test"]
+    assert list(map(is_sample_payer, payers)) == [True, True, False, False]
     set_reproducible(False)
-    assert sample_secret(["ada@example.com"]) is None
+    assert not any(map(is_sample_payer, payers))
 
 
 def test_pseudonyms_of_real_payers_keep_the_key_of_the_machine(reproducible, tmp_path):
     real = pd.Series(["ada@company.test"], dtype="string")
-    names = masked(real, sample_secret(real))
+    names = masked(real)
     assert names.tolist() == masked(real, (tmp_path / "capsule" / "mask-key").read_text()).tolist()
+
+
+def test_masked_recording_and_ledger_agree_if_sample_and_real_payers_are_mixed(reproducible):
+    payers = ["ada@example.com", "ada@company.test", None]
+    names = masked(pd.Series(payers, dtype="string")).dropna().tolist()
+    records = Mask().records([{"payer": payer} for payer in payers])
+    assert [record["payer"] for record in records] == [*names, None]
+    assert names[0] == masked(pd.Series(payers[:1]), "sample payers")[0]
 
 
 def test_environment_variable_makes_a_script_reproducible(tmp_path):

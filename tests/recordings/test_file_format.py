@@ -5,19 +5,13 @@ import resource
 from pathlib import Path
 
 import pytest
-from gateway import APP, TOKEN, Gateway
+from gateway import APP
 
 import cpsl
 from cpsl_notebook import UserError, recording, replay
 
 DATA = Path(__file__).parent / "data"
 HEADER = '{"capsule_recording": 1, "recorded_at": "2026-11-01T08:00:00Z"}\n'
-
-
-@pytest.fixture
-def live():
-    with Gateway() as gateway, cpsl.Client(token=TOKEN, gateway_url=gateway.url) as client:
-        yield client
 
 
 def test_format_1_is_read():

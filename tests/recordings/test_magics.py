@@ -155,9 +155,7 @@ def test_verify_reports_and_leaves_the_notebook_connected(shell, file):
     record(shell, file)
     shell.run("%capsule local")
     shell.run(f"%capsule replay {file}")
-    assert shell.run(f"%capsule replay {file} --verify").text == (
-        "3 answers are as recorded, 0 differ.\n"
-    )
+    assert shell.run(f"%capsule replay {file} --verify").text == ("As recorded: 3, different: 0.\n")
     assert repr(current_context().client.core).startswith("<replay of ")
     assert shell.run("%capsule replay --stop").text == "Stopped replaying.\n"
     assert "recorded" not in shell.run("%%capsule --new support-ops\nHow many are urgent?").text
@@ -189,7 +187,7 @@ def test_recording_in_python_leaves_a_replay_as_it_is(shell, file, tmp_path):
         unknown = "%%capsule --new support-ops\nHow many urgent threads are open?"
         assert shell.try_to_run(unknown).error.label == "NotRecordedError"
         assert shell.run(f"%capsule replay {file} --verify").text == (
-            "3 answers are as recorded, 0 differ.\n"
+            "As recorded: 3, different: 0.\n"
         )
         assert shell.run("%capsule replay --stop").text == "Stopped replaying.\n"
         assert "recorded" not in shell.run(unknown).text
@@ -207,6 +205,23 @@ def test_missing_live_is_the_service_and_not_an_earlier_replay(shell, file):
     assert "NotRecordedError" not in file.read_text()
     shell.run("%capsule replay --stop")
     assert "recorded" not in shell.run(QUESTION).text
+
+
+def test_recording_and_replay_in_python_use_the_client_of_the_notebook(shell, tmp_path):
+    workspace = shell.run("%capsule local").value
+    workspace.app("echo")(lambda session, text: f"You said {text}")
+    file = tmp_path / "python.jsonl"
+    shell.variables["file"] = str(file)
+    shell.run("from cpsl_notebook import recording, replay")
+    shell.run("with recording(file) as client:\n    client.chat('echo', 'one')")
+    shell.run("client = replay(file, missing='live')")
+    asked = "[client.chat('echo', text).text for text in ('one', 'two')]"
+    assert shell.run(asked).value == ["You said one", "You said two"]
+    shell.run("client.close()\n%capsule replay {{ file }}")
+    shell.run("client = replay(file, missing='live')")
+    assert shell.run("client.chat('echo', 'three').text").value == "You said three"
+    workspace.app("echo")(lambda session, text: f"You wrote {text}")
+    assert shell.run("str(client.verify())").value.startswith("As recorded: 0, different: 3")
 
 
 def test_stop_without_a_replay_says_so(shell):
@@ -381,6 +396,20 @@ def test_recording_is_not_overwritten_while_it_is_replayed(shell, file, monkeypa
     recording(file).start()
     assert current_recording() is None
     assert file.read_bytes() == before
+
+
+def test_recorded_workspace_is_used_like_a_local_one(shell, file, monkeypatch):
+    with_servers = shell.run("%capsule local").value
+    public = {name for name in dir(with_servers) if not name.startswith("_")}
+    shell.run("%capsule local stop")
+    record(shell, file)
+    monkeypatch.setenv("CAPSULE_REPLAY", str(file))
+    recorded = shell.run("%capsule local").value
+    assert public <= set(dir(recorded))
+    assert shell.run("%capsule local reset").value is recorded
+    assert shell.run("%capsule local status").value is recorded
+    assert shell.run("%capsule local stop").text == "Stopped the local workspace.\n"
+    assert shell.run("%capsule local status").text.startswith("No local workspace is running.")
 
 
 def test_login_is_not_needed_while_a_recording_is_replayed(shell, file, monkeypatch):

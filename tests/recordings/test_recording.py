@@ -15,8 +15,6 @@ from gateway import (
     APP,
     DONE,
     HOLD,
-    TOKEN,
-    Gateway,
     answer,
     as_json,
     cut,
@@ -34,18 +32,6 @@ from cpsl_notebook import Client, UserError, recording, replay
 from cpsl_notebook.errors import StoppedError, UsageError
 from cpsl_notebook.recordings.replayer import NotRecordedError
 from cpsl_notebook.recordings.running import current_recording
-
-
-@pytest.fixture
-def gateway():
-    with Gateway() as served:
-        yield served
-
-
-@pytest.fixture
-def live(gateway):
-    with cpsl.Client(token=TOKEN, gateway_url=gateway.url, max_retries=0) as client:
-        yield client
 
 
 @pytest.fixture

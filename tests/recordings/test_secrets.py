@@ -8,7 +8,7 @@ import time
 from urllib.parse import quote
 
 import pytest
-from gateway import APP, DONE, TOKEN, Gateway, as_json, event, failed, streamed
+from gateway import APP, DONE, TOKEN, as_json, event, failed, streamed
 
 import cpsl
 from cpsl_notebook import Client, UserError, recording, replay
@@ -69,18 +69,6 @@ def cut_up(text):
         pieces.append(text[:size])
         text = text[size:]
     return pieces
-
-
-@pytest.fixture
-def gateway():
-    with Gateway() as served:
-        yield served
-
-
-@pytest.fixture
-def live(gateway):
-    with cpsl.Client(token=TOKEN, gateway_url=gateway.url, max_retries=0) as client:
-        yield client
 
 
 # How a secret reaches the recording: in what is sent, and in every kind of answer.
@@ -239,10 +227,15 @@ def test_invalid_secrets_are_refused_and_not_shown(secrets, message, tmp_path):
     assert str(raised.value).startswith(message)
 
 
-def test_mask_without_a_usable_key_says_what_to_do(tmp_path):
+def test_mask_without_a_usable_key_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "capsule").touch()
-    with pytest.raises(UserError, match=r'mask-key .* or pass a secret: mask="a long secret"'):
-        recording(tmp_path / "answers.jsonl", mask=True)
+    with pytest.raises(UserError, match=r"mask-key .* or pass a secret: ") as caught:
+        recording("answers.jsonl", mask=True)
+    advised = str(caught.value).partition("or pass a secret: ")[2].removesuffix(".")
+    assert advised == 'recording("answers.jsonl", mask="a long secret")'
+    with eval(advised, {"recording": recording}):
+        assert (tmp_path / "answers.jsonl").exists()
 
 
 def test_tokens_of_the_environment_and_of_the_login_are_known(monkeypatch, tmp_path):

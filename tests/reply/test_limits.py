@@ -209,3 +209,6 @@ def test_budget_ends_the_formatted_part_at_a_line_end():
     assert budget.note == (
         "Not shown: 9 characters. They are in `text` of the reply (`%capsule last`)."
     )
+    assert Budget(hidden_blocks=1).note == (
+        "Not shown: 1 block. It is in `blocks` of the reply (`%capsule last`)."
+    )

@@ -11,7 +11,7 @@ from replies import reply_with
 
 from cpsl_notebook.reply.markdown import last_block, to_html
 from cpsl_notebook.reply.rendering import html
-from cpsl_notebook.reply.style import SHEET
+from cpsl_notebook.reply.style import SHEET, TABLE
 
 BLOCKS = [
     "A paragraph\nof two lines.",
@@ -194,6 +194,22 @@ def test_long_table_has_one_short_style_sheet_instead_of_many_styles():
     assert "<style>" not in short and short.count("<td style=text-align:start>") == 100
     assert long.count(f"<style>{SHEET}</style>") == 1 and long.count("<td>") == 1_000
     assert len(SHEET) < 500
+
+
+def test_columns_of_a_long_table_are_aligned_by_the_style_sheet():
+    rows = "| x | 2 | ש | 4 | 5 % |\n" * 200
+    shown = html(
+        reply_with(f"| a | b | c | d | e |\n|---|:--|:-:|--:|---|\n{rows}\n\n| f |\n|---|")
+    )
+    assert re.findall(r"\.(\w+) :is\(td,th\):nth-child\((\d)\){text-align:(\w+)", shown) == [
+        ("left2", "2", "left"),
+        ("center3", "3", "center"),
+        ("right4", "4", "right"),
+        ("right5", "5", "right"),
+    ]
+    assert f'<table class="left2 center3 right4 right5" style={TABLE}>' in shown
+    assert f"<table style={TABLE}><thead><tr><th>f" in shown
+    assert set(re.findall("<td([^>]*)>", shown)) == {"", " dir=auto"}
 
 
 def test_debug_logging_stays_readable(caplog):

@@ -40,6 +40,19 @@ def test_emoji_split_between_pieces_is_joined():
     assert (reply.session_id, reply.request_id) == ("s\ufffd", "7")
 
 
+@pytest.mark.parametrize(
+    ("call", "line"),
+    [
+        (Reply.add_event, "Invalid data: 5. It must be a dict."),
+        (Reply.add_response, "Invalid response: 5. It must be a cpsl.ChatResponse."),
+    ],
+)
+def test_what_is_not_of_a_reply_is_refused_in_one_line(call, line):
+    with pytest.raises(UserError) as caught:
+        call(Reply(app="x", prompt="y"), 5)
+    assert caught.value._render_traceback_() == [f"TypeError: {line}"]
+
+
 def test_repr_shortens_the_text():
     assert repr(reply_with("one\ntwo")) == "<Reply of shop, complete: 'one two'>"
     assert repr(reply_with("x" * 100)) == f"<Reply of shop, complete: '{'x' * 80}…'>"

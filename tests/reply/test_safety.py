@@ -14,7 +14,7 @@ SAFE_TAGS = set(
     "div p b em code pre ul ol li h1 h2 h3 h4 h5 h6 a table thead tbody tr th td hr br "
     "blockquote s span details summary".split()
 )
-SAFE_ATTRIBUTES = set("class dir align style role href target rel title start".split())
+SAFE_ATTRIBUTES = set("class dir align style role href target rel title start k s c n".split())
 
 
 class Inspector(HTMLParser):

@@ -4,15 +4,14 @@ import contextlib
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import nbformat
 from playwright.sync_api import Page, sync_playwright
+from servers import wait_until_open
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 _FLAGS = """--no-sandbox --disable-gpu --disable-quic --no-first-run
@@ -53,24 +52,12 @@ def jupyterlab(folder: Path, **environ: str):
         url = next(filter(None, map(_ADDRESS.search, server.stderr)))[0]
         # The rest of its log must be read, or it blocks when the pipe is full.
         threading.Thread(target=server.stderr.read, daemon=True).start()
-        _wait_until_open(url)  # the address is logged a moment before it is served
+        # The address is logged a moment before it is served.
+        wait_until_open(url.removeprefix("http://"))
         yield url
     finally:
         server.terminate()
         server.wait(timeout=30)
-
-
-def _wait_until_open(url: str) -> None:
-    host, port = url.removeprefix("http://").split(":")
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            socket.create_connection((host, int(port)), timeout=5).close()
-            return
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
 
 
 @contextlib.contextmanager

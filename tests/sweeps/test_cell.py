@@ -86,6 +86,7 @@ QUOTED = 'Put quotes around an expression with spaces, as in --each "df[df.n > 2
         ("--each threads.hed()", "AttributeError: --each threads.hed(): "),
         ("--each 5", "TypeError: A sweep cannot iterate over the rows of a int"),
         ("--each threads --new", "UsageError: --new cannot be used with --each"),
+        ("--each threads --once", "UsageError: --once cannot be used with --each"),
         (
             "--each {{ threads }}",
             "UsageError: --each takes the name of a variable, not its value. Write --each threads.",

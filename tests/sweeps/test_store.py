@@ -1,5 +1,7 @@
 """The store: what is sent again and what is not, after any change of the rows or end of the process."""
 
+import contextlib
+import io
 import json
 import os
 import signal
@@ -16,6 +18,8 @@ from fast_gateway import APP, BROKEN, CRASHED, HANGING, LIMITED, REFUSED, TOKEN
 
 from cpsl_notebook import sweep
 from cpsl_notebook.errors import UsageError, UserError
+from cpsl_notebook.sweeps.answer_store import _APPLICATION_ID as ID
+from cpsl_notebook.sweeps.answer_store import _check_content
 
 ROWS = pd.DataFrame({"n": range(6)})
 
@@ -139,17 +143,40 @@ def test_two_processes_on_one_store_share_the_rows(gateway, store):
     assert set(gateway.received.values()) == {1} and len(gateway.received) == 120
 
 
-def test_rows_of_a_sweep_that_dies_beside_ours_are_unknown(gateway, client, store):
+def test_store_that_another_process_creates_meanwhile_is_accepted(store):
+    with contextlib.closing(sqlite3.connect(store, isolation_level=None)) as ours:
+
+        def create(statement):
+            """Create the store in the middle of our check."""
+            if "sqlite_master" in statement:
+                ours.set_trace_callback(None)
+                with (
+                    contextlib.closing(sqlite3.connect(store, timeout=0)) as other,
+                    contextlib.suppress(sqlite3.OperationalError),
+                ):
+                    other.executescript(
+                        f"BEGIN; CREATE TABLE answers (n); PRAGMA application_id = {ID}; COMMIT"
+                    )
+
+        ours.set_trace_callback(create)
+        _check_content(ours, store)
+
+
+@pytest.mark.parametrize("drift", [0, 1])  # seconds by which we read another start time
+def test_rows_of_a_sweep_that_dies_beside_ours_are_unknown(gateway, client, store, drift):
     gateway.rule = lambda text, number: HANGING if text == "0" else "fine"
     other = start_sweep(store, rows=1, max_active=1)
     gateway.wait_for(lambda: gateway.received["0"])
+    with contextlib.closing(sqlite3.connect(store)) as database, database:
+        database.execute("UPDATE runs SET started = started + ?", (drift,))
     results = []
     ours = threading.Thread(
         target=lambda: results.append(sweep(ROWS, "{{ n }}", APP, client=client, store=store))
     )
     ours.start()
     gateway.wait_for(lambda: len(gateway.received) == 6)  # all but the other one's row
-    assert ours.is_alive()
+    ours.join(1)
+    assert ours.is_alive()  # it waits for the other one
     other.kill()
     other.wait()
     ours.join(30)
@@ -178,6 +205,21 @@ def test_a_dry_run_counts_only_what_is_new(client, store, capsys):
     shown = capsys.readouterr().out
     assert f"Not sent: 2 requests to {APP}; 6 more have an answer in the store." in shown
     assert "assuming" not in shown  # the answers in the store tell how long one takes
+
+
+def test_a_dry_run_is_printed_on_any_terminal(client, monkeypatch):
+    written = io.TextIOWrapper(io.BytesIO(), "ascii")
+    monkeypatch.setattr(sys, "stdout", written)
+    sweep(["costs 5 → 6\x1b[2J"], "It {{ value }}", APP, client=client, dry_run=True)
+    assert written.buffer.getvalue().decode("ascii").endswith("\nIt costs 5 ? 6\n")
+
+
+def test_a_sweep_works_without_standard_streams(client, monkeypatch):
+    for stream in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, stream, None)
+    monkeypatch.setattr("cpsl_notebook.sweeps.sweep_progress.LINE_INTERVAL", 0)
+    answers = sweep(ROWS, "{{ n }}", APP, client=client)
+    assert answers["status"].tolist() == ["ok"] * 6
 
 
 def test_a_dry_run_does_not_create_the_store(client, store):

@@ -29,6 +29,13 @@ _MOST_ROWS = 2**20 - 1  # without the heading
 _EXACT = 10**15  # Excel keeps 15 digits of a number
 _LONGEST_TEXT = 32_767
 _DAY, _TIME = "yyyy-mm-dd", "yyyy-mm-dd hh:mm:ss"
+_TIME_FORMATS = {  # of values in columns of several types; a datetime is also a date
+    dt.datetime: _TIME,
+    dt.date: _DAY,
+    dt.time: "hh:mm:ss",
+    dt.timedelta: "[h]:mm:ss",
+}
+_ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")  # in XML
 _SHARES = re.compile("churn|retention|share")
 _SHEET = "Sheet1"
 _WIDEST = 60  # characters
@@ -37,7 +44,7 @@ _ROWS_AT_ONCE = 5_000
 
 
 def to_excel(self: Earnings, path: str | Path, *, tz: str = "UTC") -> Path:
-    """Write the payments, or a result, to an Excel file. This needs openpyxl.
+    """Write the payments, or a result, to an Excel file. This needs XlsxWriter.
 
     Text stays text, even if it begins with ``=``. Integers of more than 15 digits become text,
     because Excel would round them. Lists and dicts become JSON. Amounts, shares and times have number
@@ -59,7 +66,7 @@ def to_excel(self: Earnings, path: str | Path, *, tz: str = "UTC") -> Path:
     Raises
     ------
     UserError
-        openpyxl is not installed, *tz* is invalid, the file cannot be written, or the table has
+        XlsxWriter is not installed, *tz* is invalid, the file cannot be written, or the table has
         more rows than an Excel sheet can hold.
 
     Examples
@@ -75,10 +82,10 @@ def to_excel(self: Earnings, path: str | Path, *, tz: str = "UTC") -> Path:
     """
     frame = self._frame
     try:
-        import openpyxl  # noqa: F401
+        import xlsxwriter  # noqa: F401
     except ImportError:
         raise UserError(
-            "Excel files need openpyxl. Install it with: pip install openpyxl"
+            "Excel files need XlsxWriter. Install it with: pip install XlsxWriter"
         ) from None
     if len(frame) > _MOST_ROWS:
         raise UserError(
@@ -89,8 +96,8 @@ def to_excel(self: Earnings, path: str | Path, *, tz: str = "UTC") -> Path:
     path = as_path(path, "payments.xlsx")
     about = pd.DataFrame({"attribute": frame.attrs.keys(), "value": frame.attrs.values()})
     try:
-        with replacing(path) as scratch, scratch.open("xb") as file:
-            _write(file, {_SHEET: frame, "About": about.astype(str)}, tz)
+        with replacing(path) as scratch:
+            _write(scratch, {_SHEET: frame, "About": about.astype(str)}, tz)
     except OSError as error:
         raise UserError(
             f"Cannot write {path}: {error.strerror}. Choose another file or folder."
@@ -98,61 +105,56 @@ def to_excel(self: Earnings, path: str | Path, *, tz: str = "UTC") -> Path:
     return path
 
 
-def _write(file: Any, sheets: dict[str, pd.DataFrame], tz: str) -> None:
+def _write(path: Path, sheets: dict[str, pd.DataFrame], tz: str) -> None:
     """Write tables as sheets, some rows at a time, so that memory does not grow with their number."""
-    import openpyxl
+    from xlsxwriter import Workbook
+    from xlsxwriter.exceptions import FileCreateError
 
-    book = openpyxl.Workbook(write_only=True)
+    book = Workbook(str(path), {"constant_memory": True})
     with row_progress("Writing", sum(map(len, sheets.values()))) as progress:
         for name, table in sheets.items():
-            _write_sheet(book.create_sheet(name), table, tz, progress)
-    book.save(file)
+            _write_sheet(book, name, table, tz, progress)
+    try:
+        book.close()
+    except FileCreateError as error:
+        raise error.args[0] from None  # the OSError
 
 
 def _write_sheet(
-    sheet: Any, table: pd.DataFrame, tz: str, progress: Callable[[int], object]
+    book: Any, name: str, table: pd.DataFrame, tz: str, progress: Callable[[int], object]
 ) -> None:
-    from openpyxl.cell import WriteOnlyCell
-    from openpyxl.styles import Font
-    from openpyxl.utils import get_column_letter
-
-    places = range(table.shape[1])
-    formats = [_format(table.iloc[:, place]) for place in places]
+    sheet = book.add_worksheet(name)
+    sheet.freeze_panes(1, 0)
     columns = [f"{name} ({tz})" if is_local else str(name) for name, is_local in _named(table)]
-    sheet.freeze_panes = "A2"
-    first = table.head(_ROWS_MEASURED)
+    formats = []
     for place, heading in enumerate(columns):
-        measured = _cells(first.iloc[:, place], tz)
-        width = _width(heading, measured, formats[place])
-        sheet.column_dimensions[get_column_letter(place + 1)].width = width
-    # A cell is written as soon as its row is appended, so one of each kind is enough.
-    styled = [WriteOnlyCell(sheet) for _ in places]
-    for cell, number_format in zip(styled, formats, strict=True):
-        cell.number_format = number_format or "General"
-    texts = [WriteOnlyCell(sheet) for _ in places]
+        column = table.iloc[:, place]
+        shown = _format(column)
+        sheet.set_column(place, place, _width(heading, _cells(column[:_ROWS_MEASURED], tz), shown))
+        formats.append(book.add_format({"num_format": shown}) if shown else None)
+    times = {kind: book.add_format({"num_format": shown}) for kind, shown in _TIME_FORMATS.items()}
+    bold = book.add_format({"bold": True})
+    for place, heading in enumerate(columns):
+        sheet.write_string(0, place, heading, bold)
 
-    def shown(place: int, value: Any) -> Any:
-        """Return a value, in a cell if it needs a format or could be read as a formula."""
+    def write(row: int, place: int, value: Any) -> None:
+        shown = formats[place]
         if isinstance(value, str):
-            if value[:1] not in ("=", "#"):
-                return value
-            texts[place].value = value
-            texts[place].data_type = "s"
-            return texts[place]
-        if value is None or not formats[place]:
-            return value
-        styled[place].value = value
-        return styled[place]
+            sheet.write_string(row, place, value)
+        elif isinstance(value, bool):
+            sheet.write_boolean(row, place, value, shown)
+        elif isinstance(value, int | float):
+            sheet.write_number(row, place, value, shown)
+        elif value is not None:
+            kind = next(kind for kind in times if isinstance(value, kind))
+            sheet.write_datetime(row, place, value, shown or times[kind])
 
-    bold = [WriteOnlyCell(sheet, heading) for heading in columns]
-    for heading in bold:
-        heading.font, heading.data_type = Font(bold=True), "s"
-    sheet.append(bold)
     for start in range(0, len(table), _ROWS_AT_ONCE):
         part = table.iloc[start : start + _ROWS_AT_ONCE]
-        cells = [_cells(part.iloc[:, place], tz) for place in places]
-        for row in zip(*cells, strict=True):
-            sheet.append([shown(place, value) for place, value in enumerate(row)])
+        cells = [_cells(part.iloc[:, place], tz) for place in range(len(columns))]
+        for row, values in enumerate(zip(*cells, strict=True), start + 1):
+            for place, value in enumerate(values):
+                write(row, place, value)
         progress(len(part))
 
 
@@ -193,7 +195,7 @@ def _named(table: pd.DataFrame) -> list[tuple[Any, bool]]:
 
 
 def _cells(column: pd.Series[Any], tz: str) -> list[Any]:
-    """Return the values of a column as openpyxl writes them, with None for missing ones."""
+    """Return the values of a column as Excel can hold them, with None for missing ones."""
     if isinstance(column.dtype, pd.DatetimeTZDtype):
         column = column.dt.tz_convert(zone(tz)).dt.tz_localize(None)
     values = column.astype(object).where(column.notna(), None).tolist()
@@ -201,8 +203,6 @@ def _cells(column: pd.Series[Any], tz: str) -> list[Any]:
 
 
 def _cell(value: Any) -> Any:
-    from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
-
     if isinstance(value, list | dict):
         value = json.dumps(value, ensure_ascii=False, default=str)
     if isinstance(value, int) and abs(value) >= _EXACT:
@@ -212,5 +212,5 @@ def _cell(value: Any) -> Any:
     if isinstance(value, float) and math.isinf(value):
         return str(value)
     if not isinstance(value, int | float | dt.date | dt.time | dt.timedelta):
-        return ILLEGAL_CHARACTERS_RE.sub("\ufffd", str(value))[:_LONGEST_TEXT]
+        return _ILLEGAL.sub("\ufffd", str(value))[:_LONGEST_TEXT]
     return value

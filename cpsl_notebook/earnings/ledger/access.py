@@ -20,7 +20,7 @@ from cpsl_notebook.earnings.ledger.notes import left_out
 from cpsl_notebook.earnings.ledger.roles import ROLES, Roles, table
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.frames.evidence import ATTRIBUTE, evidence, gaps
-from cpsl_notebook.pseudonyms import sample_secret
+from cpsl_notebook.pseudonyms import SAMPLE_SECRET, is_sample_payer
 
 if TYPE_CHECKING:
     from cpsl_notebook.earnings.accessor import Earnings
@@ -104,11 +104,13 @@ def ledger(
     built = build(frame, roles=roles, amounts=amounts, strict=strict)
     rows = built.rows.copy()  # the analyses share the others
     if mask_payers:
-        payers = rows["payer"].dropna().unique()
-        secret = sample_secret(payers) if mask_payers is True else mask_payers
+        secret = None if mask_payers is True else mask_payers
+        only_samples = secret is None and all(map(is_sample_payer, rows["payer"].dropna().unique()))
         rows = rows.assign(
             payer=masked(rows["payer"], secret),
-            subscription=masked(rows["subscription"], secret, prefix="subscription"),
+            subscription=masked(
+                rows["subscription"], SAMPLE_SECRET if only_samples else secret, "subscription"
+            ),
         )
     absent = built.missing | built.derived
     rows.attrs = {name: frame.attrs[name] for name in _KEPT_ATTRS if name in frame.attrs}
@@ -221,4 +223,4 @@ def _declare_complete(frame: pd.DataFrame, found: Roles) -> None:
 
 def roles_table(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the column found for each role, one row per role."""
-    return table(frame, find_roles(frame))
+    return table(find_roles(frame))

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 from pandas.api import types
 
+from cpsl_notebook.earnings.ledger.column_values import are_positive
 from cpsl_notebook.earnings.minor_units import exponent
 from cpsl_notebook.errors import UserError
 
@@ -129,7 +130,7 @@ def unit(
     if len(gross) and amounts["cents"].equals(amounts["currency"]):
         return "cents"  # the currency has no smaller unit
     for app, price in prices.items():
-        rows = (apps == app) & (amounts["currency"] > 0).fillna(False).astype(bool)
+        rows = (apps == app) & are_positive(amounts["currency"])
         if price <= 0 or not rows.any():
             continue
         fitting = [candidate for candidate in amounts if _mostly(amounts[candidate][rows] == price)]

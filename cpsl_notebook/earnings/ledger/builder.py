@@ -42,6 +42,7 @@ from cpsl_notebook.earnings.ledger.column_values import (
     KINDS,
     PAYOUT_STATES,
     are_paid,
+    are_positive,
     canonical,
     key,
     text,
@@ -69,7 +70,7 @@ from cpsl_notebook.earnings.ledger.roles import (
 from cpsl_notebook.earnings.ledger.segments import SEGMENT, segments
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.frames.evidence import find_gap
-from cpsl_notebook.frames.schema import AMOUNT_COLUMNS
+from cpsl_notebook.frames.payment_columns import AMOUNT_COLUMNS
 from cpsl_notebook.frames.unparsed import unparsed_fields
 from cpsl_notebook.reproducible import warn
 
@@ -418,9 +419,9 @@ def _currency(frame: pd.DataFrame, found: Roles) -> pd.Series[Any]:
 
 def _with_negative_refunds(rows: pd.DataFrame) -> pd.DataFrame:
     """Negate the amounts of refunds that are written without a sign."""
-    unsigned = (rows["kind"] == "refund") & (rows["gross_cents"] > 0).fillna(False)
+    unsigned = (rows["kind"] == "refund") & are_positive(rows["gross_cents"])
     for name in AMOUNT_COLUMNS:
-        rows[name] = rows[name].mask(unsigned.astype(bool), -rows[name])
+        rows[name] = rows[name].mask(unsigned, -rows[name])
     return rows
 
 
@@ -440,7 +441,7 @@ def _derive_amount(rows: pd.DataFrame, missing: Mapping[str, str]) -> frozenset[
 
 def _is_payment(rows: pd.DataFrame) -> pd.Series[Any]:
     """Return for each row whether its kind is that of a sale or a refund."""
-    positive = (rows["gross_cents"] > 0).fillna(False).astype(bool)
+    positive = are_positive(rows["gross_cents"])
     return ~((rows["kind"] == "payout") | ((rows["kind"] == "chargeback") & positive))
 
 

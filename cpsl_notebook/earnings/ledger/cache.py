@@ -6,6 +6,7 @@ Checksums of the columns detect a change in a small fraction of the time that bu
 
 from __future__ import annotations
 
+import pickle
 import weakref
 import zlib
 from collections.abc import Hashable
@@ -92,7 +93,7 @@ def _checksum(column: pd.Series[Any]) -> Hashable:
     try:
         array: Any = pa.array(column, from_pandas=True)
     except (pa.ArrowException, ValueError, TypeError, OverflowError):
-        array = pa.array([repr(value) for value in column])  # such as values of several types
+        return _objects_checksum(column)  # such as values of several types
     if pa.types.is_dictionary(array.type):  # its buffers do not have the values
         array = array.cast(array.type.value_type)
     checksum = 0
@@ -103,3 +104,12 @@ def _checksum(column: pd.Series[Any]) -> Hashable:
             checksum = zlib.crc32(b"" if buffer is None else buffer, checksum)
     # The same buffers can be 1.5 and 15, or objects with other keys.
     return str(array.type), checksum
+
+
+def _objects_checksum(column: pd.Series[Any]) -> Hashable:
+    """Return a checksum of objects; one that equals no other if an object cannot be pickled."""
+    try:
+        # A repr would not do: it leaves out most of a long array.
+        return "objects", zlib.crc32(pickle.dumps(column.tolist()))
+    except Exception:
+        return object()

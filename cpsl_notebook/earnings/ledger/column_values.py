@@ -11,7 +11,17 @@ from pandas.api import types
 
 from cpsl_notebook.errors import UserError
 
-__all__ = ["KINDS", "PAYOUT_STATES", "are_paid", "canonical", "key", "text", "times"]
+__all__ = [
+    "KINDS",
+    "PAYOUT_STATES",
+    "are_negative",
+    "are_paid",
+    "are_positive",
+    "canonical",
+    "key",
+    "text",
+    "times",
+]
 
 KINDS = {
     "onetime": "one_time",
@@ -96,6 +106,16 @@ def canonical(
     values = values.str.upper() if upper else values
     names = {value: spellings.get(key(value), value) for value in values.dropna().unique()}
     return values.map(names).astype("category")
+
+
+def are_negative(amounts: pd.Series[Any]) -> pd.Series[bool]:
+    """Return whether amounts are below zero; missing ones are not."""
+    return (amounts < 0).fillna(False).astype(bool)
+
+
+def are_positive(amounts: pd.Series[Any]) -> pd.Series[bool]:
+    """Return whether amounts are above zero; missing ones are not."""
+    return (amounts > 0).fillna(False).astype(bool)
 
 
 def are_paid(states: pd.Series[Any], what: str = "payment") -> pd.Series[Any]:

@@ -9,9 +9,10 @@ from typing import Any
 
 import pandas as pd
 
+from cpsl_notebook.earnings.ledger.column_values import are_negative
 from cpsl_notebook.earnings.ledger.notes import Note
 from cpsl_notebook.errors import UserError
-from cpsl_notebook.frames.schema import PAYMENT_COLUMNS
+from cpsl_notebook.frames.payment_columns import PAYMENT_COLUMNS
 
 __all__ = ["COLUMNS", "DETAILS", "HOW_TO_DECLARE", "MAX_MONTHS", "TERMS", "Ledger", "Unread"]
 
@@ -133,7 +134,7 @@ class Ledger:
         if "payment_id" in self.missing or not self.may_repeat():
             return rows[:0]
         rows = rows[rows["payment_id"].notna()]
-        is_refund = (rows["gross_cents"] < 0).fillna(False).astype(bool)
+        is_refund = are_negative(rows["gross_cents"])
         same = [
             rows[~is_refund].duplicated(["app", "payment_id"]),
             rows[is_refund].duplicated(["app", "payment_id", "paid_at", "gross_cents"]),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from cpsl_notebook.pseudonyms import machine_key, pseudonym
+from cpsl_notebook.pseudonyms import SAMPLE_SECRET, is_sample_payer, machine_key, pseudonym
 
 __all__ = ["masked"]
 
@@ -21,7 +21,7 @@ def masked(
     payers : pandas.Series
         Strings.
     secret : str, optional
-        The key; by default, the one that this machine keeps.
+        The key; by default, the one that this machine keeps, or the public one for sample payers.
     prefix : str, default "payer"
         Prefix of the pseudonyms.
 
@@ -40,6 +40,11 @@ def masked(
     >>> masked(pd.Series(["ada@a.example", None], dtype="string"), "a long secret").tolist()
     ['payer-0ec79c2fe6260e61', <NA>]
     """
-    key = machine_key("mask_payers") if secret is None else secret.encode()
-    names = {payer: pseudonym(str(payer), key, prefix) for payer in payers.dropna().unique()}
-    return payers.map(names).astype(payers.dtype)
+    names = [str(payer) for payer in payers.dropna().unique()]
+    samples = set(filter(is_sample_payer, names)) if secret is None else set()
+    keys = dict.fromkeys(samples, SAMPLE_SECRET.encode())
+    if others := set(names) - samples:
+        key = machine_key('mask_payers="a long secret"') if secret is None else secret.encode()
+        keys |= dict.fromkeys(others, key)
+    pseudonyms = {name: pseudonym(name, keys[name], prefix) for name in names}
+    return payers.map(pseudonyms).astype(payers.dtype)

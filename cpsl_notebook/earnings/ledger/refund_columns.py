@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from cpsl_notebook.earnings.ledger.amounts import Unit, cents, unknown_unit
-from cpsl_notebook.earnings.ledger.column_values import are_paid, key, text, times
+from cpsl_notebook.earnings.ledger.column_values import are_negative, are_paid, key, text, times
 from cpsl_notebook.earnings.ledger.roles import infer, is_list, listed, name_implies_cents
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.frames import payments_frame
@@ -144,7 +144,7 @@ def check_hints(rows: pd.DataFrame, found: pd.Index[Any], hints: pd.DataFrame) -
     """Raise an error if hints indicate a refund or a dispute of a sale without a known refund."""
     if hints.columns.empty:
         return
-    is_refund = (rows["gross_cents"] < 0).fillna(False).astype(bool)
+    is_refund = are_negative(rows["gross_cents"])
     separate = rows[is_refund]
     named = rows["payment_id"].isin(separate["refund_of"].dropna())
     unnamed = rows["payer"].isin(separate.loc[separate["refund_of"].isna(), "payer"].dropna())

@@ -26,9 +26,9 @@ from typing import Any
 
 import pandas as pd
 
-from cpsl_notebook.earnings.ledger.column_values import key
+from cpsl_notebook.earnings.ledger.column_values import are_negative, are_positive, key
 from cpsl_notebook.earnings.ledger.refund_columns import NO_DISPUTE, check_hints
-from cpsl_notebook.frames.schema import AMOUNT_COLUMNS
+from cpsl_notebook.frames.payment_columns import AMOUNT_COLUMNS
 
 __all__ = ["add_refund_rows"]
 
@@ -77,7 +77,7 @@ def add_refund_rows(
         full, partial = full | _marked(status, _FULL), partial | _marked(status, _PARTIAL)
     amount = _refunded_amounts(rows, columns, full, parts)
     partial |= rows.index.isin(parts["row"])
-    is_sale = (rows["gross_cents"] > 0).fillna(False).astype(bool)
+    is_sale = are_positive(rows["gross_cents"])
     found = rows.index[is_sale & (amount.notna() | partial)]
     if hints is not None:
         check_hints(rows, found, hints)
@@ -142,7 +142,7 @@ def _of_rows(rows: pd.DataFrame, parts: pd.DataFrame | None) -> pd.DataFrame:
     if parts is None:
         return pd.DataFrame({"row": [], "cents": pd.array([], "Int64"), "time": [], "id": []})
     parts = parts[parts["row"].isin(rows.index)]
-    is_refund = (rows["gross_cents"] < 0).fillna(False).astype(bool)
+    is_refund = are_negative(rows["gross_cents"])
     own = pd.MultiIndex.from_frame(rows.loc[is_refund, ["app", "payment_id"]].astype("string"))
     apps = rows.loc[parts["row"], "app"].astype("string")
     is_own = pd.MultiIndex.from_arrays([apps, parts["id"].astype("string")]).isin(own)
@@ -214,7 +214,7 @@ def _not_separate(
     rows: pd.DataFrame, refunds: pd.DataFrame, amount: pd.Series[Any]
 ) -> pd.Series[Any]:
     """Return the part of each refunded amount that no separate refund accounts for."""
-    separate = rows[(rows["gross_cents"] < 0).fillna(False).astype(bool)]
+    separate = rows[are_negative(rows["gross_cents"])]
     named: defaultdict[Any, int] = defaultdict(int)
     unnamed: defaultdict[Any, int] = defaultdict(int)
     person = ("app", "payer", "currency")

@@ -21,7 +21,7 @@ from pandas.api import types
 from cpsl_notebook.earnings.ledger.column_values import key
 from cpsl_notebook.errors import UserError
 from cpsl_notebook.frames.field_names import words
-from cpsl_notebook.frames.schema import AMOUNT_COLUMNS, ID_PATTERNS
+from cpsl_notebook.frames.payment_columns import AMOUNT_COLUMNS, ID_PATTERNS
 
 __all__ = [
     "ADJUSTING_ROLES",
@@ -261,15 +261,13 @@ def infer(frame: pd.DataFrame, given: Mapping[str, str | None] | None = None) ->
     return Roles(columns, rivals, frozenset(given), unfit)
 
 
-def table(frame: pd.DataFrame, roles: Roles) -> pd.DataFrame:
+def table(roles: Roles) -> pd.DataFrame:
     """Return the roles as a DataFrame.
 
     Parameters
     ----------
-    frame : pandas.DataFrame
-        Payments.
     roles : Roles
-        Their roles.
+        The roles.
 
     Returns
     -------

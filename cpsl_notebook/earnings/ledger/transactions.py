@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cpsl_notebook.earnings.ledger.column_values import are_negative
 from cpsl_notebook.earnings.ledger.ledger import Ledger
 from cpsl_notebook.earnings.ledger.overflow import check_sums
 from cpsl_notebook.errors import UserError
-from cpsl_notebook.frames.schema import AMOUNT_COLUMNS as AMOUNTS
+from cpsl_notebook.frames.payment_columns import AMOUNT_COLUMNS as AMOUNTS
 
 __all__ = [
     "AMOUNTS",
@@ -50,7 +51,7 @@ def entries(ledger: Ledger) -> pd.DataFrame:
     check_unique(ledger)
     # A refund of an unknown amount has the id of its payment.
     named = rows["gross_cents"].isna() & rows["refund_of"].notna()
-    negative = (rows["gross_cents"] < 0).fillna(False).astype(bool)
+    negative = are_negative(rows["gross_cents"])
     rows = rows.assign(refund=negative | named | (rows["kind"] == "refund"))
     undated = rows.loc[rows["paid_at"].isna() & ~rows["refund"], "payment_id"]
     if len(undated):

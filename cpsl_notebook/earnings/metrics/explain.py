@@ -14,7 +14,7 @@ from cpsl_notebook.earnings.ledger.builder import build
 from cpsl_notebook.earnings.ledger.ledger import Ledger
 from cpsl_notebook.earnings.ledger.segments import SEGMENT, segment_columns
 from cpsl_notebook.earnings.ledger.transactions import AMOUNTS, amount_of, entries, groups_of
-from cpsl_notebook.earnings.metrics.overview import ALL_APPS
+from cpsl_notebook.earnings.metrics.key_figures import ALL_APPS
 from cpsl_notebook.earnings.metrics.payers import is_purchase, since_rows
 from cpsl_notebook.earnings.metrics.payouts import AGES, payout_rows, with_ages
 from cpsl_notebook.earnings.minor_units import exponent

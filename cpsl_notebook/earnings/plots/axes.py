@@ -59,7 +59,7 @@ COLORS = {
 _SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "INR": "₹", "BRL": "R$", "CAD": "CA$", "AUD": "A$"}
 _NOTHING = "Nothing to plot: the result has no rows. Check since= and as_of=."
 _COLUMNS = 3  # of panels side by side
-_PAGE = (15.0, 22.0)  # largest size of a figure, in inches
+_PAGE = (15.0, 21.0)  # largest size of a figure, in inches; the shape of a page of paper
 _MOST_APPS = 12  # panels that are readable on a page
 
 

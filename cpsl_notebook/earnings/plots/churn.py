@@ -10,7 +10,7 @@ import pandas as pd
 from cpsl_notebook.earnings.dates import Moment
 from cpsl_notebook.earnings.metrics.churn import with_ratios
 from cpsl_notebook.earnings.plots.axes import COLORS, INK, finish, groups, panels, ratios, sums
-from cpsl_notebook.earnings.plots.periods import bars, label_periods, line
+from cpsl_notebook.earnings.plots.time_axis import bars, label_periods, line
 
 if TYPE_CHECKING:
     from cpsl_notebook.earnings.plots.axes import Drawn

@@ -8,7 +8,7 @@ import numpy as np
 
 from cpsl_notebook.earnings.dates import Moment
 from cpsl_notebook.earnings.plots.axes import COLORS, INK, finish, groups, numbers, panels, sums
-from cpsl_notebook.earnings.plots.periods import bars, label_periods
+from cpsl_notebook.earnings.plots.time_axis import bars, label_periods
 
 if TYPE_CHECKING:
     from cpsl_notebook.earnings.plots.axes import Drawn

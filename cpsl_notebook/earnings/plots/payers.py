@@ -21,7 +21,7 @@ from cpsl_notebook.earnings.plots.axes import (
     short,
     sums,
 )
-from cpsl_notebook.earnings.plots.periods import bars, label_periods, line
+from cpsl_notebook.earnings.plots.time_axis import bars, label_periods, line
 
 if TYPE_CHECKING:
     from cpsl_notebook.earnings.plots.axes import Drawn

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from cpsl_notebook.earnings.plots.churn import churn
 from cpsl_notebook.earnings.plots.cohorts import cohorts
+from cpsl_notebook.earnings.plots.key_figures import metrics
 from cpsl_notebook.earnings.plots.mrr import mrr
-from cpsl_notebook.earnings.plots.overview import metrics
 from cpsl_notebook.earnings.plots.payers import payers, top_payers
 from cpsl_notebook.earnings.plots.payouts import payouts
 from cpsl_notebook.earnings.plots.reconciliation import reconcile

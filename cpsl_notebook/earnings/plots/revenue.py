@@ -17,7 +17,7 @@ from cpsl_notebook.earnings.plots.axes import (
     panels,
     short,
 )
-from cpsl_notebook.earnings.plots.periods import bars, label_periods
+from cpsl_notebook.earnings.plots.time_axis import bars, label_periods
 
 if TYPE_CHECKING:
     from cpsl_notebook.earnings.plots.axes import Drawn

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from cpsl_notebook.earnings.calendar import PROVISIONAL_DAYS
+from cpsl_notebook.earnings.ledger.column_values import are_negative, are_positive
 from cpsl_notebook.earnings.ledger.ledger import Ledger
 from cpsl_notebook.earnings.ledger.transactions import AMOUNTS
 
@@ -44,7 +45,7 @@ def _find_incomplete(ledger: Ledger) -> pd.DataFrame:
 
 def _is_recorded_refund(rows: pd.DataFrame) -> pd.Series[bool]:
     """Return whether a row is a refund of which the payment may record neither time nor amount."""
-    return rows["refund_of"].notna() & ~(rows["gross_cents"] > 0).fillna(False).astype(bool)
+    return rows["refund_of"].notna() & ~are_positive(rows["gross_cents"])
 
 
 def _find_undated_refunds(ledger: Ledger) -> pd.DataFrame:
@@ -84,7 +85,7 @@ def _find_wrong_fees(ledger: Ledger) -> pd.DataFrame:
     tenth, rest = rows["gross_cents"] // 10, rows["gross_cents"] % 10
     off = (rows["fee_cents"] < tenth) | (rows["fee_cents"] > tenth + (rest > 0).astype("Int64"))
     nearest = tenth + (rest >= 5).astype("Int64")
-    wrong = off & (rows["gross_cents"] > 0)
+    wrong = off & are_positive(rows["gross_cents"])
     return _findings(rows, wrong, nearest, rows["fee_cents"], "the fee is not 10 %")
 
 
@@ -132,7 +133,9 @@ def _find_payout_mismatches(ledger: Ledger) -> pd.DataFrame:
 def _find_late_renewals(ledger: Ledger) -> pd.DataFrame:
     """Find renewals more than a month and the days of grace after the last payment, in UTC days."""
     _require(ledger, "payer", "kind")
-    rows = ledger.rows[(ledger.rows["kind"] == "monthly") & (ledger.rows["gross_cents"] > 0)]
+    rows = ledger.rows[
+        (ledger.rows["kind"] == "monthly") & are_positive(ledger.rows["gross_cents"])
+    ]
     chains = [rows[name].astype("string").fillna("") for name in ("app", "payer", "subscription")]
     day = rows["paid_at"].dt.normalize()
     before = day.groupby(chains).shift()
@@ -145,7 +148,7 @@ def _find_late_renewals(ledger: Ledger) -> pd.DataFrame:
 def _find_negatives(ledger: Ledger) -> pd.DataFrame:
     """Find negative gross amounts that do not name the payment which they refund."""
     rows = ledger.rows[ledger.rows["refund_of"].isna()]
-    findings = rows.loc[(rows["gross_cents"] < 0).fillna(False), [*_PAYMENT, "gross_cents"]]
+    findings = rows.loc[are_negative(rows["gross_cents"]), [*_PAYMENT, "gross_cents"]]
     return findings.rename(columns={"gross_cents": "found_cents"}).assign(
         finding="negative amount, probably a refund"
     )
@@ -154,9 +157,7 @@ def _find_negatives(ledger: Ledger) -> pd.DataFrame:
 def _find_repeated(ledger: Ledger) -> pd.DataFrame:
     """Find payments with the same payer and amount within a day."""
     _require(ledger, "payer")
-    rows = ledger.rows[
-        (ledger.rows["gross_cents"] > 0).fillna(False) & ledger.rows["payer"].notna()
-    ]
+    rows = ledger.rows[are_positive(ledger.rows["gross_cents"]) & ledger.rows["payer"].notna()]
     same = ["app", "payer", "currency", "gross_cents"]
     before = rows.groupby(same, observed=True)["paid_at"].shift()
     soon = rows["paid_at"] - before <= _DAY

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from cpsl_notebook.earnings.dates import Moment
-from cpsl_notebook.earnings.metrics.overview import ALL_APPS
+from cpsl_notebook.earnings.metrics.key_figures import ALL_APPS
 from cpsl_notebook.earnings.plots.axes import COLORS, finish, groups, panels, ratios, sums
-from cpsl_notebook.earnings.plots.periods import bars, label_periods, line
+from cpsl_notebook.earnings.plots.time_axis import bars, label_periods, line
 
 if TYPE_CHECKING:
     from cpsl_notebook.earnings.plots.axes import Drawn
