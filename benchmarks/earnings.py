@@ -5,7 +5,7 @@ of the answer from the ledger that the frame already has. The time of DuckDB is 
 comparison; it answers simpler questions: it does not know late renewals, plans or states of months.
 
 A second table shows payers whose subscriptions are not ordinary: with several at a time, upgrades,
-and months that they skip. Those are found payer by payer, so the target does not hold for them.
+and months that they skip. Some of those are found payer by payer, so the target does not hold for them.
 """
 
 from __future__ import annotations

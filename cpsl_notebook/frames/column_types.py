@@ -69,7 +69,7 @@ def typed_column(
         misfits = [(row, value) for row, value in cells.items() if missing[row]]
     if word in _CATEGORY_WORDS and column.type == pa.large_string():
         return categorical(column), misfits
-    series: pd.Series[Any] = column.to_pandas(types_mapper=_PANDAS_TYPES.get)
+    series: pd.Series[Any] = column.combine_chunks().to_pandas(types_mapper=_PANDAS_TYPES.get)
     return series, misfits
 
 

@@ -24,6 +24,8 @@ __all__ = ["ATTRIBUTE", "evidence", "find_gap", "gaps"]
 ATTRIBUTE = "read"
 """Name of the attribute of a frame that holds the `evidence`."""
 
+_BATCH = 2**14  # rows that are hashed at a time
+
 
 def evidence(
     frame: pd.DataFrame,
@@ -180,10 +182,14 @@ def _apps(column: pd.Series[Any]) -> tuple[npt.NDArray[Any], pd.Index[Any]]:
 def _hashes(column: pd.Series[Any]) -> npt.NDArray[np.uint64]:
     """Return a hash of each value as text."""
     if column.dtype == object:  # such as ids of several types
-        texts = np.array([_text(value) for value in column], object)
+        column = pd.Series([_text(value) for value in column], dtype=object)
     else:
-        texts = column.astype("string").fillna("").to_numpy(dtype=object)
-    return pd.util.hash_array(texts, categorize=False)
+        column = column.astype("string").fillna("")
+    # Batches, which need less memory and half of the time.
+    batches = [column.iloc[start : start + _BATCH] for start in range(0, len(column), _BATCH)]
+    hashes = [np.zeros(0, np.uint64)]
+    hashes += [pd.util.hash_array(batch.to_numpy(object), categorize=False) for batch in batches]
+    return np.concatenate(hashes)
 
 
 def _text(value: Any) -> str:

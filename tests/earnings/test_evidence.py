@@ -7,6 +7,7 @@ from service_payments import frame, payment
 
 from cpsl_notebook import UserError
 from cpsl_notebook.frames import earnings_frame, payments_frame
+from cpsl_notebook.frames.evidence import gaps
 
 ROWS = [
     payment(number, f"2026-0{month}-05", payer=payer, kind="monthly")
@@ -166,3 +167,11 @@ def test_ids_of_any_type_identify_payments():
         other.loc[3, "payment_id"] = other.loc[0, "payment_id"]
         with pytest.raises(UserError, match="are not the rows of shop that were read"):
             answer(other, "mrr")
+
+
+@pytest.mark.parametrize("number", [0, 2**14 - 1, 2**14, 2**15])
+def test_each_of_many_ids_counts(number):
+    whole = frame(*({"payment_id": f"pay_{row}", "app": "shop"} for row in range(2**15 + 1)))
+    assert gaps(whole.sort_values("payment_id")) == {}
+    whole.loc[number, "payment_id"] = "another"
+    assert gaps(whole) == {"shop": "these payments are not the rows of shop that were read"}

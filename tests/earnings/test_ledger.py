@@ -484,6 +484,22 @@ def test_ledger_of_ledger_is_unchanged():
     assert ledger.capsule.ledger().equals(ledger)
 
 
+@pytest.mark.parametrize("step", [1, -1])
+def test_payments_of_the_same_time_are_in_order_of_their_ids(step):
+    given = [("c", 2), ("a", 2), (None, 2), ("b", 2), ("e", 1), ("d", 3), ("f", 3)]
+    rows = [
+        {
+            "payment_id": name,
+            "paid_at": f"2026-01-0{day}T12:00:00Z",
+            "gross_cents": 1,
+            "fee_cents": 0,
+        }
+        for name, day in given
+    ]
+    ids = payments_frame([("shop", rows[::step])]).capsule.ledger()["payment_id"]
+    assert ids.fillna("-").tolist() == ["e", "a", "b", "c", "-", "d", "f"]
+
+
 @settings(deadline=None, max_examples=8)
 @given(st.permutations(PLAIN))
 def test_order_of_payments_does_not_change_ledger(rows):

@@ -63,12 +63,10 @@ def test_chains_found_by_index_are_those_found_one_by_one(names, monkeypatch):
     assert found > 5_000
 
 
-@pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
-def test_periods_of_all_payers_at_once_are_those_of_the_rules(names):
-    rng = random.Random(2)
+def check_all_at_once(histories):
+    """Compare the periods found for all payers at once with those of the rules for each payer."""
     rows, expected = [], []
-    for owner in range(600):
-        payments = random_payments(rng, rng.choice([1, 1, 1, 2]), names)
+    for owner, payments in enumerate(histories):
         first = len(rows)
         rows += [[owner, *payment] for payment in payments]
         expected += [[row + first, *period] for row, *period in paid_periods(payments)]
@@ -78,7 +76,43 @@ def test_periods_of_all_payers_at_once_are_those_of_the_rules(names):
     row = np.flatnonzero(found.in_chain)
     periods = np.column_stack([row, found.month[row], found.due[row], found.until[row]])
     assert periods.tolist() == sorted(expected)
-    assert len(expected) > 1_500
+    return expected
+
+
+@pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
+def test_periods_of_all_payers_at_once_are_those_of_the_rules(names):
+    rng = random.Random(2)
+    histories = [random_payments(rng, rng.choice([1, 1, 1, 2, 2, 3]), names) for _ in range(800)]
+    assert len(check_all_at_once([*histories, random_payments(rng, 40, names)])) > 2_000
+
+
+def test_subscriptions_of_a_payer_supersede_one_another_as_by_the_rules():
+    rng = random.Random(3)
+    histories = []
+    for _ in range(4_000):
+        made = []
+        for name in range(rng.randint(2, 4)):
+            day = rng.choice([0, 3, 10, 31, 34, 62, 70, 93])
+            term, cents = rng.choice([1, 1, 1, 3, 12]), rng.choice([1000, 1000, 1500, 2500])
+            for count in range(rng.randint(1, 4)):
+                paid = 0 if count == 0 and rng.random() < 0.2 else cents
+                made.append((FIRST + day, paid, name, term, NEVER))
+                day += 31 * term + rng.choice([0, 0, 0, 0, -2, 40])
+        made.sort(key=lambda payment: (payment[0], rng.random()))
+        histories.append([(row, month_of(each[0]), *each) for row, each in enumerate(made)])
+    found = check_all_at_once(histories)
+    shortened = [until - due for _, _, due, until in found if until - due < 27]
+    assert len(shortened) > 2_000
+
+
+def test_new_subscription_supersedes_no_trial():
+    days, cents = [FIRST, FIRST + 5, FIRST + 34], [1500, 0, 1500]
+    history = [
+        (name, month_of(day), int(day), paid, name, 1, NEVER)
+        for name, (day, paid) in enumerate(zip(days, cents, strict=True))
+    ]
+    periods = check_all_at_once([history])
+    assert [until - FIRST for *_, until in periods] == [33, 34 + 31 + 13]
 
 
 def test_payer_with_very_many_subscriptions():

@@ -7,12 +7,17 @@ from histories import random_history, service_frame
 from cpsl_notebook.earnings.ledger.masking import masked
 from cpsl_notebook.frames import earnings_frame
 
-LEDGERS = 3
-"""Number of random ledgers."""
+LEDGERS = 2
+"""Number of random ledgers of the same apps and payers, each in a frame of its own."""
+SMALL_LEDGERS = range(100, 130)
+"""Seeds of small random ledgers, all in one frame, each with an app and payers of its own."""
 NAMES = ["revenue", "payers", "top_payers", "mrr", "churn", "cohorts", "payouts", "reconcile"]
 NAMES += ["metrics", "explain"]
 SUMS = earnings_frame(
-    [(app, {"gross_cents": 1, "fee_cents": 1, "net_cents": 1}) for app in ("shop", "school")]
+    [
+        (app, {"gross_cents": 1, "fee_cents": 1, "net_cents": 1})
+        for app in ("shop", "school", *(f"app {seed}" for seed in SMALL_LEDGERS))
+    ]
 )
 SECRET = "a long secret"
 
@@ -31,7 +36,7 @@ def answers(payments, name):
     if name == "reconcile":
         return [payments.capsule.reconcile(SUMS)]
     if name == "top_payers":
-        return [payments.capsule.top_payers(100).sort_values(["currency", "net_cents", "payer"])]
+        return [payments.capsule.top_payers(1_000).sort_values(["currency", "net_cents", "payer"])]
     return [getattr(payments.capsule, name)(**options) for options in every]
 
 
@@ -48,15 +53,28 @@ def explanations(payments):
         yield payments.capsule.explain(rows, column).drop(columns="payer")
 
 
+def histories():
+    """Return random payments: some ledgers of two apps, and many small ones, each of its own app."""
+    money = {"currencies": ["USD", "JPY"]}
+    found = [
+        random_history(seed, payers=["ada", "bo", "cy"], apps=["shop", "school"], **money)
+        for seed in range(LEDGERS)
+    ]
+    small = [
+        random_history(
+            seed, payers=[f"ada{seed}", f"bo{seed}"], apps=[f"app {seed}"], size=4, **money
+        )
+        for seed in SMALL_LEDGERS
+    ]
+    return [*found, [row for history in small for row in history]]
+
+
 @pytest.fixture(scope="module")
 def frames(tmp_path_factory):
     """Payments, with their ledger in each form."""
     folder = tmp_path_factory.mktemp("ledgers")
     found = []
-    for seed in range(LEDGERS):
-        history = random_history(
-            seed, payers=["ada", "bo", "cy"], apps=["shop", "school"], currencies=["USD", "JPY"]
-        )
+    for seed, history in enumerate(histories()):
         payments = service_frame(history, seed=seed)
         ledger = payments.capsule.ledger()
         payments.to_parquet(folder / "payments.parquet")

@@ -499,3 +499,10 @@ def test_apps_frame_has_columns_without_apps():
 def test_payers_of_mixed_types_and_any_size_are_strings():
     df = frame({"payer": 7}, {"payer": "b-8"}, {"payer": 2**70})
     assert df["payer"].tolist() == ["7", "b-8", str(2**70)] and "_unparsed" not in df
+
+
+def test_strings_of_many_records_are_in_one_array():
+    # Operations on many small arrays, one for each batch of records, take several times as long.
+    df = frame(*({"payment_id": f"pay_{number}"} for number in range(5_000)))
+    assert df["payment_id"].array.__arrow_array__().num_chunks == 1
+    assert df["payment_id"].tolist() == [f"pay_{number}" for number in range(5_000)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from cpsl_notebook.earnings.dates import Moment
@@ -201,24 +202,25 @@ def _year_before(moved: pd.DataFrame, groups: list[str], timeline: Timeline) -> 
     ``kept``, at most what each payer paid then.
     """
     paid = moved.loc[moved["active"], ["unit", "month", *groups, "after"]]
-    then = paid.rename(columns={"after": "then"})
-    months = then["month"].to_numpy().astype("datetime64[M]") + 12
-    then["month"] = months.astype("datetime64[us]")
-    then = then[then["month"] <= timeline.calendar.last_day]
-    now = paid[["unit", "month", "after"]].rename(columns={"after": "now"})
-    if now["now"].dtype != object:
-        now["now"] = now["now"].astype("Int64")  # stays exact next to missing values
-    both = then.merge(now, on=["unit", "month"], how="left")
-    both["now"] = both["now"].fillna(0)
-    both["kept"] = both["now"].where(both["now"] < both["then"], both["then"])
+    months = paid["month"].to_numpy().astype("datetime64[M]") + 12
+    then, unit = paid["after"].to_numpy(), paid["unit"].to_numpy()
+    # Numbers of payer and month, which ascend, and the place of the number 12 months later.
+    number = unit * 2**32 + months.astype(np.int64)
+    place = np.searchsorted(number, number + 12).clip(max=max(len(paid) - 1, 0))
+    now = np.where(number[place] == number + 12, then[place], 0)
+    both = paid.assign(
+        month=months.astype("datetime64[us]"), then=then, now=now, kept=np.minimum(now, then)
+    )
+    both = both[both["month"] <= timeline.calendar.last_day]
     return sum_by_month(both, groups, ["then", "now", "kept"])
 
 
 def _net(timeline: Timeline, groups: list[str]) -> pd.DataFrame:
     """Return the net MRR by month and group."""
-    closings = timeline.closings(groups, "net_cents").rename(columns={"cents": "net"})
-    closings["month"] = first_days(closings["month"])
-    return sum_by_month(closings, groups, ["net"])
+    place, month = timeline.in_force
+    net = timeline.periods[groups].take(place).reset_index(drop=True)
+    net = net.assign(month=first_days(pd.Series(month)), net=timeline.monthly("net_cents")[place])
+    return sum_by_month(net, groups, ["net"])
 
 
 def _mean_churn(table: pd.DataFrame, groups: list[str]) -> pd.Series[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,28 @@ class Timeline:
         """The last month that the ledger covers, in months since January 1970."""
         return int(self.calendar.last_day.to_numpy().astype("datetime64[M]").astype(np.int64))
 
+    @cached_property
+    def in_force(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Places of periods that include the end of a month, and these months since January 1970.
+
+        For the running month, that is its last known day.
+        """
+        today = int(self.calendar.last_day.to_numpy().astype("datetime64[D]").astype(np.int64))
+        first, term, due, until = (
+            self.periods[name].to_numpy() for name in ("month", "term", "due", "until")
+        )
+        found: list[npt.NDArray[np.int64]] = []
+        # A payment can be in force at the end of each month of its term, of the next month (in
+        # grace), and on the last known day of the month after that (in grace).
+        for age in range(int(term.max(initial=0)) + 2):
+            month = first + age
+            day = np.minimum(month_ends(month), today)
+            is_in_force = (due <= day) & (day <= until) & (month <= self.this_month)
+            found.append(np.flatnonzero(is_in_force))
+        place = np.concatenate(found)
+        ages = np.repeat(np.arange(len(found)), [len(places) for places in found])
+        return place, first[place] + ages
+
     def closings(self, groups: list[str], amount: str) -> pd.DataFrame:
         """Return the amounts in force at the end of each month.
 
@@ -82,26 +105,13 @@ class Timeline:
             one row for each subscription and month. The amounts for a month are in units of
             ``1 / scale`` cents.
         """
-        today = int(self.calendar.last_day.to_numpy().astype("datetime64[D]").astype(np.int64))
-        first, term, due, until = (
-            self.periods[name].to_numpy() for name in ("month", "term", "due", "until")
-        )
-        found: list[npt.NDArray[np.int64]] = []
-        # A payment can be in force at the end of each month of its term, of the next month (in
-        # grace), and on the last known day of the month after that (in grace).
-        for age in range(int(term.max(initial=0)) + 2):
-            month = first + age
-            day = np.minimum(month_ends(month), today)
-            in_force = (due <= day) & (day <= until) & (month <= self.this_month)
-            found.append(np.flatnonzero(in_force))
-        place = np.concatenate(found)
-        ages = np.repeat(np.arange(len(found)), [len(places) for places in found])
+        place, month = self.in_force
         return (
             self.periods[["row", *groups]]
             .assign(unit=self._units(groups))
             .take(place)
             .reset_index(drop=True)
-            .assign(month=first[place] + ages, cents=self._monthly(amount)[place])
+            .assign(month=month, cents=self.monthly(amount)[place])
         )
 
     def changes(self, groups: list[str], amount: str) -> pd.DataFrame:
@@ -121,7 +131,7 @@ class Timeline:
             ``before`` and ``after`` (in units of ``1 / scale`` cents), ``was_active`` and ``active``
             (whether a subscription was in force), and ``first``, the first month that the payer
             closed with a subscription. One row for each payer and month in which the payer is or was
-            active.
+            active. Those in which the payer is active are in order of payer and month.
         """
         closings = self.closings(groups, amount)
         active = closings.groupby(["unit", "month"])["cents"].sum().reset_index()
@@ -162,7 +172,7 @@ class Timeline:
         units: npt.NDArray[np.int64] = by.ngroup().to_numpy().astype(np.int64)
         return units
 
-    def _monthly(self, amount: str) -> npt.NDArray[Any]:
+    def monthly(self, amount: str) -> npt.NDArray[Any]:
         """Return the part of each payment that counts for a month, in units of 1 / scale cents."""
         return self.scaled(self.periods[amount], self.scale // self.periods["term"]).to_numpy()
 
