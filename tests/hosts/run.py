@@ -80,7 +80,7 @@ def lowest() -> int:
     sources = ("pyproject.toml", "cpsl/pyproject.toml", "--extra", "demo")
     ours = ("--no-emit-package", "cpsl-client", "--no-emit-package", "cpsl-notebook")
     how = ("--resolution", "lowest-direct", "--python", str(oldest), "-o", str(lock))
-    limits = ("--constraint", str(FOLDER / "lowest-constraints.txt"))
+    limits = ("--constraint", str(FOLDER / "lowest.constraints"))
     lock.parent.mkdir(exist_ok=True)
     run_uv("pip", "compile", *sources, *ours, *how, *limits)
     editable = ("-e", "./cpsl", "-e", ".")
