@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     from cpsl_notebook.client import Client
 
 __all__ = ["NotebookContext", "current_context"]
+
+_VARIABLES = (
+    *("CAPSULE_TOKEN", "CAPSULE_GATEWAY_URL", "CAPSULE_HTTP_URL", "CAPSULE_HTTP_PORT"),
+    "CONFIG_PATH",
+)  # from which a client takes the token and the gateway
 
 
 class NotebookContext:
@@ -44,6 +50,7 @@ class NotebookContext:
         self.replies: list[Reply] = []
         self.is_notebook = namespace is not None
         self._client: Client | None = None
+        self._environment: int | None = None  # of a client with the user's own credentials
         self._namespace = namespace if namespace is not None else {}
         self._conversations: dict[str, ConversationRegistry] = {}  # by workspace
         self._runs: dict[tuple[str, str], dict[int | None, int]] = {}  # see `earlier_turn`
@@ -51,7 +58,15 @@ class NotebookContext:
 
     @property
     def client(self) -> Client:
-        """The client; the first access creates one with the user's own credentials."""
+        """The client; the first access creates one with the user's own credentials.
+
+        So does the next access after a cell has changed the environment variables of these credentials.
+        """
+        environment = hash(
+            tuple(map(os.environ.get, _VARIABLES))
+        )  # keeps no second copy of the token
+        if self._environment not in (None, environment):
+            self._client = self._environment = None
         if self._client is None:
             from cpsl_notebook.client import Client
 
@@ -59,6 +74,7 @@ class NotebookContext:
                 self._client = Client()
             except RuntimeError as error:  # raised by both clients
                 raise _explain_no_client(error) from None
+            self._environment = environment
         return self._client
 
     @property
@@ -71,7 +87,7 @@ class NotebookContext:
 
         In a notebook, ``Client()`` uses its workspace or recording too.
         """
-        self._client = client
+        self._client, self._environment = client, None
         if self.is_notebook:
             use_in_notebook(client)
 
@@ -134,7 +150,7 @@ class NotebookContext:
             return ""
         latest = stored[0]
         line = f"Earlier in this notebook: {latest.description}."
-        if self.settings.resume:
+        if self.settings.resume and not latest.is_used_elsewhere:
             line += f" The next cell for {latest.arguments} resumes it."
         else:
             # The notebook may be connected to another workspace, or to none.

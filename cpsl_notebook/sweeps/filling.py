@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from cpsl_notebook.sweeps.texts import Texts
 
 __all__ = ["fill_prompts"]
 
+_EMPTY = re.compile(r"\{\{\s*\}\}")
 _SEND_BRACES = (
     'For two literal braces, write {{ "{{" }}; to send all braces unchanged, pass raw=True (--raw in a '
     "cell)."
@@ -74,6 +76,8 @@ def _filled(
 ) -> Iterator[str]:
     """Fill the prompt of each row, and add the rows without a value to *missing*."""
     base = dict(namespace)
+    if empty := _EMPTY.search(template):
+        raise PromptError(f"{empty[0]} is empty. Write an expression in it. {_SEND_BRACES}")
     for number, variables in enumerate(rows.variables()):
         try:
             filled = fill(template, base | variables, _SEND_BRACES)

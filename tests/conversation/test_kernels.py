@@ -57,6 +57,18 @@ def test_running_kernels_never_share_a_conversation_by_accident(workspace):
             assert four == one.strip() and "Resumed" in shown
 
 
+def test_line_on_loading_does_not_promise_a_conversation_in_use(workspace, monkeypatch):
+    monkeypatch.setenv("JPY_SESSION_NAME", "/books/one.ipynb")
+    cell = "%load_ext cpsl_notebook\n%config CapsuleMagics.resume = True"
+    with running_kernel(workspace) as (first, _), new_shell() as shell:
+        shown = shell.run(cell).text
+        assert "Earlier in this notebook: " in shown and "resumes it" not in shown
+        first.kill()
+        first.wait()
+        with new_shell() as later:
+            assert later.run(cell).text.endswith("The next cell for diet-coach resumes it.\n")
+
+
 def test_conversation_is_free_if_its_kernels_process_id_was_reused(tmp_path):
     known = registry(tmp_path / "conversations.sqlite")
     save(known, ConversationRecord("app"), "kept")

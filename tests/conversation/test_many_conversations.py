@@ -90,7 +90,8 @@ def test_cells_of_a_notebook_with_many_conversations_read_few_of_them(
         if compat.context_matcher is not None:  # IPython 8.6 or newer
             assert len(tab(shell, "%capsule session use 00")) > 100
         assert len(shell.run("%capsule session").value) == MAX_STORED
-        assert looked_up == [999999] * 2  # which to resume, and once more before it is resumed
+        # For the line on loading, to find the one to resume, and once more before it is resumed.
+        assert looked_up == [999999] * 3
     assert max(read) == MAX_STORED
 
 

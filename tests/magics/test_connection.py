@@ -50,6 +50,27 @@ def test_connection_of_the_notebook_ranks_before_the_environment_as_for_ask(
         assert Client().core.gateway_url == workspace.http_url
 
 
+def test_changed_environment_is_used_from_the_next_magic_on(
+    shell, workspace, tmp_path, monkeypatch
+):
+    with local.start(tmp_path / "other", pace=0) as other:
+        for each in (workspace, other):
+            for name, value in each.environ.items():
+                monkeypatch.setenv(name, value)
+            assert len(shell.run("%capsule apps").value) == 3
+            assert current_context().client.core.gateway_url == each.http_url
+        first = current_context().client
+        assert current_context().client is first
+        monkeypatch.setenv("CAPSULE_TOKEN", "wrong")
+        assert "refused the token" in shell.error("%capsule apps")
+        for name in other.environ:
+            monkeypatch.delenv(name)
+        assert "No credentials" in shell.error("%capsule apps")
+        shell.run("%capsule local")
+        monkeypatch.setenv("CAPSULE_TOKEN", "wrong")  # the notebook stays with the workspace
+        assert len(shell.run("%capsule apps").value) == 3
+
+
 def test_client_uses_the_recording_that_the_notebook_replays(shell, workspace, tmp_path):
     file = tmp_path / "answers.jsonl"
     shell.run("%capsule local")

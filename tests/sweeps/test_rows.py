@@ -170,6 +170,13 @@ def test_braces_that_would_be_sent_unchanged_are_refused(client, gateway, prompt
     assert answers["prompt"].tolist() == [prompt] * 2
 
 
+@pytest.mark.parametrize("braces", ["{{ }}", "{{}}"])
+def test_empty_braces_are_refused(client, gateway, braces):
+    with pytest.raises(PromptError, match="is empty[.] Write an expression"):
+        sweep(THREADS, f"{{{{ subject }}}} {braces}", APP, client=client)
+    assert not gateway.received
+
+
 def test_literal_braces_can_be_written_as_the_error_says(client):
     with pytest.raises(PromptError, match="For two literal braces, write") as caught:
         sweep(THREADS, "{{ .Values.x }}", APP, client=client)
