@@ -22,7 +22,7 @@ from fast_gateway import APP, TOKEN, FastGateway
 import cpsl
 from cpsl_notebook import sweep
 
-ROUNDS = 3
+ROUNDS = 5
 ROWS, ACTIVE, DELAY = 1_024, 32, 0.1
 DASK_ROWS, DASK_ACTIVE = 600, 16
 SIZES = (4_000, 20_000)  # rows, for memory
@@ -81,11 +81,13 @@ def threads(gateway: FastGateway, client: cpsl.Client, folder: Path) -> None:
                 )
             )
         )
-    (bare_s, bare_cpu), (s, cpu) = (
-        map(statistics.median, zip(*figures, strict=True)) for figures in (bare, swept)
-    )
-    show(f"rate of a bare pool, {ROWS:,} rows, {ACTIVE} in flight", bare_s / s, "≥ 0.97")
-    show("CPU beyond the bare pool, ms a row", (cpu - bare_cpu) / ROWS * 1e3, "≤ 0.3")
+    (bare_times, bare_cpu), (times, cpu) = (zip(*figures, strict=True) for figures in (bare, swept))
+    rate = statistics.median(bare_times) / statistics.median(times)
+    show(f"rate of a bare pool, {ROWS:,} rows, {ACTIVE} in flight", rate, "≥ 0.97")
+    # Other work on the machine only adds CPU time, so the lowest of each is compared.
+    more = min(cpu) - min(bare_cpu)
+    show("CPU of the bare pool, ms a row", min(bare_cpu) / ROWS * 1e3, "")
+    show("CPU beyond the bare pool, ms a row", more / ROWS * 1e3, "≤ 0.3")
 
 
 def run_bare(client: cpsl.Client) -> None:
