@@ -6,7 +6,6 @@ import difflib
 import re
 import textwrap
 import threading
-from collections import Counter
 from collections.abc import Iterable
 
 from cpsl_notebook.recordings.callers import Caller, current_caller
@@ -21,6 +20,7 @@ _WIDTH = 80  # columns of a text in a diff
 _DIFF_LINES = 20
 _COMPARED = 2_000  # characters of a text that are compared to find the nearest call
 _CANDIDATES = 200  # calls that are compared for that
+_LOOKUPS = {"list_apps", "get_app"}  # other calls make them too, to find the id of an app
 
 Content = tuple[str, str, str, str]
 
@@ -106,9 +106,9 @@ class Matcher:
                 )
             nearest = self._nearest(call)
             if nearest is None:
-                counts = Counter(entry.call.method for entry in self._entries)
-                found = ", ".join(f"{method} ({n})" for method, n in sorted(counts.items()))
-                return f"The recording has no call of {call.method}; it has {found or 'no calls'}."
+                methods = {entry.call.method for entry in self._entries} - _LOOKUPS
+                found = " and ".join(sorted(methods)) or "nothing else"
+                return f"The recording has no call of {call.method}; it has {found}."
             lines = diff(_described(nearest.call), _described(self._redacted(call)))
             title = "The nearest recorded request differs (- recorded, + requested):"
             return "\n".join([title, *lines])
@@ -126,7 +126,7 @@ class Matcher:
 
     def _learn_names(self, entry: Entry) -> None:
         """Learn the names of apps, so that a request may use the id instead, or vice versa."""
-        if entry.call.method not in ("list_apps", "get_app"):
+        if entry.call.method not in _LOOKUPS:
             return
         answer = entry.fields().get("answer")
         for app in answer if isinstance(answer, list) else [answer]:

@@ -162,7 +162,7 @@ def test_difference_deep_in_a_long_prompt_is_shown(recorded):
 
 def test_method_that_was_not_recorded_names_those_that_were(recorded):
     client = recorded(("Hello", None, "one", "s-1"))
-    with pytest.raises(NotRecordedError, match=r"no call of get_earnings; it has chat \(1\)\."):
+    with pytest.raises(NotRecordedError, match=r"no call of get_earnings; it has chat\."):
         client.get_earnings("support-ops")
 
 
@@ -171,4 +171,4 @@ def test_not_recorded_is_a_readable_error(recorded):
         recorded().list_apps()
     (shown,) = raised.value._render_traceback_()
     assert shown.startswith("NotRecordedError: list_apps is not recorded in ")
-    assert shown.endswith("The recording has no call of list_apps; it has no calls.")
+    assert shown.endswith("The recording has no call of list_apps; it has nothing else.")
