@@ -45,7 +45,7 @@ def _start_time(pid: int) -> float | None:
     """Return when a process started, in seconds since 1970; ``None`` if it is not running."""
     try:
         import psutil
-    except ImportError:  # Pyodide, where there are no other processes
+    except ImportError:  # Pyodide, which has no other processes
         return None
     try:
         process = psutil.Process(pid)

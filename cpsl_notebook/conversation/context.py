@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 
 __all__ = ["NotebookContext", "current_context"]
 
+# A client takes the token and the gateway from these variables.
 _VARIABLES = (
     *("CAPSULE_TOKEN", "CAPSULE_GATEWAY_URL", "CAPSULE_HTTP_URL", "CAPSULE_HTTP_PORT"),
     "CONFIG_PATH",
-)  # from which a client takes the token and the gateway
+)
 
 
 class NotebookContext:
@@ -62,25 +63,27 @@ class NotebookContext:
 
         So does the next access after a cell has changed the environment variables of these credentials.
         """
-        environment = hash(
-            tuple(map(os.environ.get, _VARIABLES))
-        )  # keeps no second copy of the token
-        if self._environment not in (None, environment):
-            self._client = self._environment = None
-        if self._client is None:
+        client = self._current_client()
+        if client is None:
             from cpsl_notebook.client import Client
 
+            environment = _environment()
             try:
-                self._client = Client()
+                client = Client()
             except RuntimeError as error:  # raised by both clients
                 raise _explain_no_client(error) from None
-            self._environment = environment
-        return self._client
+            self._client, self._environment = client, environment
+        return client
 
     @property
     def is_connected(self) -> bool:
         """Whether a client exists already; creating one may look for credentials."""
-        return self._client is not None
+        return self._current_client() is not None
+
+    def _current_client(self) -> Client | None:
+        """Return the client, unless the variables that it was made from have changed since."""
+        is_stale = self._environment not in (None, _environment())
+        return None if is_stale else self._client
 
     def connect(self, client: Client | None) -> None:
         """Use another client from now on; ``None`` for one with the user's own credentials.
@@ -182,6 +185,11 @@ class NotebookContext:
         app = self.choose_app(app)
         self.client.get_app(app)
         return app
+
+
+def _environment() -> int:
+    """Return a number that changes with the variables; a copy would show the token in tracebacks."""
+    return hash(tuple(map(os.environ.get, _VARIABLES)))
 
 
 def _explain_no_client(error: RuntimeError) -> UserError:

@@ -49,7 +49,7 @@ def watch_forks(serving: Callable[[], bool], in_child: Callable[[], None]) -> No
     every fork while a server runs, because its own fork handlers are skipped. Its log level cannot be
     changed after ``import grpc``, so the descriptor points to the null device during the fork. If
     ``GRPC_VERBOSITY`` is set, the messages are not silenced, because the user wants them. If the
-    workspace imported gRPC, there are no messages, and the descriptor does not change.
+    workspace imported gRPC, gRPC writes nothing, and the descriptor does not change.
 
     Parameters
     ----------

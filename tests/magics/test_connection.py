@@ -65,7 +65,9 @@ def test_changed_environment_is_used_from_the_next_magic_on(
         assert "refused the token" in shell.error("%capsule apps")
         for name in other.environ:
             monkeypatch.delenv(name)
+        assert not current_context().is_connected
         assert "No credentials" in shell.error("%capsule apps")
+        assert "No credentials" in shell.run("%capsule status").text
         shell.run("%capsule local")
         monkeypatch.setenv("CAPSULE_TOKEN", "wrong")  # the notebook stays with the workspace
         assert len(shell.run("%capsule apps").value) == 3

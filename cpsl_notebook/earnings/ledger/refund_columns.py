@@ -192,7 +192,7 @@ def check_status(
 
 
 def _unexplained(rows: pd.DataFrame, found: pd.Index[Any]) -> pd.Index[Any]:
-    """Return the sales without a known refund: neither in *found* nor with a refund of its own row."""
+    """Return the sales without a known refund, either in *found* or in their own row."""
     is_refund = are_negative(rows["gross_cents"])
     separate = rows[is_refund]
     named = rows["payment_id"].isin(separate["refund_of"].dropna())
