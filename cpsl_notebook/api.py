@@ -12,7 +12,7 @@ from cpsl_notebook.compat import parent_message
 from cpsl_notebook.conversation import exchange
 from cpsl_notebook.conversation.context import current_context
 from cpsl_notebook.conversation.registry import ConversationRecord
-from cpsl_notebook.errors import UsageError, UserError
+from cpsl_notebook.errors import UsageError, UserError, check_type
 from cpsl_notebook.prompt.request import Request
 from cpsl_notebook.reply.model import Reply
 
@@ -130,7 +130,8 @@ class Conversation:
             raise UsageError(
                 f"Invalid app: {app!r}. Name one: Conversation('support-ops').", label="TypeError"
             )
-        _check_string("session_id", "" if session_id is None else session_id)
+        is_valid = session_id is None or isinstance(session_id, str)
+        check_type(is_valid, "session_id", session_id, "It must be a string.")
         self._record = ConversationRecord(app, session_id=session_id or "")
         self._is_current = False
         self._turn = threading.Lock()
@@ -157,7 +158,7 @@ class Conversation:
             No app can be chosen, or this is not a Jupyter notebook: the visitors of a web service or
             a marimo app would share the conversation.
         """
-        _check_string("name", name)
+        check_type(isinstance(name, str), "name", name, "It must be a string.")
         context = current_context()
         if not context.is_notebook:
             raise UserError(
@@ -265,13 +266,6 @@ def running_cell() -> dict[str, Any]:
         "cell_id": parent_message(shell).get("metadata", {}).get("cellId", ""),
         "execution_count": shell.execution_count,
     }
-
-
-def _check_string(name: str, value: object) -> None:
-    if not isinstance(value, str):
-        raise UsageError(
-            f"Invalid {name}: {reprlib.repr(value)}. It must be a string.", label="TypeError"
-        )
 
 
 def _ask(request: Request, *, quiet: bool, conversation: ConversationRecord | None = None) -> Reply:

@@ -6,14 +6,13 @@ pandas, and modules that need it, are imported when the first table is created.
 from __future__ import annotations
 
 import json
-import reprlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from cpsl_notebook.connected import connected_client
 from cpsl_notebook.cpsl_package import make_client, same_class
-from cpsl_notebook.errors import ClientError, UsageError, did_you_mean
+from cpsl_notebook.errors import ClientError, UsageError, check_type, did_you_mean
 from cpsl_notebook.reading import Report, read_apps
 from cpsl_notebook.recordings.calls import METHODS, LiveClient
 from cpsl_notebook.recordings.environment import replay_from_environment
@@ -86,15 +85,9 @@ class Client:
         clock: Clock | None = None,
     ) -> None:
         for name, function in (("directory", directory), ("clock", clock)):
-            if not (function is None or callable(function)):
-                raise UsageError(
-                    f"Invalid {name}: {reprlib.repr(function)}. It must be a function.",
-                    label="TypeError",
-                )
-        if not isinstance(scope, str):
-            raise UsageError(
-                f"Invalid scope: {reprlib.repr(scope)}. It must be a string.", label="TypeError"
-            )
+            is_valid = function is None or callable(function)
+            check_type(is_valid, name, function, "It must be a function.")
+        check_type(isinstance(scope, str), "scope", scope, "It must be a string.")
         connected = connected_client() if core is None else None
         if connected is not None:
             core, scope = connected._core, scope or connected.scope
@@ -414,8 +407,7 @@ def _distinct(apps: tuple[str, ...]) -> list[str]:
 
 
 def _check_name(app: object, advice: str = "Pass a name or id as a string.") -> None:
-    if not isinstance(app, str):
-        raise UsageError(f"Invalid app: {reprlib.repr(app)}. {advice}", label="TypeError")
+    check_type(isinstance(app, str), "app", app, advice)
 
 
 def connect(

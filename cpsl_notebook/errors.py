@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 import traceback
 from collections.abc import Iterable
 from typing import Any
@@ -16,6 +17,7 @@ __all__ = [
     "UsageError",
     "UserError",
     "as_user_error",
+    "check_type",
     "did_you_mean",
     "shown",
 ]
@@ -100,6 +102,12 @@ def shown(value: Any) -> str:
     if "\n" in text or isinstance(value, bytes):  # such as a DataFrame, or an encoded secret
         return type(value).__name__
     return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
+
+
+def check_type(is_valid: bool, name: str, value: object, advice: str) -> None:
+    """Raise `UsageError` with advice unless the type of an argument is valid."""
+    if not is_valid:
+        raise UsageError(f"Invalid {name}: {reprlib.repr(value)}. {advice}", label="TypeError")
 
 
 def did_you_mean(word: str, known: Iterable[Any], otherwise: str = "", limit: int = 3) -> str:

@@ -127,10 +127,8 @@ class Panel:
         for widget, value in zip(self._texts, values, strict=False):
             widget.value = value  # sends nothing if the value is the same
         if len(values) > len(self._texts):
-            added = [
-                *values[len(self._texts) :],
-                "",
-            ]  # one more, because each change sends all names
+            # One more widget than needed, because each change of the children sends all names.
+            added = [*values[len(self._texts) :], ""]
             self._texts += map(self._html_widget, added)
             self._view.children = [*self._texts, self._bottom]
 

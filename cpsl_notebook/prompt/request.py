@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import reprlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from cpsl_notebook.errors import UsageError, UserError
+from cpsl_notebook.errors import UsageError, UserError, check_type
 from cpsl_notebook.settings import MAX_TIMEOUT
 
 if TYPE_CHECKING:
@@ -76,11 +75,7 @@ class Request:
         """
         for name in ("text", "app", "session"):
             value = getattr(self, name)
-            if not isinstance(value, str):
-                raise UsageError(
-                    f"Invalid {name}: {reprlib.repr(value)}. It must be a string.",
-                    label="TypeError",
-                )
+            check_type(isinstance(value, str), name, value, "It must be a string.")
         if not self.text.strip():
             raise UserError("The prompt is empty. Write the text to send.")
         if self.form not in (None, "json", "table"):

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import reprlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.getipython import get_ipython
 
-from cpsl_notebook.errors import UsageError, UserError
+from cpsl_notebook.errors import UserError, check_type
 from cpsl_notebook.reply.block_types import is_transient
 from cpsl_notebook.sanitize import clean, join_surrogates
 
@@ -260,7 +259,7 @@ class Reply:
         data : dict
             The event's data: text, ids and blocks are taken from it, unknown fields are ignored.
         """
-        _require(isinstance(data, dict), "data", data, "a dict")
+        check_type(isinstance(data, dict), "data", data, "It must be a dict.")
         text = data.get("text")
         if isinstance(text, str) and text:
             self.pieces.append(text)
@@ -280,7 +279,8 @@ class Reply:
         response : cpsl.ChatResponse
             What ``chat()`` returned; its text replaces the text so far.
         """
-        _require(hasattr(response, "raw"), "response", response, "a cpsl.ChatResponse")
+        advice = "It must be a cpsl.ChatResponse."
+        check_type(hasattr(response, "raw"), "response", response, advice)
         self.session_id = clean(str(response.session_id or ""))
         self.request_id = clean(str(response.request_id or ""))
         replies = response.raw.get("replies") if isinstance(response.raw, dict) else None
@@ -316,13 +316,6 @@ class Reply:
         if key is not None:
             self._positions[key] = len(self.pieces)
         self.pieces.append(block)
-
-
-def _require(is_valid: bool, name: str, value: object, kind: str) -> None:
-    if not is_valid:
-        raise UsageError(
-            f"Invalid {name}: {reprlib.repr(value)}. It must be {kind}.", label="TypeError"
-        )
 
 
 def _block_id(block: dict[str, Any]) -> str | int | None:
