@@ -16,10 +16,8 @@ __all__ = ["close_sockets", "no_grpc_fork_handlers", "watch_forks"]
 _FORK_SUPPORT = "GRPC_ENABLE_FORK_SUPPORT"  # read at import and when gRPC is initialized
 # The workspace imports gRPC after this module, and without fork handlers; see `no_grpc_fork_handlers`.
 _MAY_HAVE_HANDLERS = "grpc" in sys.modules or _FORK_SUPPORT in os.environ
-_READ_AT_IMPORT_ONLY = (
-    1,
-    71,
-)  # the first version of gRPC in which another module cannot enable them
+# From this version of gRPC on, no other module can enable them after the import.
+_READ_AT_IMPORT_ONLY = (1, 71)
 _lock = threading.RLock()  # two threads may fork at once
 _stderr: list[int | None] = []  # copies of file descriptor 2, one per fork in progress
 
