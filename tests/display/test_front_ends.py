@@ -46,19 +46,38 @@ def console():
     return {"PYTHONPATH": path_with("jupyter-console", "jupyter-console==6.6.3")}
 
 
-def check_console(terminal, resume):
-    """Show a reply in ``jupyter console`` while it streams, and read payments."""
+# A line that prints until a file exists. The text it prints differs from what is typed.
+PRINT_UNTIL = (
+    "import pathlib, time; [print('con' 'nected', flush=True) or time.sleep(0.05)"
+    " for _ in iter(pathlib.Path({!r}).exists, True)];\n"
+)
+
+
+def wait_for_connection(terminal, end):
+    """Wait until ``jupyter console`` shows output; it never ends a cell whose end it missed.
+
+    It shows its prompt when it can send cells, which can be before it receives output.
+    """
     terminal.read_until("In [1]: ")
-    terminal.type("%load_ext cpsl_notebook\n")
+    terminal.type(PRINT_UNTIL.format(str(end)))
+    terminal.read_until("connected")
+    end.touch()
     terminal.read_until("In [2]: ")
+
+
+def check_console(terminal, resume, path):
+    """Show a reply in ``jupyter console`` while it streams, and read payments."""
+    wait_for_connection(terminal, path / "end")
+    terminal.type("%load_ext cpsl_notebook\n")
+    terminal.read_until("In [3]: ")
     terminal.type("get_ipython().run_cell_magic('capsule', 'gated', 'x')\n")
     shown = terminal.read_until("Looked it up")
     assert "first part" in shown and "second part" not in shown
     resume.set()
-    shown = terminal.read_until("In [3]: ")
+    shown = terminal.read_until("In [4]: ")
     assert "second part" in shown and "[gated · conversation " in shown
     terminal.type("payments = %capsule payments support-ops\n")
-    terminal.read_until("In [4]: ")
+    terminal.read_until("In [5]: ")
     terminal.type("print('payments:', len(payments))\n")
     terminal.read_until("payments: ")
 
@@ -71,7 +90,7 @@ def test_jupyter_console_shows_text_as_it_arrives_and_the_whole_reply(
 ):
     environ = console | {"IPYTHONDIR": str(tmp_path), "JPY_SESSION_NAME": ""} | workspace.environ
     with Terminal("-m", "jupyter_console", *CONSOLE, **environ) as terminal:
-        check_console(terminal, resume)
+        check_console(terminal, resume, tmp_path)
 
 
 def test_jupyter_console_attached_to_the_kernel_of_a_notebook_shows_the_whole_reply(
@@ -83,7 +102,7 @@ def test_jupyter_console_attached_to_the_kernel_of_a_notebook_shows_the_whole_re
     existing = ["--existing", manager.connection_file]
     try:
         with Terminal("-m", "jupyter_console", *CONSOLE, *existing, **console) as terminal:
-            check_console(terminal, resume)
+            check_console(terminal, resume, tmp_path)
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
