@@ -17,6 +17,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import CodeType
 from typing import Any
 
 from cpsl_notebook.errors import PromptError, did_you_mean
@@ -233,7 +234,7 @@ def as_text(value: Any) -> str:
     >>> as_text(1500), as_text("unchanged")
     ('1500', 'unchanged')
     """
-    if inspect.isroutine(value):
+    if callable(value) and inspect.isroutine(value):  # `callable` first, because it is fast
         raise TypeError("it is a function. Add parentheses to call it.")
     if "pandas" in sys.modules:  # otherwise no value can be a DataFrame
         from cpsl_notebook.prompt.markdown_table import is_table, to_markdown
@@ -373,8 +374,12 @@ def _is_known(name: str, namespace: Mapping[str, Any]) -> bool:
 def _value(expression: ast.expr, namespace: Mapping[str, Any]) -> Any:
     if isinstance(expression, ast.Name) and expression.id not in namespace:
         raise NameError(name=expression.id)  # also for the name of a built-in function
-    code = compile(ast.fix_missing_locations(ast.Expression(expression)), "<prompt>", "eval")
-    return eval(code, dict(namespace))  # noqa: S307 - the user's own expression
+    return eval(_compiled(expression), dict(namespace))  # noqa: S307 - the user's own expression
+
+
+@functools.lru_cache(256)
+def _compiled(expression: ast.expr) -> CodeType:
+    return compile(ast.fix_missing_locations(ast.Expression(expression)), "<prompt>", "eval")
 
 
 def _refuse_filters(expression: ast.expr, source: str, namespace: Mapping[str, Any]) -> None:
