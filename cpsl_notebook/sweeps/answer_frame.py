@@ -71,8 +71,8 @@ class Answers:
         for name, column in self._seconds.items():
             seconds = getattr(outcome, name)
             column[position] = np.nan if seconds is None else seconds
-        self._session_ids[position] = clean(reply.session_id) or None
-        self._request_ids[position] = clean(reply.request_id) or None
+        self._session_ids[position] = reply.session_id or None
+        self._request_ids[position] = reply.request_id or None
         status, error = _status(outcome), outcome.error
         if status == "ok" and self._form:
             try:

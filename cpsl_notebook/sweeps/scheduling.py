@@ -24,6 +24,7 @@ from cpsl_notebook.sweeps.worker import Plan, Task
 __all__ = ["MAX_ATTEMPTS", "Scheduler"]
 
 MAX_ATTEMPTS = 20  # times that a row is sent in one sweep while the service answers 429
+_GATHER = 0.002  # seconds in which more messages arrive, because each wake-up costs CPU time
 _TICK = 0.25  # seconds between progress updates, and between checks of another sweep's rows
 _NOT_RUN = (ImportError, pickle.PicklingError)  # raised by an executor before a task runs
 
@@ -155,6 +156,10 @@ class Scheduler:
             except queue.Empty:
                 continue
             self._handle_message(*message)
+            if self._runner.ready:  # no thread is idle meanwhile
+                time.sleep(_GATHER)
+            while not self._inbox.empty():
+                self._handle_message(*self._inbox.get())
         if self.abandoned:
             self._abandon_in_flight()
 
