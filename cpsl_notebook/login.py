@@ -58,29 +58,29 @@ def _begin() -> Any:
 
 
 class _Status:
-    """The link and a status line below it; only notebooks show updates of the line."""
+    """The link and a status line below it; only notebooks show updates of the line.
+
+    The link is an output of its own: a click during which it is updated would be lost.
+    """
 
     def __init__(self, text: str, html: str) -> None:
-        self._text, self._html = text, html
         self._handle: Any = None
         if front_end() != "widget":
             print_text(text)
-        else:
-            self._handle = display(
-                self._bundle("Waiting for confirmation."), raw=True, display_id=True
-            )
+            return
+        display({"text/html": f"<div>{html}</div>", "text/plain": text}, raw=True)
+        waiting = _bundle("Waiting for confirmation.")
+        self._handle = display(waiting, raw=True, display_id=True)
 
     def show(self, line: str) -> None:
         if self._handle is not None:
-            self._handle.update(self._bundle(line), raw=True)
+            self._handle.update(_bundle(line), raw=True)
 
     def end(self, line: str) -> None:
         self.show(line)
         if self._handle is None:
             print_text(line)
 
-    def _bundle(self, line: str) -> dict[str, str]:
-        return {
-            "text/html": f'<div>{self._html}</div><div role="status">{escape(line)}</div>',
-            "text/plain": f"{self._text}\n{line}",
-        }
+
+def _bundle(line: str) -> dict[str, str]:
+    return {"text/html": f'<div role="status">{escape(line)}</div>', "text/plain": line}

@@ -64,8 +64,9 @@ def test_link_and_button_log_in(notebook, page, workspace, config, tmp_path):
 
     cell.get_by_text(f"Logged in. The token is stored in {config}.").wait_for()
     notebook.wait_ran()
-    (shown,) = notebook.outputs(LOGIN)
-    assert set(shown["data"]) == {"text/html", "text/plain"}
+    link, status = notebook.outputs(LOGIN)
+    for shown in (link, status):
+        assert set(shown["data"]) == {"text/html", "text/plain"}
     assert f"token = {workspace.token}\n" in config.read_text()
     notebook.save()
     assert workspace.token not in (tmp_path / "test.ipynb").read_text()
@@ -78,18 +79,20 @@ def test_login_counts_down_and_can_be_interrupted(notebook, page, config):
     notebook.run(AFTER, wait=False)
     cell = notebook.cell(LOGIN)
     cell.get_by_text("s left").wait_for()
+    link = cell.get_by_role("link", name="this link").element_handle()
     first = seconds_left(cell)
     page.wait_for_function(
         "([cell, first]) => !cell.innerText.includes(`${first} s left`)",
         arg=[cell.element_handle(), first],
     )
     assert seconds_left(cell) < first
+    assert link.evaluate("link => link.isConnected"), "a click during an update would be lost"
 
     notebook.interrupt()
     cell.get_by_text("Earlier credentials are unchanged").wait_for()
     notebook.wait_ran()
-    shown, error = notebook.outputs(LOGIN)
-    assert "Stopped." in "".join(shown["data"]["text/plain"])
+    _, status, error = notebook.outputs(LOGIN)
+    assert "Stopped." in "".join(status["data"]["text/plain"])
     assert error["output_type"] == "error" and len(error["traceback"]) == 1
     assert notebook.outputs(AFTER) == []
     assert config.read_text() == OLD
