@@ -47,8 +47,8 @@ def watch_forks(serving: Callable[[], bool], in_child: Callable[[], None]) -> No
     every fork while a server runs, because its own fork handlers are skipped. Its log level cannot be
     changed after ``import grpc``, so the descriptor points to the null device during the fork. If
     ``GRPC_VERBOSITY`` is set, the messages are not silenced, because the user wants them. If the
-    workspace imported gRPC, gRPC writes nothing, and the descriptor does not change. What gRPC's own
-    thread writes in a child after the fork, when the child closes its descriptors, is not silenced.
+    workspace imported gRPC, gRPC writes nothing, and the descriptor does not change. What gRPC's thread
+    in a child writes when the child closes that thread's descriptors is not silenced.
 
     Parameters
     ----------

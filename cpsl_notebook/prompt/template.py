@@ -331,6 +331,7 @@ def _formatted(
     return replace(found, expression=value, conversion=parts["conversion"] or "", spec=spec)
 
 
+@functools.lru_cache(256)  # so that `_compiled` finds the same expression again
 def _spec(text: str) -> ast.JoinedStr | None:
     if text.startswith(" "):
         return None
@@ -377,7 +378,7 @@ def _value(expression: ast.expr, namespace: Mapping[str, Any]) -> Any:
     return eval(_compiled(expression), dict(namespace))  # noqa: S307 - the user's own expression
 
 
-@functools.lru_cache(256)
+@functools.lru_cache(256)  # `_python` and `_spec` return the same expression for each row
 def _compiled(expression: ast.expr) -> CodeType:
     return compile(ast.fix_missing_locations(ast.Expression(expression)), "<prompt>", "eval")
 

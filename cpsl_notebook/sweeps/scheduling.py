@@ -156,7 +156,7 @@ class Scheduler:
             except queue.Empty:
                 continue
             self._handle_message(*message)
-            if self._runner.ready:  # no thread is idle meanwhile
+            if self._runner.ready:  # tasks that wait in the pool keep its threads busy
                 time.sleep(_GATHER)
             while not self._inbox.empty():
                 self._handle_message(*self._inbox.get())
